@@ -1,0 +1,1 @@
+//! Crash points and mutants for the fault tests (being built).

@@ -1,0 +1,38 @@
+//! dogwatch: a terminal supervisor for long-running engineering workflows.
+//!
+//! This page is the map of the house. A module may name only modules of lower layers (`tests/pure/layers.rs`).
+//!
+//! ```text
+//! L5 faces      cli         verbs, exit codes, plain output, --json
+//! L4 daemon     daemon      the loop: events -> journal -> fold -> owed -> hands; adoption; sockets
+//! L3 client     client      connect, handshake, request, subscribe, receive a pane
+//! L2 hands      journal environment session keep shim config
+//! L2 base       clock       the only reader of time, randomness and the boot id
+//!               wire        messages of both sockets, framing, versions
+//!               attempt     the attempt directory: claim, log, exit record
+//! L1 mind       engine gauge report
+//! L0 nouns      model
+//! ```
+//!
+//! Invariants:
+//! * The mind (`engine`, `gauge`, `report`) never reads a clock, a file or a socket.
+//! * An intent is committed to the journal before its effect; an exit record is on disk before anything is decided about it.
+//! * Faces never name the engine: whatever they show came over the wire.
+
+pub mod attempt;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod engine;
+pub mod environment;
+pub mod faults;
+pub mod gauge;
+pub mod journal;
+pub mod keep;
+pub mod model;
+pub mod report;
+pub mod session;
+pub mod shim;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! The nouns.
+mod time;
+pub use time::Time;

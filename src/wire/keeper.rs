@@ -1,0 +1,182 @@
+//! Engine <-> keeper, one JSON object a line, over the keeper's Unix socket. Version 1.
+//!
+//! ```text
+//! keeper: {"v":1,"boot_id":"…","nonce":"<32 hex>","pid":1}
+//! engine: {"v":1,"nonce":"<32 hex>","proof":"<hex>","epoch":7}     proof  = MAC(secret, "engine" + keeper nonce)
+//! keeper: {"v":1,"proof":"<hex>"}                                  answer = MAC(secret, "keeper" + engine nonce)
+//! engine: {"id":1,"ask":{"look_up":{"attempts":[…]}}}
+//! keeper: {"answer":{"id":1,"result":{"reply":{"found":[…]}}}}
+//! keeper: {"event":{"claimed":{"key":"…"}}}                        to every connected engine, in between
+//! ```
+//! Both prove that they know the environment's secret before anything else is said: a step that shares the
+//! environment can neither command the keeper nor play it. A reply may carry one file descriptor (SCM_RIGHTS with
+//! its first byte): only [`Reply::Pty`] does.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this build speaks.
+pub const VERSION: u32 = 1;
+
+/// First line, from the keeper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    pub v: u32,
+    /// Boot id of the environment's host.
+    pub boot_id: String,
+    /// Hex; what the engine must prove its knowledge of the secret with.
+    pub nonce: String,
+    pub pid: u32,
+}
+
+/// Second line, from the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    pub v: u32,
+    pub nonce: String,
+    pub proof: String,
+    /// The engine's epoch. The keeper remembers the highest it saw and refuses lower ones.
+    pub epoch: u64,
+}
+
+/// Third line, from the keeper; a refusal is a [`FromKeeper::Answer`] with `id` 0 and then the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    pub v: u32,
+    pub proof: String,
+}
+
+/// The proof of knowing `secret`, bound to the role and to the other side's nonce.
+pub fn proof(secret: &[u8; 32], role: &str, nonce: &str) -> String {
+    let mut hasher = blake3::Hasher::new_keyed(secret);
+    hasher.update(role.as_bytes());
+    hasher.update(b"\0");
+    hasher.update(nonce.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A request with its number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub id: u64,
+    pub ask: Ask,
+}
+
+/// What the engine may ask of a keeper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Start a shim for this attempt, or say that it is there already. The same key twice is never a second run.
+    Launch(Box<Launch>),
+    /// What is there of these attempts?
+    LookUp { attempts: Vec<Place> },
+    /// TERM to the step's group, `grace_ms`, then KILL to all that descends from the shim.
+    Stop { key: String, grace_ms: u64, reason: StopReason },
+    /// Types `bytes` (base64) into the step's terminal.
+    Input { key: String, bytes: String },
+    /// Run a command beside the steps and give back its end; for probes. Killed after `timeout_ms`.
+    Run { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, timeout_ms: u64 },
+    /// A new PTY with this command in it (a shell); answered by [`Reply::Pty`]. Hung up when its last holder closes it.
+    OpenPty { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, rows: u16, cols: u16 },
+    /// A new PTY with a tmux client on the session of this attempt; answered by [`Reply::Pty`].
+    OpenSession { key: String, rows: u16, cols: u16, readonly: bool },
+    /// End the tmux server and the keeper: the environment ends. Refused while a shim lives, unless `force`.
+    Shutdown { force: bool },
+}
+
+/// Where an attempt lives: its key and its directory, relative to the run's directory (`train/0/a1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub key: String,
+    pub dir: String,
+}
+
+/// Everything a shim needs to run one attempt once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    pub place: Place,
+    /// The step's command, e.g. `["/bin/sh","-e","-c","…"]`; never interpreted by anybody on the way.
+    pub argv: Vec<String>,
+    /// The whole environment of the step; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    pub rows: u16,
+    pub cols: u16,
+    /// Hex key of 32 bytes that authenticates this attempt's exit record.
+    pub mac_key: String,
+    pub epoch: u64,
+    /// Bytes kept of the start and of the end of the log, each.
+    pub log_half: u64,
+}
+
+/// Why a step is being stopped; recorded in its exit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The attempt's own time limit.
+    Timeout,
+    /// A person, or the end of its run.
+    Stop,
+}
+
+/// What a keeper says after the handshake.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromKeeper {
+    /// To request `id`; `id` 0 is a refusal of the connection itself.
+    Answer { id: u64, result: Outcome },
+    Event(Event),
+}
+
+/// Either what was asked for, or why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Reply(Reply),
+    /// In words fit for the operator.
+    Refused(String),
+}
+
+/// What a keeper answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// A shim process was started; [`Event::Claimed`] follows when it owns the attempt.
+    Launched,
+    /// A shim of this key lives, or a claim of it exists: nothing was started.
+    AlreadyThere,
+    Found(Vec<Found>),
+    Done,
+    /// The end of an [`Ask::Run`]: exit code (128 + signal when killed by one), output cut at 64 KiB.
+    Ran { code: i32, output: String, timed_out: bool },
+    /// Comes with a file descriptor.
+    Pty,
+}
+
+/// What is there of one attempt. The look-up table of the architecture reads exactly this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    pub key: String,
+    /// The boot id in the claim, if there is a claim.
+    pub claim_boot: Option<String>,
+    /// An exit record that is authentic is there.
+    pub exited: bool,
+    /// Somebody holds the claim's lock: the shim lives.
+    pub held: bool,
+}
+
+/// What a keeper says by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The shim owns the attempt and is about to start the step.
+    Claimed { key: String },
+    /// The exit record is on disk.
+    Exited { key: String },
+    /// The shim ended without an exit record of its own (killed, or it lost the race for the claim).
+    ShimGone { key: String, status: String },
+    /// The tmux server was gone and has been started again.
+    TmuxRestarted,
+}
