@@ -54,6 +54,10 @@ struct Row {
 /// More parameters than any program writes: the rest is not kept.
 const LONGEST_PARAMETERS: usize = 32;
 
+/// No progress line is longer. In longer ones nothing is erased: erasing costs as much as the row is long, and a line
+/// of megabytes could ask for it at every third byte.
+const LONGEST_ERASED: usize = 1024;
+
 impl Row {
     fn feed(&mut self, c: char) {
         match std::mem::take(&mut self.at) {
@@ -145,6 +149,7 @@ impl Row {
             .and_then(|text| text.parse::<usize>().ok());
         let count = n.unwrap_or(1).max(1);
         match order {
+            'K' if self.cells.len().max(self.cursor) > LONGEST_ERASED => {}
             'K' => match n.unwrap_or(0) {
                 0 => self.cells.truncate(self.cursor),
                 1 => {
