@@ -23,23 +23,42 @@ impl Run {
 
     /// Where the declared outputs of a lane are to be: name -> absolute path.
     pub fn outputs(&self, lane: &LaneId) -> IndexMap<String, String> {
-        let Some(step) = self.workflow.steps.get(&lane.step) else { return IndexMap::new() };
-        step.outputs.iter().map(|(name, output)| (name.clone(), self.absolute(lane, &output.path))).collect()
+        let Some(step) = self.workflow.steps.get(&lane.step) else {
+            return IndexMap::new();
+        };
+        step.outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), self.absolute(lane, &output.path)))
+            .collect()
     }
 
     /// A path as a step means it: `$DOGWATCH_DIR` put in, relative to the workspace.
     pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
         let own = self.work_dir(lane);
-        let text = path.replace("${DOGWATCH_DIR}", &own).replace("$DOGWATCH_DIR", &own);
-        if text.starts_with('/') { text } else { format!("{}/{text}", self.workflow.environment.workspace) }
+        let text = path
+            .replace("${DOGWATCH_DIR}", &own)
+            .replace("$DOGWATCH_DIR", &own);
+        if text.starts_with('/') {
+            text
+        } else {
+            format!("{}/{text}", self.workflow.environment.workspace)
+        }
     }
 
     /// Runs `f` with what expressions of this lane see.
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();
-        let spec = self.step_of(lane).lanes.iter().find(|spec| spec.lane == lane.id.lane);
+        let spec = self
+            .step_of(lane)
+            .lanes
+            .iter()
+            .find(|spec| spec.lane == lane.id.lane);
         let facts = |name: &str| self.facts(name);
-        f(&Scope { params: &self.workflow.params, matrix: spec.map_or(&none, |spec| &spec.values), step: &facts })
+        f(&Scope {
+            params: &self.workflow.params,
+            matrix: spec.map_or(&none, |spec| &spec.values),
+            step: &facts,
+        })
     }
 
     fn facts(&self, name: &str) -> Option<StepFacts> {
@@ -52,19 +71,33 @@ impl Run {
             // A failure is known before a person has said what follows from it: `if = "failed(…)"` may look into it.
             None => StepState::Unfinished,
         };
-        let lane = LaneId { step: id, lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default() };
-        Some(StepFacts { state, outputs: self.outputs(&lane) })
+        let lane = LaneId {
+            step: id,
+            lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default(),
+        };
+        Some(StepFacts {
+            state,
+            outputs: self.outputs(&lane),
+        })
     }
 
     /// All variables of the lane's next or present attempt but those of the attempt itself, or why they have no value.
-    pub(super) fn launch_environment(&self, lane: &LaneRun) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn launch_environment(
+        &self,
+        lane: &LaneRun,
+    ) -> Result<BTreeMap<String, String>, String> {
         let step = self.step_of(lane);
         let mut env: BTreeMap<String, String> = (*self.env).clone();
         env.insert("TERM".into(), "xterm-256color".into());
         self.with_scope(lane, |scope| {
-            for (table, values) in [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs)] {
+            for (table, values) in [
+                ("env", &self.workflow.env),
+                ("env", &step.env),
+                ("inputs", &step.inputs),
+            ] {
                 for (name, template) in values {
-                    let value = expr::render(template, scope).map_err(|error| format!("`{table}.{name}`: {error}"))?;
+                    let value = expr::render(template, scope)
+                        .map_err(|error| format!("`{table}.{name}`: {error}"))?;
                     if legal_variable(name) {
                         env.insert(name.clone(), value);
                     }
@@ -76,7 +109,9 @@ impl Run {
 
     /// All variables of an attempt; exactly what its step sees.
     pub fn environment(&self, attempt: &AttemptId) -> Result<BTreeMap<String, String>, String> {
-        let Some(lane) = self.lane(&attempt.lane) else { return Err("there is no such step".into()) };
+        let Some(lane) = self.lane(&attempt.lane) else {
+            return Err("there is no such step".into());
+        };
         let mut env = self.launch_environment(lane)?;
         let resume = match &lane.state {
             LaneState::Active { resume, .. } => resume.clone(),
@@ -93,7 +128,10 @@ impl Run {
             ("DOGWATCH_ATTEMPT", attempt.n.to_string()),
             ("DOGWATCH_DIR", self.work_dir(&attempt.lane)),
             ("DOGWATCH_RUN_DIR", self.work_root()),
-            ("DOGWATCH_WORKSPACE", self.workflow.environment.workspace.clone()),
+            (
+                "DOGWATCH_WORKSPACE",
+                self.workflow.environment.workspace.clone(),
+            ),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         Ok(env)
@@ -107,5 +145,8 @@ fn resume_env(step: &Step) -> Option<&str> {
 /// A name that a shell takes for a variable.
 pub fn legal_variable(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

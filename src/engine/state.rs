@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    AttemptId, Cause, Checkpoint, Choice, Created, Escalation, EscalationId, Exit, Isolation, LaneId, LostWhy, Principal,
-    RunId, RunResult, RunStopWhy, Selection, SkipWhy, Step, StepId, StopReason, Time, Workflow,
+    AttemptId, Cause, Checkpoint, Choice, Created, Escalation, EscalationId, Exit, Isolation,
+    LaneId, LostWhy, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, Step, StepId,
+    StopReason, Time, Workflow,
 };
 
 /// One run.
@@ -38,8 +39,14 @@ pub struct Run {
 pub enum Phase {
     Going,
     /// Nothing new starts; what runs is being ended.
-    Stopping { why: RunStopWhy, by: Principal },
-    Ended { result: RunResult, at: Time },
+    Stopping {
+        why: RunStopWhy,
+        by: Principal,
+    },
+    Ended {
+        result: RunResult,
+        at: Time,
+    },
 }
 
 /// Places of lanes by what is owed for them.
@@ -119,27 +126,59 @@ pub enum LaneState {
         stop: Option<StopReason>,
     },
     /// Ended; nothing decided yet.
-    Exited { exit: Box<Exit> },
+    Exited {
+        exit: Box<Exit>,
+    },
     /// Lost; nothing decided yet.
-    Lost { why: LostWhy, evidence: Vec<String> },
+    Lost {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
     /// The probe is to say whether it happened.
-    Probing { why: LostWhy, evidence: Vec<String> },
-    Probed { why: LostWhy, evidence: Vec<String>, code: Option<i32>, output: String },
+    Probing {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    Probed {
+        why: LostWhy,
+        evidence: Vec<String>,
+        code: Option<i32>,
+        output: String,
+    },
     /// Another attempt, not before `until`.
-    Delayed { until: Time, rule: String },
+    Delayed {
+        until: Time,
+        rule: String,
+    },
     /// A question is decided on, and not open yet.
-    ToAsk { why: ToAsk },
+    ToAsk {
+        why: ToAsk,
+    },
     /// A question is open.
-    Asking { escalation: EscalationId },
-    Done { how: Ended, at: Time },
+    Asking {
+        escalation: EscalationId,
+    },
+    Done {
+        how: Ended,
+        at: Time,
+    },
 }
 
 /// What a question that is to be opened is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToAsk {
-    Failed { exit: Box<Exit>, rule: Option<String>, of: u32 },
-    Unknown { why: LostWhy, evidence: Vec<String> },
-    CannotStart { why: String },
+    Failed {
+        exit: Box<Exit>,
+        rule: Option<String>,
+        of: u32,
+    },
+    Unknown {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    CannotStart {
+        why: String,
+    },
 }
 
 /// How a lane is done.
@@ -178,7 +217,10 @@ impl Ended {
     /// What needs it may go on.
     pub fn satisfies(&self) -> bool {
         match self {
-            Self::Succeeded(_) | Self::Allowed | Self::LeftOut(_) | Self::Skipped(SkipWhy::NotSelected) => true,
+            Self::Succeeded(_)
+            | Self::Allowed
+            | Self::LeftOut(_)
+            | Self::Skipped(SkipWhy::NotSelected) => true,
             Self::Failed | Self::Stopped => false,
             Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => false,
         }
@@ -193,7 +235,13 @@ impl Run {
         for (place, step) in workflow.steps.values().enumerate() {
             let first = lanes.len();
             for spec in &step.lanes {
-                lanes.push(LaneRun::new(LaneId { step: step.id.clone(), lane: spec.lane }, place));
+                lanes.push(LaneRun::new(
+                    LaneId {
+                        step: step.id.clone(),
+                        lane: spec.lane,
+                    },
+                    place,
+                ));
             }
             steps.push(StepRun {
                 id: step.id.clone(),
@@ -211,7 +259,11 @@ impl Run {
                 }
             }
         }
-        let places = lanes.iter().enumerate().map(|(place, lane)| (lane.id.clone(), place)).collect();
+        let places = lanes
+            .iter()
+            .enumerate()
+            .map(|(place, lane)| (lane.id.clone(), place))
+            .collect();
         let mut run = Self {
             id,
             number: created.number,
@@ -240,12 +292,18 @@ impl Run {
     fn select(&mut self, at: Time) {
         let selected: BTreeSet<usize> = match &self.selection {
             Selection::All => return,
-            Selection::Only(only) => only.iter().filter_map(|id| self.workflow.steps.get_index_of(id)).collect(),
+            Selection::Only(only) => only
+                .iter()
+                .filter_map(|id| self.workflow.steps.get_index_of(id))
+                .collect(),
             Selection::From(from) => self.downstream(from),
         };
         for lane in &mut self.lanes {
             if !selected.contains(&lane.step) {
-                lane.state = LaneState::Done { how: Ended::Skipped(SkipWhy::NotSelected), at };
+                lane.state = LaneState::Done {
+                    how: Ended::Skipped(SkipWhy::NotSelected),
+                    at,
+                };
             }
         }
     }
@@ -309,8 +367,14 @@ impl Run {
         }
         let was = std::mem::replace(&mut self.lanes[place].state, state);
         let now = &self.lanes[place].state;
-        let (was_active, is_active) = (matches!(was, LaneState::Active { .. }), matches!(now, LaneState::Active { .. }));
-        let (was_done, is_done) = (matches!(was, LaneState::Done { .. }), matches!(now, LaneState::Done { .. }));
+        let (was_active, is_active) = (
+            matches!(was, LaneState::Active { .. }),
+            matches!(now, LaneState::Active { .. }),
+        );
+        let (was_done, is_done) = (
+            matches!(was, LaneState::Done { .. }),
+            matches!(now, LaneState::Done { .. }),
+        );
         match (was_active, is_active) {
             (false, true) => self.steps[step].lanes_active += 1,
             (true, false) => self.steps[step].lanes_active -= 1,
@@ -343,7 +407,8 @@ impl Run {
     /// The place of the lane whose newest attempt this is; `None` for older ones and other runs.
     pub(super) fn current(&self, attempt: &AttemptId) -> Option<usize> {
         let place = *self.places.get(&attempt.lane)?;
-        (attempt.run == self.id && self.lanes[place].n == attempt.n && attempt.n > 0).then_some(place)
+        (attempt.run == self.id && self.lanes[place].n == attempt.n && attempt.n > 0)
+            .then_some(place)
     }
 
     /// The lane of this id.
@@ -356,17 +421,29 @@ impl Run {
     /// # Panics
     /// Never: lanes are made from the workflow's steps.
     pub fn step_of(&self, lane: &LaneRun) -> &Step {
-        self.workflow.steps.get_index(lane.step).expect("every lane is made from a step of the workflow").1
+        self.workflow
+            .steps
+            .get_index(lane.step)
+            .expect("every lane is made from a step of the workflow")
+            .1
     }
 
     /// The newest attempt of a lane, if there was one.
     pub fn attempt(&self, lane: &LaneRun) -> Option<AttemptId> {
-        (lane.n > 0).then(|| AttemptId { run: self.id.clone(), lane: lane.id.clone(), n: lane.n })
+        (lane.n > 0).then(|| AttemptId {
+            run: self.id.clone(),
+            lane: lane.id.clone(),
+            n: lane.n,
+        })
     }
 
     /// `train` or `train[lr=0.1]`.
     pub fn lane_name(&self, id: &LaneId) -> String {
-        let spec = self.workflow.steps.get(&id.step).and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
+        let spec = self
+            .workflow
+            .steps
+            .get(&id.step)
+            .and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
         match spec.map(crate::model::LaneSpec::label) {
             Some(label) if !label.is_empty() => format!("{}[{label}]", id.step),
             _ => id.step.to_string(),
@@ -381,11 +458,15 @@ impl Run {
         }
         let mut end = StepEnd::Succeeded;
         for lane in &self.lanes[step.lanes.clone()] {
-            let LaneState::Done { how, .. } = &lane.state else { return None };
+            let LaneState::Done { how, .. } = &lane.state else {
+                return None;
+            };
             match how {
                 Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
                 Ended::Allowed => end = StepEnd::Allowed,
-                Ended::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => end = StepEnd::Skipped,
+                Ended::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    end = StepEnd::Skipped
+                }
                 Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {}
             }
         }
@@ -424,9 +505,10 @@ impl Sets {
         match state {
             LaneState::Waiting => ready.then_some(&mut self.ready),
             LaneState::Active { .. } => Some(&mut self.active),
-            LaneState::Exited { .. } | LaneState::Lost { .. } | LaneState::Probed { .. } | LaneState::ToAsk { .. } => {
-                Some(&mut self.undecided)
-            }
+            LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probed { .. }
+            | LaneState::ToAsk { .. } => Some(&mut self.undecided),
             LaneState::Probing { .. } => Some(&mut self.probing),
             LaneState::Delayed { .. } => Some(&mut self.delayed),
             LaneState::Asking { .. } => Some(&mut self.asking),
