@@ -194,11 +194,6 @@ impl Hidden {
         self.paths.iter().any(|hidden| hidden == path)
     }
 
-    /// Is this path hidden, or something above it?
-    pub(super) fn covers(&self, path: &Path) -> bool {
-        self.paths.iter().any(|hidden| path.starts_with(hidden))
-    }
-
     /// Must this folder be shown entry by entry?
     pub(super) fn is_composed(&self, folder: &Path) -> bool {
         let homes = HOMES.iter().any(|home| Path::new(home) != folder && Path::new(home).starts_with(folder) && Path::new(home).is_dir());

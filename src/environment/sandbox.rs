@@ -155,13 +155,12 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
 /// then one more is started.
 async fn wait_for_keeper(dir: &Path, spec: &Spec, mut porter: Child) -> Result<(), Error> {
     let deadline = clock::boottime_ms() + i64::try_from(START.as_millis()).unwrap_or(i64::MAX);
-    let mut silent = false;
     loop {
-        match greeting(dir).await {
+        let silent = match greeting(dir).await {
             Greeted::Yes => return Ok(()),
-            Greeted::Silent => silent = true,
-            Greeted::Nobody => silent = false,
-        }
+            Greeted::Silent => true,
+            Greeted::Nobody => false,
+        };
         let failed = match porter.try_wait() {
             Ok(Some(status)) if status.success() && !silent => {
                 clock::sleep(LOOK * 5).await;
