@@ -1,1 +1,6 @@
-//! (being built)
+//! Tests with real processes: bubblewrap, tmux, kill -9.
+
+#[path = "real/place.rs"]
+mod place;
+#[path = "real/sandbox.rs"]
+mod sandbox;

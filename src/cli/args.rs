@@ -215,7 +215,7 @@ pub enum Inner {
     #[command(hide = true)]
     View(Rest),
     #[command(hide = true)]
-    Porter(Rest),
+    Porter(crate::environment::porter::PorterArgs),
 }
 
 /// Arguments that another room reads.

@@ -87,8 +87,7 @@ pub fn main() -> ExitCode {
 
 fn enter(inner: Inner) -> ExitCode {
     match inner {
-        Inner::Keep(_rest) | Inner::Shim(_rest) | Inner::View(_rest) | Inner::Porter(_rest) => {
-            ExitCode::FAILURE
-        }
+        Inner::Porter(args) => crate::environment::porter::main(&args),
+        Inner::Keep(_rest) | Inner::Shim(_rest) | Inner::View(_rest) => ExitCode::FAILURE,
     }
 }

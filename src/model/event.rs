@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::{AttemptId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
 
 /// One recorded fact or decision of one run.
@@ -196,8 +194,6 @@ pub struct Exit {
     pub leaked: Vec<(u32, String)>,
     /// How often the kernel killed for memory meanwhile, in the environment as a whole.
     pub oom_kills: Option<u64>,
-    /// Declared outputs that are there: name -> absolute path.
-    pub outputs: IndexMap<String, String>,
     /// Declared outputs that are not.
     pub missing: Vec<String>,
     /// Rules (by their place) whose `output` pattern matched, with the line.

@@ -15,7 +15,7 @@ pub use event::{
     Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
-pub use time::Time;
+pub use time::{Time, span_words};
 pub use workflow::{
     Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match,
     Mount, OnTimeout, OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,

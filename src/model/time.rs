@@ -38,3 +38,15 @@ impl fmt::Display for Time {
         write!(f, "{}ms", self.0)
     }
 }
+
+/// A span for people: `0.4s`, `12s`, `2m14s`, `3h12m`, `2d4h`.
+pub fn span_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..10 => format!("{}.{}s", seconds, span.subsec_millis() / 100),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}

@@ -3,8 +3,11 @@
 pub(super) mod engine;
 mod answer;
 mod control;
+mod enable;
+mod file;
 mod follow;
 mod look;
+mod output;
 mod start;
 mod wait;
 mod watched;
