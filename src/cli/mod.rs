@@ -9,7 +9,7 @@ pub mod exit;
 mod screen;
 pub mod terminal;
 pub mod text;
-mod verbs;
+pub mod verbs;
 
 use std::process::ExitCode;
 

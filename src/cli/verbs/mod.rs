@@ -1,16 +1,17 @@
 //! What each verb does: asks the engine, shows the answer. One file per kind of verb.
 
-pub(super) mod engine;
 mod answer;
 mod control;
 mod enable;
+pub(super) mod engine;
 mod file;
 mod follow;
+mod hands;
 mod look;
 mod output;
 mod start;
 mod wait;
-mod watched;
+pub(super) mod watched;
 
 use super::Face;
 use super::args::Verb;
@@ -52,7 +53,14 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         | Verb::Pause { .. }
         | Verb::Unpause { .. }
         | Verb::Resume { .. } => control::order(face, verb),
-        Verb::Logs(_) | Verb::Attach { .. } | Verb::Shell { .. } => Err(Failure::new(Exit::Failed, "todo")),
+        Verb::Attach {
+            run,
+            step,
+            readonly,
+            key,
+        } => hands::attach(face, run, step, readonly, key.detach_key),
+        Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
+        Verb::Logs(_) => Err(Failure::new(Exit::Failed, "todo")),
         Verb::Validate { .. } | Verb::Graph { .. } | Verb::Schema | Verb::Doctor => Err(Failure::new(Exit::Failed, "todo")),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
     }

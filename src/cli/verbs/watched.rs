@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::{flag, low_level::pipe};
 
 /// Signals of one kind.
@@ -27,6 +28,11 @@ impl Signals {
         Self::of(&[SIGINT, SIGTERM, SIGHUP])
     }
 
+    /// As [`Signals::leave`], for somebody who has a terminal to put in order: a second signal changes nothing.
+    pub(in crate::cli) fn leave_tidily() -> std::io::Result<Self> {
+        Self::of(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    }
+
     /// The window has another size.
     pub(in crate::cli) fn resized() -> std::io::Result<Self> {
         Self::of(&[SIGWINCH])
@@ -44,6 +50,17 @@ impl Signals {
     /// What to wait for.
     pub(in crate::cli) fn fd(&self) -> BorrowedFd<'_> {
         self.arrived.as_fd()
+    }
+
+    /// Waits for one at most this long.
+    pub(in crate::cli) fn wait(&self, limit: std::time::Duration) -> std::io::Result<bool> {
+        let timeout = Timespec::try_from(limit).map_err(std::io::Error::other)?;
+        let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Forgets those that have arrived; whether there were any.
