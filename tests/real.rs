@@ -1,1 +1,6 @@
-//! (being built)
+//! Tests with real processes, files and terminals.
+
+#[path = "support/keeper.rs"]
+mod keeper;
+#[path = "real/shim.rs"]
+mod shim;
