@@ -4,3 +4,7 @@
 mod place;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "support/keeper.rs"]
+mod keeper;
+#[path = "real/shim.rs"]
+mod shim;

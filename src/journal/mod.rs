@@ -88,8 +88,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the journal, and takes the next epoch.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// Opens or makes the journal, and takes the next epoch; `boot_id` is that of this host now.
+    pub fn open(path: &Path, boot_id: &str) -> Result<Self, Error> {
         let open = |source| Error::Open {
             path: path.to_owned(),
             source,
@@ -161,6 +161,12 @@ impl Journal {
         let last = transaction.last_insert_rowid();
         transaction.commit()?;
         Ok(u64::try_from(last).unwrap_or(0))
+    }
+
+    /// Writes and commits something of no meaning: whether the disk takes it again.
+    pub fn probe(&mut self) -> Result<(), Error> {
+        self.db.execute("UPDATE meta SET value = value WHERE key = 'escalation'", [])?;
+        Ok(())
     }
 
     /// The reading side, on the writer's own connection.
@@ -266,6 +272,18 @@ impl ReadRef<'_> {
         Ok(found.and_then(|id| RunId::new(&id).ok()))
     }
 
+    /// The boot under which an attempt's intent was committed.
+    pub fn boot_of_intent(&self, attempt: &crate::model::AttemptId) -> Result<Option<String>, Error> {
+        let found = self.db.query_row(
+            "SELECT boot FROM events JOIN epochs USING (epoch) WHERE run = ?1 AND kind = 'intended'
+             AND json_extract(body, '$.intended.at.step') = ?2 AND json_extract(body, '$.intended.at.lane') = ?3
+             AND json_extract(body, '$.intended.at.n') = ?4",
+            params![attempt.run.as_str(), attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n],
+            |row| row.get(0),
+        );
+        Ok(found.optional()?)
+    }
+
     /// A run's events after `since`, oldest first, with their numbers.
     pub fn events(
         &self,
@@ -355,6 +373,7 @@ fn migrate(db: &mut Connection) -> Result<(), Error> {
         "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
          INSERT OR IGNORE INTO meta VALUES ('epoch', 0), ('escalation', 0);
          CREATE TABLE IF NOT EXISTS boots (id TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
+         CREATE TABLE IF NOT EXISTS epochs (epoch INTEGER PRIMARY KEY, boot TEXT NOT NULL) STRICT;
          CREATE TABLE IF NOT EXISTS runs (
              id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, number INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER,
              result TEXT, dir TEXT NOT NULL, source TEXT NOT NULL, file TEXT NOT NULL, base TEXT NOT NULL, params TEXT NOT NULL,
@@ -412,7 +431,6 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
             record::kind(&event.what),
             body,
         ])?;
-    let seq = transaction.last_insert_rowid();
     match &event.what {
         What::Ended { result } => {
             let result = format!("{result:?}").to_lowercase();
