@@ -2,5 +2,7 @@
 
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/keep.rs"]
+mod keep;
 #[path = "real/shim.rs"]
 mod shim;
