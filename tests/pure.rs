@@ -1,1 +1,4 @@
 //! (being built)
+
+#[path = "pure/config.rs"]
+mod config;
