@@ -123,14 +123,23 @@ fn open_log(dir: &Path) -> Result<tracing_appender::non_blocking::WorkerGuard, E
 fn secret(path: &Path) -> Result<[u8; 32], Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let wrong = || Error::io("cannot use", path)(std::io::Error::other("it does not hold 32 bytes; restore it from a backup, or remove it: attempts that live now are UNKNOWN then"));
+    let wrong = || {
+        Error::io("cannot use", path)(std::io::Error::other(
+            "it does not hold 32 bytes; restore it from a backup, or remove it: attempts that live now are UNKNOWN then",
+        ))
+    };
     match std::fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| wrong()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let bytes = clock::random_bytes::<32>();
             let fresh = path.with_extension("new");
             drop(std::fs::remove_file(&fresh));
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(Error::io("cannot make", &fresh))?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&fresh)
+                .map_err(Error::io("cannot make", &fresh))?;
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::io("cannot write", &fresh))?;
             std::fs::rename(&fresh, path).map_err(Error::io("cannot make", path))?;
             Ok(bytes)
