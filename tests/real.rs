@@ -6,5 +6,7 @@ mod place;
 mod sandbox;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/keep.rs"]
+mod keep;
 #[path = "real/shim.rs"]
 mod shim;
