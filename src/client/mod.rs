@@ -10,7 +10,7 @@ mod engine;
 mod link;
 
 pub use connection::{Client, Wake};
-pub use engine::{Place, log_tail, start_engine, stop_engine};
+pub use engine::{LogFollower, Place, log_tail, start_engine, stop_engine};
 pub use link::Link;
 
 use std::path::PathBuf;
