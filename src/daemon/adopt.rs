@@ -31,7 +31,11 @@ pub(super) enum Found {
     /// Its shim lives.
     Lives,
     Exited(Box<Exit>),
-    Lost { why: LostWhy, evidence: Vec<String>, checkpoint: Option<crate::model::Checkpoint> },
+    Lost {
+        why: LostWhy,
+        evidence: Vec<String>,
+        checkpoint: Option<crate::model::Checkpoint>,
+    },
     Unreachable,
     /// The state directory could not be read: asked again later.
     Unreadable(String),
@@ -41,7 +45,6 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) run: RunId,
-    pub(super) run_dir: PathBuf,
     boot_id: String,
     items: Vec<Item>,
 }
@@ -67,7 +70,6 @@ impl Look {
         });
         Self {
             run: run.id.clone(),
-            run_dir: PathBuf::from(&run.dir),
             boot_id: parts.boot_id.clone(),
             items: items.collect(),
         }

@@ -175,24 +175,22 @@ impl Core {
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
-            Input::Asked { ask, by, answer } => {
-                match self.react(ask, by) {
-                    Reaction::Now(events, reply) => {
-                        self.stage(events, turn);
-                        turn.answers.push((answer, *reply));
-                    }
-                    Reaction::Later(job) => job(answer),
+            Input::Asked { ask, by, answer } => match self.react(ask, by) {
+                Reaction::Now(events, reply) => {
+                    self.stage(events, turn);
+                    turn.answers.push((answer, *reply));
                 }
-            }
+                Reaction::Later(job) => job(answer),
+            },
             Input::NewRun { mut row, mut created, answer } => match self.journal.read().next_number(&row.name) {
                 Ok(number) => {
                     row.number = number;
                     created.number = number;
-                    let reply = super::requests::started(&row);
-                    let event = Event { run: row.id.clone(), at: row.created, what: What::Created(created) };
+                    let id = row.id.clone();
+                    let event = Event { run: id.clone(), at: row.created, what: What::Created(created) };
                     turn.rows.push(*row);
                     self.stage(vec![event], turn);
-                    turn.answers.push((answer, reply));
+                    turn.answers.push((answer, self.started(&id)));
                 }
                 Err(error) => turn.answers.push((answer, super::requests::internal(&error))),
             },

@@ -69,8 +69,8 @@ impl Context {
 
     fn fact(&self, record: &record::ExitRecord, dir: OwnedFd) -> Exit {
         let end = match record.end {
-            record::End::Code(code) => End::Code(code),
-            record::End::Signal(signal) => End::Signal(signal),
+            wire::shim::End::Code(code) => End::Code(code),
+            wire::shim::End::Signal(signal) => End::Signal(signal),
         };
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,

@@ -35,14 +35,37 @@ const DYING: Duration = Duration::from_secs(5);
 
 /// What hands can be given.
 pub(super) enum Task {
-    Launch { attempt: AttemptId, launch: Box<Launch>, work_dir: PathBuf },
-    Stop { attempt: AttemptId, reason: StopReason, grace: Duration },
-    Probe { attempt: AttemptId, script: String, env: BTreeMap<String, String>, cwd: String, work_dir: PathBuf },
+    Launch {
+        attempt: AttemptId,
+        launch: Box<Launch>,
+        work_dir: PathBuf,
+    },
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace: Duration,
+    },
+    Probe {
+        attempt: AttemptId,
+        script: String,
+        env: BTreeMap<String, String>,
+        cwd: String,
+        work_dir: PathBuf,
+    },
     Look(Look),
     /// Typing into a step.
-    Input { key: String, text: String, answer: oneshot::Sender<Answer> },
+    Input {
+        key: String,
+        text: String,
+        answer: oneshot::Sender<Answer>,
+    },
     /// A terminal on a session, or a shell.
-    Pty { ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer> },
+    Pty {
+        ask: Ask,
+        title: String,
+        work_dir: Option<PathBuf>,
+        answer: oneshot::Sender<Answer>,
+    },
     Close,
 }
 
@@ -64,6 +87,12 @@ impl Hands {
         };
         tokio::spawn(actor.work(queue));
         Self { tasks }
+    }
+
+    /// Gives a task later, from anywhere.
+    pub(super) fn giver(&self) -> impl FnOnce(Task) + 'static {
+        let tasks = self.tasks.clone();
+        move |task| drop(tasks.send(task))
     }
 
     pub(super) fn give(&self, task: Task) {
@@ -159,7 +188,10 @@ fn spec(run: &Run, parts: &Parts) -> Spec {
 }
 
 fn find_in_path(path: &str, name: &str) -> Option<PathBuf> {
-    path.split(':').filter(|folder| folder.starts_with('/')).map(|folder| PathBuf::from(folder).join(name)).find(|file| file.is_file())
+    path.split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| PathBuf::from(folder).join(name))
+        .find(|file| file.is_file())
 }
 
 /// Why there is no keeper to ask.
@@ -215,9 +247,10 @@ impl Actor {
         self.tell_isolation(&handle);
         match self.connect(handle.secret()).await {
             Ok(keeper) => Ok(keeper),
-            Err(error @ (session::Error::Impostor { .. } | session::Error::Protocol { .. } | session::Error::Refused(_))) => {
-                Err(NoKeeper::Failed(error.to_string()))
-            }
+            Err(
+                error
+                @ (session::Error::Impostor { .. } | session::Error::Protocol { .. } | session::Error::Refused(_)),
+            ) => Err(NoKeeper::Failed(error.to_string())),
             Err(error) => Err(NoKeeper::Later(error.to_string())),
         }
     }
@@ -335,7 +368,9 @@ impl Actor {
                 Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
                 Ok(Reply::Ran { .. }) => (None, format!("given up after {} s", PROBE.as_secs())),
                 Ok(other) => (None, format!("the keeper answered {other:?}")),
-                Err(AskError::Gone | AskError::Unreachable(_)) => return parts.tell_after(AGAIN, Input::Again(command)),
+                Err(AskError::Gone | AskError::Unreachable(_)) => {
+                    return parts.tell_after(AGAIN, Input::Again(command));
+                }
                 Err(error) => (None, error.to_string()),
             };
             let output = crate::gauge::plain::lines(output.as_bytes()).collect::<Vec<_>>().join("\n");

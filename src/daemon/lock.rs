@@ -35,7 +35,8 @@ pub(super) fn take(path: &Path) -> Result<Lock, Error> {
         let owner = if told { owner.trim().to_owned() } else { "an unnamed process".into() };
         return Err(Error::Owned(format!("{owner} holds {}", path.display())));
     }
-    let since = jiff::Timestamp::from_millisecond(clock::wall_ms()).map_or_else(|_| String::new(), |t| format!("{t:.0}"));
+    let since =
+        jiff::Timestamp::from_millisecond(clock::wall_ms()).map_or_else(|_| String::new(), |t| format!("{t:.0}"));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let text = format!("pid {} on {host} since {since}\n", std::process::id());
     // Only words: on a full disk the lock itself still holds.

@@ -24,7 +24,7 @@ mod words;
 
 use std::process::ExitCode;
 
-pub use start::main;
+pub use start::{DaemonArgs, main};
 
 /// Why the engine cannot do its work.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! How the engine starts and ends: lock, log, journal, fold, adoption, socket, loop. Owns that order.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::{mpsc, watch};
@@ -14,16 +14,15 @@ use crate::journal::Journal;
 use crate::state_dir::StateDir;
 
 /// How the engine is started.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
 pub struct DaemonArgs {
-    /// The state directory, instead of the one found.
-    #[arg(long)]
-    pub state_dir: Option<PathBuf>,
+    /// The folder of everything; one engine at a time has it.
+    pub state_dir: StateDir,
 }
 
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
-pub fn main(args: &DaemonArgs) -> ExitCode {
-    match run(args) {
+pub fn main(args: DaemonArgs) -> ExitCode {
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -40,10 +39,7 @@ fn report(error: &Error) {
 }
 
 fn run(args: &DaemonArgs) -> Result<(), Error> {
-    let state = match &args.state_dir {
-        Some(path) => StateDir::at(path)?,
-        None => StateDir::find()?,
-    };
+    let state = &args.state_dir;
     let _lock = lock::take(&state.engine_lock())?;
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
@@ -123,14 +119,23 @@ fn open_log(dir: &Path) -> Result<tracing_appender::non_blocking::WorkerGuard, E
 fn secret(path: &Path) -> Result<[u8; 32], Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let wrong = || Error::io("cannot use", path)(std::io::Error::other("it does not hold 32 bytes; restore it from a backup, or remove it: attempts that live now are UNKNOWN then"));
+    let wrong = || {
+        Error::io("cannot use", path)(std::io::Error::other(
+            "it does not hold 32 bytes; restore it from a backup, or remove it: attempts that live now are UNKNOWN then",
+        ))
+    };
     match std::fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| wrong()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let bytes = clock::random_bytes::<32>();
             let fresh = path.with_extension("new");
             drop(std::fs::remove_file(&fresh));
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(Error::io("cannot make", &fresh))?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&fresh)
+                .map_err(Error::io("cannot make", &fresh))?;
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::io("cannot write", &fresh))?;
             std::fs::rename(&fresh, path).map_err(Error::io("cannot make", path))?;
             Ok(bytes)

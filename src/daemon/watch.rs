@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 
 use super::core::{Input, Parts};
 use super::ended::{Context, sighting};
@@ -46,20 +46,20 @@ async fn follow(context: &Context, pattern: &Regex, parts: &Parts) -> std::io::R
         if path.join("exit.json").exists() {
             return Ok(());
         }
-        let mut ready = events.readable().await?;
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(ready.get_inner(), &mut buffer);
-        while reader.next().is_ok() {}
-        ready.clear_ready();
+        events.readable().await?;
+        // What the events say does not matter: something was written.
+        let mut buffer = [0u8; 4096];
+        while events.try_read(&mut buffer).is_ok() {}
         clock::sleep(PAUSE).await;
     }
 }
 
-fn watch(path: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn watch(path: &Path) -> std::io::Result<Receiver> {
     let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
     inotify::add_watch(&fd, path, flags | inotify::WatchFlags::ONLYDIR)?;
-    AsyncFd::new(fd)
+    // Any descriptor that can be read and polled will do; an inotify one is read like a pipe.
+    Receiver::from_owned_fd_unchecked(fd)
 }
 
 /// The newest checkpoint told of in what was written since.

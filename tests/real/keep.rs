@@ -1,6 +1,6 @@
 //! The keeper with real processes and a real tmux.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
@@ -8,21 +8,35 @@ use dogwatch::wire::keeper::{Ask, Event, Outcome, Reply};
 
 use crate::keeper::{Keep, launch, now_ms, place, until};
 
-/// Reads from a terminal until `wanted` is there.
-fn read_until(terminal: &OwnedFd, wanted: &str) -> String {
-    rustix::io::ioctl_fionbio(terminal, true).expect("a terminal");
-    let mut file = std::fs::File::from(terminal.try_clone().expect("a copy"));
-    let mut seen = Vec::new();
-    until(&format!("the terminal shows {wanted:?}"), || {
+/// A terminal that was handed out, and all that it has shown.
+struct Shown {
+    terminal: std::fs::File,
+    seen: Vec<u8>,
+}
+
+impl Shown {
+    fn new(terminal: OwnedFd) -> Self {
+        rustix::io::ioctl_fionbio(&terminal, true).expect("a terminal");
+        Self { terminal: terminal.into(), seen: Vec::new() }
+    }
+
+    fn text(&mut self) -> String {
         let mut block = [0u8; 4096];
-        while let Ok(read) = file.read(&mut block)
+        while let Ok(read) = self.terminal.read(&mut block)
             && read > 0
         {
-            seen.extend_from_slice(&block[..read]);
+            self.seen.extend_from_slice(&block[..read]);
         }
-        String::from_utf8_lossy(&seen).contains(wanted)
-    });
-    String::from_utf8_lossy(&seen).into_owned()
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    fn wait_for(&mut self, wanted: &str) {
+        until(&format!("the terminal shows {wanted:?}"), || self.text().contains(wanted));
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).expect("it takes what is typed");
+    }
 }
 
 fn tmux(keep: &Keep, arguments: &[&str]) -> String {
@@ -42,14 +56,14 @@ fn an_attached_person_sees_the_step_and_types_to_it() {
     engine.wait_for(|event| matches!(event, Event::Claimed { .. }));
     let key = place("a").key;
     assert_eq!(engine.reply(open(&key, false)), Reply::Pty);
-    let terminal = engine.terminal();
-    read_until(&terminal, "ready");
-    rustix::io::write(&terminal, b"hello\n").expect("it takes what is typed");
-    read_until(&terminal, "got hello");
+    let mut shown = Shown::new(engine.terminal());
+    shown.wait_for("ready");
+    shown.type_in("hello\n");
+    shown.wait_for("got hello");
     // The step's terminal has the size of the person's.
-    read_until(&terminal, "30 100");
-    rustix::io::write(&terminal, b"\n").expect("it takes what is typed");
-    read_until(&terminal, "[exited 0 after");
+    shown.wait_for("30 100");
+    shown.type_in("\n");
+    shown.wait_for("[exited 0 after");
     assert!(keep.log_text(&place("a")).contains("got hello\r\n30 100\r\n"));
 }
 
@@ -60,8 +74,9 @@ fn an_attempt_that_has_ended_is_shown_with_its_end() {
     engine.launch(launch("a", "echo the last words; exit 3"));
     engine.wait_exited(&place("a"));
     assert_eq!(engine.reply(open(&place("a").key, true)), Reply::Pty);
-    let terminal = engine.terminal();
-    let seen = read_until(&terminal, "[exited 3 after 0s]");
+    let mut shown = Shown::new(engine.terminal());
+    shown.wait_for("[exited 3 after 0s]");
+    let seen = shown.text();
     assert!(seen.contains("the last words"), "{seen}");
 }
 
