@@ -209,20 +209,13 @@ pub enum Verb {
 #[derive(Debug, Subcommand)]
 pub enum Inner {
     #[command(hide = true)]
-    Keep(Rest),
+    Keep(crate::keep::KeepArgs),
     #[command(hide = true)]
-    Shim(Rest),
+    Shim,
     #[command(hide = true)]
-    View(Rest),
+    View(crate::shim::view::ViewArgs),
     #[command(hide = true)]
     Porter(crate::environment::porter::PorterArgs),
-}
-
-/// Arguments that another room reads.
-#[derive(Debug, Args)]
-pub struct Rest {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

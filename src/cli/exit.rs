@@ -63,6 +63,8 @@ pub struct Failure {
     pub words: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The words say everything themselves, with their own beginning.
+    pub(crate) whole: bool,
 }
 
 impl Failure {
@@ -71,6 +73,15 @@ impl Failure {
             exit: Exit::Usage,
             words: words.into(),
             hint: Some(hint.into()),
+            whole: false,
+        }
+    }
+
+    /// Words of another room that need no beginning.
+    pub(crate) fn whole(exit: Exit, words: String) -> Self {
+        Self {
+            whole: true,
+            ..Self::new(exit, words)
         }
     }
 
@@ -79,6 +90,7 @@ impl Failure {
             exit,
             words: words.into(),
             hint: None,
+            whole: false,
         }
     }
 
@@ -106,6 +118,7 @@ impl From<client::Error> for Failure {
                 exit: Exit::of_refusal(refusal.kind),
                 words,
                 hint: refusal.hint,
+                whole: false,
             },
             E::NoEngine { .. } => Self::new(Exit::Nothing, words).hint("dogwatch engine start"),
             E::NotStarted { .. } => {

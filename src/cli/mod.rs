@@ -88,6 +88,8 @@ pub fn main() -> ExitCode {
 fn enter(inner: Inner) -> ExitCode {
     match inner {
         Inner::Porter(args) => crate::environment::porter::main(&args),
-        Inner::Keep(_rest) | Inner::Shim(_rest) | Inner::View(_rest) => ExitCode::FAILURE,
+        Inner::Keep(args) => crate::keep::main(args),
+        Inner::Shim => crate::shim::main(),
+        Inner::View(args) => crate::shim::view::main(&args),
     }
 }

@@ -145,7 +145,9 @@ impl Screen {
     /// Said beside the result. A standard error that cannot be written to has nobody to be told to.
     pub(crate) fn note(&self, words: &str) {
         if !self.quiet {
-            self.say(&Row::new().add(Style::Dim, words));
+            for line in words.lines() {
+                self.say(&Row::new().add(Style::Dim, line));
+            }
         }
     }
 
@@ -173,8 +175,10 @@ impl Screen {
             return;
         }
         let mut lines = failure.words.lines();
-        let first = lines.next().unwrap_or_default();
-        self.say(&Row::new().add(Style::Bad, "error: ").text(first));
+        if !failure.whole {
+            let first = lines.next().unwrap_or_default();
+            self.say(&Row::new().add(Style::Bad, "error: ").text(first));
+        }
         for line in lines {
             self.say(&Row::new().text(line));
         }

@@ -55,6 +55,9 @@ pub(super) fn enable(face: &Face) -> Ended {
     if !speaks_systemd() {
         return by_hand(face, binary, folder);
     }
+    if face.screen.can_ask() && !face.screen.yes() && !agreed(face)? {
+        return Err(Failure::new(Exit::Refused, "nothing was changed"));
+    }
     let path = write(&unit(binary, folder))?;
     face.screen.note(&format!("wrote {}", path.display()));
     hand_over(&state)?;
@@ -74,6 +77,15 @@ pub(super) fn enable(face: &Face) -> Ended {
         .hint("ask an administrator for: loginctl enable-linger $USER"));
     }
     Ok(Exit::Good)
+}
+
+fn agreed(face: &Face) -> Result<bool, Failure> {
+    face.screen.say(&Row::new().text(
+        "this installs dogwatch as a service of yours and lets it live without a login; go on? [y/N]",
+    ));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// A user manager that answers.

@@ -155,8 +155,8 @@ pub(in crate::cli) fn become_engine(flags: &Flags, background: bool) -> ExitCode
             }
         };
     }
-    crate::daemon::main(crate::daemon::DaemonArgs {
-        state_dir: place.state,
+    crate::daemon::main(&crate::daemon::DaemonArgs {
+        state_dir: Some(place.state.path().to_owned()),
     })
 }
 

@@ -235,8 +235,8 @@ impl Following<'_> {
     }
 
     fn draw(&mut self, view: &RunView) -> Result<(), Failure> {
-        let outputs = self.outputs.last_lines(&mut self.link, view)?;
         let look = self.screen().look();
+        let outputs = self.outputs.last_lines(&mut self.link, view)?;
         let rows = live::frame(view, outputs, &look, Screen::height());
         self.screen()
             .write(&live::redraw(&rows, self.drawn, &look))?;

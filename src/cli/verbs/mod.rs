@@ -1,16 +1,19 @@
 //! What each verb does: asks the engine, shows the answer. One file per kind of verb.
 
 mod answer;
+mod author;
 mod control;
-mod enable;
+pub mod doctor;
+pub mod enable;
 pub(super) mod engine;
-mod file;
+pub mod file;
 mod follow;
 mod hands;
+mod logs;
 mod look;
 mod output;
 mod start;
-mod wait;
+pub mod wait;
 pub(super) mod watched;
 
 use super::Face;
@@ -60,8 +63,11 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
             key,
         } => hands::attach(face, run, step, readonly, key.detach_key),
         Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
-        Verb::Logs(_) => Err(Failure::new(Exit::Failed, "todo")),
-        Verb::Validate { .. } | Verb::Graph { .. } | Verb::Schema | Verb::Doctor => Err(Failure::new(Exit::Failed, "todo")),
+        Verb::Logs(logs) => logs::logs(face, &logs),
+        Verb::Validate { files } => author::validate(face, files),
+        Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
+        Verb::Schema => author::schema(face),
+        Verb::Doctor => doctor::doctor(face),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
         return file::plan(face, &loaded, &selection);
     }
     let start = StartRun {
-        source: file::source(&path)?,
+        source: loaded.source,
         file: path.display().to_string(),
         base: folder(&path)?,
         params: args.param,

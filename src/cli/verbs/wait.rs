@@ -113,7 +113,7 @@ fn about(name: &str, asked: &str) -> bool {
 }
 
 /// Whether the wait is over, and how. Also over when what is waited for cannot happen any more.
-pub(super) fn met(
+pub fn met(
     view: &RunView,
     step: Option<&str>,
     conditions: &[Condition],
@@ -139,8 +139,11 @@ pub(super) fn met(
         let subject = step.map_or_else(|| words::run_name(&view.line), str::to_owned);
         return Ok(Some(Met {
             condition: "done",
-            // It is over, and what was waited for did not happen.
-            exit: if wanted || exit != Exit::Good { exit } else { Exit::Failed },
+            // It is over, and the checkpoint that was waited for did not come.
+            exit: match exit {
+                Exit::Good if !wanted && conditions.contains(&Condition::Checkpoint) => Exit::Failed,
+                exit => exit,
+            },
             words: format!("{subject} is over: {}", how(exit)),
         }));
     }
