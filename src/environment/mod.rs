@@ -15,6 +15,7 @@
 //! `session`), never decide what a missing environment means for a step, and never switch isolation off unasked:
 //! what runs without it says so in [`Isolation`].
 
+mod aliases;
 mod binary;
 mod compose;
 mod detach;

@@ -2,6 +2,7 @@
 //! Owns nothing but the result of one trial per engine life; everything else is on disk and in the porter, so that
 //! any number of callers and any number of kills in between come to the same one environment.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -59,15 +60,27 @@ impl Handle {
 }
 
 /// The built-in sandbox. One per engine life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sandbox {
+    search: Option<OsString>,
     trial: tokio::sync::OnceCell<trial::Trial>,
 }
 
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sandbox {
-    /// Nothing tried yet.
+    /// Nothing tried yet; bubblewrap will be looked for in `$PATH`.
     pub fn new() -> Self {
-        Self::default()
+        Self::looking_in(std::env::var_os("PATH"))
+    }
+
+    /// As [`Sandbox::new`], with another search path.
+    pub fn looking_in(search: Option<OsString>) -> Self {
+        Self { search, trial: tokio::sync::OnceCell::new() }
     }
 
     /// Whether this machine gives a sandbox, without starting one for keeps. For `doctor`.
@@ -79,16 +92,16 @@ impl Sandbox {
     }
 
     async fn trial(&self) -> &trial::Trial {
-        self.trial.get_or_init(|| async { trial::run(std::env::var_os("PATH").as_deref()).await }).await
+        self.trial.get_or_init(|| trial::run(self.search.as_deref())).await
     }
 
     /// Adopts the environment if it lives, else starts it. The same result for any number of callers at once, and
     /// after a kill at any point in between.
     pub async fn ensure(&self, spec: &Spec) -> Result<Handle, Error> {
-        compose::check(spec)?;
         let dir = spec.dir();
         let secret = dir::prepare(&dir)?;
         if !dir::is_listened(&dir) {
+            compose::check(spec)?;
             let trial = if spec.wanted == Wanted::None { None } else { Some(self.trial().await) };
             let isolation = trial::decide(spec.wanted, trial)?;
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;
@@ -104,7 +117,7 @@ impl Sandbox {
     /// Waits until the environment has ended, after its keeper was asked to. With `force`, a keeper that is still
     /// there after `patience` is killed; it is known by its start time and boot, not by its number alone.
     pub async fn remove(dir: &Path, patience: Duration, force: bool) -> Result<(), Error> {
-        if ended_within(dir, patience).await {
+        if !dir.exists() || ended_within(dir, patience).await {
             return Ok(());
         }
         let refuse = |why: &str| Err(Error::NotEnded { dir: dir.to_owned(), why: why.into() });
