@@ -1,6 +1,10 @@
-//! Tests with real processes: bubblewrap, tmux, kill -9.
+//! Tests with real processes, files and terminals.
 
+#[path = "support/keeper.rs"]
+mod keeper;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/shim.rs"]
+mod shim;

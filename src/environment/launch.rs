@@ -16,7 +16,7 @@ use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::dir::{self, Process, Running};
-use super::{Error, Isolation, Spec, binary, compose, detach};
+use super::{Error, Isolation, Spec, binary, compose};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
@@ -95,7 +95,7 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     command.args(compose::arguments(spec, &copy, &blank)?);
     command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let child = spawn(&mut command, bwrap)?;
+    let child = begin(&mut command, bwrap)?;
     drop(info_in);
     Ok((child, read_info(info).and_then(Process::of)))
 }
@@ -104,14 +104,14 @@ fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, 
     let runtime = runtime_dir(dir)?;
     let mut command = Command::new(&spec.dogwatch);
     command.args(keeper_arguments(spec, inherited, &runtime, &spec.dogwatch)?);
-    let child = spawn(&mut command, &spec.dogwatch)?;
+    let child = begin(&mut command, &spec.dogwatch)?;
     let keeper = i32::try_from(child.id()).ok().and_then(Process::of);
     Ok((child, keeper))
 }
 
-fn spawn(command: &mut Command, what: &Path) -> Result<Child, Error> {
+fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {
     command.env_clear().envs(environment()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-    detach::own_session(command).spawn().map_err(Error::io("starting", what))
+    command.spawn().map_err(Error::io("starting", what))
 }
 
 /// The keeper's own environment; a step's is given with its launch. Nothing here is secret.

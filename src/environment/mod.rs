@@ -18,7 +18,6 @@
 mod aliases;
 mod binary;
 mod compose;
-mod detach;
 mod dir;
 mod engine_watch;
 mod hidden;

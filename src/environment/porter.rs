@@ -13,6 +13,7 @@ use super::dir::{self, Running};
 use super::engine_watch::{EngineWatch, Seen};
 use super::launch::{self, Started};
 use super::{Error, Spec};
+use crate::spawn;
 
 /// How often the engine is looked for without a reason.
 const LOOK_MS: i64 = 10_000;
@@ -29,6 +30,8 @@ pub struct PorterArgs {
 pub fn main(args: &PorterArgs) -> ExitCode {
     // Fails when whoever started us has done it already.
     let _ = rustix::process::setsid();
+    // Whatever was left open on the way here must not end up in an environment.
+    spawn::keep_descriptors_private();
     match tend(&args.env_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

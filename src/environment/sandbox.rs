@@ -15,9 +15,9 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, detach, trial};
-use crate::clock;
+use super::{Error, Isolation, Spec, Wanted, compose, trial};
 use crate::wire::keeper::Greeting;
+use crate::{clock, spawn};
 
 /// Until the keeper must have answered.
 const START: Duration = Duration::from_secs(20);
@@ -160,7 +160,7 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     let mut command = std::process::Command::new(&spec.dogwatch);
     command.arg("porter").arg("--env-dir").arg(dir).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    detach::own_session(&mut command);
+    spawn::in_own_session(&mut command);
     Command::from(command).spawn().map_err(Error::io("starting", &spec.dogwatch))
 }
 

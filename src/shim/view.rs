@@ -1,0 +1,1 @@
+//! What the pane of a tmux session runs (`dogwatch view`).
