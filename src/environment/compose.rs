@@ -116,6 +116,11 @@ impl Root<'_> {
         self.add(&["--perms".as_ref(), mode.as_ref(), "--tmpfs".as_ref(), target.as_ref()]);
     }
 
+    /// From here on, what was mounted at or below this path cannot be seen any more, nor made read-only.
+    fn cover(&mut self, target: &Path) {
+        self.sealed.retain(|folder| !folder.starts_with(target));
+    }
+
     /// An empty folder that steps cannot write to in the end.
     fn sealed(&mut self, target: &Path, mode: u32) {
         self.tmpfs(target, mode);
@@ -177,6 +182,7 @@ impl Root<'_> {
     fn home(&mut self, spec: &Spec) {
         let home = spec.home.as_deref().and_then(|home| home.canonicalize().ok());
         if let Some(home) = home.filter(|home| HOMES.iter().any(|parent| home.starts_with(parent)) || home.starts_with("/tmp")) {
+            self.cover(&home);
             self.folder(&home, &home);
         }
     }
@@ -190,6 +196,7 @@ impl Root<'_> {
         }
         grants.sort_by_key(|mount| mount.target.components().count());
         for Mount { source, target, writable } in grants {
+            self.cover(&target);
             match (writable, source.is_dir()) {
                 (true, _) => self.writable(&source, &target),
                 (false, true) => self.folder(&source, &target),
@@ -232,7 +239,10 @@ impl Root<'_> {
     }
 
     fn own(&mut self, spec: &Spec, binary: &Path) -> Result<(), Error> {
-        let work = real(&spec.work_dir(), "the run's folder")?;
+        // Once more, wherever it lies: nothing of the state but this one folder is ever there.
+        let (state, work) = (real(&spec.state_dir, "dogwatch's state folder")?, real(&spec.work_dir(), "the run's folder")?);
+        self.cover(&state);
+        self.sealed(&state, 0o700);
         self.pair("--bind", &work, &work);
         // A mount, for a plain folder could be renamed and another one put in its place.
         self.tmpfs(Path::new(RUNTIME), 0o700);

@@ -41,9 +41,9 @@ pub enum Error {
     /// `isolation = "required"`, and this machine does not give it.
     #[error("isolation is required, but {why}")]
     NotIsolated { why: String },
-    /// The environment ended before its keeper spoke, or never spoke.
-    #[error("the environment's keeper did not answer within {after_s} s; the end of {log}:\n{tail}", log = log.display())]
-    NoKeeper { after_s: u64, log: PathBuf, tail: String },
+    /// The environment ended before its keeper spoke, or its keeper never spoke.
+    #[error("the environment does not start; the end of {log}:\n{tail}", log = log.display())]
+    NoKeeper { log: PathBuf, tail: String },
     /// A keeper is there (its socket is open), but it does not speak: frozen, or the machine is starved.
     #[error("the keeper of {} is there but has not answered for {after_s} s; it is left alone", dir.display())]
     Silent { dir: PathBuf, after_s: u64 },

@@ -26,14 +26,18 @@ pub struct PorterArgs {
     pub env_dir: PathBuf,
 }
 
-/// Runs until the environment has ended; 0 also when another porter has it already.
+/// Exit code when another porter has the environment already: `EX_TEMPFAIL`.
+pub(super) const ANOTHER: u8 = 75;
+
+/// Runs until the environment has ended.
 pub fn main(args: &PorterArgs) -> ExitCode {
     // Fails when whoever started us has done it already.
     let _ = rustix::process::setsid();
     // Whatever was left open on the way here must not end up in an environment.
     spawn::keep_descriptors_private();
     match tend(&args.env_dir) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Tended::ToItsEnd) => ExitCode::SUCCESS,
+        Ok(Tended::ByAnother) => ExitCode::from(ANOTHER),
         Err(error) => {
             eprintln!("porter: {error}");
             ExitCode::FAILURE
@@ -41,8 +45,13 @@ pub fn main(args: &PorterArgs) -> ExitCode {
     }
 }
 
-fn tend(dir: &Path) -> Result<(), Error> {
-    let Some(_lock) = dir::lock(dir)? else { return Ok(()) };
+enum Tended {
+    ToItsEnd,
+    ByAnother,
+}
+
+fn tend(dir: &Path) -> Result<Tended, Error> {
+    let Some(_lock) = dir::lock(dir)? else { return Ok(Tended::ByAnother) };
     let spec = dir::read_spec(dir)?;
     let secret = dir::read_secret(dir)?.ok_or_else(|| Error::Refused(format!("{} has no secret", dir.display())))?;
     let engine = EngineWatch::new(&spec);
@@ -55,7 +64,8 @@ fn tend(dir: &Path) -> Result<(), Error> {
     eprintln!("the environment has ended: {how}");
     dir::replace(dir, dir::ENDED, format!("{how}\n").as_bytes())?;
     let socket = dir.join(dir::SOCKET);
-    std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))
+    std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))?;
+    Ok(Tended::ToItsEnd)
 }
 
 /// Starts the keeper and watches it to its end.

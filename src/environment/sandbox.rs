@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, trial};
+use super::{Error, Isolation, Spec, Wanted, compose, porter, trial};
 use crate::wire::keeper::Greeting;
 use crate::{clock, spawn};
 
@@ -164,31 +164,35 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     Command::from(command).spawn().map_err(Error::io("starting", &spec.dogwatch))
 }
 
-/// Waits for the keeper's greeting. A porter that ended well found another one at work, which may itself be ending:
-/// then one more is started.
+/// Waits for the keeper's greeting.
 async fn wait_for_keeper(dir: &Path, spec: &Spec, mut porter: Child) -> Result<(), Error> {
     let deadline = clock::boottime_ms() + i64::try_from(START.as_millis()).unwrap_or(i64::MAX);
+    let mut ended = 0;
     loop {
         let silent = match greeting(dir).await {
             Greeted::Yes => return Ok(()),
             Greeted::Silent => true,
             Greeted::Nobody => false,
         };
-        let failed = match porter.try_wait() {
-            Ok(Some(status)) if status.success() && !silent => {
-                clock::sleep(LOOK * 5).await;
-                porter = start_porter(dir, spec)?;
-                false
-            }
-            Ok(Some(status)) => !status.success(),
-            Ok(None) | Err(_) => false,
-        };
         let late = clock::boottime_ms() >= deadline;
         if late && silent {
             return Err(Error::Silent { dir: dir.to_owned(), after_s: START.as_secs() });
         }
-        if late || failed {
-            return Err(Error::NoKeeper { after_s: START.as_secs(), log: dir.join(dir::LOG), tail: dir::log_tail(dir) });
+        match porter.try_wait() {
+            Ok(None) | Err(_) => {}
+            // Another one is at work, which may itself be ending.
+            Ok(Some(status)) if status.code() == Some(porter::ANOTHER.into()) => {
+                clock::sleep(LOOK * 5).await;
+                porter = start_porter(dir, spec)?;
+            }
+            // Once is no reason: it may have seen the end of an earlier environment.
+            Ok(Some(_)) => {
+                ended += 1;
+                porter = start_porter(dir, spec)?;
+            }
+        }
+        if late || ended > 1 {
+            return Err(Error::NoKeeper { log: dir.join(dir::LOG), tail: dir::log_tail(dir) });
         }
         clock::sleep(LOOK).await;
     }
