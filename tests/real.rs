@@ -4,6 +4,8 @@
 mod keeper;
 #[path = "real/place.rs"]
 mod place;
+#[path = "real/porter.rs"]
+mod porter;
 #[path = "real/sandbox.rs"]
 mod sandbox;
 #[path = "real/shim.rs"]
