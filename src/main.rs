@@ -18,6 +18,13 @@ struct Porter {
     args: dogwatch::environment::porter::PorterArgs,
 }
 
+/// `dogwatch view`, what a pane of tmux runs.
+#[derive(Parser)]
+struct View {
+    #[command(flatten)]
+    args: dogwatch::shim::view::ViewArgs,
+}
+
 fn main() -> ExitCode {
     // The programs that dogwatch starts of itself come first: they must start fast and are no verbs for people.
     let mut words = std::env::args_os();
@@ -25,6 +32,7 @@ fn main() -> ExitCode {
         Some("shim") => dogwatch::shim::main(),
         Some("keep") => dogwatch::keep::main(Keep::parse_from(std::env::args_os().skip(1)).args),
         Some("porter") => dogwatch::environment::porter::main(&Porter::parse_from(std::env::args_os().skip(1)).args),
+        Some("view") => dogwatch::shim::view::main(&View::parse_from(std::env::args_os().skip(1)).args),
         _ => dogwatch::cli::main(),
     }
 }

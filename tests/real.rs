@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/keep.rs"]
+mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
 #[path = "real/place.rs"]
@@ -8,5 +10,7 @@ mod place;
 mod porter;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/session.rs"]
+mod session;
 #[path = "real/shim.rs"]
 mod shim;

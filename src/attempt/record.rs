@@ -147,6 +147,34 @@ fn read_reserve(dir: BorrowedFd<'_>, key: &str, mac_key: &[u8; 32]) -> Option<Ex
     unseal(&bytes, key, mac_key).ok()
 }
 
+/// What the record says, whoever wrote it: for showing only.
+pub fn peek(dir: impl AsFd) -> Option<ExitRecord> {
+    let bytes = read_small(dir, NAME, LIMIT).ok()??;
+    serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next()?).ok()
+}
+
+impl ExitRecord {
+    /// The end in words for the person at a pane.
+    pub fn last_line(&self) -> String {
+        end_in_words(Some(self.end), self.end_boottime_ms - self.start_boottime_ms)
+    }
+}
+
+/// How it ended, and after how long, in brackets.
+pub(crate) fn end_in_words(end: Option<End>, took_ms: i64) -> String {
+    let seconds = took_ms / 1000;
+    match end {
+        Some(End::Code(code)) => format!("[exited {code} after {seconds}s]"),
+        Some(End::Signal(number)) => format!("[killed by {} after {seconds}s]", signal_name(number)),
+        None => format!("[does not end, after {seconds}s]"),
+    }
+}
+
+/// `SIGKILL` for 9.
+pub fn signal_name(number: i32) -> String {
+    signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), Into::into)
+}
+
 /// Is there an exit record, as far as one can tell without its key?
 pub fn is_there(dir: impl AsFd) -> bool {
     statat(dir, NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())

@@ -28,6 +28,9 @@ pub(super) struct Started {
     pub(super) bell: OwnedFd,
 }
 
+/// What bubblewrap says of itself; one line for the start, one for the end.
+const STATUS: &str = "bwrap.json";
+
 /// What the keeper inherits. Dropped right after the start: from then on only the keeper has them.
 struct Inherited {
     listener: OwnedFd,
@@ -91,13 +94,37 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     std::fs::write(&blank, b"").map_err(Error::io("making", &blank))?;
     let (info, info_in) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::io("making a pipe for", bwrap))?;
     rustix::io::fcntl_setfd(&info_in, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", bwrap))?;
+    let status = status_file(dir)?;
     let mut command = Command::new(bwrap);
     command.args(compose::arguments(spec, &copy, &blank)?);
-    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--", compose::BINARY]);
+    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--json-status-fd", &status.as_raw_fd().to_string()]);
+    command.args(["--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
     let child = begin(&mut command, bwrap)?;
     drop(info_in);
     Ok((child, read_info(info).and_then(Process::of)))
+}
+
+/// bubblewrap writes the keeper's number here, too: found by the next porter should this one be killed before it
+/// has noted it.
+fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
+    let path = dir.join(STATUS);
+    let file = std::fs::File::create(&path).map_err(Error::io("making", &path))?;
+    rustix::io::fcntl_setfd(&file, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", &path))?;
+    Ok(file)
+}
+
+/// The keeper that an earlier porter started but did not note: bubblewrap's word, if that process is still the first
+/// one of a namespace.
+pub(super) fn unnoted_keeper(dir: &Path) -> Option<Process> {
+    let path = dir.join(STATUS);
+    let text = std::fs::read_to_string(&path).ok()?;
+    let first: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
+    let pid = first.get("child-pid")?.as_i64()?.try_into().ok()?;
+    let process = Process::of(pid)?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().nth(1)?;
+    (inner == "1").then_some(process)
 }
 
 fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, Option<Process>), Error> {

@@ -8,6 +8,8 @@
 //!   lock           held by the living porter
 //!   keeper.sock    the keeper's listening socket; it has no path inside the sandbox
 //!   running.json   how the environment that runs now is isolated, and its first process
+//!   bwrap.json     what bubblewrap says of its child
+//!   blank          empty; covers a file that is hidden where steps may write
 //!   ended          how the last one ended
 //!   porter.log     what porter, bubblewrap and keeper had to say
 //! ```

@@ -93,7 +93,14 @@ fn pidfd(child: &Child) -> Result<OwnedFd, Error> {
 
 /// Watches a keeper that an earlier porter started.
 fn adopt(dir: &Path, engine: EngineWatch) -> Result<String, Error> {
-    let keeper = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper).and_then(|process| process.open());
+    let mut keeper = None;
+    if let Some(mut running) = dir::read_json::<Running>(dir, dir::RUNNING)? {
+        if running.keeper.is_none() {
+            running.keeper = launch::unnoted_keeper(dir);
+            dir::replace_json(dir, dir::RUNNING, &running)?;
+        }
+        keeper = running.keeper.and_then(|process| process.open());
+    }
     Watch { dir, engine, bell: None }.until_ended(keeper.iter().map(AsFd::as_fd).collect());
     Ok("seen from outside, its status is not known".into())
 }

@@ -2,6 +2,7 @@
 
 use super::jobs::{Asker, Task, on_new_terminal};
 use super::keeper::Keeper;
+use super::sessions::Source;
 use crate::attempt;
 use crate::wire::keeper::{Ask, Found, Launch, Outcome, Place, Reply};
 use crate::wire::shim::ToShim;
@@ -78,7 +79,17 @@ impl Keeper {
         Answer::Now(Outcome::Reply(Reply::Done))
     }
 
-    fn open_session(&mut self, _asker: Asker, key: &str, _size: (u16, u16), _readonly: bool) -> Answer {
-        Answer::Now(Outcome::Refused(format!("no session of {key} yet")))
+    fn open_session(&mut self, asker: Asker, key: &str, size: (u16, u16), readonly: bool) -> Answer {
+        if !self.sessions.has(key) {
+            match self.shims.get(key).filter(|shim| shim.claimed && !shim.is_over()).map(|shim| shim.size) {
+                Some(size) => self.sessions.want(key, Source::Shim(self.shims.socket_of(key)), size),
+                None => match self.shims.last_picture(key) {
+                    Ok(picture) => self.sessions.want(key, Source::File(picture), size),
+                    Err(error) => return Answer::Now(Outcome::Refused(error.to_string())),
+                },
+            }
+        }
+        self.sessions.open(asker, key, size, readonly);
+        Answer::Later
     }
 }

@@ -11,8 +11,10 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::asks::Answer;
 use super::jobs::{Asker, Jobs};
+use super::sessions::{Effect, Sessions, Source, YOUNG_MS};
 use super::shims::Shims;
 use super::{Error, Ground};
+use crate::attempt::record::signal_name;
 use crate::wire::keeper::{
     Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, StopReason, VERSION, Welcome, proof,
 };
@@ -48,6 +50,8 @@ enum News {
     Peer(u64),
     Shim(String),
     Probes,
+    /// The tmux server has died.
+    Tmux,
 }
 
 /// See the module's description.
@@ -55,6 +59,7 @@ enum News {
 pub(super) struct Keeper {
     pub(super) shims: Shims,
     pub(super) jobs: Jobs,
+    pub(super) sessions: Sessions,
     listener: OwnedFd,
     secret: [u8; 32],
     notify: Option<OwnedFd>,
@@ -75,8 +80,10 @@ impl Keeper {
         let children = prepare_process(&asked_to_end)?;
         let mut shims = Shims::new(ground.run_dir, ground.secret, &ground.runtime_dir);
         shims.adopt();
+        let sessions = Sessions::new(ground.tmux, &ground.dogwatch, &ground.runtime_dir);
         Ok(Self {
             shims,
+            sessions,
             jobs: Jobs::default(),
             listener: ground.listener,
             secret: ground.secret,
@@ -100,8 +107,13 @@ impl Keeper {
                     News::Shim(key) => {
                         let events = self.shims.hear(&key);
                         self.tell(events);
+                        if let Some(shim) = self.shims.get(&key) {
+                            self.sessions.sized(&key, shim.size);
+                        }
                     }
                     News::Probes => self.jobs.read(),
+                    // Found again by the turn of the sessions.
+                    News::Tmux => {}
                 }
             }
             let now = clock::boottime_ms();
@@ -109,7 +121,9 @@ impl Keeper {
             for (asker, reply) in self.jobs.finished(now) {
                 self.reply(asker, Outcome::Reply(reply), None);
             }
+            self.turn_sessions(now);
             if self.is_done(now) {
+                self.sessions.end();
                 return ExitCode::SUCCESS;
             }
         }
@@ -133,6 +147,10 @@ impl Keeper {
             of.push(News::Probes);
             fds.push(PollFd::new(&probe.output, PollFlags::IN));
         }
+        if let Some(life) = self.sessions.life() {
+            of.push(News::Tmux);
+            fds.push(PollFd::new(life, PollFlags::IN));
+        }
         let left = self.next_deadline().map(|at| at.saturating_sub(clock::boottime_ms()).max(0));
         let timeout = left.map(|left| Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000) * 1_000_000 });
         // Interrupted: whatever it was shows in the next turn.
@@ -147,7 +165,42 @@ impl Keeper {
             Stage::Greeted { until, .. } => Some(until),
             Stage::Engine { .. } => None,
         });
-        silent.chain(self.jobs.next_deadline()).chain(self.closing).min()
+        let grown = self.without_session().map(|(_, shim)| shim.started_at + YOUNG_MS);
+        silent
+            .chain(self.jobs.next_deadline())
+            .chain(self.sessions.next_deadline())
+            .chain(grown)
+            .chain(self.closing)
+            .min()
+    }
+
+    fn without_session(&self) -> impl Iterator<Item = (&String, &super::shims::Shim)> {
+        self.shims.live().filter(|(key, shim)| shim.claimed && !shim.is_over() && !self.sessions.has(key))
+    }
+
+    /// Attempts that live long enough are shown in tmux; and whatever else tmux has to be told.
+    fn turn_sessions(&mut self, now: i64) {
+        let grown: Vec<(String, (u16, u16))> = self
+            .without_session()
+            .filter(|(_, shim)| now >= shim.started_at + YOUNG_MS)
+            .map(|(key, shim)| (key.clone(), shim.size))
+            .collect();
+        for (key, size) in grown {
+            let source = Source::Shim(self.shims.socket_of(&key));
+            self.sessions.want(&key, source, size);
+        }
+        let effects = self.sessions.turn(now);
+        self.follow(effects);
+    }
+
+    fn follow(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Tell(event) => self.tell(vec![event]),
+                Effect::Refuse(asker, why) => self.reply(asker, Outcome::Refused(why), None),
+                Effect::Hand(asker, terminal) => self.reply(asker, Outcome::Reply(Reply::Pty), Some(terminal)),
+            }
+        }
     }
 
     fn accept(&mut self) {
@@ -267,6 +320,9 @@ impl Keeper {
                 // Full or closed: then somebody has been told already, or nobody wants to know.
                 let _ = rustix::io::write(notify, b"e");
             }
+            if let Event::Exited { key } | Event::ShimGone { key, .. } = &event {
+                self.sessions.ended(key);
+            }
             let message = FromKeeper::Event(event);
             self.peers.retain(|_, peer| match peer.stage {
                 Stage::Engine { .. } => peer.lines.say(&message).is_ok(),
@@ -282,6 +338,8 @@ impl Keeper {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_nonzero().get().unsigned_abs();
             self.jobs.reaped(pid, status);
+            let effects = self.sessions.reaped(pid, status);
+            self.follow(effects);
             let events = self.shims.reaped(pid, &in_words(status));
             self.tell(events);
         }
@@ -319,11 +377,7 @@ fn is_proof(right: &str, given: &str) -> bool {
 fn in_words(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("exited {code}"),
-        (None, Some(signal)) => {
-            let name =
-                signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), Into::into);
-            format!("killed by {name}")
-        }
+        (None, Some(signal)) => format!("killed by {}", signal_name(signal)),
         (None, None) => "ended".into(),
     }
 }

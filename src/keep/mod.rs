@@ -7,7 +7,9 @@
 mod asks;
 mod jobs;
 mod keeper;
+mod sessions;
 mod shims;
+mod tmux;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;

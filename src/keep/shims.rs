@@ -18,6 +18,9 @@ use crate::wire::lines::{Lines, Lost};
 use crate::wire::shim::{End, FromShim, Greeting, Opening, Order, ToShim, VERSION, Want};
 use crate::{clock, faults, spawn};
 
+/// How much of the log of an ended attempt a pane shows.
+const PICTURE: u64 = 32 * 1024;
+const PICTURE_LINES: usize = 1000;
 /// How many ends are remembered.
 const ENDED: usize = 4096;
 
@@ -62,6 +65,8 @@ pub(super) enum Error {
     Start { key: String, source: std::io::Error },
     #[error("no shim of {0} is alive in this environment")]
     NoShim(String),
+    #[error("cannot write {path}: {source}")]
+    Picture { path: PathBuf, source: std::io::Error },
     #[error("the shim of {key} cannot be reached: {source}")]
     Unreachable { key: String, source: Lost },
 }
@@ -72,6 +77,7 @@ pub(super) struct Shims {
     run_dir: OwnedFd,
     secret: [u8; 32],
     sockets: PathBuf,
+    pictures: PathBuf,
     live: BTreeMap<String, Shim>,
     /// Attempts that ended while this keeper watched, and where they are.
     ended: BTreeMap<String, Place>,
@@ -79,7 +85,14 @@ pub(super) struct Shims {
 
 impl Shims {
     pub(super) fn new(run_dir: OwnedFd, secret: [u8; 32], runtime_dir: &Path) -> Self {
-        Self { run_dir, secret, sockets: runtime_dir.join("s"), live: BTreeMap::new(), ended: BTreeMap::new() }
+        Self {
+            run_dir,
+            secret,
+            sockets: runtime_dir.join("s"),
+            pictures: runtime_dir.join("t"),
+            live: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        }
     }
 
     pub(super) fn run_dir(&self) -> &OwnedFd {
@@ -217,6 +230,25 @@ impl Shims {
         events
     }
 
+    /// A file with the end of the log of an attempt that has ended, for a pane: the log itself cannot be reached there.
+    pub(super) fn last_picture(&self, key: &str) -> Result<PathBuf, Error> {
+        if !attempt::is_key(key) {
+            return Err(Error::BadKey(key.into()));
+        }
+        let place = self.ended.get(key).cloned().or_else(|| place_of(key)).ok_or_else(|| Error::BadKey(key.into()))?;
+        let dir = attempt::open(&self.run_dir, &place.dir)?.ok_or_else(|| Error::NoShim(key.into()))?;
+        let end = attempt::record::peek(&dir);
+        let mut log = attempt::log::Log::open(dir)?;
+        let from = log.tail_offset(PICTURE_LINES)?.max(log.end().saturating_sub(PICTURE));
+        let mut picture = log.read_all(from, PICTURE as usize)?;
+        let words = end.map_or_else(|| "[its end is not known]".into(), |record| record.last_line());
+        picture.extend_from_slice(format!("\r\n{words}\r\n").as_bytes());
+        let path = self.pictures.join(key);
+        let _ = std::fs::remove_file(&path);
+        write_new(&path, &picture).map_err(|source| Error::Picture { path: path.clone(), source })?;
+        Ok(path)
+    }
+
     /// A child of the keeper has ended; if it was a shim, that is news.
     pub(super) fn reaped(&mut self, pid: u32, status: &str) -> Vec<Event> {
         let Some(key) = self.live.iter().find(|(_, shim)| shim.child == Some(pid)).map(|(key, _)| key.clone()) else {
@@ -259,10 +291,6 @@ impl Shim {
     /// Has its end been told?
     pub(super) fn is_over(&self) -> bool {
         self.exited.is_some()
-    }
-
-    pub(super) fn place(&self) -> &Place {
-        &self.place
     }
 
     fn listen(&mut self, control_key: &str, events: &mut Vec<Event>) -> Result<(), Lost> {
@@ -309,6 +337,19 @@ impl Shim {
         }
         None
     }
+}
+
+/// Where the attempt of this key lives, by the rule that both follow: `dw-<run>-<step>-<lane>-a<n>` in `step/lane/a<n>`.
+fn place_of(key: &str) -> Option<Place> {
+    let (_run, rest) = key.strip_prefix("dw-")?.split_once('-')?;
+    let (rest, attempt) = rest.rsplit_once('-')?;
+    let (step, lane) = rest.rsplit_once('-')?;
+    Some(Place { key: key.into(), dir: format!("{step}/{lane}/{attempt}") })
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 /// The order in a file that has no name anywhere.

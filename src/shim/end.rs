@@ -223,7 +223,7 @@ impl Watch {
 
     /// Lets the views show the end, then goes.
     pub(super) fn close(&mut self) {
-        let words = last_line(self.ending.end, clock::boottime_ms() - self.ending.start_boottime_ms);
+        let words = record::end_in_words(self.ending.end, clock::boottime_ms() - self.ending.start_boottime_ms);
         let recent = &self.recent;
         self.views.iter_mut().for_each(|view| view.close(&words, recent));
         self.views.retain_mut(|view| view.flush(recent).is_ok() && view.is_waiting());
@@ -234,19 +234,5 @@ impl Watch {
             let _ = poll(&mut fds, Some(&timeout));
             self.views.retain_mut(|view| view.flush(recent).is_ok() && view.is_waiting());
         }
-    }
-}
-
-/// The end in words for the person at a view.
-fn last_line(end: Option<End>, took_ms: i64) -> String {
-    let seconds = took_ms / 1000;
-    match end {
-        Some(End::Code(code)) => format!("[exited {code} after {seconds}s]"),
-        Some(End::Signal(number)) => {
-            let name =
-                signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), Into::into);
-            format!("[killed by {name} after {seconds}s]")
-        }
-        None => format!("[does not end, after {seconds}s]"),
     }
 }
