@@ -197,6 +197,6 @@ fn own_dir(path: &Path) -> Result<(), Error> {
         Ok(()) | Err(_) => {}
     }
     let meta = std::fs::symlink_metadata(path).map_err(Error::io("looking at", path))?;
-    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0;
+    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode().trailing_zeros() >= 6;
     if ours { Ok(()) } else { Err(Error::Refused(format!("{} is not a private folder of yours; remove it", path.display()))) }
 }

@@ -92,7 +92,7 @@ impl Socket {
     }
 
     fn receive(&mut self) -> Result<bool> {
-        let mut chunk = [0u8; 64 * 1024];
+        let mut chunk = [0u8; 16 * 1024];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = self.stream.try_io(Interest::READABLE, || {
