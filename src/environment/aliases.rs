@@ -25,13 +25,18 @@ impl Mounts {
     /// Every other path of what this path (without symbolic links) names.
     pub(super) fn aliases(&self, path: &Path) -> Vec<PathBuf> {
         // The last of the longest: a later mount on the same place covers the earlier one.
-        let Some(mine) = self.0.iter().filter(|mount| path.starts_with(&mount.at)).max_by_key(|mount| mount.at.as_os_str().len())
+        let Some(mine) =
+            self.0.iter().filter(|mount| path.starts_with(&mount.at)).max_by_key(|mount| mount.at.as_os_str().len())
         else {
             return Vec::new();
         };
         let inner = join(&mine.root, path.strip_prefix(&mine.at).unwrap_or(Path::new("")));
         let same = |mount: &&Mounted| mount.device == mine.device && inner.starts_with(&mount.root);
-        let others = self.0.iter().filter(same).map(|mount| join(&mount.at, inner.strip_prefix(&mount.root).unwrap_or(Path::new(""))));
+        let others = self
+            .0
+            .iter()
+            .filter(same)
+            .map(|mount| join(&mount.at, inner.strip_prefix(&mount.root).unwrap_or(Path::new(""))));
         // What lies there now may be another file system, mounted over it.
         let key = |path: &Path| std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
         let this = key(path);
@@ -59,7 +64,9 @@ fn unescape(word: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(word.len());
     let mut at = 0;
     while at < word.len() {
-        let digits = word.get(at + 1..at + 4).filter(|digits| word[at] == b'\\' && digits.iter().all(|byte| (b'0'..=b'7').contains(byte)));
+        let digits = word
+            .get(at + 1..at + 4)
+            .filter(|digits| word[at] == b'\\' && digits.iter().all(|byte| (b'0'..=b'7').contains(byte)));
         if let Some(digits) = digits {
             bytes.push(digits.iter().fold(0u8, |sum, digit| sum.wrapping_mul(8).wrapping_add(digit - b'0')));
             at += 4;

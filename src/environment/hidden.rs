@@ -149,8 +149,16 @@ const ON_HOST: &[&str] = &[
 pub(super) const HOMES: &[&str] = &["/home", "/root", "/var/home", "/usr/home", "/export/home"];
 
 /// Sockets by which whoever reaches them owns the host; looked for by name wherever the host has them open.
-const ENGINE_SOCKETS: &[&str] =
-    &["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock", "docker-cli.sock", "dockerd.sock", "cri-dockerd.sock"];
+const ENGINE_SOCKETS: &[&str] = &[
+    "docker.sock",
+    "podman.sock",
+    "containerd.sock",
+    "crio.sock",
+    "buildkitd.sock",
+    "docker-cli.sock",
+    "dockerd.sock",
+    "cri-dockerd.sock",
+];
 
 /// The lists, resolved on this host for one specification.
 pub(super) struct Hidden {
@@ -163,12 +171,18 @@ pub(super) struct Hidden {
 
 impl Hidden {
     pub(super) fn on_this_host(spec: &Spec) -> Self {
-        let home = spec.home.as_deref().and_then(|home| home.canonicalize().ok()).filter(|home| home.as_path() != Path::new("/"));
+        let home = spec
+            .home
+            .as_deref()
+            .and_then(|home| home.canonicalize().ok())
+            .filter(|home| home.as_path() != Path::new("/"));
         let mounts = Mounts::of_this_host();
         let mut named: Vec<PathBuf> = ON_HOST.iter().map(PathBuf::from).collect();
         named.extend(host_keys());
         named.extend(sockets(spec, home.as_deref()));
-        named.extend(std::env::var_os("DOCKER_HOST").and_then(|host| Some(host.to_str()?.strip_prefix("unix://")?.into())));
+        named.extend(
+            std::env::var_os("DOCKER_HOST").and_then(|host| Some(host.to_str()?.strip_prefix("unix://")?.into())),
+        );
         if let Some(home) = &home {
             let own: Vec<PathBuf> = IN_HOME.iter().map(|name| home.join(name)).collect();
             named.extend(own.iter().flat_map(|folder| linked_from(folder, home)));
@@ -190,7 +204,9 @@ impl Hidden {
 
     /// Must this folder be shown entry by entry?
     pub(super) fn is_composed(&self, folder: &Path) -> bool {
-        let homes = HOMES.iter().any(|home| Path::new(home) != folder && Path::new(home).starts_with(folder) && Path::new(home).is_dir());
+        let homes = HOMES
+            .iter()
+            .any(|home| Path::new(home) != folder && Path::new(home).starts_with(folder) && Path::new(home).is_dir());
         homes || self.composed.iter().any(|path| path.starts_with(folder)) || self.below(folder).next().is_some()
     }
 
@@ -199,7 +215,9 @@ impl Hidden {
         self.paths.iter().map(PathBuf::as_path).filter(move |hidden| {
             *hidden != folder
                 && hidden.starts_with(folder)
-                && !self.paths.iter().any(|outer| outer != hidden && outer != folder && outer.starts_with(folder) && hidden.starts_with(outer))
+                && !self.paths.iter().any(|outer| {
+                    outer != hidden && outer != folder && outer.starts_with(folder) && hidden.starts_with(outer)
+                })
         })
     }
 
@@ -242,11 +260,14 @@ fn linked_from(folder: &Path, home: &Path) -> Vec<PathBuf> {
 /// folders that are given to the steps. A read-only mount does not keep anybody from connecting.
 fn sockets(spec: &Spec, home: Option<&Path>) -> Vec<PathBuf> {
     let Ok(table) = std::fs::read_to_string("/proc/net/unix") else { return Vec::new() };
-    let given = |path: &Path| path.starts_with(&spec.workspace) || spec.mounts.iter().any(|mount| path.starts_with(&mount.source));
+    let given = |path: &Path| {
+        path.starts_with(&spec.workspace) || spec.mounts.iter().any(|mount| path.starts_with(&mount.source))
+    };
     let paths = table.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
     paths
         .filter(|path| {
-            let engine = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| ENGINE_SOCKETS.contains(&name));
+            let engine =
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| ENGINE_SOCKETS.contains(&name));
             engine || (home.is_some_and(|home| path.starts_with(home)) && !given(path))
         })
         .collect()

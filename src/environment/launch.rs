@@ -74,10 +74,17 @@ fn open(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<(OwnedFd, Inherited
 
 /// The keeper's arguments; opens the descriptors for its inheritance. This process has one thread and starts nothing
 /// else before they are closed again.
-fn keeper_arguments(spec: &Spec, inherited: &Inherited, runtime: &Path, dogwatch: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+fn keeper_arguments(
+    spec: &Spec,
+    inherited: &Inherited,
+    runtime: &Path,
+    dogwatch: &Path,
+) -> Result<Vec<std::ffi::OsString>, Error> {
     let mut words: Vec<std::ffi::OsString> = vec!["keep".into()];
     let Inherited { listener, run_dir, bell, secret } = inherited;
-    for (option, fd) in [("--listen-fd", listener), ("--run-dir-fd", run_dir), ("--notify-fd", bell), ("--secret-fd", secret)] {
+    for (option, fd) in
+        [("--listen-fd", listener), ("--run-dir-fd", run_dir), ("--notify-fd", bell), ("--secret-fd", secret)]
+    {
         rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", dogwatch))?;
         words.extend([option.into(), fd.as_raw_fd().to_string().into()]);
     }
@@ -146,7 +153,9 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
     const NAMES: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        NAMES.contains(&name.as_ref()) || (cfg!(feature = "faults") && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
+        NAMES.contains(&name.as_ref())
+            || (cfg!(feature = "faults")
+                && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
     })
 }
 
@@ -157,7 +166,9 @@ fn read_info(info: OwnedFd) -> Option<i32> {
     let mut chunk = [0u8; 1024];
     loop {
         let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
-        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit)).ok().filter(|ready| *ready > 0)?;
+        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit))
+            .ok()
+            .filter(|ready| *ready > 0)?;
         match file.read(&mut chunk).ok()? {
             0 => break,
             read => text.push_str(&String::from_utf8_lossy(&chunk[..read])),
@@ -181,7 +192,9 @@ fn runtime_dir(dir: &Path) -> Result<PathBuf, Error> {
 
 fn short_dir(dir: &Path) -> Result<PathBuf, Error> {
     let name = blake3::hash(dir.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
-    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir() && path.as_os_str().len() < 40);
+    let given = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir() && path.as_os_str().len() < 40);
     let base = given.map_or_else(
         || PathBuf::from(format!("/tmp/dogwatch-{}", rustix::process::geteuid().as_raw())),
         |runtime| runtime.join("dogwatch"),
@@ -193,10 +206,16 @@ fn short_dir(dir: &Path) -> Result<PathBuf, Error> {
 /// Makes a folder that is ours alone, or refuses one that somebody else put there first.
 fn own_dir(path: &Path) -> Result<(), Error> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(Error::io("making the folder", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::io("making the folder", path)(error));
+        }
         Ok(()) | Err(_) => {}
     }
     let meta = std::fs::symlink_metadata(path).map_err(Error::io("looking at", path))?;
     let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode().trailing_zeros() >= 6;
-    if ours { Ok(()) } else { Err(Error::Refused(format!("{} is not a private folder of yours; remove it", path.display()))) }
+    if ours {
+        Ok(())
+    } else {
+        Err(Error::Refused(format!("{} is not a private folder of yours; remove it", path.display())))
+    }
 }

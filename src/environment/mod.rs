@@ -57,6 +57,11 @@ pub enum Error {
     NotEnded { dir: PathBuf, why: String },
 }
 
+/// The secret of an environment that was made before; `None` where there never was one.
+pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
+    dir::read_secret(dir)
+}
+
 impl Error {
     /// Wraps an input or output error of `path`; for `map_err`.
     pub(crate) fn io<E: Into<std::io::Error>>(what: &'static str, path: &std::path::Path) -> impl FnOnce(E) -> Self {

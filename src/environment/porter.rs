@@ -88,7 +88,8 @@ fn begin(dir: &Path, spec: &Spec, secret: [u8; 32], engine: EngineWatch) -> Resu
 fn pidfd(child: &Child) -> Result<OwnedFd, Error> {
     let raw = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let pid = raw.ok_or_else(|| Error::Refused("a child without a number".into()))?;
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(Error::io("watching", Path::new("the keeper")))
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .map_err(Error::io("watching", Path::new("the keeper")))
 }
 
 /// Watches a keeper that an earlier porter started.
@@ -132,7 +133,8 @@ impl Watch<'_> {
     /// One wait: takes ended processes out, empties the bell and tells whether it rang.
     fn wait(&mut self, processes: &mut Vec<BorrowedFd<'_>>, timeout_ms: i64) -> bool {
         let limit = Timespec { tv_sec: timeout_ms / 1000, tv_nsec: (timeout_ms % 1000) * 1_000_000 };
-        let mut fds: Vec<PollFd<'_>> = processes.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            processes.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
         if let Some(bell) = &self.bell {
             fds.push(PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN));
         }

@@ -110,7 +110,8 @@ impl Sandbox {
         let porter = start_porter(&dir, spec)?;
         wait_for_keeper(&dir, spec, porter).await?;
         let running = dir::read_json::<Running>(&dir, dir::RUNNING)?;
-        let isolation = running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
+        let isolation =
+            running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
         Ok(Handle { dir, secret, isolation })
     }
 

@@ -40,7 +40,9 @@ impl Socket {
         loop {
             match UnixStream::connect(&path).await {
                 // Its queue is full: somebody is there, but does not accept now. The caller has the deadline.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => crate::clock::sleep(std::time::Duration::from_millis(20)).await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    crate::clock::sleep(std::time::Duration::from_millis(20)).await
+                }
                 connected => return connected.map(Self::new),
             }
         }

@@ -94,16 +94,31 @@ mod tests {
             *seen.entry(format!("{read:?}")).or_insert(0) += 1;
         }
         let counts: Vec<(&str, i32)> = seen.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-        let wanted = [("Adopt", 4), ("JournalExit", 48), ("Launch", 2), ("Unknown(ClaimLost)", 4), ("Unknown(HostRestarted)", 24), ("Unknown(ShimDied)", 8), ("Unreachable", 6)];
+        let wanted = [
+            ("Adopt", 4),
+            ("JournalExit", 48),
+            ("Launch", 2),
+            ("Unknown(ClaimLost)", 4),
+            ("Unknown(HostRestarted)", 24),
+            ("Unknown(ShimDied)", 8),
+            ("Unreachable", 6),
+        ];
         assert_eq!(counts, wanted);
     }
 
     /// What must never be: a launch of anything that may have run.
     #[test]
     fn nothing_is_launched_that_anybody_has_seen() {
-        for (intent, seen_claimed, claim) in [("then", false, None), ("now", true, None), ("now", false, Some("now")), ("now", false, Some("then"))] {
+        for (intent, seen_claimed, claim) in
+            [("then", false, None), ("now", true, None), ("now", false, Some("now")), ("now", false, Some("then"))]
+        {
             for flags in 0..8u32 {
-                let found = Found { key: "k".into(), claim_boot: claim.map(Into::into), exited: flags & 1 == 1, held: flags & 2 == 2 };
+                let found = Found {
+                    key: "k".into(),
+                    claim_boot: claim.map(Into::into),
+                    exited: flags & 1 == 1,
+                    held: flags & 2 == 2,
+                };
                 let read = verdict(Intent { boot_id: intent }, seen_claimed, &found, "now", flags & 4 == 4);
                 assert_ne!(read, Verdict::Launch);
             }

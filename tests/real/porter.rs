@@ -14,7 +14,10 @@ use crate::place::{Inside, Place, until};
 /// The numbers of all processes that have this word among their arguments.
 fn running(word: &Path, also: &str) -> Vec<i32> {
     let word = word.to_str().unwrap();
-    let numbers = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let numbers = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     numbers
         .filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -51,7 +54,8 @@ async fn ensure(place: &Place) -> Handle {
 async fn five_callers_at_once_get_one_environment() {
     for _ in 0..5 {
         let place = Place::new();
-        let (a, b, c, d, e) = tokio::join!(ensure(&place), ensure(&place), ensure(&place), ensure(&place), ensure(&place));
+        let (a, b, c, d, e) =
+            tokio::join!(ensure(&place), ensure(&place), ensure(&place), ensure(&place), ensure(&place));
         Inside::of(&a).await.sh("echo here > /tmp/mark").await;
         for handle in [b, c, d, e] {
             assert_eq!(handle.secret(), a.secret());
@@ -195,7 +199,10 @@ async fn a_note_about_another_process_kills_nobody() {
 fn noting(place: &Place) -> (PathBuf, PathBuf) {
     let (script, calls) = (place.path("dogwatch"), place.path("calls"));
     let real = env!("CARGO_BIN_EXE_dogwatch");
-    let text = format!("#!/bin/sh\nif [ \"$1\" = engine ]; then echo \"$@\" >> '{}'; exit 0; fi\nexec '{real}' \"$@\"\n", calls.display());
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = engine ]; then echo \"$@\" >> '{}'; exit 0; fi\nexec '{real}' \"$@\"\n",
+        calls.display()
+    );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     (script, calls)

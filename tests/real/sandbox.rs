@@ -53,11 +53,27 @@ const PROBES: &[(&str, &str, Outside)] = &[
     ("write beside the homes", "touch /home/.probe && rm /home/.probe", SucceedsAsRoot),
     ("write to var", "touch /var/lib/.probe && rm /var/lib/.probe", SucceedsAsRoot),
     ("read the passwords", "cat /etc/shadow", SucceedsAsRoot),
-    ("name the kernel's core program", "cat /proc/sys/kernel/core_pattern > $W/c && cat $W/c > /proc/sys/kernel/core_pattern", SucceedsAsRoot),
-    ("write a setting of the whole kernel", "find /proc/sys/vm /proc/sys/fs /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe -maxdepth 1 -type f -writable | grep -q .", SucceedsAsRoot),
+    (
+        "name the kernel's core program",
+        "cat /proc/sys/kernel/core_pattern > $W/c && cat $W/c > /proc/sys/kernel/core_pattern",
+        SucceedsAsRoot,
+    ),
+    (
+        "write a setting of the whole kernel",
+        "find /proc/sys/vm /proc/sys/fs /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe -maxdepth 1 -type f -writable | grep -q .",
+        SucceedsAsRoot,
+    ),
     ("press SysRq", "test -w /proc/sysrq-trigger", NotTried),
-    ("write to the kernel's objects", "find /sys/kernel /sys/module -maxdepth 3 -type f -writable 2>/dev/null | grep -q .", SucceedsAsRoot),
-    ("make a group of processes", "find /sys/fs/cgroup -maxdepth 2 -type d -writable 2>/dev/null | grep -q .", SucceedsAsRoot),
+    (
+        "write to the kernel's objects",
+        "find /sys/kernel /sys/module -maxdepth 3 -type f -writable 2>/dev/null | grep -q .",
+        SucceedsAsRoot,
+    ),
+    (
+        "make a group of processes",
+        "find /sys/fs/cgroup -maxdepth 2 -type d -writable 2>/dev/null | grep -q .",
+        SucceedsAsRoot,
+    ),
     ("remount the system", "mount -o remount,rw,bind /usr", NotTried),
     ("mount", "mount -t tmpfs none $W/mnt && umount $W/mnt", SucceedsAsRoot),
     ("unmount what hides the keys", "umount $H/.ssh || umount -l $H", NotTried),
@@ -70,14 +86,26 @@ const PROBES: &[(&str, &str, Outside)] = &[
     ("read the keeper's environment", "cat /proc/$K/environ", Succeeds),
     ("see the keeper's memory", "cat /proc/$K/maps | grep -q .", Succeeds),
     ("list where the keeper's descriptors lead", "readlink /proc/$K/fd/3", Succeeds),
-    ("open the keeper's descriptors", "for f in /proc/$K/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1", Succeeds),
+    (
+        "open the keeper's descriptors",
+        "for f in /proc/$K/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1",
+        Succeeds,
+    ),
     ("leave by the keeper's root", "ls /proc/$K/root/", Succeeds),
     ("leave by the keeper's folder", "ls /proc/$K/cwd/", Succeeds),
     ("attach to the keeper", "perl -e 'exit(syscall(101, 16, 1, 0, 0) == 0 ? 0 : 1)'", NotTried),
     ("read dogwatch", "head -c 1 /run/dogwatch/bin/dogwatch", NotTried),
     ("change dogwatch", "chmod 755 /run/dogwatch/bin/dogwatch || echo x >> /run/dogwatch/bin/dogwatch", NotTried),
-    ("put another dogwatch in its place", "mv /run/dogwatch/bin /run/dogwatch/old || mv /run/dogwatch /run/old || rm -f /run/dogwatch/bin/dogwatch", NotTried),
-    ("find inherited descriptors", "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1", NotTried),
+    (
+        "put another dogwatch in its place",
+        "mv /run/dogwatch/bin /run/dogwatch/old || mv /run/dogwatch /run/old || rm -f /run/dogwatch/bin/dogwatch",
+        NotTried,
+    ),
+    (
+        "find inherited descriptors",
+        "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1",
+        NotTried,
+    ),
 ];
 
 /// The same again with the capabilities that a new user namespace gives.
@@ -88,8 +116,14 @@ const NESTED: &[(&str, &str)] = &[
     ("bind the home without its covers", "mount --bind $T $W/mnt && grep canary $W/mnt/home/me/.ssh/id_ed25519"),
     ("bind the workspace without its covers", "mount --bind $W $W/mnt && test -S $W/mnt/docker.sock"),
     ("read the state after unmounting", "umount -l $S; grep canary $S/journal.db"),
-    ("write a kernel setting through a new proc", "mount -t proc none $W/mnt && cat $W/mnt/sys/kernel/core_pattern > $W/mnt/sys/kernel/core_pattern"),
-    ("write a kernel setting after a remount", "mount -o remount,rw,bind /proc/sys; cat /proc/sys/kernel/core_pattern > /proc/sys/kernel/core_pattern"),
+    (
+        "write a kernel setting through a new proc",
+        "mount -t proc none $W/mnt && cat $W/mnt/sys/kernel/core_pattern > $W/mnt/sys/kernel/core_pattern",
+    ),
+    (
+        "write a kernel setting after a remount",
+        "mount -o remount,rw,bind /proc/sys; cat /proc/sys/kernel/core_pattern > /proc/sys/kernel/core_pattern",
+    ),
     ("read the keeper's environment", "cat /proc/1/environ"),
     ("make a device", "mknod $W/null c 1 3 && cat $W/null"),
 ];
@@ -121,7 +155,8 @@ fn furnish(place: &Place) -> Vec<UnixListener> {
     write(&state.join("journal.db"), "canary");
     write(&state.join("runs/k3x9ab/train/0/a1/exit.json"), "canary");
     write(&state.join("runs/other0/record.md"), "canary");
-    let sockets = [place.path("home/me/engine/docker.sock"), workspace.join("docker.sock"), place.path("home/me/editor/server")];
+    let sockets =
+        [place.path("home/me/engine/docker.sock"), workspace.join("docker.sock"), place.path("home/me/editor/server")];
     sockets.into_iter().filter_map(|path| listen(&path)).collect()
 }
 
@@ -148,7 +183,10 @@ fn fill(place: &Place, script: &str) -> String {
         ("P", std::process::id().to_string().into()),
         ("K", "1".into()),
     ];
-    let set: String = names.iter().map(|(name, value)| format!("{name}='{}'\n", value.display().to_string().trim_end_matches('/'))).collect();
+    let set: String = names
+        .iter()
+        .map(|(name, value)| format!("{name}='{}'\n", value.display().to_string().trim_end_matches('/')))
+        .collect();
     format!("{set}{script}")
 }
 
@@ -172,7 +210,10 @@ async fn got_through(place: &Place, inside: &Inside) -> Vec<String> {
         }
     }
     for (name, script) in NESTED {
-        let nested = format!("export H W S D T P K; exec unshare --user --map-root-user --mount /bin/sh -c '{}'", script.replace('\'', "'\\''"));
+        let nested = format!(
+            "export H W S D T P K; exec unshare --user --map-root-user --mount /bin/sh -c '{}'",
+            script.replace('\'', "'\\''")
+        );
         let (code, output) = inside.sh(&fill(place, &nested)).await;
         if code == 0 {
             through.push(format!("{name}, in a new user namespace: {output}"));
@@ -215,11 +256,17 @@ async fn what_a_step_needs_is_there() {
         ("the workspace by its short name", "test -f /workspace/made"),
         ("write to the run's own folder", "echo made > $S/runs/k3x9ab/work/made"),
         ("read the home", "test \"$(cat $H/notes/todo)\" = fine && test \"$(cat $H/.profile)\" = fine"),
-        ("read harmless settings beside credentials", "test \"$(cat $H/.config/other/settings)\" = fine && cat $H/.cargo/config.toml"),
+        (
+            "read harmless settings beside credentials",
+            "test \"$(cat $H/.config/other/settings)\" = fine && cat $H/.cargo/config.toml",
+        ),
         ("read a mount", "test \"$(cat /data/in/rows.csv)\" = 1,2"),
         ("not write to a read-only mount", "! touch /data/in/x"),
         ("write to a writable mount", "echo made > $T/out/made"),
-        ("temporary files", "mktemp && mktemp -p /var/tmp && test \"$(stat -c %a /tmp)\" = 1777 && test \"$(stat -c %a /dev/shm)\" = 1777"),
+        (
+            "temporary files",
+            "mktemp && mktemp -p /var/tmp && test \"$(stat -c %a /tmp)\" = 1777 && test \"$(stat -c %a /dev/shm)\" = 1777",
+        ),
         ("shared memory", "head -c 80000000 /dev/zero > /dev/shm/big && rm /dev/shm/big"),
         ("devices", "head -c 8 /dev/urandom && echo x > /dev/null && test -c /dev/ptmx"),
         ("names of hosts", "getent hosts localhost"),
@@ -244,7 +291,11 @@ async fn the_whole_home_as_workspace_brings_no_credential_back() {
     let inside = place.start().await;
     // The home is the workspace now: to write to it, and to see its other sockets, is what was asked for.
     let wanted = ["write to the home:", "write to a folder of the home:", "reach an open socket of the home:"];
-    let through: Vec<String> = got_through(&place, &inside).await.into_iter().filter(|probe| !wanted.iter().any(|name| probe.starts_with(name))).collect();
+    let through: Vec<String> = got_through(&place, &inside)
+        .await
+        .into_iter()
+        .filter(|probe| !wanted.iter().any(|name| probe.starts_with(name)))
+        .collect();
     expect_none(&through);
     assert_eq!(inside.sh(&fill(&place, "touch $H/x && test -f $H/.profile")).await.0, 0, "the workspace is writable");
 }
@@ -302,7 +353,8 @@ async fn what_can_never_be_honoured_is_refused_with_words() {
     let sandbox = Sandbox::new();
     let socket = place.path("some.sock");
     let _listener = listen(&socket);
-    let mount = |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.into(), writable: false };
+    let mount =
+        |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.into(), writable: false };
     let state = place.spec.state_dir.clone();
     for (words, workspace, mounts) in [
         ("lies inside dogwatch's own state", place.spec.run_dir.clone(), vec![]),
@@ -329,7 +381,10 @@ async fn without_bubblewrap_required_refuses_and_auto_says_so() {
     let mut place = Place::new();
     let sandbox = Sandbox::looking_in(Some("/nonexistent".into()));
     let refused = sandbox.ensure(&place.spec).await.expect_err("there is no bubblewrap");
-    assert!(matches!(refused, Error::NotIsolated { .. }) && refused.to_string().contains("apt-get install bubblewrap"), "{refused}");
+    assert!(
+        matches!(refused, Error::NotIsolated { .. }) && refused.to_string().contains("apt-get install bubblewrap"),
+        "{refused}"
+    );
     assert!(!place.spec.dir().join("keeper.sock").exists(), "nothing was started");
     place.spec.wanted = Wanted::Auto;
     let handle = sandbox.ensure(&place.spec).await.unwrap();
@@ -360,7 +415,10 @@ async fn a_secret_of_another_environment_opens_nothing() {
     let error = Keeper::connect(handle.dir(), &[0; 32], 1).await.expect_err("the secret is wrong");
     assert!(!matches!(error, dogwatch::session::Error::Unreachable { .. }), "{error}");
     let inside = Inside::of(&handle).await;
-    assert!(!matches!(inside.keeper.ask(dogwatch::wire::keeper::Ask::LookUp { attempts: vec![] }).await, Err(AskError::Gone)));
+    assert!(!matches!(
+        inside.keeper.ask(dogwatch::wire::keeper::Ask::LookUp { attempts: vec![] }).await,
+        Err(AskError::Gone)
+    ));
 }
 
 #[test]
@@ -370,14 +428,17 @@ fn all_of_it_holds_for_an_ordinary_user() {
         return;
     }
     let setpriv = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
-    let user = |words: &[&str]| Command::new("setpriv").args(setpriv).args(words).env("HOME", "/nonexistent").env_remove("TMPDIR").output();
+    let user = |words: &[&str]| {
+        Command::new("setpriv").args(setpriv).args(words).env("HOME", "/nonexistent").env_remove("TMPDIR").output()
+    };
     let trial = user(&["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"]).unwrap();
     if !trial.status.success() {
         eprintln!("SKIPPED: no namespaces for ordinary users here: {}", String::from_utf8_lossy(&trial.stderr));
         return;
     }
     let me = std::env::current_exe().unwrap();
-    let output = user(&[me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"]).unwrap();
+    let output =
+        user(&[me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"]).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let passed = text.split_once(" passed;").and_then(|(before, _)| before.rsplit(' ').next()?.parse::<usize>().ok());

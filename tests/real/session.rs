@@ -52,7 +52,8 @@ impl Peer {
         let mut control = SendAncillaryBuffer::new(&mut space);
         let fds = [fd.as_fd()];
         assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
-        let sent = rustix::net::sendmsg(stream, &[IoSlice::new(line.as_bytes())], &mut control, SendFlags::empty()).unwrap();
+        let sent =
+            rustix::net::sendmsg(stream, &[IoSlice::new(line.as_bytes())], &mut control, SendFlags::empty()).unwrap();
         assert_eq!(sent, line.len());
     }
 }
@@ -205,7 +206,14 @@ async fn events_between_answers_arrive_in_order() {
 async fn when_the_keeper_goes_everybody_learns_it() {
     let fake = Fake::new();
     let (keeper, mut events, mut peer) = fake.shaken().await;
-    let waiting: Vec<_> = (0..5).map(|_| tokio::spawn({ let keeper = keeper.clone(); async move { keeper.ask(look_up()).await } })).collect();
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            tokio::spawn({
+                let keeper = keeper.clone();
+                async move { keeper.ask(look_up()).await }
+            })
+        })
+        .collect();
     for _ in 0..5 {
         peer.asked().await;
     }
@@ -238,7 +246,15 @@ async fn each_terminal_gets_its_own_descriptor() {
     let fake = Fake::new();
     let (keeper, _events, mut peer) = fake.shaken().await;
     let open = |n: u16| Ask::OpenPty { argv: vec![], env: [].into(), cwd: "/".into(), rows: n, cols: 80 };
-    let asks: Vec<_> = (2..12).map(|n| tokio::spawn({ let keeper = keeper.clone(); let ask = open(n); async move { (n, keeper.ask_pty(ask).await) } })).collect();
+    let asks: Vec<_> = (2..12)
+        .map(|n| {
+            tokio::spawn({
+                let keeper = keeper.clone();
+                let ask = open(n);
+                async move { (n, keeper.ask_pty(ask).await) }
+            })
+        })
+        .collect();
     let mut pipes = Vec::new();
     for _ in 0..10 {
         let asked = peer.asked().await;
@@ -311,7 +327,15 @@ async fn a_keeper_that_does_not_read_blocks_no_asker_for_ever() {
     let (keeper, _events, peer) = fake.shaken().await;
     let ask = Ask::Input { key: "k".into(), bytes: "y".repeat(1024 * 1024) };
     let mut refused = 0;
-    let asks: Vec<_> = (0..24).map(|_| tokio::spawn({ let keeper = keeper.clone(); let ask = ask.clone(); async move { keeper.ask(ask).await } })).collect();
+    let asks: Vec<_> = (0..24)
+        .map(|_| {
+            tokio::spawn({
+                let keeper = keeper.clone();
+                let ask = ask.clone();
+                async move { keeper.ask(ask).await }
+            })
+        })
+        .collect();
     for ask in asks {
         match tokio::time::timeout(Duration::from_secs(15), ask).await.expect("an ask hangs").unwrap() {
             Err(AskError::Refused(_)) => refused += 1,
