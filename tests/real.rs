@@ -6,3 +6,5 @@ mod keeper;
 mod keep;
 #[path = "real/shim.rs"]
 mod shim;
+#[path = "real/speed.rs"]
+mod speed;
