@@ -14,3 +14,5 @@ mod sandbox;
 mod session;
 #[path = "real/shim.rs"]
 mod shim;
+#[path = "real/speed.rs"]
+mod speed;
