@@ -66,6 +66,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
             state: state.clone(),
             clock: Clock { offset },
             boot_id,
+            exe: std::env::current_exe().map_err(Error::io("cannot find the own binary, beside", state.path()))?,
             secret,
             sandbox: std::sync::Arc::new(Sandbox::new()),
             inputs: inputs.clone(),
