@@ -1,12 +1,18 @@
-//! Tests with real processes: bubblewrap, tmux, kill -9.
+//! Tests with real processes, files and terminals.
 
-#[path = "real/place.rs"]
-mod place;
-#[path = "real/sandbox.rs"]
-mod sandbox;
-#[path = "support/keeper.rs"]
-mod keeper;
 #[path = "real/keep.rs"]
 mod keep;
+#[path = "support/keeper.rs"]
+mod keeper;
+#[path = "real/place.rs"]
+mod place;
+#[path = "real/porter.rs"]
+mod porter;
+#[path = "real/sandbox.rs"]
+mod sandbox;
+#[path = "real/session.rs"]
+mod session;
 #[path = "real/shim.rs"]
 mod shim;
+#[path = "real/speed.rs"]
+mod speed;

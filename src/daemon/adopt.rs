@@ -1,7 +1,6 @@
 //! What is found of attempts after any crash, by the look-up table of `session`: the same code at the engine's start,
 //! when a keeper's connection ends, and now and then for nothing. Starts and ends nothing.
 
-use std::path::PathBuf;
 
 use super::core::{Core, Input, Parts};
 use super::ended::Context;

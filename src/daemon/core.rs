@@ -37,6 +37,8 @@ pub(super) struct Parts {
     pub(super) state: StateDir,
     pub(super) clock: Clock,
     pub(super) boot_id: String,
+    /// The engine's own binary, as it was found at its start.
+    pub(super) exe: std::path::PathBuf,
     /// From which each attempt's key follows.
     pub(super) secret: [u8; 32],
     pub(super) sandbox: Arc<Sandbox>,
@@ -45,6 +47,12 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// The binary that becomes porter, keeper and shim: where it was at the start (an upgrade may have put a newer one
+    /// there), or, where nothing is left there, the one that this engine runs.
+    pub(super) fn dogwatch(&self) -> std::path::PathBuf {
+        if self.exe.is_file() { self.exe.clone() } else { format!("/proc/{}/exe", std::process::id()).into() }
+    }
+
     /// The key that authenticates an attempt's exit record.
     pub(super) fn mac_key(&self, key: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.secret, key.as_bytes()).as_bytes()

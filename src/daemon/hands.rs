@@ -165,7 +165,7 @@ fn shell(script: String) -> Vec<String> {
 
 fn spec(run: &Run, parts: &Parts) -> Spec {
     let wanted = &run.workflow.environment;
-    let dogwatch = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("dogwatch"));
+    let dogwatch = parts.dogwatch();
     let run_dir = PathBuf::from(&run.dir);
     let mut spec = Spec::new(&run_dir, parts.state.path(), &PathBuf::from(&wanted.workspace), &dogwatch);
     spec.wanted = match wanted.isolation {

@@ -66,13 +66,20 @@ fn ask(id: u64, order: Order, socket: &mut Socket, waiting: &mut Waiting) {
     }
 }
 
-async fn take(line: &[u8], socket: &mut Socket, waiting: &mut Waiting, events: &mpsc::Sender<Event>) -> Result<(), String> {
+async fn take(
+    line: &[u8],
+    socket: &mut Socket,
+    waiting: &mut Waiting,
+    events: &mpsc::Sender<Event>,
+) -> Result<(), String> {
     match serde_json::from_slice(line).map_err(|error| error.to_string())? {
         FromKeeper::Event(event) => {
             // Without a receiver the connection still serves its asks.
             let _ = events.send(event).await;
         }
-        FromKeeper::Answer { id: 0, result: Outcome::Refused(why) } => return Err(format!("it refused the connection: {why}")),
+        FromKeeper::Answer { id: 0, result: Outcome::Refused(why) } => {
+            return Err(format!("it refused the connection: {why}"));
+        }
         FromKeeper::Answer { id, result } => {
             // Taken even when nobody waits any more: the next terminal must not get this one's descriptor.
             let fd = if result == Outcome::Reply(Reply::Pty) { socket.fd() } else { None };

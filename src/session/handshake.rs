@@ -58,5 +58,6 @@ async fn next(socket: &mut Socket) -> std::io::Result<Vec<u8>> {
 }
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| format!("{error} in {:?}", String::from_utf8_lossy(&line[..line.len().min(200)])))
+    serde_json::from_slice(line)
+        .map_err(|error| format!("{error} in {:?}", String::from_utf8_lossy(&line[..line.len().min(200)])))
 }

@@ -40,7 +40,9 @@ impl Socket {
         loop {
             match UnixStream::connect(&path).await {
                 // Its queue is full: somebody is there, but does not accept now. The caller has the deadline.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => crate::clock::sleep(std::time::Duration::from_millis(20)).await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    crate::clock::sleep(std::time::Duration::from_millis(20)).await
+                }
                 connected => return connected.map(Self::new),
             }
         }
@@ -92,7 +94,7 @@ impl Socket {
     }
 
     fn receive(&mut self) -> Result<bool> {
-        let mut chunk = [0u8; 64 * 1024];
+        let mut chunk = [0u8; 16 * 1024];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = self.stream.try_io(Interest::READABLE, || {

@@ -64,3 +64,64 @@ pub fn verdict(intent: Intent<'_>, seen_claimed: bool, found: &Found, this_boot:
         None => Verdict::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One row a combination: boot of the intent, seen claimed, boot of the claim, exit record, lock held, keeper
+    /// alive; then what must follow.
+    #[test]
+    fn the_table_is_read_as_it_is_written() {
+        let mut seen = std::collections::BTreeMap::new();
+        for mask in 0..96u32 {
+            let bit = |n: u32| mask >> n & 1 == 1;
+            let (old_intent, seen_claimed, exited, held, alive) = (bit(0), bit(1), bit(2), bit(3), bit(4));
+            let claim_boot = [None, Some("now"), Some("then")][(mask / 32) as usize];
+            let found = Found { key: "k".into(), claim_boot: claim_boot.map(Into::into), exited, held };
+            let intent = Intent { boot_id: if old_intent { "then" } else { "now" } };
+            let read = verdict(intent, seen_claimed, &found, "now", alive);
+            let wanted = match (exited, claim_boot, old_intent, seen_claimed, held, alive) {
+                (true, ..) => Verdict::JournalExit,
+                (_, Some("then"), ..) | (_, None, true, ..) => Verdict::Unknown(Why::HostRestarted),
+                (_, None, _, true, ..) => Verdict::Unknown(Why::ClaimLost),
+                (_, None, false, false, _, true) => Verdict::Launch,
+                (_, Some(_), _, _, true, true) => Verdict::Adopt,
+                (_, Some(_), _, _, false, _) => Verdict::Unknown(Why::ShimDied),
+                (_, None, false, false, _, false) | (_, Some(_), _, _, true, false) => Verdict::Unreachable,
+            };
+            assert_eq!(read, wanted, "{intent:?} seen_claimed={seen_claimed} {found:?} alive={alive}");
+            *seen.entry(format!("{read:?}")).or_insert(0) += 1;
+        }
+        let counts: Vec<(&str, i32)> = seen.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let wanted = [
+            ("Adopt", 4),
+            ("JournalExit", 48),
+            ("Launch", 2),
+            ("Unknown(ClaimLost)", 4),
+            ("Unknown(HostRestarted)", 24),
+            ("Unknown(ShimDied)", 8),
+            ("Unreachable", 6),
+        ];
+        assert_eq!(counts, wanted);
+    }
+
+    /// What must never be: a launch of anything that may have run.
+    #[test]
+    fn nothing_is_launched_that_anybody_has_seen() {
+        for (intent, seen_claimed, claim) in
+            [("then", false, None), ("now", true, None), ("now", false, Some("now")), ("now", false, Some("then"))]
+        {
+            for flags in 0..8u32 {
+                let found = Found {
+                    key: "k".into(),
+                    claim_boot: claim.map(Into::into),
+                    exited: flags & 1 == 1,
+                    held: flags & 2 == 2,
+                };
+                let read = verdict(Intent { boot_id: intent }, seen_claimed, &found, "now", flags & 4 == 4);
+                assert_ne!(read, Verdict::Launch);
+            }
+        }
+    }
+}

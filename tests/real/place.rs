@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dogwatch::environment::{Handle, Sandbox, Spec, Wanted};
 use dogwatch::session::Keeper;
-use dogwatch::wire::keeper::{Ask, Event, Reply};
+use dogwatch::wire::keeper::{self as wire, Ask, Event, Launch, Reply};
 use tokio::sync::mpsc;
 
 /// Everything of one test lies below one folder.
@@ -83,6 +83,21 @@ impl Inside {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A step that runs a shell script.
+pub(crate) fn launch(key: &str, dir: &str, script: &str) -> Ask {
+    Ask::Launch(Box::new(Launch {
+        place: wire::Place { key: key.into(), dir: dir.into() },
+        argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        env: BTreeMap::from([("PATH".into(), std::env::var("PATH").unwrap())]),
+        cwd: "/".into(),
+        rows: 40,
+        cols: 120,
+        mac_key: "09".repeat(32),
+        epoch: 1,
+        log_half: 1 << 20,
+    }))
 }
 
 /// Waits until `condition` holds; panics with `what` after 20 s.
