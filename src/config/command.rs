@@ -36,7 +36,8 @@ fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    // A script may not hold an expression: the `$` gets quotes of its own.
+    format!("'{}'", word.replace('\'', r"'\''").replace("${{", "$''{{"))
 }
 
 /// A basic string of TOML 1.0.

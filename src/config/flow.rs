@@ -87,7 +87,7 @@ fn version<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>) -> bool {
             false
         }
         other => {
-            let item = Item { title: "`version` in the file".into(), key_at: key.span(), value: other, at: value.span() };
+            let item = Item { title: "`version`".into(), key_at: key.span(), value: other, at: value.span() };
             reader.wrong_type(&item, "an integer", Some(hint));
             true
         }

@@ -150,7 +150,11 @@ fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
         let line = source.get(..at.start).map_or(0, |before| before.matches('\n').count());
         if last != Some(line) {
             let words = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
-            found.error(&at, words).hint_if(hint_for(source, &at));
+            let twice = source.get(at.clone()).filter(|key| words == "duplicate key" && key.len() < 80);
+            match twice {
+                Some(key) => found.error(&at, format!("`{key}` is there twice")).hint("remove one of them"),
+                None => found.error(&at, words).hint_if(hint_for(source, &at)),
+            }
         }
         last = Some(line);
     }

@@ -102,7 +102,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The file's own table.
     pub(super) fn file(&mut self, table: &'a DeTable<'a>) -> Section<'a> {
-        let section = Section { kind: Kind::File, title: "the file".into(), table, at: 0..0 };
+        let section = Section { kind: Kind::File, title: "the top level of the file".into(), table, at: 0..0 };
         self.check_keys(&section);
         section
     }
@@ -154,7 +154,9 @@ impl<'a> Reader<'a> {
                 }
                 None => format!("keys are {}", listed(section.kind.keys())),
             };
-            self.found.error(&item.key_at, format!("unknown key `{key}` in {}", section.title)).hint(hint);
+            let shown: String = key.chars().take(80).collect();
+            let place = if section.kind == Kind::File { "at" } else { "in" };
+            self.found.error(&item.key_at, format!("unknown key `{shown}` {place} {}", section.title)).hint(hint);
         }
     }
 
@@ -225,8 +227,7 @@ impl<'a> Reader<'a> {
         let (low, high) = (*range.start(), *range.end());
         let value = i64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
         if value.is_none() {
-            let limits = if high >= i64::from(u32::MAX) { format!("at least {low}") } else { format!("{low} to {high}") };
-            self.found.error(&item.at, format!("{} must be {limits}", item.title));
+            self.found.error(&item.at, format!("{} must be {low} to {high}", item.title));
         }
         value
     }
@@ -243,7 +244,8 @@ impl<'a> Reader<'a> {
         };
         let value = value.filter(|n: &f64| n.is_finite() && *n >= low);
         if value.is_none() {
-            self.found.error(&item.at, format!("{} must be a number of at least {low}", item.title));
+            let least = if low > f64::MIN { format!(" of at least {low}") } else { String::new() };
+            self.found.error(&item.at, format!("{} must be a finite number{least}", item.title));
         }
         value
     }
