@@ -194,9 +194,17 @@ pub fn render(template: &Template, scope: &Scope<'_>) -> Result<String, ExprErro
 pub fn value(source: &str, scope: &Scope<'_>) -> Result<String, ExprError> {
     let value = evaluate(source, scope)?;
     match value.kind() {
-        ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
-        _ => Err(ExprError::wrong_type(format!("the expression gives {}, not a text, a number or a boolean", kind(&value)))
-            .at(0..source.len())),
+        ValueKind::String => Ok(value.to_string()),
+        // As the file writes them; minijinja says `True` and `0.0000001`.
+        ValueKind::Bool => Ok(Value::Boolean(value.is_true()).to_string()),
+        ValueKind::Number => match f64::try_from(value.clone()) {
+            Ok(number) if !value.is_integer() => Ok(Value::Number(number).to_string()),
+            Ok(_) | Err(_) => Ok(value.to_string()),
+        },
+        _ => {
+            let words = format!("the expression gives {}, not a text, a number or a boolean", kind(&value));
+            Err(ExprError::wrong_type(words).at(0..source.len()))
+        }
     }
 }
 
