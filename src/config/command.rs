@@ -1,5 +1,7 @@
 //! A workflow for one command without a file: `dogwatch exec -- CMD…`.
 
+use std::fmt::Write as _;
+
 use super::flow::usable;
 
 /// A command that cannot be written into a workflow file.
@@ -50,8 +52,7 @@ fn toml_text(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
             c if c.is_control() => {
-                quoted.push_str("\\u");
-                quoted.push_str(&format!("{:04x}", u32::from(c)));
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
             }
             c => quoted.push(c),
         }

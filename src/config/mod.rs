@@ -83,10 +83,10 @@ fn open(path: &Path, params: &[(String, String)], missing: Missing) -> Result<Lo
 /// The text of a file, which must not be too large.
 fn text(path: &Path, file: &str) -> Result<String, Problems> {
     let unreadable = |error: std::io::Error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "name a workflow file, or start in a folder with a dogwatch.toml",
-            std::io::ErrorKind::PermissionDenied => "make it readable for this user",
-            _ => "name a workflow file",
+        let hint = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "make it readable for this user"
+        } else {
+            "name a workflow file, or start in a folder with a dogwatch.toml"
         };
         Problems::of_file(file, format!("the file cannot be read: {error}"), hint)
     };
