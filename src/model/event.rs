@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::{AttemptId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
 
 /// One recorded fact or decision of one run.
@@ -20,43 +18,108 @@ pub enum What {
     /// The first event of every run.
     Created(Box<Created>),
     /// How the environment turned out.
-    EnvironmentReady { isolation: Isolation },
+    EnvironmentReady {
+        isolation: Isolation,
+    },
     /// The environment could not be had; nothing was started.
-    EnvironmentFailed { why: String },
+    EnvironmentFailed {
+        why: String,
+    },
     /// An attempt is to be launched: committed before anything is started.
-    Intended { attempt: AttemptId, cause: Cause, resume: Option<String> },
+    Intended {
+        attempt: AttemptId,
+        cause: Cause,
+        resume: Option<String>,
+    },
     /// The environment of a lane could not be computed: a question, not an attempt.
-    CannotStart { lane: LaneId, why: String },
+    CannotStart {
+        lane: LaneId,
+        why: String,
+    },
     /// The shim owns the attempt.
-    Claimed { attempt: AttemptId },
+    Claimed {
+        attempt: AttemptId,
+    },
     /// The program said it saved a checkpoint, and it is there.
-    CheckpointSeen { attempt: AttemptId, checkpoint: Checkpoint },
+    CheckpointSeen {
+        attempt: AttemptId,
+        checkpoint: Checkpoint,
+    },
     /// The exit record is on disk.
-    Exited { attempt: AttemptId, exit: Box<Exit> },
+    Exited {
+        attempt: AttemptId,
+        exit: Box<Exit>,
+    },
     /// It cannot be known whether the attempt finished.
-    Lost { attempt: AttemptId, why: LostWhy, evidence: Vec<String>, checkpoint: Option<Checkpoint> },
+    Lost {
+        attempt: AttemptId,
+        why: LostWhy,
+        evidence: Vec<String>,
+        checkpoint: Option<Checkpoint>,
+    },
     /// Decided about an attempt that ended or was lost.
-    Judged { attempt: AttemptId, verdict: Verdict },
+    Judged {
+        attempt: AttemptId,
+        verdict: Verdict,
+    },
     /// An attempt is to be stopped.
-    StopAsked { attempt: AttemptId, reason: StopReason, by: Principal },
+    StopAsked {
+        attempt: AttemptId,
+        reason: StopReason,
+        by: Principal,
+    },
     /// The probe of a lost attempt is to be run.
-    ProbeAsked { attempt: AttemptId, by: Principal },
-    Probed { attempt: AttemptId, code: Option<i32>, output: String },
+    ProbeAsked {
+        attempt: AttemptId,
+        by: Principal,
+    },
+    Probed {
+        attempt: AttemptId,
+        code: Option<i32>,
+        output: String,
+    },
     /// A lane will not run.
-    Skipped { lane: LaneId, why: SkipWhy },
+    Skipped {
+        lane: LaneId,
+        why: SkipWhy,
+    },
     /// A question is open.
-    Opened { escalation: Box<Escalation> },
+    Opened {
+        escalation: Box<Escalation>,
+    },
     /// A question has its one answer; the rest follows from it.
-    Answered { escalation: EscalationId, choice: Choice, by: Principal, note: Option<String> },
+    Answered {
+        escalation: EscalationId,
+        choice: Choice,
+        by: Principal,
+        note: Option<String>,
+    },
     /// A person wants a lane that has ended to run again, or says it is done, or leaves it out.
-    Ordered { lane: LaneId, order: Order, by: Principal, note: Option<String> },
-    Paused { by: Principal },
-    Unpaused { by: Principal },
+    Ordered {
+        lane: LaneId,
+        order: Order,
+        by: Principal,
+        note: Option<String>,
+    },
+    Paused {
+        by: Principal,
+    },
+    Unpaused {
+        by: Principal,
+    },
     /// The whole run is to end now; it can be resumed.
-    RunStopAsked { by: Principal, why: RunStopWhy },
+    RunStopAsked {
+        by: Principal,
+        why: RunStopWhy,
+    },
     /// A run that had ended goes on, from the named step or where it was.
-    Resumed { from: Option<StepId>, by: Principal },
-    Ended { result: RunResult },
+    Resumed {
+        from: Option<StepId>,
+        by: Principal,
+    },
+    Ended {
+        result: RunResult,
+    },
 }
 
 /// How a run begins.
@@ -68,6 +131,8 @@ pub struct Created {
     /// Absolute path of the run's directory.
     pub dir: String,
     pub selection: Selection,
+    /// What every step inherits of the caller's environment.
+    pub env: std::collections::BTreeMap<String, String>,
     pub by: Principal,
 }
 
@@ -86,7 +151,9 @@ pub enum Selection {
 pub enum Cause {
     First,
     /// By this rule, or by the step's `retry`.
-    Retry { rule: String },
+    Retry {
+        rule: String,
+    },
     /// It had been lost, and the step is declared safe to repeat or the probe said that it had not happened.
     Unknown,
     Person(Principal),
@@ -127,8 +194,6 @@ pub struct Exit {
     pub leaked: Vec<(u32, String)>,
     /// How often the kernel killed for memory meanwhile, in the environment as a whole.
     pub oom_kills: Option<u64>,
-    /// Declared outputs that are there: name -> absolute path.
-    pub outputs: IndexMap<String, String>,
     /// Declared outputs that are not.
     pub missing: Vec<String>,
     /// Rules (by their place) whose `output` pattern matched, with the line.
@@ -176,22 +241,34 @@ pub enum StopReason {
 pub enum Verdict {
     Succeeded,
     /// Another attempt, not before `at`.
-    Retry { at: Time, rule: String, resume: Option<String> },
+    Retry {
+        at: Time,
+        rule: String,
+        resume: Option<String>,
+    },
     /// It failed, and the workflow allows it.
     Allowed,
     /// It failed for good by a rule, and the run with it.
-    Abort { rule: String },
+    Abort {
+        rule: String,
+    },
     /// A person had it stopped.
     Stopped,
     /// A person decides: [`What::Opened`] follows in the same transaction.
-    Ask { why: AskWhy },
+    Ask {
+        why: AskWhy,
+    },
 }
 
 /// Why a person is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskWhy {
     /// By this rule, or no attempt is left.
-    Failed { rule: Option<String>, attempts: u32, of: u32 },
+    Failed {
+        rule: Option<String>,
+        attempts: u32,
+        of: u32,
+    },
     Unknown(LostWhy),
 }
 
@@ -274,7 +351,9 @@ pub enum RunStopWhy {
     Asked,
     Timeout,
     /// A rule's `abort`.
-    Abort { rule: String },
+    Abort {
+        rule: String,
+    },
     /// A gate was rejected.
     Rejected,
 }
@@ -295,7 +374,11 @@ pub enum Command {
     Record(Event),
     /// Adopt it if it lives, else launch it.
     Launch(AttemptId),
-    Stop { attempt: AttemptId, reason: StopReason, grace: std::time::Duration },
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace: std::time::Duration,
+    },
     Probe(AttemptId),
     /// The run is over: its environment may go.
     CloseEnvironment(RunId),

@@ -160,7 +160,11 @@ pub struct LaneSpec {
 impl LaneSpec {
     /// `lr=0.1,seed=2`; empty without a matrix.
     pub fn label(&self) -> String {
-        let pairs: Vec<String> = self.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let pairs: Vec<String> = self
+            .values
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         pairs.join(",")
     }
 }
@@ -245,5 +249,7 @@ pub enum OnUnknown {
     /// The step is declared safe to repeat.
     Rerun,
     /// A script for `sh -e`: 0 = it had finished, 10 = it had not happened, else ask.
-    Probe { script: String },
+    Probe {
+        script: String,
+    },
 }
