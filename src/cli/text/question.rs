@@ -10,51 +10,37 @@ pub const ENDS_RUN: &str = "stop-run";
 /// The whole question.
 pub fn question(asked: &EscalationView, now_ms: i64, look: &Look) -> Vec<Row> {
     let mut rows = vec![head(asked)];
-    rows.push(Row::new().space(2).add(
-        Style::Dim,
-        &format!(
-            "asked {} ago{}",
-            span(now_ms - asked.opened_ms),
-            deadline(asked, now_ms)
-        ),
-    ));
+    rows.push(
+        Row::new()
+            .space(2)
+            .add(Style::Dim, &format!("asked {} ago{}", span(now_ms - asked.opened_ms), deadline(asked, now_ms))),
+    );
     rows.extend(evidence(asked, look));
-    match &asked.answer {
-        Some(answer) => {
-            let note = answer
-                .note
-                .as_ref()
-                .map_or(String::new(), |note| format!(": {note}"));
-            rows.push(Row::new().add(
-                Style::Good,
-                &format!(
-                    "answered {} by {} at {}{note}",
-                    answer.choice,
-                    answer.by,
-                    clock(answer.at_ms, now_ms, &look.zone)
-                ),
-            ));
-        }
-        None => {
-            rows.extend(choices(asked, look));
-            rows.push(command(asked));
-        }
+    if let Some(answer) = &asked.answer {
+        let note = answer.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+        rows.push(Row::new().add(
+            Style::Good,
+            &format!(
+                "answered {} by {} at {}{note}",
+                answer.choice,
+                answer.by,
+                clock(answer.at_ms, now_ms, &look.zone)
+            ),
+        ));
+    } else {
+        rows.extend(choices(asked, look));
+        rows.push(command(asked));
     }
     rows
 }
 
 /// `? e7  digits #3  train[lr=0.1]  attempt 3` and what is asked.
 pub fn head(asked: &EscalationView) -> Row {
-    let attempt = asked
-        .attempt
-        .map_or(String::new(), |n| format!(" attempt {n}"));
+    let attempt = asked.attempt.map_or(String::new(), |n| format!(" attempt {n}"));
     Row::new()
         .add(Style::Asking, &format!("? e{}", asked.id))
         .space(1)
-        .add(
-            Style::Bold,
-            &format!("{} {}{attempt}: ", asked.run_name, asked.step),
-        )
+        .add(Style::Bold, &format!("{} {}{attempt}: ", asked.run_name, asked.step))
         .text(&asked.title)
 }
 
@@ -83,12 +69,7 @@ pub fn evidence(asked: &EscalationView, look: &Look) -> Vec<Row> {
 
 /// Numbered from 1, with what each does and costs.
 pub fn choices(asked: &EscalationView, look: &Look) -> Vec<Row> {
-    let longest = asked
-        .choices
-        .iter()
-        .map(|choice| super::width(&choice.word))
-        .max()
-        .unwrap_or(0);
+    let longest = asked.choices.iter().map(|choice| super::width(&choice.word)).max().unwrap_or(0);
     let indent = 2 + 2 + 1 + longest + 2;
     let mut rows = Vec::new();
     for (place, choice) in asked.choices.iter().enumerate() {
@@ -114,9 +95,5 @@ pub fn choices(asked: &EscalationView, look: &Look) -> Vec<Row> {
 /// The command that answers it.
 pub fn command(asked: &EscalationView) -> Row {
     let words: Vec<&str> = asked.choices.iter().map(|c| c.word.as_str()).collect();
-    Row::new().add(Style::Dim, "answer: ").text(&format!(
-        "dogwatch decide e{} {}",
-        asked.id,
-        words.join("|")
-    ))
+    Row::new().add(Style::Dim, "answer: ").text(&format!("dogwatch decide e{} {}", asked.id, words.join("|")))
 }
