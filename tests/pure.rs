@@ -1,1 +1,5 @@
-//! (being built)
+//! What can be proven without a process, a socket or a sleep. Each file of `tests/pure/` is named here: `layers` refuses a
+//! forgotten one.
+
+#[path = "pure/layers.rs"]
+mod layers;
