@@ -1,5 +1,9 @@
 //! What can be proven without a process, a socket or a sleep. Each file of `tests/pure/` is named here: `layers` refuses a
 //! forgotten one.
 
+mod support;
+
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/worlds.rs"]
+mod worlds;

@@ -96,6 +96,12 @@ impl Engine {
         self.runs.remove(id);
     }
 
+    /// Whether the sets that `owed` reads are what a recount from the lanes' states gives. For tests.
+    #[doc(hidden)]
+    pub fn consistent(&self) -> bool {
+        self.runs.values().all(Run::consistent)
+    }
+
     /// The run with an open or answered question of this number.
     pub fn run_of_escalation(&self, id: EscalationId) -> Option<&Run> {
         self.runs

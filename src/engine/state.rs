@@ -351,6 +351,12 @@ impl Run {
         }
     }
 
+    pub(super) fn consistent(&self) -> bool {
+        let mut recounted = self.clone();
+        recounted.recount();
+        recounted.sets == self.sets && recounted.steps == self.steps
+    }
+
     fn enter(&mut self, place: usize) {
         let ready = self.steps[self.lanes[place].step].needs_open == 0;
         if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
