@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "pure/config.rs"]
+mod config;
 #[path = "pure/layers.rs"]
 mod layers;
 #[path = "pure/worlds.rs"]

@@ -7,6 +7,7 @@
 //! sees them. So a step may be called `half-batch` or `7b` (to minijinja the first is a subtraction), what an expression
 //! mentions is known without running it, only that much is looked up, and the places of errors stay true.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -64,15 +65,17 @@ pub struct ExprError {
     pub hint: Option<String>,
     /// Bytes of the source; for a [`Template`], of the whole text.
     pub at: Option<Range<usize>>,
+    /// It has a value, and this is of the wrong type.
+    pub wrong_type: bool,
 }
 
 impl ExprError {
     fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            at: None,
-        }
+        Self { message: message.into(), hint: None, at: None, wrong_type: false }
+    }
+
+    fn wrong_type(message: impl Into<String>) -> Self {
+        Self { wrong_type: true, ..Self::new(message) }
     }
 
     fn at(mut self, at: Range<usize>) -> Self {
@@ -120,7 +123,12 @@ impl fmt::Display for Mention {
 /// Cuts a text at its `${{ … }}`. A `}}` inside quotes or braces does not end an expression.
 pub fn split(text: &str) -> Result<Template, ExprError> {
     let parts = pieces(text)?;
-    Ok(Template(parts.into_iter().map(|(part, _)| part).collect()))
+    Ok(Template(
+        parts
+            .into_iter()
+            .map(|(part, _)| part)
+            .collect(),
+    ))
 }
 
 /// Like [`split`], with the place of each part's text.
@@ -134,15 +142,11 @@ pub fn pieces(text: &str) -> Result<Vec<(Part, Range<usize>)>, ExprError> {
         }
         let inner = open + 3;
         let Some(end) = closing(&text[inner..]).map(|n| inner + n) else {
-            return Err(ExprError::new("`${{` is never closed")
-                .at(open..inner)
-                .hint("close it with `}}`"));
+            return Err(ExprError::new("`${{` is never closed").at(open..inner).hint("close it with `}}`"));
         };
         let source = text[inner..end].trim();
         if source.is_empty() {
-            return Err(
-                ExprError::new("there is no expression between `${{` and `}}`").at(open..end + 2),
-            );
+            return Err(ExprError::new("there is no expression between `${{` and `}}`").at(open..end + 2));
         }
         let start = inner + text[inner..end].len() - text[inner..end].trim_start().len();
         parts.push((Part::Expression(source.into()), start..start + source.len()));
@@ -191,11 +195,8 @@ pub fn value(source: &str, scope: &Scope<'_>) -> Result<String, ExprError> {
     let value = evaluate(source, scope)?;
     match value.kind() {
         ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
-        _ => Err(ExprError::new(format!(
-            "the expression gives {}, not a text, a number or a boolean",
-            kind(&value)
-        ))
-        .at(0..source.len())),
+        _ => Err(ExprError::wrong_type(format!("the expression gives {}, not a text, a number or a boolean", kind(&value)))
+            .at(0..source.len())),
     }
 }
 
@@ -205,12 +206,9 @@ pub fn holds(source: &str, scope: &Scope<'_>) -> Result<bool, ExprError> {
     if value.kind() == ValueKind::Bool {
         return Ok(value.is_true());
     }
-    Err(ExprError::new(format!(
-        "a condition must be true or false, and this is {}",
-        kind(&value)
-    ))
-    .at(0..source.len())
-    .hint("compare it with something, as in `params.target == 'prod'`"))
+    Err(ExprError::wrong_type(format!("a condition must be true or false, and this is {}", kind(&value)))
+        .at(0..source.len())
+        .hint("compare it with something, as in `params.target == 'prod'`"))
 }
 
 /// Checks the syntax and the functions of an expression and tells what it mentions, with the place of each.
@@ -238,13 +236,12 @@ fn kind(value: &minijinja::Value) -> String {
 fn evaluate(source: &str, scope: &Scope<'_>) -> Result<minijinja::Value, ExprError> {
     let scanned = Scanned::new(source)?;
     let compiled = scanned.compile()?;
-    let mut values = Vec::with_capacity(scanned.mentions.len());
+    let mut values = BTreeMap::new();
     for (n, (mention, at)) in scanned.mentions.iter().enumerate() {
         let value = look_up(mention, scope).map_err(|error| error.at(at.clone()))?;
-        values.push((placeholder(n, at.len()), value));
+        values.insert(placeholder(n, at.len()), value);
     }
-    let context: minijinja::Value = values.into_iter().collect();
-    compiled.eval(context).map_err(|error| told(&error, source))
+    compiled.eval(minijinja::Value::from(values)).map_err(|error| told(&error, source))
 }
 
 fn look_up(mention: &Mention, scope: &Scope<'_>) -> Result<minijinja::Value, ExprError> {
@@ -257,12 +254,10 @@ fn look_up(mention: &Mention, scope: &Scope<'_>) -> Result<minijinja::Value, Exp
         Mention::Output { step, output } => {
             let facts = facts(step)?;
             let path = facts.outputs.get(output).ok_or_else(|| match facts.state {
-                StepState::Succeeded => ExprError::new(format!(
-                    "step {step} succeeded without an output `{output}`"
-                )),
-                StepState::Failed | StepState::Skipped | StepState::Unfinished => ExprError::new(
-                    format!("step {step} has no output `{output}`: it did not succeed"),
-                ),
+                StepState::Succeeded => ExprError::new(format!("step {step} succeeded without an output `{output}`")),
+                StepState::Failed | StepState::Skipped | StepState::Unfinished => {
+                    ExprError::new(format!("step {step} has no output `{output}`: it did not succeed"))
+                }
             })?;
             minijinja::Value::from(path.as_str())
         }
@@ -297,33 +292,17 @@ struct Scanned<'a> {
 impl<'a> Scanned<'a> {
     fn new(source: &'a str) -> Result<Self, ExprError> {
         if source.len() > LONGEST {
-            return Err(
-                ExprError::new(format!("the expression is longer than {LONGEST} bytes"))
-                    .at(0..source.len()),
-            );
+            return Err(ExprError::new(format!("the expression is longer than {LONGEST} bytes")).at(0..source.len()));
         }
-        let mut scanned = Self {
-            source,
-            code: String::with_capacity(source.len()),
-            mentions: vec![],
-            names: vec![],
-        };
+        let mut scanned = Self { source, code: String::with_capacity(source.len()), mentions: vec![], names: vec![] };
         let mut at = 0;
         while let Some(c) = source[at..].chars().next() {
             let end = match c {
                 '\'' | '"' => at + quoted(&source[at..]),
-                c if is_name(c) => {
-                    at + source[at..]
-                        .find(|c| !is_name(c))
-                        .unwrap_or(source.len() - at)
-                }
+                c if is_name(c) => at + source[at..].find(|c| !is_name(c)).unwrap_or(source.len() - at),
                 c => at + c.len_utf8(),
             };
-            at = if c.is_ascii_alphabetic() || c == '_' {
-                scanned.name(at..end)?
-            } else {
-                scanned.copy(at..end)
-            };
+            at = if c.is_ascii_alphabetic() || c == '_' { scanned.name(at..end)? } else { scanned.copy(at..end) };
         }
         Ok(scanned)
     }
@@ -340,20 +319,15 @@ impl<'a> Scanned<'a> {
         if attribute {
             return Ok(self.copy(range));
         }
-        if word.len() > 1 && word[1..].bytes().all(|b| b.is_ascii_digit()) && word.starts_with('_')
-        {
-            return Err(
-                ExprError::new(format!("there is nothing called `{word}` in expressions"))
-                    .at(range),
-            );
+        if word.len() > 1 && word[1..].bytes().all(|b| b.is_ascii_digit()) && word.starts_with('_') {
+            return Err(ExprError::new(format!("there is nothing called `{word}` in expressions")).at(range));
         }
         if !matches!(word, "params" | "matrix" | "steps") {
             self.names.push(range.clone());
             return Ok(self.copy(range));
         }
         let (mention, end) = path(self.source, &range)?;
-        self.code
-            .push_str(&placeholder(self.mentions.len(), end - range.start));
+        self.code.push_str(&placeholder(self.mentions.len(), end - range.start));
         self.mentions.push((mention, range.start..end));
         Ok(end)
     }
@@ -365,11 +339,7 @@ impl<'a> Scanned<'a> {
         let mut unknown: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         unknown.retain(|name| {
             !FUNCTIONS.contains(&name.as_str())
-                && !self
-                    .mentions
-                    .iter()
-                    .enumerate()
-                    .any(|(n, (_, at))| placeholder(n, at.len()) == *name)
+                && !self.mentions.iter().enumerate().any(|(n, (_, at))| placeholder(n, at.len()) == *name)
         });
         unknown.sort();
         match unknown.first() {
@@ -379,19 +349,12 @@ impl<'a> Scanned<'a> {
     }
 
     fn unknown(&self, name: &str) -> ExprError {
-        let at = self
-            .names
-            .iter()
-            .find(|at| self.source[(*at).clone()] == *name)
-            .cloned();
+        let at = self.names.iter().find(|at| self.source[(*at).clone()] == *name).cloned();
         let at = at.unwrap_or(0..self.source.len());
         if NOT_YET.contains(&name) {
             return ExprError::new(format!("`{name}()` is not supported yet"))
                 .at(at)
-                .hint(format!(
-                    "functions are: {}",
-                    FUNCTIONS.map(|f| format!("{f}()")).join(", ")
-                ));
+                .hint(format!("functions are: {}", FUNCTIONS.map(|f| format!("{f}()")).join(", ")));
         }
         let known = ["params", "matrix", "steps"].into_iter().chain(FUNCTIONS);
         let near = known
@@ -400,29 +363,18 @@ impl<'a> Scanned<'a> {
             .filter(|(likeness, _)| *likeness > 0.8);
         let hint = match near {
             Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!(
-                "a text is quoted: '{name}'; values are params.x, matrix.x and steps.x.outputs.y"
-            ),
+            None => format!("a text is quoted: '{name}'; values are params.x, matrix.x and steps.x.outputs.y"),
         };
-        ExprError::new(format!("there is nothing called `{name}` in expressions"))
-            .at(at)
-            .hint(hint)
+        ExprError::new(format!("there is nothing called `{name}` in expressions")).at(at).hint(hint)
     }
 }
 
 impl ExprError {
     /// People who write C or shell every day write its operators.
     fn or_operators(mut self, source: &str) -> Self {
-        if ["&&", "||", "!"]
-            .iter()
-            .any(|op| source.replace("!=", "").contains(op))
-        {
+        if ["&&", "||", "!"].iter().any(|op| source.replace("!=", "").contains(op)) {
             self.hint = Some("the operators are called `and`, `or` and `not`".into());
-        } else if source.contains('=')
-            && !["==", "!=", "<=", ">="]
-                .iter()
-                .any(|op| source.contains(op))
-        {
+        } else if source.contains('=') && !["==", "!=", "<=", ">="].iter().any(|op| source.contains(op)) {
             self.hint = Some("equality is written `==`".into());
         }
         self
@@ -434,47 +386,29 @@ fn path(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprError
     let word = &source[root.clone()];
     let dashes = word == "steps";
     let Some((first, mut end)) = segment(source, root.end, dashes) else {
-        let example = if dashes {
-            "steps.train.outputs.model".into()
-        } else {
-            format!("{word}.name")
-        };
-        return Err(
-            ExprError::new(format!("`{word}` must be followed by a name"))
-                .at(root.clone())
-                .hint(format!("write it as in `{example}`")),
-        );
+        let example = if dashes { "steps.train.outputs.model".into() } else { format!("{word}.name") };
+        return Err(ExprError::new(format!("`{word}` must be followed by a name"))
+            .at(root.clone())
+            .hint(format!("write it as in `{example}`")));
     };
     match word {
         "params" => return Ok((Mention::Param(first), end)),
         "matrix" => return Ok((Mention::Matrix(first), end)),
         _ => {}
     }
-    let Some((what, after)) = segment(source, end, true) else {
-        return Ok((Mention::Step(first), end));
-    };
+    let Some((what, after)) = segment(source, end, true) else { return Ok((Mention::Step(first), end)) };
     let place = end..after;
     let bad = |message: String| ExprError::new(message).at(place.clone());
     end = after;
     match (what.as_str(), segment(source, end, true)) {
-        ("outputs", Some((output, end))) => Ok((
-            Mention::Output {
-                step: first,
-                output,
-            },
-            end,
-        )),
-        ("outputs", None) => Err(
-            bad("`outputs` must be followed by the name of an output".into())
-                .hint(format!("write steps.{first}.outputs.name")),
-        ),
+        ("outputs", Some((output, end))) => Ok((Mention::Output { step: first, output }, end)),
+        ("outputs", None) => Err(bad("`outputs` must be followed by the name of an output".into())
+            .hint(format!("write steps.{first}.outputs.name"))),
         ("metrics" | "lanes" | "checkpoint", _) => {
-            Err(bad(format!("`{what}` of a step is not supported yet"))
-                .hint("only outputs can be named"))
+            Err(bad(format!("`{what}` of a step is not supported yet")).hint("only outputs can be named"))
         }
-        (_, _) => Err(bad(format!("a step has no `{what}`")).hint(format!(
-            "write steps.{first}.outputs.name, failed(steps.{first}) or succeeded(steps.{first})"
-        ))),
+        (_, _) => Err(bad(format!("a step has no `{what}`"))
+            .hint(format!("write steps.{first}.outputs.name, failed(steps.{first}) or succeeded(steps.{first})"))),
     }
 }
 
@@ -482,20 +416,14 @@ fn path(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprError
 fn segment(source: &str, at: usize, dashes: bool) -> Option<(String, usize)> {
     let rest = &source[at..];
     if let Some(name) = rest.strip_prefix('.') {
-        let end = name
-            .find(|c| !(is_name(c) || dashes && c == '-'))
-            .unwrap_or(name.len());
+        let end = name.find(|c| !(is_name(c) || dashes && c == '-')).unwrap_or(name.len());
         return (end > 0).then(|| (name[..end].to_owned(), at + 1 + end));
     }
     for quote in ['\'', '"'] {
-        if let Some(inner) = rest
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_prefix(quote))
-        {
+        if let Some(inner) = rest.strip_prefix('[').and_then(|rest| rest.strip_prefix(quote)) {
             let (name, after) = inner.split_once(quote)?;
             let usable = !name.is_empty() && name.chars().all(|c| is_name(c) || c == '-');
-            return (usable && after.starts_with(']'))
-                .then(|| (name.to_owned(), at + name.len() + 4));
+            return (usable && after.starts_with(']')).then(|| (name.to_owned(), at + name.len() + 4));
         }
     }
     None
@@ -527,36 +455,22 @@ fn placeholder(n: usize, length: usize) -> String {
 /// Minijinja with its filters and tests, none of its globals, and our functions.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    let builtin: Vec<String> = environment
-        .globals()
-        .map(|(name, _)| name.to_owned())
-        .collect();
+    let builtin: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
     for name in builtin {
         environment.remove_global(&name);
     }
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_debug(true);
-    environment.add_function("failed", |step: minijinja::Value| {
-        in_state("failed", &step, StepState::Failed)
-    });
-    environment.add_function("succeeded", |step: minijinja::Value| {
-        in_state("succeeded", &step, StepState::Succeeded)
-    });
-    environment.add_function("min", |values: Rest<minijinja::Value>| {
-        extreme("min", &values, std::cmp::Ordering::Less)
-    });
-    environment.add_function("max", |values: Rest<minijinja::Value>| {
-        extreme("max", &values, std::cmp::Ordering::Greater)
-    });
+    environment.add_function("failed", |step: minijinja::Value| in_state("failed", &step, StepState::Failed));
+    environment.add_function("succeeded", |step: minijinja::Value| in_state("succeeded", &step, StepState::Succeeded));
+    environment.add_function("min", |values: Rest<minijinja::Value>| extreme("min", &values, std::cmp::Ordering::Less));
+    environment
+        .add_function("max", |values: Rest<minijinja::Value>| extreme("max", &values, std::cmp::Ordering::Greater));
     environment
 });
 
-fn in_state(
-    name: &str,
-    step: &minijinja::Value,
-    state: StepState,
-) -> Result<bool, minijinja::Error> {
+fn in_state(name: &str, step: &minijinja::Value, state: StepState) -> Result<bool, minijinja::Error> {
     let Some(object) = step.downcast_object_ref::<StepObject>() else {
         let words = format!("{name}() takes a step, as in {name}(steps.train)");
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, words));
@@ -570,12 +484,7 @@ fn extreme(
     values: &[minijinja::Value],
     wanted: std::cmp::Ordering,
 ) -> Result<minijinja::Value, minijinja::Error> {
-    let wrong = || {
-        minijinja::Error::new(
-            ErrorKind::InvalidOperation,
-            format!("{name}() takes numbers"),
-        )
-    };
+    let wrong = || minijinja::Error::new(ErrorKind::InvalidOperation, format!("{name}() takes numbers"));
     let list: Vec<minijinja::Value> = match values {
         [one] if one.kind() == ValueKind::Seq => one.try_iter()?.collect(),
         several => several.to_vec(),
@@ -583,31 +492,18 @@ fn extreme(
     if list.is_empty() || list.iter().any(|value| value.kind() != ValueKind::Number) {
         return Err(wrong());
     }
-    list.into_iter()
-        .reduce(|best, next| {
-            if next.cmp(&best) == wanted {
-                next
-            } else {
-                best
-            }
-        })
-        .ok_or_else(wrong)
+    list.into_iter().reduce(|best, next| if next.cmp(&best) == wanted { next } else { best }).ok_or_else(wrong)
 }
 
 /// Minijinja's error in our words.
 fn told(error: &minijinja::Error, source: &str) -> ExprError {
     let message = match error.kind() {
         ErrorKind::OutOfFuel => "the expression takes too long to evaluate".to_owned(),
-        kind => error
-            .detail()
-            .map_or_else(|| kind.to_string(), str::to_owned),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
     };
     let whole = 0..source.len();
     let at = error.range().filter(|at| {
-        at.start < at.end
-            && source.is_char_boundary(at.start)
-            && at.end <= source.len()
-            && source.is_char_boundary(at.end)
+        at.start < at.end && source.is_char_boundary(at.start) && at.end <= source.len() && source.is_char_boundary(at.end)
     });
     ExprError::new(message).at(at.unwrap_or(whole))
 }
@@ -615,9 +511,5 @@ fn told(error: &minijinja::Error, source: &str) -> ExprError {
 /// A scope in which nothing but `params` exists, for tests and for texts that stand outside of steps.
 pub fn outside(params: &IndexMap<String, Value>) -> Scope<'_> {
     static NONE: LazyLock<Arc<IndexMap<String, Value>>> = LazyLock::new(Arc::default);
-    Scope {
-        params,
-        matrix: &NONE,
-        step: &|_| None,
-    }
+    Scope { params, matrix: &NONE, step: &|_| None }
 }

@@ -23,7 +23,8 @@ impl std::fmt::Display for Value {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Integer(n) => n.fmt(f),
-            Self::Number(n) => n.fmt(f),
+            // As expressions write it: 1.0 stays 1.0, 1e-7 stays short.
+            Self::Number(n) => write!(f, "{n:?}"),
             Self::Boolean(b) => b.fmt(f),
         }
     }
