@@ -17,7 +17,9 @@ pub mod expr;
 mod order;
 mod owed;
 pub mod plan;
+mod people;
 mod recovery;
+mod starts;
 mod state;
 
 use std::collections::BTreeMap;

@@ -95,6 +95,10 @@ pub struct LaneRun {
     pub lost: u32,
     /// Why the newest lost one was.
     pub lost_why: Option<LostWhy>,
+    /// What was found then.
+    pub(super) lost_evidence: Vec<String>,
+    /// The newest attempt is to end: what it does after that is no failure of its own.
+    pub(super) stop_asked: Option<StopReason>,
     /// The newest one seen, of any attempt.
     pub checkpoint: Option<Checkpoint>,
     /// How the newest attempt ended, if it did.
@@ -110,6 +114,9 @@ pub struct LaneRun {
 pub(super) struct Next {
     pub(super) cause: Cause,
     pub(super) resume: Option<String>,
+    /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
+    /// A rule's retry and a person's word about this very lane do not.
+    pub(super) heeds: bool,
 }
 
 /// Where a lane is. Each state holds what exists then.
@@ -462,21 +469,48 @@ impl Run {
         if step.lanes_open > 0 {
             return None;
         }
-        let mut end = StepEnd::Succeeded;
+        let (mut allowed, mut ran, mut left_out) = (false, false, false);
         for lane in &self.lanes[step.lanes.clone()] {
             let LaneState::Done { how, .. } = &lane.state else {
                 return None;
             };
             match how {
                 Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
-                Ended::Allowed => end = StepEnd::Allowed,
-                Ended::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                    end = StepEnd::Skipped
+                Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    return self.worst_of(step.lanes.clone());
                 }
-                Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {}
+                Ended::Allowed => (allowed, ran) = (true, true),
+                // One lane that its `if` leaves out does not leave out the others.
+                Ended::Skipped(SkipWhy::Condition) => left_out = true,
+                Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {
+                    ran = true;
+                }
             }
         }
+        let end = match (allowed, ran, left_out) {
+            (true, _, _) => StepEnd::Allowed,
+            (false, false, true) => StepEnd::Skipped,
+            (false, _, _) => StepEnd::Succeeded,
+        };
         Some(end)
+    }
+
+    /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
+    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> Option<StepEnd> {
+        let failed = lanes.any(|place| {
+            matches!(
+                &self.lanes[place].state,
+                LaneState::Done {
+                    how: Ended::Failed | Ended::Stopped,
+                    ..
+                }
+            )
+        });
+        Some(if failed {
+            StepEnd::Failed
+        } else {
+            StepEnd::Skipped
+        })
     }
 
     /// Whether a person is needed and nothing else will happen by itself.
@@ -533,6 +567,8 @@ impl LaneRun {
             tries: 0,
             lost: 0,
             lost_why: None,
+            lost_evidence: Vec::new(),
+            stop_asked: None,
             checkpoint: None,
             last_exit: None,
             started: None,

@@ -42,6 +42,8 @@ pub(crate) struct Daemon {
     withheld: Vec<Event>,
     dice: Dice,
     ticking: bool,
+    /// Counts its restarts.
+    life: u64,
 }
 
 impl Daemon {
@@ -56,6 +58,7 @@ impl Daemon {
             withheld: Vec::new(),
             dice: dice_for(seed, "daemon"),
             ticking: false,
+            life: 0,
         }
     }
 
@@ -71,11 +74,12 @@ impl Daemon {
             Report::Probed(attempt, code) => {
                 fact(&attempt.run.clone(), What::Probed { attempt, code, output: String::new() })
             }
-            Report::Environment(run, true) => {
+            Report::Environment(_, _, life) if life != self.life => Vec::new(),
+            Report::Environment(run, true, _) => {
                 self.places.insert(run.clone(), Place::Ready);
                 fact(&run, What::EnvironmentReady { isolation: Isolation::Sandboxed })
             }
-            Report::Environment(run, false) => {
+            Report::Environment(run, false, _) => {
                 self.places.remove(&run);
                 fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() })
             }
@@ -124,7 +128,7 @@ impl Daemon {
         vec![Event { run, at, what }]
     }
 
-    /// One turn of the loop. Gives false if the daemon was killed in it.
+    /// One turn of the loop. The daemon may be killed in it, and is then a new one.
     pub(crate) fn turn(&mut self, world: &mut World, facts: Vec<Event>) {
         world.counts.turns += 1;
         let mut transaction = std::mem::take(&mut self.withheld);
@@ -252,6 +256,7 @@ impl Daemon {
             world.complain(|| "two folds of one journal differ".into());
         }
         self.engine = engine;
+        self.life += 1;
         self.hands.clear();
         self.places.clear();
         self.withheld.clear();
@@ -328,7 +333,7 @@ impl Daemon {
                     self.places.insert(attempt.run.clone(), Place::Asked);
                     let fails = world.trouble.no_environment > 0 && world.procs.is_empty() && self.dice.per_mille(world.trouble.no_environment);
                     world.counts.no_environment += u64::from(fails);
-                    let report = Report::Environment(attempt.run, !fails);
+                    let report = Report::Environment(attempt.run, !fails, self.life);
                     world.plan(5, Happening::Deliver { report, sent: u64::MAX });
                 }
             },

@@ -166,7 +166,8 @@ pub(crate) enum Report {
     Exited(AttemptId, Box<Exit>),
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
-    Environment(dogwatch::model::RunId, bool),
+    /// With the life of the daemon that asked: nobody else hears it.
+    Environment(dogwatch::model::RunId, bool, u64),
 }
 
 /// What will happen at some time.
@@ -351,7 +352,8 @@ impl World {
         if dice.per_mille(self.trouble.failures) {
             match dice.below(6) {
                 0 => self.plan(long, Happening::Ends(attempt.clone(), End::Signal(9))),
-                1 => {}
+                // As good as for ever: every time limit is shorter.
+                1 => self.plan(500_000, Happening::Ends(attempt.clone(), End::Code(3))),
                 code => {
                     let code = i32::try_from(code - 1).expect("small");
                     self.plan(long, Happening::Ends(attempt.clone(), End::Code(code)));
