@@ -13,7 +13,10 @@ impl Run {
         let at = event.at;
         match &event.what {
             What::Created(_) => {}
-            What::EnvironmentReady { isolation } => self.isolation = Some(isolation.clone()),
+            What::EnvironmentReady { isolation } => {
+                self.isolation = Some(isolation.clone());
+                self.no_environment = false;
+            }
             What::EnvironmentFailed { why } => self.environment_failed(why),
             What::Intended {
                 attempt,
@@ -134,6 +137,7 @@ impl Run {
         lane.started = None;
         lane.last_exit = None;
         lane.stop_asked = None;
+        lane.cause = Some(cause.clone());
         match cause {
             Cause::Person(_) | Cause::First => {
                 lane.tries = 1;
@@ -154,18 +158,45 @@ impl Run {
         );
     }
 
-    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it.
+    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it. One lane asks
+    /// what is to be done; the others wait for the answer.
     fn environment_failed(&mut self, why: &str) {
-        for place in self.sets.active.clone() {
-            if matches!(
-                self.lanes[place].state,
+        let unclaimed = |place: &usize| {
+            matches!(
+                self.lanes[*place].state,
                 LaneState::Active { claimed: None, .. }
-            ) {
+            )
+        };
+        let places: Vec<usize> = self.sets.active.iter().copied().filter(unclaimed).collect();
+        for (nth, place) in places.into_iter().enumerate() {
+            self.no_environment = true;
+            let state = if nth == 0 {
                 let why = format!("there is no environment to run it in: {why}");
                 let why = ToAsk::CannotStart { why };
-                self.put(place, LaneState::ToAsk { why });
-            }
+                LaneState::ToAsk { why }
+            } else {
+                self.not_started(place);
+                LaneState::Waiting
+            };
+            self.put(place, state);
         }
+    }
+
+    /// The intent came to nothing: the next one is made for the same reason.
+    fn not_started(&mut self, place: usize) {
+        let lane = &mut self.lanes[place];
+        let LaneState::Active { resume, .. } = &lane.state else {
+            return;
+        };
+        let cause = lane.cause.clone().unwrap_or(Cause::First);
+        if matches!(cause, Cause::Retry { .. }) {
+            lane.tries -= 1;
+        }
+        lane.next = Some(Next {
+            cause,
+            resume: resume.clone(),
+            heeds: false,
+        });
     }
 
     fn cannot_start(&mut self, lane: &LaneId, why: &str) {
@@ -201,7 +232,7 @@ impl Run {
 
     fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint) {
         if let Some(place) = self.active_place(attempt) {
-            self.lanes[place].checkpoint = Some(checkpoint.clone());
+            self.note_checkpoint(place, Some(checkpoint));
         }
     }
 

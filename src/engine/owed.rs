@@ -22,11 +22,15 @@ impl Run {
         match &self.phase {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
-                if !self.paused && out.len() == before {
+                if !self.held() && out.len() == before {
                     self.starts(now, next, out);
                 }
             }
-            Phase::Stopping { by, .. } => self.stops(by, now, out),
+            Phase::Stopping { by, .. } => {
+                if out.len() == before {
+                    self.stops(by, now, out);
+                }
+            }
             Phase::Ended { .. } => {}
         }
         if out.len() == before
@@ -34,6 +38,11 @@ impl Run {
         {
             out.push(self.record(now, What::Ended { result }));
         }
+    }
+
+    /// Nothing new starts.
+    fn held(&self) -> bool {
+        self.paused || self.no_environment
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {
@@ -285,7 +294,7 @@ impl Run {
             .active
             .iter()
             .filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let starts = !self.paused && matches!(self.phase, Phase::Going);
+        let starts = !self.held() && matches!(self.phase, Phase::Going);
         let retries = self.sets.delayed.iter().filter(|_| starts);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
         let gates = self.sets.asking.iter();

@@ -27,6 +27,8 @@ pub struct Run {
     pub phase: Phase,
     pub paused: bool,
     pub isolation: Option<Isolation>,
+    /// The environment could not be had: nothing starts until a person has answered.
+    pub(super) no_environment: bool,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
     pub(super) places: HashMap<LaneId, usize>,
@@ -91,6 +93,8 @@ pub struct LaneRun {
     pub n: u32,
     /// Attempts of the present series: a person's answer starts a new one.
     pub tries: u32,
+    /// Why the newest attempt was made.
+    pub cause: Option<Cause>,
     /// Attempts of the present series that were lost.
     pub lost: u32,
     /// Why the newest lost one was.
@@ -284,6 +288,7 @@ impl Run {
             phase: Phase::Going,
             paused: false,
             isolation: None,
+            no_environment: false,
             lanes,
             questions: BTreeMap::new(),
             places,
@@ -515,12 +520,12 @@ impl Run {
 
     /// Whether a person is needed and nothing else will happen by itself.
     pub fn only_waits(&self) -> bool {
-        !self.sets.asking.is_empty()
-            && self.sets.active.is_empty()
-            && self.sets.delayed.is_empty()
+        let quiet = self.sets.active.is_empty()
             && self.sets.undecided.is_empty()
-            && self.sets.probing.is_empty()
-            && self.sets.ready.is_empty()
+            && self.sets.probing.is_empty();
+        let nothing_starts =
+            self.no_environment || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        !self.sets.asking.is_empty() && quiet && nothing_starts
     }
 
     /// How many attempts are intended or live.
@@ -565,6 +570,7 @@ impl LaneRun {
             state: LaneState::Waiting,
             n: 0,
             tries: 0,
+            cause: None,
             lost: 0,
             lost_why: None,
             lost_evidence: Vec::new(),

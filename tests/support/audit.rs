@@ -20,6 +20,8 @@ enum Licence {
     Rule(Time),
     /// By a person's word about this lane.
     Person,
+    /// The last intent came to nothing.
+    Again,
 }
 
 /// What the journal has said about one lane.
@@ -181,6 +183,7 @@ impl Audit {
             let attempt = AttemptId { run: run.clone(), lane: lane.clone(), n: log.n };
             if of == run && only.is_none_or(|only| only == lane) && log.n > 0 && !world.procs.contains_key(&attempt) {
                 log.over = true;
+                log.licence.get_or_insert(Licence::Again);
             }
         }
     }
@@ -213,7 +216,8 @@ impl Audit {
         ensure(log.n == 0 || log.over, "a new attempt before the end of the last one")?;
         ensure(!log.lost, "a new attempt although it is not known how the last one ended")?;
         let by_rule = matches!(licence, Licence::Rule(_));
-        log.tries = if by_rule && !matches!(cause, Cause::Unknown) { log.tries + 1 } else if by_rule { log.tries } else { 1 };
+        let same = matches!(licence, Licence::Again);
+        log.tries = if same { log.tries } else if by_rule && !matches!(cause, Cause::Unknown) { log.tries + 1 } else if by_rule { log.tries } else { 1 };
         ensure(log.tries <= most, "more attempts than were allowed")?;
         *log = LaneLog { n: attempt.n, tries: log.tries, ..LaneLog::default() };
         ensure(self.intents.insert(attempt.clone()), "intended twice")
@@ -249,6 +253,7 @@ impl Audit {
         let log = self.log(attempt);
         ensure(log.over, "a decision without its fact")?;
         let by_probe = log.lost && log.probed == Some(Some(0));
+        let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(Some(10));
         match verdict {
             Verdict::Succeeded => {
                 ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
@@ -256,16 +261,18 @@ impl Audit {
                 Ok(())
             }
             Verdict::Retry { at, .. } => {
-                if log.lost {
-                    let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(Some(10));
-                    ensure(safe, "an unknown end is repeated without a word")?;
-                }
+                ensure(!log.lost || safe, "an unknown end is repeated without a word")?;
                 ensure(log.exit_ok != Some(true), "what succeeded is repeated")?;
                 (log.licence, log.lost) = (Some(Licence::Rule(*at)), false);
                 Ok(())
             }
+            Verdict::Stopped => {
+                // What is safe to repeat needs no question before the run is resumed.
+                log.lost &= !safe;
+                ensure(log.exit_ok != Some(true), "what succeeded is stopped")
+            }
             Verdict::Allowed | Verdict::Abort { .. } => ensure(log.exit_ok == Some(false), "failed without a proof"),
-            Verdict::Stopped | Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
+            Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
         }
     }
 

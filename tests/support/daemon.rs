@@ -331,7 +331,10 @@ impl Daemon {
                 Some(Place::Asked) => {}
                 None => {
                     self.places.insert(attempt.run.clone(), Place::Asked);
-                    let fails = world.trouble.no_environment > 0 && world.procs.is_empty() && self.dice.per_mille(world.trouble.no_environment);
+                    let fails = !world.ready.contains(&attempt.run) && self.dice.per_mille(world.trouble.no_environment);
+                    if !fails {
+                        world.ready.insert(attempt.run.clone());
+                    }
                     world.counts.no_environment += u64::from(fails);
                     let report = Report::Environment(attempt.run, !fails, self.life);
                     world.plan(5, Happening::Deliver { report, sent: u64::MAX });

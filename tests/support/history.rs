@@ -212,6 +212,11 @@ impl History {
     fn close(mut self) -> Result<Outcome, Box<Violation>> {
         self.daemon.check_fold(&mut self.world);
         self.prefixes();
+        if std::env::var_os("TRACE").is_some() {
+            for event in self.daemon.journal.iter().filter(|event| !matches!(event.what, What::Created(_))) {
+                println!("{} {} {:?}", event.run, event.at, event.what);
+            }
+        }
         if let Some(words) = self.world.wrong {
             return Err(Box::new(Violation { words, setup: self.setup, journal: self.daemon.journal }));
         }

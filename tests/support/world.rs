@@ -220,6 +220,8 @@ pub(crate) struct World {
     pub(crate) live: Vec<AttemptId>,
     pub(crate) trouble: Trouble,
     pub(crate) mutant: Option<Mutant>,
+    /// Runs whose environment is there.
+    pub(crate) ready: std::collections::BTreeSet<dogwatch::model::RunId>,
     pub(crate) counts: Counts,
     /// The first thing that must not happen and did.
     pub(crate) wrong: Option<String>,
@@ -239,6 +241,7 @@ impl World {
             live: Vec::new(),
             trouble,
             mutant,
+            ready: std::collections::BTreeSet::new(),
             counts: Counts::default(),
             wrong: None,
             seed,
@@ -353,7 +356,7 @@ impl World {
             match dice.below(6) {
                 0 => self.plan(long, Happening::Ends(attempt.clone(), End::Signal(9))),
                 // As good as for ever: every time limit is shorter.
-                1 => self.plan(500_000, Happening::Ends(attempt.clone(), End::Code(3))),
+                1 => self.plan(5_000_000, Happening::Ends(attempt.clone(), End::Code(3))),
                 code => {
                     let code = i32::try_from(code - 1).expect("small");
                     self.plan(long, Happening::Ends(attempt.clone(), End::Code(code)));
