@@ -1,4 +1,7 @@
-//! Tests without processes, sockets and sleeps.
+//! What can be proven without a process, a socket or a sleep. Each file of `tests/pure/` is named here: `layers` refuses a
+//! forgotten one.
+
+mod support;
 
 #[path = "pure/config.rs"]
 mod config;
@@ -6,3 +9,7 @@ mod config;
 mod expr;
 #[path = "pure/graph.rs"]
 mod graph;
+#[path = "pure/layers.rs"]
+mod layers;
+#[path = "pure/worlds.rs"]
+mod worlds;
