@@ -48,7 +48,8 @@ pub struct Claim {
     pub(super) dir: OwnedFd,
     /// Where the exit record will be written.
     pub(super) reserve: OwnedFd,
-    _lock: OwnedFd,
+    /// Open as long as the claim is held.
+    lock: OwnedFd,
 }
 
 /// What came of trying to claim.
@@ -80,7 +81,7 @@ pub fn take(dir: impl AsFd, claimant: &Claimant) -> Result<Taken, Error> {
             faults::crash_point("shim.after-claim-rename");
             if faults::mutant("lock_after_rename") {
                 clock::pause(std::time::Duration::from_millis(300));
-                lock(&claim._lock)?;
+                lock(&claim.lock)?;
             }
             Ok(Taken::Mine(claim))
         }
@@ -117,7 +118,7 @@ fn prepare(at: BorrowedFd<'_>, own: &str, claimant: &Claimant) -> Result<Claim, 
     let reserve = create(&dir, RESERVE)?;
     // Blanks, so that a record with the rest of its room behind it is still JSON.
     write_all(&reserve, &[b' '; RESERVED]).map_err(|source| Error::io("reserve room for the exit record", source))?;
-    Ok(Claim { dir, reserve, _lock: held })
+    Ok(Claim { dir, reserve, lock: held })
 }
 
 fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Error> {

@@ -173,12 +173,26 @@ impl Core {
             let wait = std::time::Duration::from_secs(2);
             self.parts.tell_after(wait, Input::KeeperGone { run: run.clone() });
         }
+        for event in &facts {
+            if let What::Claimed { attempt } = &event.what {
+                self.watch(attempt);
+            }
+        }
         // A claim that is known already is no news.
         facts.retain(|event| match &event.what {
             What::Claimed { attempt } => !self.is_claimed(attempt),
             _ => true,
         });
         facts
+    }
+
+    /// Follows the attempt's output for checkpoints, once per engine life.
+    fn watch(&mut self, attempt: &AttemptId) {
+        let Some(run) = self.engine.run(&attempt.run) else { return };
+        let Some(lane) = run.lane(&attempt.lane) else { return };
+        if run.step_of(lane).checkpoint.is_some() && self.watched.insert(attempt.clone()) {
+            super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), &self.parts);
+        }
     }
 
     fn is_claimed(&self, attempt: &AttemptId) -> bool {
@@ -202,8 +216,8 @@ impl Core {
         };
         match &event {
             wire::keeper::Event::Claimed { .. } => {
-                super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), &self.parts);
                 let known = lane.started.is_some();
+                self.watch(&attempt);
                 let fact = Event { run: id.clone(), at, what: What::Claimed { attempt } };
                 if known { Vec::new() } else { vec![fact] }
             }

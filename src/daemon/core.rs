@@ -118,6 +118,8 @@ pub(super) struct Core {
     unadopted: BTreeSet<RunId>,
     /// Attempts whose environment does not answer.
     pub(super) unreachable: HashSet<AttemptId>,
+    /// Attempts whose output is followed for checkpoints.
+    pub(super) watched: HashSet<AttemptId>,
     /// Facts that could not be committed yet.
     pending: Vec<Event>,
     /// Why nothing new starts.
@@ -143,6 +145,7 @@ impl Core {
             handed: HashSet::new(),
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
+            watched: HashSet::new(),
             pending: Vec::new(),
             trouble: None,
             unwritten: BTreeSet::new(),
