@@ -846,6 +846,20 @@ run = 'true'
 }
 
 #[test]
+fn every_example_is_read_without_a_word() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let loaded = config::load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "there are no examples");
+}
+
+#[test]
 fn every_supported_key_is_read() {
     let loaded = config::parse(CORE, "core.dogwatch.toml", Path::new("/work"), &[]).unwrap();
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
