@@ -1,7 +1,7 @@
 """The main job of `workflows/digits.toml`, without dogwatch: killed at any moment and resumed, the weights are the same.
 
     python3 tests/digits.py            a few hundred pictures, under a minute
-    DIGITS=all python3 tests/digits.py every picture, as in the workflow, about fifteen minutes
+    DIGITS=all python3 tests/digits.py every picture, as in the workflow, about ten minutes
     SEED=n                             the kill times of an earlier run (the seed is printed)
 """
 

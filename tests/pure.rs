@@ -5,6 +5,10 @@ mod support;
 
 #[path = "pure/config.rs"]
 mod config;
+#[path = "pure/expr.rs"]
+mod expr;
+#[path = "pure/graph.rs"]
+mod graph;
 #[path = "pure/layers.rs"]
 mod layers;
 #[path = "pure/worlds.rs"]

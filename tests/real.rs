@@ -1,1 +1,18 @@
-//! (being built)
+//! Tests with real processes, files and terminals.
+
+#[path = "real/keep.rs"]
+mod keep;
+#[path = "support/keeper.rs"]
+mod keeper;
+#[path = "real/place.rs"]
+mod place;
+#[path = "real/porter.rs"]
+mod porter;
+#[path = "real/sandbox.rs"]
+mod sandbox;
+#[path = "real/session.rs"]
+mod session;
+#[path = "real/shim.rs"]
+mod shim;
+#[path = "real/speed.rs"]
+mod speed;

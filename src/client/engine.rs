@@ -2,6 +2,7 @@
 //! refused by itself. Nothing here takes that lock or kills a process.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,9 +29,7 @@ pub struct Place {
 impl Place {
     /// The socket to connect to.
     pub fn socket(&self) -> PathBuf {
-        self.other_socket
-            .clone()
-            .unwrap_or_else(|| self.state.socket())
+        self.other_socket.clone().unwrap_or_else(|| self.state.socket())
     }
 
     /// Connects to an engine that is there; starts none.
@@ -51,16 +50,7 @@ impl Place {
 
 /// Starts the engine in the background and connects to it. Where one runs already, that one answers.
 pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
-    let not_started = |why: String| Error::NotStarted {
-        why,
-        tail: log_tail(state, 8),
-    };
-    // From here on an ending step may start it again.
-    if let Err(why) = std::fs::remove_file(state.stopped_marker())
-        && why.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(not_started(why.to_string()));
-    }
+    let not_started = |why: String| Error::NotStarted { why, tail: log_tail(state, 8) };
     let mut starter = launch(state).map_err(|why| not_started(why.to_string()))?;
     // The starter leaves the terminal, starts the engine and ends: nobody is the engine's parent.
     let status = starter.wait().map_err(|why| not_started(why.to_string()))?;
@@ -72,10 +62,7 @@ pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
         match Client::connect(&state.socket()) {
             Err(why) if why.passing() => {
                 if boottime_ms() >= until {
-                    return Err(not_started(format!(
-                        "it does not answer after {} s",
-                        START_MS / 1000
-                    )));
+                    return Err(not_started(format!("it does not answer after {} s", START_MS / 1000)));
                 }
             }
             other => return other,
@@ -115,12 +102,7 @@ fn own_binary() -> std::io::Result<PathBuf> {
 fn first_words(state: &StateDir) -> Option<File> {
     let folder = state.log_dir();
     std::fs::create_dir_all(&folder).ok()?;
-    File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(folder.join("start"))
-        .ok()
+    File::options().create(true).append(true).mode(0o600).open(folder.join("start")).ok()
 }
 
 /// The last lines of the engine's newest log file, as plain text.
@@ -148,10 +130,6 @@ fn newest(folder: &Path) -> Option<PathBuf> {
 /// Ends the engine on purpose; steps go on, and do not start it again. Waits until it has gone.
 pub fn stop_engine(place: &Place) -> Result<(), Error> {
     let mut client = place.connect()?;
-    let marker = place.state.stopped_marker();
-    File::create(&marker).map_err(|source| Error::Gone {
-        why: format!("{} cannot be made: {source}", marker.display()),
-    })?;
     client.ask(Ask::StopEngine)?;
     let until = boottime_ms() + START_MS;
     // It hangs up when it has ended.
@@ -162,7 +140,52 @@ pub fn stop_engine(place: &Place) -> Result<(), Error> {
             Err(other) => return Err(other),
         }
     }
-    Err(Error::Silent {
-        seconds: START_MS.unsigned_abs() / 1000,
-    })
+    Err(Error::Silent { seconds: START_MS.unsigned_abs() / 1000 })
+}
+
+/// Reads what the engine logs from now on, over its files of each day.
+#[derive(Debug)]
+pub struct LogFollower {
+    folder: PathBuf,
+    file: PathBuf,
+    offset: u64,
+    unfinished: Vec<u8>,
+}
+
+impl LogFollower {
+    /// Begins behind what is there.
+    pub fn after_end(state: &StateDir) -> Self {
+        let folder = state.log_dir();
+        let file = newest(&folder).unwrap_or_else(|| folder.join("engine.log"));
+        let offset = std::fs::metadata(&file).map_or(0, |meta| meta.len());
+        Self { folder, file, offset, unfinished: Vec::new() }
+    }
+
+    /// Whole lines that were written since, as plain text. A file that cannot be read now is tried again later.
+    pub fn more(&mut self) -> Vec<String> {
+        let mut lines = self.read_on();
+        if let Some(newer) = newest(&self.folder)
+            && newer != self.file
+        {
+            self.file = newer;
+            self.offset = 0;
+            lines.extend(self.read_on());
+        }
+        lines
+    }
+
+    fn read_on(&mut self) -> Vec<String> {
+        let mut fresh = Vec::new();
+        let read = File::open(&self.file).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.take(1024 * 1024).read_to_end(&mut fresh)
+        });
+        self.offset += read.unwrap_or(0) as u64;
+        self.unfinished.extend_from_slice(&fresh);
+        let Some(end) = self.unfinished.iter().rposition(|byte| *byte == b'\n') else {
+            return Vec::new();
+        };
+        let whole: Vec<u8> = self.unfinished.drain(..=end).collect();
+        plain::lines(&whole).collect()
+    }
 }

@@ -10,7 +10,7 @@ use super::judge::Judge;
 use super::keys::Kind;
 use super::params::{self, Missing};
 use super::place::{self, Placed};
-use super::read::{Item, Reader, Section};
+use super::read::{Item, Limit, Reader, Section};
 use super::recovery;
 use super::step::{self, Defaults, Draft};
 use crate::model::{StepId, Workflow};
@@ -77,21 +77,19 @@ fn version<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>) -> bool {
         reader.found.error(&(0..0), "the file has no `version`").hint(hint);
         return true;
     };
-    match value.get_ref() {
-        DeValue::Integer(n) if i64::from_str_radix(n.as_str(), n.radix()) == Ok(VERSION) => true,
-        DeValue::Integer(n) => {
-            reader
-                .found
-                .error(&value.span(), format!("version {n} of the file format is not known"))
-                .hint(format!("this dogwatch reads version {VERSION}"));
-            false
-        }
-        other => {
-            let item = Item { title: "`version` in the file".into(), key_at: key.span(), value: other, at: value.span() };
-            reader.wrong_type(&item, "an integer", Some(hint));
-            true
-        }
+    let DeValue::Integer(n) = value.get_ref() else {
+        let item = Item { title: "`version`".into(), key_at: key.span(), value: value.get_ref(), at: value.span() };
+        reader.wrong_type(&item, "an integer", Some(hint));
+        return true;
+    };
+    let known = i64::from_str_radix(n.as_str(), n.radix()) == Ok(VERSION);
+    if !known {
+        reader
+            .found
+            .error(&value.span(), format!("version {n} of the file format is not known"))
+            .hint(format!("this dogwatch reads version {VERSION}"));
     }
+    known
 }
 
 fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) {
@@ -111,7 +109,7 @@ fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) 
     workflow.description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
     let parallel = section.get("max_parallel").and_then(|item| reader.integer(&item, 1..=i64::from(u32::MAX)));
     workflow.max_parallel = parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(PARALLEL);
-    workflow.timeout = section.get("timeout").and_then(|item| reader.limit(&item)).flatten();
+    workflow.timeout = section.get("timeout").and_then(|item| reader.limit(&item)).and_then(Limit::duration);
 }
 
 fn steps<'a>(

@@ -83,10 +83,10 @@ fn open(path: &Path, params: &[(String, String)], missing: Missing) -> Result<Lo
 /// The text of a file, which must not be too large.
 fn text(path: &Path, file: &str) -> Result<String, Problems> {
     let unreadable = |error: std::io::Error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "name a workflow file, or start in a folder with a dogwatch.toml",
-            std::io::ErrorKind::PermissionDenied => "make it readable for this user",
-            _ => "name a workflow file",
+        let hint = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "make it readable for this user"
+        } else {
+            "name a workflow file, or start in a folder with a dogwatch.toml"
         };
         Problems::of_file(file, format!("the file cannot be read: {error}"), hint)
     };
@@ -150,7 +150,11 @@ fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
         let line = source.get(..at.start).map_or(0, |before| before.matches('\n').count());
         if last != Some(line) {
             let words = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
-            found.error(&at, words).hint_if(hint_for(source, &at));
+            let twice = source.get(at.clone()).filter(|key| words == "duplicate key" && key.len() < 80);
+            match twice {
+                Some(key) => found.error(&at, format!("`{key}` is there twice")).hint("remove one of them"),
+                None => found.error(&at, words).hint_if(hint_for(source, &at)),
+            }
         }
         last = Some(line);
     }

@@ -177,7 +177,7 @@ impl Declared {
     fn allows(&self, value: &Value) -> Result<(), String> {
         let shown = match value {
             Value::Text(text) => format!("\"{}\"", text.chars().take(60).collect::<String>()),
-            other => other.to_string(),
+            Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => value.to_string(),
         };
         if let Some(min) = self.min.as_ref().filter(|min| above(min, value)) {
             return Err(format!("must be at least {min}, not {shown}"));

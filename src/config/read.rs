@@ -61,6 +61,22 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A limit that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    None,
+    Of(Duration),
+}
+
+impl Limit {
+    pub(super) fn duration(self) -> Option<Duration> {
+        match self {
+            Self::None => None,
+            Self::Of(duration) => Some(duration),
+        }
+    }
+}
+
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -102,7 +118,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The file's own table.
     pub(super) fn file(&mut self, table: &'a DeTable<'a>) -> Section<'a> {
-        let section = Section { kind: Kind::File, title: "the file".into(), table, at: 0..0 };
+        let section = Section { kind: Kind::File, title: "the top level of the file".into(), table, at: 0..0 };
         self.check_keys(&section);
         section
     }
@@ -123,18 +139,17 @@ impl<'a> Reader<'a> {
     }
 
     fn table(&mut self, item: &Item<'a>, kind: Kind, title: String) -> Option<Section<'a>> {
-        match item.value {
-            DeValue::Table(table) => Some(Section { kind, title, table, at: item.key_at.clone() }),
-            DeValue::Array(array) if array.iter().all(|value| value.get_ref().is_table()) && array.len() > 0 => {
-                let hint = format!("write {title} once, with single brackets");
-                self.found.error(&item.key_at, format!("{} must be one table, not a list of tables", item.title)).hint(hint);
-                None
-            }
-            _ => {
-                self.wrong_type(item, "a table", None);
-                None
-            }
+        if let DeValue::Table(table) = item.value {
+            return Some(Section { kind, title, table, at: item.key_at.clone() });
         }
+        let list = item.value.as_array();
+        if list.is_some_and(|list| !list.is_empty() && list.iter().all(|value| value.get_ref().is_table())) {
+            let hint = format!("write {title} once, with single brackets");
+            self.found.error(&item.key_at, format!("{} must be one table, not a list of tables", item.title)).hint(hint);
+        } else {
+            self.wrong_type(item, "a table", None);
+        }
+        None
     }
 
     fn check_keys(&mut self, section: &Section<'a>) {
@@ -154,7 +169,9 @@ impl<'a> Reader<'a> {
                 }
                 None => format!("keys are {}", listed(section.kind.keys())),
             };
-            self.found.error(&item.key_at, format!("unknown key `{key}` in {}", section.title)).hint(hint);
+            let shown: String = key.chars().take(80).collect();
+            let place = if section.kind == Kind::File { "at" } else { "in" };
+            self.found.error(&item.key_at, format!("unknown key `{shown}` {place} {}", section.title)).hint(hint);
         }
     }
 
@@ -225,25 +242,25 @@ impl<'a> Reader<'a> {
         let (low, high) = (*range.start(), *range.end());
         let value = i64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
         if value.is_none() {
-            let limits = if high >= i64::from(u32::MAX) { format!("at least {low}") } else { format!("{low} to {high}") };
-            self.found.error(&item.at, format!("{} must be {limits}", item.title));
+            self.found.error(&item.at, format!("{} must be {low} to {high}", item.title));
         }
         value
     }
 
     /// An integer or a float, finite and at least `low`.
     pub(super) fn number(&mut self, item: &Item<'a>, low: f64) -> Option<f64> {
-        let value = match item.value {
-            DeValue::Integer(n) => n.to_string().parse::<f64>().ok(),
-            DeValue::Float(n) => n.as_str().parse().ok(),
-            _ => {
-                self.wrong_type(item, "a number", None);
-                return None;
-            }
+        let value = if let DeValue::Float(n) = item.value {
+            n.as_str().parse().ok()
+        } else if let DeValue::Integer(n) = item.value {
+            n.to_string().parse().ok()
+        } else {
+            self.wrong_type(item, "a number", None);
+            return None;
         };
         let value = value.filter(|n: &f64| n.is_finite() && *n >= low);
         if value.is_none() {
-            self.found.error(&item.at, format!("{} must be a number of at least {low}", item.title));
+            let least = if low > f64::MIN { format!(" of at least {low}") } else { String::new() };
+            self.found.error(&item.at, format!("{} must be a finite number{least}", item.title));
         }
         value
     }
@@ -265,25 +282,23 @@ impl<'a> Reader<'a> {
     }
 
     /// A limit in time: above zero, or `"none"` for no limit.
-    pub(super) fn limit(&mut self, item: &Item<'a>) -> Option<Option<Duration>> {
+    pub(super) fn limit(&mut self, item: &Item<'a>) -> Option<Limit> {
         if item.value.as_str() == Some("none") {
-            return Some(None);
+            return Some(Limit::None);
         }
         let limit = self.duration(item)?;
         if limit.is_zero() {
             self.found.error(&item.at, format!("{} must be longer than zero", item.title)).hint("\"none\" means no limit");
             return None;
         }
-        Some(Some(limit))
+        Some(Limit::Of(limit))
     }
 
     /// The elements of a list.
     pub(super) fn list(&mut self, item: &Item<'a>) -> Option<Vec<Item<'a>>> {
         let DeValue::Array(array) = item.value else {
-            let hint = match item.value {
-                DeValue::String(text) => Some(format!("write [\"{text}\"]")),
-                other => scalar(other).map(|value| format!("write [{value}]")),
-            };
+            let quoted = item.value.as_str().map(|text| format!("\"{text}\""));
+            let hint = quoted.or_else(|| scalar(item.value)).map(|value| format!("write [{value}]"));
             self.wrong_type(item, "a list", hint);
             return None;
         };
@@ -357,15 +372,13 @@ impl<'a> Reader<'a> {
         let (source, start) = match expr::pieces(text) {
             Ok(pieces) if text.contains("${{") => {
                 let mut filled = pieces.into_iter().filter(|(part, _)| !matches!(part, Part::Text(t) if t.trim().is_empty()));
-                match (filled.next(), filled.next()) {
-                    (Some((Part::Expression(source), at)), None) => (source, at.start),
-                    _ => {
-                        self.found
-                            .error(&item.at, format!("{} must be one expression", item.title))
-                            .hint("write the whole of it inside one ${{ }}, or without ${{ }}");
-                        return None;
-                    }
-                }
+                let (Some((Part::Expression(source), at)), None) = (filled.next(), filled.next()) else {
+                    self.found
+                        .error(&item.at, format!("{} must be one expression", item.title))
+                        .hint("write the whole of it inside one ${{ }}, or without ${{ }}");
+                    return None;
+                };
+                (source, at.start)
             }
             Ok(_) => (text.trim().to_owned(), text.len() - text.trim_start().len()),
             Err(error) => {

@@ -56,7 +56,7 @@ pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Defaults
     let mut defaults = Defaults::default();
     let Some(section) = reader.section(item, Kind::Defaults, "[defaults]".into()) else { return defaults };
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
-        defaults.timeout = limit;
+        defaults.timeout = limit.duration();
     }
     if let Some(grace) = section.get("grace").and_then(|item| reader.duration(&item)) {
         defaults.grace = grace;

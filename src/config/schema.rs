@@ -281,7 +281,7 @@ enum Unknown {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Output {
-    /// Relative to the workspace, or below $DOGWATCH_DIR.
+    /// Relative to the workspace, or below `$DOGWATCH_DIR`.
     path: String,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest duration: beyond it arithmetic with times would saturate, and nobody means it.
-const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +56,9 @@ fn unit(word: &str) -> Option<Duration> {
     match word {
         "ms" => Some(Duration::from_millis(1)),
         "s" => Some(Duration::from_secs(1)),
-        "m" => Some(Duration::from_mins(1)),
-        "h" => Some(Duration::from_hours(1)),
-        "d" => Some(Duration::from_hours(24)),
+        "m" => Some(Duration::from_secs(60)),
+        "h" => Some(Duration::from_secs(3600)),
+        "d" => Some(Duration::from_secs(24 * 3600)),
         _ => None,
     }
 }

@@ -45,6 +45,12 @@ impl Run {
         }
     }
 
+    /// The attempts that are intended or live, with their lanes.
+    pub fn live_attempts(&self) -> impl Iterator<Item = (AttemptId, &LaneRun)> {
+        let lanes = self.sets.active.iter().map(|place| &self.lanes[*place]);
+        lanes.filter_map(|lane| Some((self.attempt(lane)?, lane)))
+    }
+
     /// Runs `f` with what expressions of this lane see.
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();

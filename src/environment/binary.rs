@@ -20,10 +20,18 @@ use crate::clock;
 pub(super) fn copy(dogwatch: &Path, state_dir: &Path) -> Result<PathBuf, Error> {
     let meta = std::fs::metadata(dogwatch).map_err(Error::io("looking at", dogwatch))?;
     let folder = state_dir.join("bin");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(Error::io("making the folder", &folder))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(Error::io("making the folder", &folder))?;
     let flags = rustix::fs::statvfs(&folder).map_err(Error::io("looking at", &folder))?.f_flag;
     if flags.contains(StatVfsMountFlags::NOEXEC) {
-        eprintln!("nothing can be executed on the file system of {}: {} itself is shown inside", folder.display(), dogwatch.display());
+        eprintln!(
+            "nothing can be executed on the file system of {}: {} itself is shown inside",
+            folder.display(),
+            dogwatch.display()
+        );
         return Ok(dogwatch.to_owned());
     }
     let name = format!("dogwatch-{:x}-{:x}-{:x}-{:x}", meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());

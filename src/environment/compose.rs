@@ -23,7 +23,8 @@ use super::hidden::{HOMES, Hidden};
 use super::{Error, Mount, Spec};
 
 /// What every sandbox is started with; the trial uses the same.
-pub(super) const NAMESPACES: &[&str] = &["--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"];
+pub(super) const NAMESPACES: &[&str] =
+    &["--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"];
 
 /// The folder of dogwatch's own things inside.
 pub(super) const RUNTIME: &str = "/run/dogwatch";
@@ -51,22 +52,37 @@ pub(super) fn check(spec: &Spec) -> Result<(), Error> {
         return refuse("the workspace is the root folder; name the project's own folder".into());
     }
     if workspace.starts_with(&state) {
-        return refuse(format!("the workspace {} lies inside dogwatch's own state ({})", workspace.display(), state.display()));
+        return refuse(format!(
+            "the workspace {} lies inside dogwatch's own state ({})",
+            workspace.display(),
+            state.display()
+        ));
     }
     for mount in &spec.mounts {
         let source = real(&mount.source, "the mount's source")?;
         let socket = std::fs::metadata(&source).is_ok_and(|meta| meta.file_type().is_socket());
         let own = |path: &Path| path.starts_with(&state) || path.starts_with(RUNTIME);
         if source.starts_with(&state) || own(&mount.target) {
-            return refuse(format!("the mount {} -> {} would show dogwatch's own state", source.display(), mount.target.display()));
+            return refuse(format!(
+                "the mount {} -> {} would show dogwatch's own state",
+                source.display(),
+                mount.target.display()
+            ));
         }
         if socket {
-            return refuse(format!("the mount {} is a socket; whoever reaches it commands its owner", source.display()));
+            return refuse(format!(
+                "the mount {} is a socket; whoever reaches it commands its owner",
+                source.display()
+            ));
         }
         if !mount.target.is_absolute() || mount.target.components().any(|part| part == Component::ParentDir) {
-            return refuse(format!("the mount's target {} is not an absolute path without `..`", mount.target.display()));
+            return refuse(format!(
+                "the mount's target {} is not an absolute path without `..`",
+                mount.target.display()
+            ));
         }
-        if [Path::new("/"), Path::new("/proc"), Path::new("/dev"), Path::new("/run")].contains(&mount.target.as_path()) {
+        if [Path::new("/"), Path::new("/proc"), Path::new("/dev"), Path::new("/run")].contains(&mount.target.as_path())
+        {
             return refuse(format!("nothing can be mounted on {}", mount.target.display()));
         }
     }
@@ -83,7 +99,8 @@ fn real(path: &Path, what: &'static str) -> Result<PathBuf, Error> {
 /// bubblewrap's arguments up to the command. `binary` is the dogwatch that is shown inside, `blank` an empty file.
 pub(super) fn arguments(spec: &Spec, binary: &Path, blank: &Path) -> Result<Vec<OsString>, Error> {
     let hidden = Hidden::on_this_host(spec);
-    let mut root = Root { args: NAMESPACES.iter().map(OsString::from).collect(), sealed: Vec::new(), hidden: &hidden, blank };
+    let mut root =
+        Root { args: NAMESPACES.iter().map(OsString::from).collect(), sealed: Vec::new(), hidden: &hidden, blank };
     root.system();
     root.kernel();
     root.fresh();
@@ -114,6 +131,11 @@ impl Root<'_> {
     fn tmpfs(&mut self, target: &Path, mode: u32) {
         let mode = format!("{mode:04o}");
         self.add(&["--perms".as_ref(), mode.as_ref(), "--tmpfs".as_ref(), target.as_ref()]);
+    }
+
+    /// From here on, what was mounted at or below this path cannot be seen any more, nor made read-only.
+    fn cover(&mut self, target: &Path) {
+        self.sealed.retain(|folder| !folder.starts_with(target));
     }
 
     /// An empty folder that steps cannot write to in the end.
@@ -176,7 +198,10 @@ impl Root<'_> {
 
     fn home(&mut self, spec: &Spec) {
         let home = spec.home.as_deref().and_then(|home| home.canonicalize().ok());
-        if let Some(home) = home.filter(|home| HOMES.iter().any(|parent| home.starts_with(parent)) || home.starts_with("/tmp")) {
+        if let Some(home) =
+            home.filter(|home| HOMES.iter().any(|parent| home.starts_with(parent)) || home.starts_with("/tmp"))
+        {
+            self.cover(&home);
             self.folder(&home, &home);
         }
     }
@@ -190,6 +215,7 @@ impl Root<'_> {
         }
         grants.sort_by_key(|mount| mount.target.components().count());
         for Mount { source, target, writable } in grants {
+            self.cover(&target);
             match (writable, source.is_dir()) {
                 (true, _) => self.writable(&source, &target),
                 (false, true) => self.folder(&source, &target),
@@ -232,7 +258,11 @@ impl Root<'_> {
     }
 
     fn own(&mut self, spec: &Spec, binary: &Path) -> Result<(), Error> {
-        let work = real(&spec.work_dir(), "the run's folder")?;
+        // Once more, wherever it lies: nothing of the state but this one folder is ever there.
+        let (state, work) =
+            (real(&spec.state_dir, "dogwatch's state folder")?, real(&spec.work_dir(), "the run's folder")?);
+        self.cover(&state);
+        self.sealed(&state, 0o700);
         self.pair("--bind", &work, &work);
         // A mount, for a plain folder could be renamed and another one put in its place.
         self.tmpfs(Path::new(RUNTIME), 0o700);
@@ -292,7 +322,8 @@ impl Root<'_> {
 
 /// The entries of a folder in a stable order.
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
     found
 }
@@ -330,5 +361,6 @@ fn tidy(path: &Path) -> PathBuf {
 fn through_links(path: &Path) -> PathBuf {
     let existing = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     let Some((above, real)) = existing else { return path.to_owned() };
-    path.strip_prefix(above).map_or_else(|_| path.to_owned(), |rest| if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    path.strip_prefix(above)
+        .map_or_else(|_| path.to_owned(), |rest| if rest.as_os_str().is_empty() { real } else { real.join(rest) })
 }

@@ -102,12 +102,15 @@ pub(super) fn read_secret(dir: &Path) -> Result<Option<[u8; 32]>, Error> {
         Err(error) => return Err(Error::io("opening", &path)(error)),
     };
     let secret = bytes.try_into();
-    secret.map(Some).map_err(|_| Error::Refused(format!("{} does not hold 32 bytes; remove the folder it is in", path.display())))
+    secret
+        .map(Some)
+        .map_err(|_| Error::Refused(format!("{} does not hold 32 bytes; remove the folder it is in", path.display())))
 }
 
 /// Writes a file that must not exist, readable by the owner only.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::io("making", path))?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::io("making", path))?;
     file.write_all(bytes).and_then(|()| file.sync_data()).map_err(Error::io("writing", path))
 }
 
@@ -180,7 +183,8 @@ pub(super) fn listen(dir: &Path) -> Result<UnixListener, Error> {
     let fresh = format!("{SOCKET}.{}", hex(&clock::random_bytes::<4>()));
     let path = dir.join(SOCKET);
     let listener = UnixListener::bind(short(&fd, &fresh)).map_err(Error::io("binding", &path))?;
-    rustix::fs::chmodat(&fd, &fresh, Mode::RUSR | Mode::WUSR, AtFlags::empty()).map_err(Error::io("protecting", &path))?;
+    rustix::fs::chmodat(&fd, &fresh, Mode::RUSR | Mode::WUSR, AtFlags::empty())
+        .map_err(Error::io("protecting", &path))?;
     rustix::fs::renameat(&fd, &fresh, &fd, SOCKET).map_err(Error::io("putting in place", &path))?;
     Ok(listener)
 }
@@ -190,7 +194,9 @@ pub(super) fn is_listened(dir: &Path) -> bool {
     let Ok(fd) = open_dir(dir) else { return false };
     let Ok(address) = rustix::net::SocketAddrUnix::new(short(&fd, SOCKET)) else { return false };
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    let Ok(socket) = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else { return false };
+    let Ok(socket) = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else {
+        return false;
+    };
     // AGAIN: its queue is full, so somebody owns it and does not accept.
     matches!(rustix::net::connect(&socket, &address), Ok(()) | Err(rustix::io::Errno::AGAIN))
 }

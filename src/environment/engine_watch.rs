@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::{Spec, detach};
-use crate::clock;
+use super::Spec;
+use crate::{clock, spawn};
 
 /// Shortest time between two starts; doubled while engines end at once, up to [`SLOWEST_MS`].
 const FASTEST_MS: i64 = 1_000;
@@ -87,7 +87,8 @@ impl EngineWatch {
         let mut command = Command::new(&self.dogwatch);
         command.args(["engine", "run", "--state-dir"]).arg(&self.state_dir);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-        match detach::own_session(&mut command).spawn() {
+        spawn::in_own_session(&mut command);
+        match command.spawn() {
             Ok(child) => self.started = Some(child),
             Err(error) => eprintln!("{} cannot be started: {error}", self.dogwatch.display()),
         }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Spec;
+use super::aliases::Mounts;
 
 /// In `$HOME`, files and folders alike.
 const IN_HOME: &[&str] = &[
@@ -148,8 +149,16 @@ const ON_HOST: &[&str] = &[
 pub(super) const HOMES: &[&str] = &["/home", "/root", "/var/home", "/usr/home", "/export/home"];
 
 /// Sockets by which whoever reaches them owns the host; looked for by name wherever the host has them open.
-const ENGINE_SOCKETS: &[&str] =
-    &["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock", "docker-cli.sock", "dockerd.sock", "cri-dockerd.sock"];
+const ENGINE_SOCKETS: &[&str] = &[
+    "docker.sock",
+    "podman.sock",
+    "containerd.sock",
+    "crio.sock",
+    "buildkitd.sock",
+    "docker-cli.sock",
+    "dockerd.sock",
+    "cri-dockerd.sock",
+];
 
 /// The lists, resolved on this host for one specification.
 pub(super) struct Hidden {
@@ -162,27 +171,26 @@ pub(super) struct Hidden {
 
 impl Hidden {
     pub(super) fn on_this_host(spec: &Spec) -> Self {
-        let home = spec.home.as_deref().and_then(|home| home.canonicalize().ok()).filter(|home| home.as_path() != Path::new("/"));
-        let mut found: Vec<PathBuf> = ON_HOST.iter().map(PathBuf::from).collect();
-        found.extend(host_keys());
-        found.extend(engine_sockets());
-        found.extend(std::env::var_os("DOCKER_HOST").and_then(|host| Some(host.to_str()?.strip_prefix("unix://")?.into())));
+        let home = spec
+            .home
+            .as_deref()
+            .and_then(|home| home.canonicalize().ok())
+            .filter(|home| home.as_path() != Path::new("/"));
+        let mounts = Mounts::of_this_host();
+        let mut named: Vec<PathBuf> = ON_HOST.iter().map(PathBuf::from).collect();
+        named.extend(host_keys());
+        named.extend(sockets(spec, home.as_deref()));
+        named.extend(
+            std::env::var_os("DOCKER_HOST").and_then(|host| Some(host.to_str()?.strip_prefix("unix://")?.into())),
+        );
         if let Some(home) = &home {
-            found.extend(IN_HOME.iter().map(|name| home.join(name)));
+            let own: Vec<PathBuf> = IN_HOME.iter().map(|name| home.join(name)).collect();
+            named.extend(own.iter().flat_map(|folder| linked_from(folder, home)));
+            named.extend(own);
         }
-        let state: Vec<PathBuf> = spec.state_dir.canonicalize().into_iter().collect();
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for path in found.into_iter().chain(state.iter().cloned()) {
-            // Both the link and what it stands for: hiding the name alone would leave the thing.
-            if let Ok(real) = path.canonicalize()
-                && real != path
-            {
-                paths.push(real);
-            }
-            if std::fs::symlink_metadata(&path).is_ok() {
-                paths.push(path);
-            }
-        }
+        let mut paths: Vec<PathBuf> = named.iter().flat_map(|path| every_name(path, &mounts)).collect();
+        let state = every_name(&spec.state_dir, &mounts);
+        paths.extend(state.iter().cloned());
         paths.sort();
         paths.dedup();
         let composed = home.iter().flat_map(|home| COMPOSED_IN_HOME.iter().map(|name| home.join(name))).collect();
@@ -194,14 +202,11 @@ impl Hidden {
         self.paths.iter().any(|hidden| hidden == path)
     }
 
-    /// Is this path hidden, or something above it?
-    pub(super) fn covers(&self, path: &Path) -> bool {
-        self.paths.iter().any(|hidden| path.starts_with(hidden))
-    }
-
     /// Must this folder be shown entry by entry?
     pub(super) fn is_composed(&self, folder: &Path) -> bool {
-        let homes = HOMES.iter().any(|home| Path::new(home) != folder && Path::new(home).starts_with(folder) && Path::new(home).is_dir());
+        let homes = HOMES
+            .iter()
+            .any(|home| Path::new(home) != folder && Path::new(home).starts_with(folder) && Path::new(home).is_dir());
         homes || self.composed.iter().any(|path| path.starts_with(folder)) || self.below(folder).next().is_some()
     }
 
@@ -210,7 +215,9 @@ impl Hidden {
         self.paths.iter().map(PathBuf::as_path).filter(move |hidden| {
             *hidden != folder
                 && hidden.starts_with(folder)
-                && !self.paths.iter().any(|outer| outer != hidden && outer != folder && outer.starts_with(folder) && hidden.starts_with(outer))
+                && !self.paths.iter().any(|outer| {
+                    outer != hidden && outer != folder && outer.starts_with(folder) && hidden.starts_with(outer)
+                })
         })
     }
 
@@ -230,9 +237,38 @@ fn host_keys() -> Vec<PathBuf> {
     .collect()
 }
 
-/// Every container engine's socket that is open now, wherever it lies.
-fn engine_sockets() -> Vec<PathBuf> {
+/// The path if it exists, what it leads to if it is a link, and all other names of that: hiding one of them would
+/// leave the thing itself.
+fn every_name(path: &Path, mounts: &Mounts) -> Vec<PathBuf> {
+    let mut names: Vec<PathBuf> = std::fs::symlink_metadata(path).map(|_| path.to_owned()).into_iter().collect();
+    if let Ok(real) = path.canonicalize() {
+        names.extend(mounts.aliases(&real));
+        names.push(real);
+    }
+    names
+}
+
+/// Files of the same home to which the entries of a credential folder are links, as those who keep their
+/// configuration in a repository have them. Only files: a link to a folder may lead to half of the home.
+fn linked_from(folder: &Path, home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let goals = entries.filter(|path| path.is_symlink()).filter_map(|path| path.canonicalize().ok());
+    goals.filter(|goal| goal.is_file() && goal.starts_with(home)).collect()
+}
+
+/// Sockets that are open now: those of container engines wherever they lie, and every one in `$HOME` outside the
+/// folders that are given to the steps. A read-only mount does not keep anybody from connecting.
+fn sockets(spec: &Spec, home: Option<&Path>) -> Vec<PathBuf> {
     let Ok(table) = std::fs::read_to_string("/proc/net/unix") else { return Vec::new() };
+    let given = |path: &Path| {
+        path.starts_with(&spec.workspace) || spec.mounts.iter().any(|mount| path.starts_with(&mount.source))
+    };
     let paths = table.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
-    paths.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| ENGINE_SOCKETS.contains(&name))).collect()
+    paths
+        .filter(|path| {
+            let engine =
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| ENGINE_SOCKETS.contains(&name));
+            engine || (home.is_some_and(|home| path.starts_with(home)) && !given(path))
+        })
+        .collect()
 }

@@ -16,7 +16,7 @@ use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::dir::{self, Process, Running};
-use super::{Error, Isolation, Spec, binary, compose, detach};
+use super::{Error, Isolation, Spec, binary, compose};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
@@ -27,6 +27,9 @@ pub(super) struct Started {
     /// A byte arrives for each step that ended.
     pub(super) bell: OwnedFd,
 }
+
+/// What bubblewrap says of itself; one line for the start, one for the end.
+const STATUS: &str = "bwrap.json";
 
 /// What the keeper inherits. Dropped right after the start: from then on only the keeper has them.
 struct Inherited {
@@ -71,10 +74,17 @@ fn open(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<(OwnedFd, Inherited
 
 /// The keeper's arguments; opens the descriptors for its inheritance. This process has one thread and starts nothing
 /// else before they are closed again.
-fn keeper_arguments(spec: &Spec, inherited: &Inherited, runtime: &Path, dogwatch: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+fn keeper_arguments(
+    spec: &Spec,
+    inherited: &Inherited,
+    runtime: &Path,
+    dogwatch: &Path,
+) -> Result<Vec<std::ffi::OsString>, Error> {
     let mut words: Vec<std::ffi::OsString> = vec!["keep".into()];
     let Inherited { listener, run_dir, bell, secret } = inherited;
-    for (option, fd) in [("--listen-fd", listener), ("--run-dir-fd", run_dir), ("--notify-fd", bell), ("--secret-fd", secret)] {
+    for (option, fd) in
+        [("--listen-fd", listener), ("--run-dir-fd", run_dir), ("--notify-fd", bell), ("--secret-fd", secret)]
+    {
         rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", dogwatch))?;
         words.extend([option.into(), fd.as_raw_fd().to_string().into()]);
     }
@@ -91,27 +101,51 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     std::fs::write(&blank, b"").map_err(Error::io("making", &blank))?;
     let (info, info_in) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::io("making a pipe for", bwrap))?;
     rustix::io::fcntl_setfd(&info_in, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", bwrap))?;
+    let status = status_file(dir)?;
     let mut command = Command::new(bwrap);
     command.args(compose::arguments(spec, &copy, &blank)?);
-    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--", compose::BINARY]);
+    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--json-status-fd", &status.as_raw_fd().to_string()]);
+    command.args(["--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let child = spawn(&mut command, bwrap)?;
+    let child = begin(&mut command, bwrap)?;
     drop(info_in);
     Ok((child, read_info(info).and_then(Process::of)))
+}
+
+/// bubblewrap writes the keeper's number here, too: found by the next porter should this one be killed before it
+/// has noted it.
+fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
+    let path = dir.join(STATUS);
+    let file = std::fs::File::create(&path).map_err(Error::io("making", &path))?;
+    rustix::io::fcntl_setfd(&file, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", &path))?;
+    Ok(file)
+}
+
+/// The keeper that an earlier porter started but did not note: bubblewrap's word, if that process is still the first
+/// one of a namespace.
+pub(super) fn unnoted_keeper(dir: &Path) -> Option<Process> {
+    let path = dir.join(STATUS);
+    let text = std::fs::read_to_string(&path).ok()?;
+    let first: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
+    let pid = first.get("child-pid")?.as_i64()?.try_into().ok()?;
+    let process = Process::of(pid)?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().nth(1)?;
+    (inner == "1").then_some(process)
 }
 
 fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, Option<Process>), Error> {
     let runtime = runtime_dir(dir)?;
     let mut command = Command::new(&spec.dogwatch);
     command.args(keeper_arguments(spec, inherited, &runtime, &spec.dogwatch)?);
-    let child = spawn(&mut command, &spec.dogwatch)?;
+    let child = begin(&mut command, &spec.dogwatch)?;
     let keeper = i32::try_from(child.id()).ok().and_then(Process::of);
     Ok((child, keeper))
 }
 
-fn spawn(command: &mut Command, what: &Path) -> Result<Child, Error> {
+fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {
     command.env_clear().envs(environment()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-    detach::own_session(command).spawn().map_err(Error::io("starting", what))
+    command.spawn().map_err(Error::io("starting", what))
 }
 
 /// The keeper's own environment; a step's is given with its launch. Nothing here is secret.
@@ -119,7 +153,9 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
     const NAMES: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        NAMES.contains(&name.as_ref()) || (cfg!(feature = "faults") && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
+        NAMES.contains(&name.as_ref())
+            || (cfg!(feature = "faults")
+                && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
     })
 }
 
@@ -130,7 +166,9 @@ fn read_info(info: OwnedFd) -> Option<i32> {
     let mut chunk = [0u8; 1024];
     loop {
         let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
-        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit)).ok().filter(|ready| *ready > 0)?;
+        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit))
+            .ok()
+            .filter(|ready| *ready > 0)?;
         match file.read(&mut chunk).ok()? {
             0 => break,
             read => text.push_str(&String::from_utf8_lossy(&chunk[..read])),
@@ -154,7 +192,9 @@ fn runtime_dir(dir: &Path) -> Result<PathBuf, Error> {
 
 fn short_dir(dir: &Path) -> Result<PathBuf, Error> {
     let name = blake3::hash(dir.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
-    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir() && path.as_os_str().len() < 40);
+    let given = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir() && path.as_os_str().len() < 40);
     let base = given.map_or_else(
         || PathBuf::from(format!("/tmp/dogwatch-{}", rustix::process::geteuid().as_raw())),
         |runtime| runtime.join("dogwatch"),
@@ -166,10 +206,16 @@ fn short_dir(dir: &Path) -> Result<PathBuf, Error> {
 /// Makes a folder that is ours alone, or refuses one that somebody else put there first.
 fn own_dir(path: &Path) -> Result<(), Error> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(Error::io("making the folder", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::io("making the folder", path)(error));
+        }
         Ok(()) | Err(_) => {}
     }
     let meta = std::fs::symlink_metadata(path).map_err(Error::io("looking at", path))?;
-    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0;
-    if ours { Ok(()) } else { Err(Error::Refused(format!("{} is not a private folder of yours; remove it", path.display()))) }
+    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode().trailing_zeros() >= 6;
+    if ours {
+        Ok(())
+    } else {
+        Err(Error::Refused(format!("{} is not a private folder of yours; remove it", path.display())))
+    }
 }

@@ -8,6 +8,8 @@
 //!   lock           held by the living porter
 //!   keeper.sock    the keeper's listening socket; it has no path inside the sandbox
 //!   running.json   how the environment that runs now is isolated, and its first process
+//!   bwrap.json     what bubblewrap says of its child
+//!   blank          empty; covers a file that is hidden where steps may write
 //!   ended          how the last one ended
 //!   porter.log     what porter, bubblewrap and keeper had to say
 //! ```
@@ -15,9 +17,9 @@
 //! `session`), never decide what a missing environment means for a step, and never switch isolation off unasked:
 //! what runs without it says so in [`Isolation`].
 
+mod aliases;
 mod binary;
 mod compose;
-mod detach;
 mod dir;
 mod engine_watch;
 mod hidden;
@@ -41,9 +43,9 @@ pub enum Error {
     /// `isolation = "required"`, and this machine does not give it.
     #[error("isolation is required, but {why}")]
     NotIsolated { why: String },
-    /// The environment ended before its keeper spoke, or never spoke.
-    #[error("the environment's keeper did not answer within {after_s} s; the end of {log}:\n{tail}", log = log.display())]
-    NoKeeper { after_s: u64, log: PathBuf, tail: String },
+    /// The environment ended before its keeper spoke, or its keeper never spoke.
+    #[error("the environment does not start; the end of {log}:\n{tail}", log = log.display())]
+    NoKeeper { log: PathBuf, tail: String },
     /// A keeper is there (its socket is open), but it does not speak: frozen, or the machine is starved.
     #[error("the keeper of {} is there but has not answered for {after_s} s; it is left alone", dir.display())]
     Silent { dir: PathBuf, after_s: u64 },
@@ -53,6 +55,20 @@ pub enum Error {
     /// The environment did not end when it was told to.
     #[error("the environment in {} did not end: {why}", dir.display())]
     NotEnded { dir: PathBuf, why: String },
+}
+
+/// The secret of an environment that was made before; `None` where there never was one.
+pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
+    dir::read_secret(dir)
+}
+
+/// Whether this machine gives a sandbox, found out by making one: where bubblewrap is, or why it does not work and what
+/// to do. For `dogwatch doctor`.
+pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, String> {
+    match trial::run(search).await {
+        trial::Trial::Works(bwrap) => Ok(bwrap),
+        trial::Trial::Fails(why) => Err(why),
+    }
 }
 
 impl Error {

@@ -13,6 +13,7 @@ use super::dir::{self, Running};
 use super::engine_watch::{EngineWatch, Seen};
 use super::launch::{self, Started};
 use super::{Error, Spec};
+use crate::spawn;
 
 /// How often the engine is looked for without a reason.
 const LOOK_MS: i64 = 10_000;
@@ -25,12 +26,18 @@ pub struct PorterArgs {
     pub env_dir: PathBuf,
 }
 
-/// Runs until the environment has ended; 0 also when another porter has it already.
+/// Exit code when another porter has the environment already: `EX_TEMPFAIL`.
+pub(super) const ANOTHER: u8 = 75;
+
+/// Runs until the environment has ended.
 pub fn main(args: &PorterArgs) -> ExitCode {
     // Fails when whoever started us has done it already.
     let _ = rustix::process::setsid();
+    // Whatever was left open on the way here must not end up in an environment.
+    spawn::keep_descriptors_private();
     match tend(&args.env_dir) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Tended::ToItsEnd) => ExitCode::SUCCESS,
+        Ok(Tended::ByAnother) => ExitCode::from(ANOTHER),
         Err(error) => {
             eprintln!("porter: {error}");
             ExitCode::FAILURE
@@ -38,8 +45,13 @@ pub fn main(args: &PorterArgs) -> ExitCode {
     }
 }
 
-fn tend(dir: &Path) -> Result<(), Error> {
-    let Some(_lock) = dir::lock(dir)? else { return Ok(()) };
+enum Tended {
+    ToItsEnd,
+    ByAnother,
+}
+
+fn tend(dir: &Path) -> Result<Tended, Error> {
+    let Some(_lock) = dir::lock(dir)? else { return Ok(Tended::ByAnother) };
     let spec = dir::read_spec(dir)?;
     let secret = dir::read_secret(dir)?.ok_or_else(|| Error::Refused(format!("{} has no secret", dir.display())))?;
     let engine = EngineWatch::new(&spec);
@@ -52,7 +64,8 @@ fn tend(dir: &Path) -> Result<(), Error> {
     eprintln!("the environment has ended: {how}");
     dir::replace(dir, dir::ENDED, format!("{how}\n").as_bytes())?;
     let socket = dir.join(dir::SOCKET);
-    std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))
+    std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))?;
+    Ok(Tended::ToItsEnd)
 }
 
 /// Starts the keeper and watches it to its end.
@@ -75,12 +88,20 @@ fn begin(dir: &Path, spec: &Spec, secret: [u8; 32], engine: EngineWatch) -> Resu
 fn pidfd(child: &Child) -> Result<OwnedFd, Error> {
     let raw = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let pid = raw.ok_or_else(|| Error::Refused("a child without a number".into()))?;
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(Error::io("watching", Path::new("the keeper")))
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .map_err(Error::io("watching", Path::new("the keeper")))
 }
 
 /// Watches a keeper that an earlier porter started.
 fn adopt(dir: &Path, engine: EngineWatch) -> Result<String, Error> {
-    let keeper = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper).and_then(|process| process.open());
+    let mut keeper = None;
+    if let Some(mut running) = dir::read_json::<Running>(dir, dir::RUNNING)? {
+        if running.keeper.is_none() {
+            running.keeper = launch::unnoted_keeper(dir);
+            dir::replace_json(dir, dir::RUNNING, &running)?;
+        }
+        keeper = running.keeper.and_then(|process| process.open());
+    }
     Watch { dir, engine, bell: None }.until_ended(keeper.iter().map(AsFd::as_fd).collect());
     Ok("seen from outside, its status is not known".into())
 }
@@ -112,7 +133,8 @@ impl Watch<'_> {
     /// One wait: takes ended processes out, empties the bell and tells whether it rang.
     fn wait(&mut self, processes: &mut Vec<BorrowedFd<'_>>, timeout_ms: i64) -> bool {
         let limit = Timespec { tv_sec: timeout_ms / 1000, tv_nsec: (timeout_ms % 1000) * 1_000_000 };
-        let mut fds: Vec<PollFd<'_>> = processes.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            processes.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
         if let Some(bell) = &self.bell {
             fds.push(PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN));
         }

@@ -2,6 +2,7 @@
 //! Owns nothing but the result of one trial per engine life; everything else is on disk and in the porter, so that
 //! any number of callers and any number of kills in between come to the same one environment.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, detach, trial};
-use crate::clock;
+use super::{Error, Isolation, Spec, Wanted, compose, porter, trial};
 use crate::wire::keeper::Greeting;
+use crate::{clock, spawn};
 
 /// Until the keeper must have answered.
 const START: Duration = Duration::from_secs(20);
@@ -59,15 +60,27 @@ impl Handle {
 }
 
 /// The built-in sandbox. One per engine life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sandbox {
+    search: Option<OsString>,
     trial: tokio::sync::OnceCell<trial::Trial>,
 }
 
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sandbox {
-    /// Nothing tried yet.
+    /// Nothing tried yet; bubblewrap will be looked for in `$PATH`.
     pub fn new() -> Self {
-        Self::default()
+        Self::looking_in(std::env::var_os("PATH"))
+    }
+
+    /// As [`Sandbox::new`], with another search path.
+    pub fn looking_in(search: Option<OsString>) -> Self {
+        Self { search, trial: tokio::sync::OnceCell::new() }
     }
 
     /// Whether this machine gives a sandbox, without starting one for keeps. For `doctor`.
@@ -79,16 +92,16 @@ impl Sandbox {
     }
 
     async fn trial(&self) -> &trial::Trial {
-        self.trial.get_or_init(|| async { trial::run(std::env::var_os("PATH").as_deref()).await }).await
+        self.trial.get_or_init(|| trial::run(self.search.as_deref())).await
     }
 
     /// Adopts the environment if it lives, else starts it. The same result for any number of callers at once, and
     /// after a kill at any point in between.
     pub async fn ensure(&self, spec: &Spec) -> Result<Handle, Error> {
-        compose::check(spec)?;
         let dir = spec.dir();
         let secret = dir::prepare(&dir)?;
         if !dir::is_listened(&dir) {
+            compose::check(spec)?;
             let trial = if spec.wanted == Wanted::None { None } else { Some(self.trial().await) };
             let isolation = trial::decide(spec.wanted, trial)?;
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;
@@ -97,14 +110,15 @@ impl Sandbox {
         let porter = start_porter(&dir, spec)?;
         wait_for_keeper(&dir, spec, porter).await?;
         let running = dir::read_json::<Running>(&dir, dir::RUNNING)?;
-        let isolation = running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
+        let isolation =
+            running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
         Ok(Handle { dir, secret, isolation })
     }
 
     /// Waits until the environment has ended, after its keeper was asked to. With `force`, a keeper that is still
     /// there after `patience` is killed; it is known by its start time and boot, not by its number alone.
     pub async fn remove(dir: &Path, patience: Duration, force: bool) -> Result<(), Error> {
-        if ended_within(dir, patience).await {
+        if !dir.exists() || ended_within(dir, patience).await {
             return Ok(());
         }
         let refuse = |why: &str| Err(Error::NotEnded { dir: dir.to_owned(), why: why.into() });
@@ -147,36 +161,39 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     let mut command = std::process::Command::new(&spec.dogwatch);
     command.arg("porter").arg("--env-dir").arg(dir).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    detach::own_session(&mut command);
+    spawn::in_own_session(&mut command);
     Command::from(command).spawn().map_err(Error::io("starting", &spec.dogwatch))
 }
 
-/// Waits for the keeper's greeting. A porter that ended well found another one at work, which may itself be ending:
-/// then one more is started.
+/// Waits for the keeper's greeting.
 async fn wait_for_keeper(dir: &Path, spec: &Spec, mut porter: Child) -> Result<(), Error> {
     let deadline = clock::boottime_ms() + i64::try_from(START.as_millis()).unwrap_or(i64::MAX);
-    let mut silent = false;
+    let mut ended = 0;
     loop {
-        match greeting(dir).await {
+        let silent = match greeting(dir).await {
             Greeted::Yes => return Ok(()),
-            Greeted::Silent => silent = true,
-            Greeted::Nobody => silent = false,
-        }
-        let failed = match porter.try_wait() {
-            Ok(Some(status)) if status.success() && !silent => {
-                clock::sleep(LOOK * 5).await;
-                porter = start_porter(dir, spec)?;
-                false
-            }
-            Ok(Some(status)) => !status.success(),
-            Ok(None) | Err(_) => false,
+            Greeted::Silent => true,
+            Greeted::Nobody => false,
         };
         let late = clock::boottime_ms() >= deadline;
         if late && silent {
             return Err(Error::Silent { dir: dir.to_owned(), after_s: START.as_secs() });
         }
-        if late || failed {
-            return Err(Error::NoKeeper { after_s: START.as_secs(), log: dir.join(dir::LOG), tail: dir::log_tail(dir) });
+        match porter.try_wait() {
+            Ok(None) | Err(_) => {}
+            // Another one is at work, which may itself be ending.
+            Ok(Some(status)) if status.code() == Some(porter::ANOTHER.into()) => {
+                clock::sleep(LOOK * 5).await;
+                porter = start_porter(dir, spec)?;
+            }
+            // Once is no reason: it may have seen the end of an earlier environment.
+            Ok(Some(_)) => {
+                ended += 1;
+                porter = start_porter(dir, spec)?;
+            }
+        }
+        if late || ended > 1 {
+            return Err(Error::NoKeeper { log: dir.join(dir::LOG), tail: dir::log_tail(dir) });
         }
         clock::sleep(LOOK).await;
     }

@@ -18,10 +18,14 @@ pub(super) enum Trial {
 pub(super) fn decide(wanted: Wanted, trial: Option<&Trial>) -> Result<Isolation, Error> {
     match (wanted, trial) {
         (Wanted::None, _) => Ok(Isolation::None { why: "the workflow says isolation = \"none\"".into() }),
-        (Wanted::Auto | Wanted::Required, Some(Trial::Works(bwrap))) => Ok(Isolation::Sandboxed { bwrap: bwrap.clone() }),
+        (Wanted::Auto | Wanted::Required, Some(Trial::Works(bwrap))) => {
+            Ok(Isolation::Sandboxed { bwrap: bwrap.clone() })
+        }
         (Wanted::Auto, Some(Trial::Fails(why))) => Ok(Isolation::None { why: why.clone() }),
         (Wanted::Required, Some(Trial::Fails(why))) => Err(Error::NotIsolated { why: why.clone() }),
-        (Wanted::Auto | Wanted::Required, None) => Err(Error::NotIsolated { why: "nobody tried whether it works".into() }),
+        (Wanted::Auto | Wanted::Required, None) => {
+            Err(Error::NotIsolated { why: "nobody tried whether it works".into() })
+        }
     }
 }
 
@@ -29,7 +33,8 @@ pub(super) fn decide(wanted: Wanted, trial: Option<&Trial>) -> Result<Isolation,
 pub(super) async fn run(search: Option<&std::ffi::OsStr>) -> Trial {
     let Some(bwrap) = find("bwrap", search) else {
         return Trial::Fails(
-            "bubblewrap is not installed; install it, e.g. `apt-get install bubblewrap` or `dnf install bubblewrap`".into(),
+            "bubblewrap is not installed; install it, e.g. `apt-get install bubblewrap` or `dnf install bubblewrap`"
+                .into(),
         );
     };
     let mut command = tokio::process::Command::new(&bwrap);
@@ -63,7 +68,8 @@ fn explain(bwrap: &Path, said: &str) -> String {
     }
     if said.contains("Unknown option") {
         why.push_str("; it is too old: bubblewrap 0.5 or newer is needed");
-    } else if std::fs::exists("/.dockerenv").unwrap_or(false) || std::fs::exists("/run/.containerenv").unwrap_or(false) {
+    } else if std::fs::exists("/.dockerenv").unwrap_or(false) || std::fs::exists("/run/.containerenv").unwrap_or(false)
+    {
         why.push_str("; this is a container: it would have to be started with permission to make namespaces");
     }
     why
@@ -76,7 +82,11 @@ const SETTINGS: &[(&str, &str, &str)] = &[
         "0",
         "user namespaces are off: `sudo sysctl -w kernel.unprivileged_userns_clone=1`",
     ),
-    ("/proc/sys/user/max_user_namespaces", "0", "user namespaces are off: `sudo sysctl -w user.max_user_namespaces=15000`"),
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "user namespaces are off: `sudo sysctl -w user.max_user_namespaces=15000`",
+    ),
     (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",

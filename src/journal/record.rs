@@ -7,9 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    self, AskWhy, AttemptId, Cause, Choice, End, EscalationId, EscalationKind, Isolation, Lane,
-    LaneId, LostWhy, Order, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, StepId,
-    StopReason, Time, Verdict, What, Workflow,
+    self, AskWhy, AttemptId, Cause, Choice, End, EscalationId, EscalationKind, Isolation, Lane, LaneId, LostWhy, Order,
+    Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, StepId, StopReason, Time, Verdict, What, Workflow,
 };
 
 /// Why a stored event cannot be understood.
@@ -26,98 +25,28 @@ pub enum Unreadable {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stored {
-    Created {
-        number: u64,
-        dir: String,
-        selection: StoredSelection,
-        env: BTreeMap<String, String>,
-        by: StoredBy,
-    },
-    EnvironmentReady {
-        sandboxed: bool,
-        why: Option<String>,
-    },
-    EnvironmentFailed {
-        why: String,
-    },
-    Intended {
-        at: At,
-        cause: StoredCause,
-        resume: Option<String>,
-    },
-    CannotStart {
-        lane: LaneAt,
-        why: String,
-    },
-    Claimed {
-        at: At,
-    },
-    CheckpointSeen {
-        at: At,
-        checkpoint: Checkpoint,
-    },
-    Exited {
-        at: At,
-        exit: Box<StoredExit>,
-    },
-    Lost {
-        at: At,
-        why: StoredLost,
-        evidence: Vec<String>,
-        checkpoint: Option<Checkpoint>,
-    },
-    Judged {
-        at: At,
-        verdict: StoredVerdict,
-    },
-    StopAsked {
-        at: At,
-        reason: StoredStop,
-        by: StoredBy,
-    },
-    ProbeAsked {
-        at: At,
-        by: StoredBy,
-    },
-    Probed {
-        at: At,
-        code: Option<i32>,
-        output: String,
-    },
-    Skipped {
-        lane: LaneAt,
-        why: StoredSkip,
-    },
+    Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
+    EnvironmentReady { sandboxed: bool, why: Option<String> },
+    EnvironmentFailed { why: String },
+    Intended { at: At, cause: StoredCause, resume: Option<String> },
+    CannotStart { lane: LaneAt, why: String },
+    Claimed { at: At },
+    CheckpointSeen { at: At, checkpoint: Checkpoint },
+    Exited { at: At, exit: Box<StoredExit> },
+    Lost { at: At, why: StoredLost, evidence: Vec<String>, checkpoint: Option<Checkpoint> },
+    Judged { at: At, verdict: StoredVerdict },
+    StopAsked { at: At, reason: StoredStop, by: StoredBy },
+    ProbeAsked { at: At, by: StoredBy },
+    Probed { at: At, code: Option<i32>, output: String },
+    Skipped { lane: LaneAt, why: StoredSkip },
     Opened(Box<StoredEscalation>),
-    Answered {
-        escalation: u64,
-        choice: StoredChoice,
-        by: StoredBy,
-        note: Option<String>,
-    },
-    Ordered {
-        lane: LaneAt,
-        order: StoredOrder,
-        by: StoredBy,
-        note: Option<String>,
-    },
-    Paused {
-        by: StoredBy,
-    },
-    Unpaused {
-        by: StoredBy,
-    },
-    RunStopAsked {
-        by: StoredBy,
-        why: StoredRunStop,
-    },
-    Resumed {
-        from: Option<String>,
-        by: StoredBy,
-    },
-    Ended {
-        result: StoredResult,
-    },
+    Answered { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String> },
+    Ordered { lane: LaneAt, order: StoredOrder, by: StoredBy, note: Option<String> },
+    Paused { by: StoredBy },
+    Unpaused { by: StoredBy },
+    RunStopAsked { by: StoredBy, why: StoredRunStop },
+    Resumed { from: Option<String>, by: StoredBy },
+    Ended { result: StoredResult },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -164,24 +93,12 @@ struct StoredHit {
 #[serde(rename_all = "snake_case")]
 enum StoredVerdict {
     Succeeded,
-    Retry {
-        at_ms: i64,
-        rule: String,
-        resume: Option<String>,
-    },
+    Retry { at_ms: i64, rule: String, resume: Option<String> },
     Allowed,
-    Abort {
-        rule: String,
-    },
+    Abort { rule: String },
     Stopped,
-    AskFailed {
-        rule: Option<String>,
-        attempts: u32,
-        of: u32,
-    },
-    AskUnknown {
-        why: StoredLost,
-    },
+    AskFailed { rule: Option<String>, attempts: u32, of: u32 },
+    AskUnknown { why: StoredLost },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -243,55 +160,14 @@ stored! {
 }
 
 mirror!(StoredBy = Principal { Person(name), Rule });
-mirror!(
-    StoredLost = LostWhy {
-        ShimDied,
-        HostRestarted,
-        ClaimGone,
-        EnvironmentGone,
-        Tampered
-    }
-);
+mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredStop = StopReason { Timeout, Stop });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
-mirror!(
-    StoredKind = EscalationKind {
-        Failed,
-        Unknown,
-        CannotStart,
-        Gate
-    }
-);
-mirror!(
-    StoredChoice = Choice {
-        Retry,
-        Resume,
-        Probe,
-        Done,
-        Skip,
-        Fail,
-        StopRun,
-        Approve,
-        Reject
-    }
-);
-mirror!(
-    StoredOrder = Order {
-        Resume,
-        Retry,
-        Skip,
-        Done
-    }
-);
+mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
+mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
+mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
 mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });
-mirror!(
-    StoredResult = RunResult {
-        Succeeded,
-        Failed,
-        Stopped,
-        Rejected
-    }
-);
+mirror!(StoredResult = RunResult { Succeeded, Failed, Stopped, Rejected });
 
 impl From<Principal> for StoredBy {
     fn from(by: Principal) -> Self {
@@ -302,57 +178,33 @@ impl From<Principal> for StoredBy {
 mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Person(by) });
 
 fn lane_at(lane: &LaneId) -> LaneAt {
-    LaneAt {
-        step: lane.step.to_string(),
-        lane: lane.lane.0,
-    }
+    LaneAt { step: lane.step.to_string(), lane: lane.lane.0 }
 }
 
 fn at(attempt: &AttemptId) -> At {
-    At {
-        step: attempt.lane.step.to_string(),
-        lane: attempt.lane.lane.0,
-        n: attempt.n,
-    }
+    At { step: attempt.lane.step.to_string(), lane: attempt.lane.lane.0, n: attempt.n }
 }
 
 fn stored_checkpoint(checkpoint: &model::Checkpoint) -> Checkpoint {
-    Checkpoint {
-        path: checkpoint.path.clone(),
-        step: checkpoint.step,
-    }
+    Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step }
 }
 
 impl LaneAt {
     fn read(self) -> Result<LaneId, Unreadable> {
-        Ok(LaneId {
-            step: StepId::new(&self.step)?,
-            lane: Lane(self.lane),
-        })
+        Ok(LaneId { step: StepId::new(&self.step)?, lane: Lane(self.lane) })
     }
 }
 
 impl At {
     fn read(self, run: &RunId) -> Result<AttemptId, Unreadable> {
-        let lane = LaneAt {
-            step: self.step,
-            lane: self.lane,
-        }
-        .read()?;
-        Ok(AttemptId {
-            run: run.clone(),
-            lane,
-            n: self.n,
-        })
+        let lane = LaneAt { step: self.step, lane: self.lane }.read()?;
+        Ok(AttemptId { run: run.clone(), lane, n: self.n })
     }
 }
 
 impl Checkpoint {
     fn read(self) -> model::Checkpoint {
-        model::Checkpoint {
-            path: self.path,
-            step: self.step,
-        }
+        model::Checkpoint { path: self.path, step: self.step }
     }
 }
 
@@ -394,121 +246,49 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             env: created.env.clone(),
             by: (&created.by).into(),
         },
-        What::EnvironmentReady {
-            isolation: Isolation::Sandboxed,
-        } => Stored::EnvironmentReady {
-            sandboxed: true,
-            why: None,
-        },
-        What::EnvironmentReady {
-            isolation: Isolation::None { why },
-        } => Stored::EnvironmentReady {
-            sandboxed: false,
-            why: Some(why.clone()),
-        },
+        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
+            Stored::EnvironmentReady { sandboxed: true, why: None }
+        }
+        What::EnvironmentReady { isolation: Isolation::None { why } } => {
+            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()) }
+        }
         What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
-        What::Intended {
-            attempt,
-            cause,
-            resume,
-        } => Stored::Intended {
-            at: at(attempt),
-            cause: cause.into(),
-            resume: resume.clone(),
-        },
-        What::CannotStart { lane, why } => Stored::CannotStart {
-            lane: lane_at(lane),
-            why: why.clone(),
-        },
+        What::Intended { attempt, cause, resume } => {
+            Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
+        }
+        What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
-        What::CheckpointSeen {
-            attempt,
-            checkpoint,
-        } => Stored::CheckpointSeen {
-            at: at(attempt),
-            checkpoint: stored_checkpoint(checkpoint),
-        },
-        What::Exited { attempt, exit } => Stored::Exited {
-            at: at(attempt),
-            exit: Box::new(write_exit(exit)),
-        },
-        What::Lost {
-            attempt,
-            why,
-            evidence,
-            checkpoint,
-        } => Stored::Lost {
+        What::CheckpointSeen { attempt, checkpoint } => {
+            Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint) }
+        }
+        What::Exited { attempt, exit } => Stored::Exited { at: at(attempt), exit: Box::new(write_exit(exit)) },
+        What::Lost { attempt, why, evidence, checkpoint } => Stored::Lost {
             at: at(attempt),
             why: why.into(),
             evidence: evidence.clone(),
             checkpoint: checkpoint.as_ref().map(stored_checkpoint),
         },
-        What::Judged { attempt, verdict } => Stored::Judged {
-            at: at(attempt),
-            verdict: write_verdict(verdict),
-        },
-        What::StopAsked {
-            attempt,
-            reason,
-            by,
-        } => Stored::StopAsked {
-            at: at(attempt),
-            reason: reason.into(),
-            by: by.into(),
-        },
-        What::ProbeAsked { attempt, by } => Stored::ProbeAsked {
-            at: at(attempt),
-            by: by.into(),
-        },
-        What::Probed {
-            attempt,
-            code,
-            output,
-        } => Stored::Probed {
-            at: at(attempt),
-            code: *code,
-            output: output.clone(),
-        },
-        What::Skipped { lane, why } => Stored::Skipped {
-            lane: lane_at(lane),
-            why: write_skip(why),
-        },
+        What::Judged { attempt, verdict } => Stored::Judged { at: at(attempt), verdict: write_verdict(verdict) },
+        What::StopAsked { attempt, reason, by } => {
+            Stored::StopAsked { at: at(attempt), reason: reason.into(), by: by.into() }
+        }
+        What::ProbeAsked { attempt, by } => Stored::ProbeAsked { at: at(attempt), by: by.into() },
+        What::Probed { attempt, code, output } => {
+            Stored::Probed { at: at(attempt), code: *code, output: output.clone() }
+        }
+        What::Skipped { lane, why } => Stored::Skipped { lane: lane_at(lane), why: write_skip(why) },
         What::Opened { escalation } => Stored::Opened(Box::new(write_escalation(escalation))),
-        What::Answered {
-            escalation,
-            choice,
-            by,
-            note,
-        } => Stored::Answered {
-            escalation: escalation.0,
-            choice: choice.into(),
-            by: by.into(),
-            note: note.clone(),
-        },
-        What::Ordered {
-            lane,
-            order,
-            by,
-            note,
-        } => Stored::Ordered {
-            lane: lane_at(lane),
-            order: order.into(),
-            by: by.into(),
-            note: note.clone(),
-        },
+        What::Answered { escalation, choice, by, note } => {
+            Stored::Answered { escalation: escalation.0, choice: choice.into(), by: by.into(), note: note.clone() }
+        }
+        What::Ordered { lane, order, by, note } => {
+            Stored::Ordered { lane: lane_at(lane), order: order.into(), by: by.into(), note: note.clone() }
+        }
         What::Paused { by } => Stored::Paused { by: by.into() },
         What::Unpaused { by } => Stored::Unpaused { by: by.into() },
-        What::RunStopAsked { by, why } => Stored::RunStopAsked {
-            by: by.into(),
-            why: why.into(),
-        },
-        What::Resumed { from, by } => Stored::Resumed {
-            from: from.as_ref().map(ToString::to_string),
-            by: by.into(),
-        },
-        What::Ended { result } => Stored::Ended {
-            result: result.into(),
-        },
+        What::RunStopAsked { by, why } => Stored::RunStopAsked { by: by.into(), why: why.into() },
+        What::Resumed { from, by } => Stored::Resumed { from: from.as_ref().map(ToString::to_string), by: by.into() },
+        What::Ended { result } => Stored::Ended { result: result.into() },
     };
     Ok(serde_json::to_string(&stored)?)
 }
@@ -520,13 +300,7 @@ pub(super) fn read(
     workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
 ) -> Result<What, Unreadable> {
     Ok(match serde_json::from_str(body)? {
-        Stored::Created {
-            number,
-            dir,
-            selection,
-            env,
-            by,
-        } => What::Created(Box::new(model::Created {
+        Stored::Created { number, dir, selection, env, by } => What::Created(Box::new(model::Created {
             number,
             workflow: workflow().map_err(Unreadable::Workflow)?,
             dir,
@@ -534,120 +308,54 @@ pub(super) fn read(
             env,
             by: by.into(),
         })),
-        Stored::EnvironmentReady {
-            sandboxed: true, ..
-        } => What::EnvironmentReady {
-            isolation: Isolation::Sandboxed,
-        },
-        Stored::EnvironmentReady {
-            sandboxed: false,
-            why,
-        } => What::EnvironmentReady {
-            isolation: Isolation::None {
-                why: why.unwrap_or_default(),
-            },
-        },
+        Stored::EnvironmentReady { sandboxed: true, .. } => What::EnvironmentReady { isolation: Isolation::Sandboxed },
+        Stored::EnvironmentReady { sandboxed: false, why } => {
+            What::EnvironmentReady { isolation: Isolation::None { why: why.unwrap_or_default() } }
+        }
         Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
-        Stored::Intended { at, cause, resume } => What::Intended {
-            attempt: at.read(run)?,
-            cause: cause.into(),
-            resume,
-        },
-        Stored::CannotStart { lane, why } => What::CannotStart {
-            lane: lane.read()?,
-            why,
-        },
-        Stored::Claimed { at } => What::Claimed {
-            attempt: at.read(run)?,
-        },
-        Stored::CheckpointSeen { at, checkpoint } => What::CheckpointSeen {
-            attempt: at.read(run)?,
-            checkpoint: checkpoint.read(),
-        },
-        Stored::Exited { at, exit } => What::Exited {
-            attempt: at.read(run)?,
-            exit: Box::new(read_exit(*exit)),
-        },
-        Stored::Lost {
-            at,
-            why,
-            evidence,
-            checkpoint,
-        } => What::Lost {
+        Stored::Intended { at, cause, resume } => {
+            What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
+        }
+        Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
+        Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
+        Stored::CheckpointSeen { at, checkpoint } => {
+            What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read() }
+        }
+        Stored::Exited { at, exit } => What::Exited { attempt: at.read(run)?, exit: Box::new(read_exit(*exit)) },
+        Stored::Lost { at, why, evidence, checkpoint } => What::Lost {
             attempt: at.read(run)?,
             why: why.into(),
             evidence,
             checkpoint: checkpoint.map(Checkpoint::read),
         },
-        Stored::Judged { at, verdict } => What::Judged {
-            attempt: at.read(run)?,
-            verdict: read_verdict(verdict),
-        },
-        Stored::StopAsked { at, reason, by } => What::StopAsked {
-            attempt: at.read(run)?,
-            reason: reason.into(),
-            by: by.into(),
-        },
-        Stored::ProbeAsked { at, by } => What::ProbeAsked {
-            attempt: at.read(run)?,
-            by: by.into(),
-        },
-        Stored::Probed { at, code, output } => What::Probed {
-            attempt: at.read(run)?,
-            code,
-            output,
-        },
-        Stored::Skipped { lane, why } => What::Skipped {
-            lane: lane.read()?,
-            why: read_skip(why)?,
-        },
-        Stored::Opened(escalation) => What::Opened {
-            escalation: Box::new(read_escalation(run, *escalation)?),
-        },
-        Stored::Answered {
-            escalation,
-            choice,
-            by,
-            note,
-        } => What::Answered {
-            escalation: EscalationId(escalation),
-            choice: choice.into(),
-            by: by.into(),
-            note,
-        },
-        Stored::Ordered {
-            lane,
-            order,
-            by,
-            note,
-        } => What::Ordered {
-            lane: lane.read()?,
-            order: order.into(),
-            by: by.into(),
-            note,
-        },
+        Stored::Judged { at, verdict } => What::Judged { attempt: at.read(run)?, verdict: read_verdict(verdict) },
+        Stored::StopAsked { at, reason, by } => {
+            What::StopAsked { attempt: at.read(run)?, reason: reason.into(), by: by.into() }
+        }
+        Stored::ProbeAsked { at, by } => What::ProbeAsked { attempt: at.read(run)?, by: by.into() },
+        Stored::Probed { at, code, output } => What::Probed { attempt: at.read(run)?, code, output },
+        Stored::Skipped { lane, why } => What::Skipped { lane: lane.read()?, why: read_skip(why)? },
+        Stored::Opened(escalation) => What::Opened { escalation: Box::new(read_escalation(run, *escalation)?) },
+        Stored::Answered { escalation, choice, by, note } => {
+            What::Answered { escalation: EscalationId(escalation), choice: choice.into(), by: by.into(), note }
+        }
+        Stored::Ordered { lane, order, by, note } => {
+            What::Ordered { lane: lane.read()?, order: order.into(), by: by.into(), note }
+        }
         Stored::Paused { by } => What::Paused { by: by.into() },
         Stored::Unpaused { by } => What::Unpaused { by: by.into() },
-        Stored::RunStopAsked { by, why } => What::RunStopAsked {
-            by: by.into(),
-            why: why.into(),
-        },
-        Stored::Resumed { from, by } => What::Resumed {
-            from: from.map(|from| StepId::new(&from)).transpose()?,
-            by: by.into(),
-        },
-        Stored::Ended { result } => What::Ended {
-            result: result.into(),
-        },
+        Stored::RunStopAsked { by, why } => What::RunStopAsked { by: by.into(), why: why.into() },
+        Stored::Resumed { from, by } => {
+            What::Resumed { from: from.map(|from| StepId::new(&from)).transpose()?, by: by.into() }
+        }
+        Stored::Ended { result } => What::Ended { result: result.into() },
     })
 }
 
 fn write_selection(selection: &Selection) -> StoredSelection {
     match selection {
         Selection::All => StoredSelection::All,
-        Selection::Only(steps) => {
-            StoredSelection::Only(steps.iter().map(ToString::to_string).collect())
-        }
+        Selection::Only(steps) => StoredSelection::Only(steps.iter().map(ToString::to_string).collect()),
         Selection::From(step) => StoredSelection::From(step.to_string()),
     }
 }
@@ -655,12 +363,9 @@ fn write_selection(selection: &Selection) -> StoredSelection {
 fn read_selection(selection: StoredSelection) -> Result<Selection, Unreadable> {
     Ok(match selection {
         StoredSelection::All => Selection::All,
-        StoredSelection::Only(steps) => Selection::Only(
-            steps
-                .iter()
-                .map(|step| StepId::new(step))
-                .collect::<Result<_, _>>()?,
-        ),
+        StoredSelection::Only(steps) => {
+            Selection::Only(steps.iter().map(|step| StepId::new(step)).collect::<Result<_, _>>()?)
+        }
         StoredSelection::From(step) => Selection::From(StepId::new(&step)?),
     })
 }
@@ -695,11 +400,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         hits: exit
             .hits
             .iter()
-            .map(|hit| StoredHit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line.clone(),
-            })
+            .map(|hit| StoredHit { rule: hit.rule, line_number: hit.line_number, line: hit.line.clone() })
             .collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
@@ -718,11 +419,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         hits: exit
             .hits
             .into_iter()
-            .map(|hit| model::Hit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line,
-            })
+            .map(|hit| model::Hit { rule: hit.rule, line_number: hit.line_number, line: hit.line })
             .collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
@@ -732,48 +429,28 @@ fn read_exit(exit: StoredExit) -> model::Exit {
 fn write_verdict(verdict: &Verdict) -> StoredVerdict {
     match verdict {
         Verdict::Succeeded => StoredVerdict::Succeeded,
-        Verdict::Retry { at, rule, resume } => StoredVerdict::Retry {
-            at_ms: at.as_ms(),
-            rule: rule.clone(),
-            resume: resume.clone(),
-        },
+        Verdict::Retry { at, rule, resume } => {
+            StoredVerdict::Retry { at_ms: at.as_ms(), rule: rule.clone(), resume: resume.clone() }
+        }
         Verdict::Allowed => StoredVerdict::Allowed,
         Verdict::Abort { rule } => StoredVerdict::Abort { rule: rule.clone() },
         Verdict::Stopped => StoredVerdict::Stopped,
-        Verdict::Ask {
-            why: AskWhy::Failed { rule, attempts, of },
-        } => StoredVerdict::AskFailed {
-            rule: rule.clone(),
-            attempts: *attempts,
-            of: *of,
-        },
-        Verdict::Ask {
-            why: AskWhy::Unknown(why),
-        } => StoredVerdict::AskUnknown { why: why.into() },
+        Verdict::Ask { why: AskWhy::Failed { rule, attempts, of } } => {
+            StoredVerdict::AskFailed { rule: rule.clone(), attempts: *attempts, of: *of }
+        }
+        Verdict::Ask { why: AskWhy::Unknown(why) } => StoredVerdict::AskUnknown { why: why.into() },
     }
 }
 
 fn read_verdict(verdict: StoredVerdict) -> Verdict {
     match verdict {
         StoredVerdict::Succeeded => Verdict::Succeeded,
-        StoredVerdict::Retry {
-            at_ms,
-            rule,
-            resume,
-        } => Verdict::Retry {
-            at: Time::from_ms(at_ms),
-            rule,
-            resume,
-        },
+        StoredVerdict::Retry { at_ms, rule, resume } => Verdict::Retry { at: Time::from_ms(at_ms), rule, resume },
         StoredVerdict::Allowed => Verdict::Allowed,
         StoredVerdict::Abort { rule } => Verdict::Abort { rule },
         StoredVerdict::Stopped => Verdict::Stopped,
-        StoredVerdict::AskFailed { rule, attempts, of } => Verdict::Ask {
-            why: AskWhy::Failed { rule, attempts, of },
-        },
-        StoredVerdict::AskUnknown { why } => Verdict::Ask {
-            why: AskWhy::Unknown(why.into()),
-        },
+        StoredVerdict::AskFailed { rule, attempts, of } => Verdict::Ask { why: AskWhy::Failed { rule, attempts, of } },
+        StoredVerdict::AskUnknown { why } => Verdict::Ask { why: AskWhy::Unknown(why.into()) },
     }
 }
 
@@ -795,11 +472,7 @@ fn read_escalation(run: &RunId, stored: StoredEscalation) -> Result<model::Escal
     let lane = stored.lane.read()?;
     Ok(model::Escalation {
         id: EscalationId(stored.id),
-        attempt: stored.attempt.map(|n| AttemptId {
-            run: run.clone(),
-            lane: lane.clone(),
-            n,
-        }),
+        attempt: stored.attempt.map(|n| AttemptId { run: run.clone(), lane: lane.clone(), n }),
         lane,
         kind: stored.kind.into(),
         title: stored.title,

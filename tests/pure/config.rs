@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dogwatch::config::{self, Kind, Loaded, Place, Problems};
 use dogwatch::model::{Action, OnUnknown, Part, StepId, StepWhat, Template, Value};
@@ -26,7 +26,7 @@ fn shown(source: &str) -> String {
 fn told(head: &str, files: &[&str]) -> String {
     let mut text = String::new();
     for file in files {
-        let _ = writeln!(text, "{}", file.trim());
+        let _ = writeln!(text, "{}", file.trim().replace('\0', "\\0"));
         let problems = match parse(&format!("{head}{file}")) {
             Ok(loaded) => loaded.warnings,
             Err(problems) => problems,
@@ -187,7 +187,7 @@ pattern = 'saved (\S+'
 action = "retyr"
 match = { signal = "SIGKIL", exit_code = [256] }
 "#), @r#"
-    error: `max_parallel` in [workflow] must be at least 1
+    error: `max_parallel` in [workflow] must be 1 to 4294967295
      --> flow.toml:3:16
       |
     3 | max_parallel = 0
@@ -466,7 +466,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "[environment]\nimage = 'x'\nisolation = 'always'",
     ]), @r#"
     run = 'twice'
-        error 4:1 duplicate key
+        error 4:1 `run` is there twice; remove one of them
     needs = 'b'
         error 4:9 `needs` in [steps.a] must be a list, not a text; write ["b"]
     needs = [3]
@@ -510,13 +510,13 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     retry = { max_attempts = '3' }
         error 4:26 `max_attempts` in retry of [steps.a] must be an integer, not a text; write 3 without quotes
     retry = { backoff = 0.5 }
-        error 4:21 `backoff` in retry of [steps.a] must be a number of at least 1
+        error 4:21 `backoff` in retry of [steps.a] must be a finite number of at least 1
     retry = { backoff = nan }
-        error 4:21 `backoff` in retry of [steps.a] must be a number of at least 1
+        error 4:21 `backoff` in retry of [steps.a] must be a finite number of at least 1
     retry = { delay = '1h', max_delay = '1m' }
         error 4:37 `max_delay` in retry of [steps.a] is shorter than `delay`
     retry = { atempts = 3 }
-        error 4:11 unknown key `atempts` in retry of [steps.a]; keys are max_attempts, delay, backoff, max_delay and jitter
+        error 4:11 unknown key `atempts` in retry of [steps.a]; did you mean `max_attempts`?
     description = ['x']
         error 4:15 `description` in [steps.a] must be a text, not a list
     on_unknown = 'prob'
@@ -649,11 +649,11 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 5:5 `b` in [steps] must be a table, not an integer
     [steps.a]
     run = 'twice'
-        error 4:8 duplicate key
-        error 5:1 duplicate key
+        error 4:8 `a` is there twice; remove one of them
+        error 5:1 `run` is there twice; remove one of them
     [step.b]
     run = 'true'
-        error 4:2 unknown key `step` in the file; did you mean `steps`?
+        error 4:2 unknown key `step` at the top level of the file; did you mean `steps`?
     [defaults]
     run = 'x'
     on_unknown = 'probe'
@@ -677,7 +677,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 6:1 `autonomy` in [workflow] is not supported yet; remove it; dogwatch acts by the rules of [[steps.x.on_failure]]
     [workflow]
     max_parallel = 99999999999
-        error 5:16 `max_parallel` in [workflow] must be at least 1
+        error 5:16 `max_parallel` in [workflow] must be 1 to 4294967295
     [secrets]
     X = { from = 'env' }
         error 4:2 `secrets` is not supported yet; remove it; until then a step can read a file of the workspace
@@ -722,18 +722,18 @@ fn a_matrix_is_counted_and_its_exclusions_are_checked() {
     matrix = { lr = [[1]] }
         error 4:18 an element of `lr` in [steps.a.matrix] must be a text, a number or a boolean, not a list
     matrix = { lr = [inf] }
-        error 4:18 an element of `lr` in [steps.a.matrix] must be a number of at least -179769313486231570000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+        error 4:18 an element of `lr` in [steps.a.matrix] must be a finite number
     matrix = { 'l-r' = [1] }
         error 4:12 a key of a matrix cannot be called `l-r`; a letter or _, then letters, digits and _
     matrix = { lr = [1, 2], max_paralel = 2 }
         error 4:25 `max_paralel` in [steps.a.matrix] must be a list of values; did you mean `max_parallel`?
     matrix = { lr = [1, 2], max_parallel = 0, fail_fast = 1 }
-        error 4:40 `max_parallel` in [steps.a.matrix] must be at least 1
+        error 4:40 `max_parallel` in [steps.a.matrix] must be 1 to 4294967295
         error 4:55 `fail_fast` in [steps.a.matrix] must be true or false, not an integer
     matrix = { lr = [1, 2], exclude = [{ rl = 1 }] }
         error 4:38 the matrix has no key `rl`; did you mean `lr`?
     matrix = { lr = [1, 2], exclude = [{ lr = '1' }] }
-        error 4:43 1 is not a value of `lr` in the matrix; mind the quotes: "1" is a text and 1 a number
+        error 4:43 "1" is not a value of `lr` in the matrix; mind the quotes: "1" is a text and 1 a number
     matrix = { lr = [1, 2], exclude = [{ lr = 1 }, { lr = 2 }] }
         error 4:1 [steps.a.matrix] excludes everything: there would be no lane; leave one combination
     matrix = { lr = [1, 2], exclude = [{}] }
@@ -843,4 +843,539 @@ run = 'true'
     learning-rate = { type = 'number', default = 1 }
         error 5:1 a parameter cannot be called `learning-rate`; a letter or _, then letters, digits and _
     "#);
+}
+
+#[test]
+fn every_supported_key_is_read() {
+    let loaded = config::parse(CORE, "core.dogwatch.toml", Path::new("/work"), &[]).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let flow = loaded.workflow;
+    let told = (flow.name.as_str(), flow.max_parallel, flow.timeout, flow.environment.workspace.as_str());
+    assert_eq!(told, ("core", 3, Some(Duration::from_hours(12)), "/work"));
+    assert_eq!(flow.env["THREADS"], Template(vec![Part::Text("2".into())]));
+    assert_eq!(flow.params["rate"], Value::Number(1e-3));
+    let mounts: Vec<_> = flow.environment.mounts.iter().map(|m| (m.target.as_str(), m.readonly)).collect();
+    assert_eq!(mounts, [("/data", true), ("/cache", false)]);
+    assert_eq!(flow.environment.mounts[0].source, "/work/data");
+    assert!(flow.environment.mounts[1].source.ends_with("/cache") && !flow.environment.mounts[1].source.contains('~'));
+
+    let prepare = &flow.steps[&id("prepare")];
+    assert_eq!(prepare.timeout, Some(Duration::from_mins(45)));
+    assert_eq!((prepare.grace, prepare.retry.max_attempts), (Duration::from_secs(20), 3), "defaults hold");
+
+    let train = &flow.steps[&id("train")];
+    assert_eq!(train.needs, [id("prepare")]);
+    assert_eq!((train.lanes.len(), train.lanes_at_once), (3, Some(2)));
+    assert_eq!((train.grace, train.timeout), (Duration::from_secs(90), Some(Duration::from_hours(2))));
+    assert_eq!((train.retry.max_attempts, train.retry.delay), (5, Duration::from_secs(30)), "retry is merged key by key");
+    assert_eq!(train.on_unknown, OnUnknown::Probe { script: "test -e done".into() });
+    assert_eq!(train.checkpoint.as_ref().unwrap().resume_env.as_deref(), Some("RESUME"));
+    let rules: Vec<_> = train.on_failure.iter().map(|rule| (rule.name.as_str(), rule.action)).collect();
+    assert_eq!(rules, [("network", Action::Retry), ("rule 2", Action::Resume), ("rule 3", Action::Escalate)]);
+    let retry = train.on_failure[0].retry.as_ref().unwrap();
+    assert_eq!((retry.max_attempts, retry.delay), (6, Duration::from_mins(1)));
+    assert_eq!(retry.max_delay, Duration::from_mins(10), "a rule's retry is merged over the step's");
+    assert_eq!((&train.on_failure[1].matcher.exit_code[..], &train.on_failure[1].matcher.signal[..]), (&[137, 143][..], &[9][..]));
+
+    let StepWhat::Approval(gate) = &flow.steps[&id("review")].what else { panic!("review is a question") };
+    assert_eq!(gate.show, ["steps.prepare.outputs.dataset", "params.epochs"]);
+    assert_eq!(gate.prompt.0[1], Part::Expression("params.model".into()));
+    assert_eq!(gate.timeout, Some(Duration::from_hours(24)));
+    let cleanup = &flow.steps[&id("cleanup")];
+    assert_eq!((cleanup.allow_failure, &cleanup.on_unknown), (true, &OnUnknown::Rerun));
+    assert_eq!(cleanup.condition.as_deref(), Some("failed(steps.train)"));
+}
+
+#[test]
+fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
+    let problems = config::parse(COMPLETE, "complete.dogwatch.toml", Path::new("/work"), &[]).unwrap_err();
+    assert_eq!(problems.more, 0);
+    for problem in &problems.list {
+        assert!(problem.message.ends_with("is not supported yet"), "{}", problem.message);
+        assert!(problem.hint.is_some(), "{} has no hint", problem.message);
+    }
+    let mut refused: Vec<&str> = problems.list.iter().map(|problem| problem.message.as_str()).collect();
+    refused.sort_unstable();
+    refused.dedup();
+    insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
+    `agent` in [steps.triage]
+    `alerts` in [steps.train]
+    `alternatives` in [steps.train]
+    `best()`
+    `cache` in output `dataset` of [steps.prepare]
+    `class` in `match` of rule 1 of [steps.train]
+    `confirm` in [steps.review.approval]
+    `cpus` in [environment]
+    `environment` in [steps.server]
+    `environments`
+    `escalation` in [defaults]
+    `format` in output `scores` of [steps.evaluate]
+    `gpus` in [environment]
+    `gpus` in [steps.train]
+    `image` in [environment]
+    `keep` in [steps.train.checkpoint]
+    `memory` in [environment]
+    `metrics` in [steps.train]
+    `metrics` of a step
+    `network` in [environment]
+    `notify`
+    `progress` in [steps.evaluate]
+    `progress` in [steps.prepare]
+    `progress` in [steps.train]
+    `prompt` in [steps.triage]
+    `readiness_probe` in [steps.server]
+    `secrets` in [steps.export]
+    `secrets` in [steps.prepare]
+    `secrets` in [steps.train]
+    `secrets`
+    `service` in [steps.server]
+    `shm` in [environment]
+    `snapshot` in [steps.train]
+    `use` in rule 1 of [steps.train]
+    `verify` in [steps.train.checkpoint]
+    `wait` in [steps.train]
+    action "retry_modified"
+    "#);
+    // Keys that only the table below the example names.
+    for (place, keys) in [
+        ("[steps.a]\nrun = 'true'", &["verify", "autonomy", "wait_for", "fresh"][..]),
+        ("[steps.a]\nrun = 'true'\n[workflow]", &["autonomy"]),
+        ("[steps.a]\nrun = 'true'\n[environment]", &["pull", "user", "caps", "ulimits", "read_only", "keep"]),
+        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
+    ] {
+        for key in keys {
+            let problems = parse(&format!("version = 1\n{place}\n{key} = 1\n")).unwrap_err();
+            let [problem] = &problems.list[..] else { panic!("{problems}") };
+            assert!(problem.message.starts_with(&format!("`{key}` in [")), "{}", problem.message);
+            assert!(problem.message.ends_with("is not supported yet"), "{}", problem.message);
+        }
+    }
+}
+
+#[test]
+fn a_place_counts_characters_and_shows_nothing_raw() {
+    let odd = "version = 1\n[steps.a]\nrun = 'äöü €'\t# é\n\tenv = { 'Ä\u{202e}b' = '\u{1f600}' }\n";
+    insta::assert_snapshot!(shown(odd), @r#"
+    error: a variable cannot be called `Ä\u{202e}b`
+     --> flow.toml:4:10
+      |
+    4 |     env = { 'Ä\u{202e}b' = '😀' }
+      |             ^^^^^^^^^^^^
+      = hint: a letter or _, then letters, digits and _
+    "#);
+    let (y, z) = ("y".repeat(300), "z".repeat(300));
+    let long = format!("version = 1\n[steps.a]\nrun = 'x'\nenv = {{ A = '{y}', B = [], C = '{z}' }}\n");
+    insta::assert_snapshot!(shown(&long), @r#"
+    error: `B` in env of [steps.a] must be a text, not a list
+     --> flow.toml:4:321
+      |
+    4 | …yyyyyyyyyyyyyyyyyyyyyyyyy', B = [], C = 'zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz…
+      |                                  ^^
+    "#);
+    let key = shown("version = 1\n[steps.a]\nrun = 'true'\n\"a\\u001b[31mb\" = 1\n");
+    assert!(!key.contains('\u{1b}') && key.contains("\\u{1b}"), "{key}");
+    let raw = shown("version = 1\n[steps.a]\nrun = 'true\u{1b}[2J'\n");
+    assert!(!raw.contains('\u{1b}'), "{raw:?}");
+}
+
+#[test]
+fn what_is_no_toml_1_0_is_refused() {
+    insta::assert_snapshot!(told("version = 1\n", &[
+        "[steps.a]\nrun = true false",
+        "[steps.a]\nrun = echo hello",
+        "[steps.a]\nrun = 'echo",
+        "[steps.a\nrun = 'x'",
+        "[steps.a]\nrun 'x'",
+        "[steps.a]\nrun = 'true'\nretry = {\n  max_attempts = 3 }",
+        "[steps.a]\nrun = 'true'\nretry = { max_attempts = 3, }",
+        "[steps.a]\nrun = 'true'\nretry = { max_attempts = 3, # why\n}",
+        "[steps.a]\nrun = \"\\e[31m\"",
+        "[steps.a]\nrun = \"\\x41 \\\\x41\"",
+        "[steps.a]\nrun = '''a'''''\nneeds = [\n  # none\n]\nenv = { A = '}', B = \"\\\"}\" } # {",
+        "[steps.a]\nrun = 'true'\nmatrix = { lr = [\n1,\n2,\n] }",
+    ]), @r#"
+    [steps.a]
+    run = true false
+        error 3:7 string values must be quoted, expected literal string; a text is written in quotes
+    [steps.a]
+    run = echo hello
+        error 3:7 string values must be quoted, expected literal string; a text is written in quotes
+    [steps.a]
+    run = 'echo
+        error 3:12 invalid literal string, expected `'`
+    [steps.a
+    run = 'x'
+        error 2:9 unclosed table, expected `]`
+    [steps.a]
+    run 'x'
+        error 3:5 key with no value, expected `=`
+    [steps.a]
+    run = 'true'
+    retry = {
+      max_attempts = 3 }
+        error 4:9 an inline table over several lines is TOML 1.1; workflow files are TOML 1.0; write it on one line, or as a table of its own: [steps.name.key]
+    [steps.a]
+    run = 'true'
+    retry = { max_attempts = 3, }
+        error 4:27 a comma after the last key of an inline table is TOML 1.1; workflow files are TOML 1.0; remove the comma
+    [steps.a]
+    run = 'true'
+    retry = { max_attempts = 3, # why
+    }
+        error 4:33 an inline table over several lines is TOML 1.1; workflow files are TOML 1.0; write it on one line, or as a table of its own: [steps.name.key]
+    [steps.a]
+    run = "\e[31m"
+        error 3:8 the escape \e or \x is TOML 1.1; workflow files are TOML 1.0; write \u001b for escape, \u00ff for \xff
+    [steps.a]
+    run = "\x41 \\x41"
+        error 3:8 the escape \e or \x is TOML 1.1; workflow files are TOML 1.0; write \u001b for escape, \u00ff for \xff
+    [steps.a]
+    run = '''a'''''
+    needs = [
+      # none
+    ]
+    env = { A = '}', B = "\"}" } # {
+        fine
+    [steps.a]
+    run = 'true'
+    matrix = { lr = [
+    1,
+    2,
+    ] }
+        fine
+    "#);
+}
+
+#[test]
+fn odd_files_are_told_apart() {
+    let windows = "\u{feff}version = 1\r\n[steps.a]\r\nrun = \"\"\"\r\nset -e\r\necho 'a'\r\n\"\"\"\r\nneed = []\r\n";
+    insta::assert_snapshot!(shown(windows), @r#"
+    error: unknown key `need` in [steps.a]
+     --> flow.toml:7:1
+      |
+    7 | need = []
+      | ^^^^
+      = hint: did you mean `needs`?
+    "#);
+    let loaded = parse(&windows.replace("need =", "needs =")).unwrap();
+    let StepWhat::Run { script } = &loaded.workflow.steps[&id("a")].what else { panic!("it is a script") };
+    assert_eq!(script, "set -e\necho 'a'\n");
+
+    insta::assert_snapshot!(told("", &[
+        "",
+        "version = 2\nstepz = 1",
+        "version = '1'",
+        "version = 1",
+        "version = 1\n[steps]",
+        "[steps.a]\nrun = 'true'",
+        "version = 1\0",
+    ]), @r#"
+        error 1:1 the file has no `version`; write this at the top: version = 1
+        error 1:1 the file has no steps; add [steps.hello] and below it run = "echo hello"
+    version = 2
+    stepz = 1
+        error 1:11 version 2 of the file format is not known; this dogwatch reads version 1
+    version = '1'
+        error 1:1 the file has no steps; add [steps.hello] and below it run = "echo hello"
+        error 1:11 `version` must be an integer, not a text; write this at the top: version = 1
+    version = 1
+        error 1:1 the file has no steps; add [steps.hello] and below it run = "echo hello"
+    version = 1
+    [steps]
+        error 2:2 there are no steps; add [steps.hello] and below it run = "echo hello"
+    [steps.a]
+    run = 'true'
+        error 1:1 the file has no `version`; write this at the top: version = 1
+    version = 1\0
+        error 1:11 string values must be quoted, expected literal string; the file contains a NUL character: this is no text file
+    "#);
+
+    let long = parse(&format!("{STEP}[steps.b]\nrun = '''{}'''\n", "#".repeat(100 * 1024 + 1))).unwrap_err();
+    assert!(long.list[0].message.contains("a script may have 100 KiB"), "{}", long.list[0].message);
+    let large = shown(&format!("{STEP}{}", "#".repeat(config::LARGEST)));
+    assert_eq!(large, "error: the file is larger than 4 MiB\n --> flow.toml\n  = hint: its data belongs into other files");
+}
+
+#[test]
+fn files_are_read_from_disk_with_their_folder_as_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let load = |path: &Path| config::load(path, &[]).map_err(|problems| problems.list[0].clone());
+    let good = write("Tiny LM.dogwatch.toml", STEP.as_bytes());
+    let loaded = load(&good).unwrap();
+    assert_eq!(loaded.workflow.name, "tiny-lm");
+    assert_eq!(Path::new(&loaded.workflow.environment.workspace), folder.path());
+    let frozen = config::parse(&loaded.source, good.to_str().unwrap(), folder.path(), &[]).unwrap();
+    assert_eq!(frozen.workflow, loaded.workflow, "the frozen copy reads the same");
+
+    let problem = load(&folder.path().join("none.toml")).unwrap_err();
+    assert!(problem.message.starts_with("the file cannot be read: No such file"), "{}", problem.message);
+    assert_eq!(load(folder.path()).unwrap_err().message, "this is a folder");
+    let latin = write("latin.toml", b"version = 1\n[steps.a]\nrun = 'caf\xe9'\n");
+    let problem = load(&latin).unwrap_err();
+    assert_eq!(problem.message, "this is not UTF-8");
+    assert!(matches!(problem.place, Place::Source { line: 3, column: 11, .. }), "{:?}", problem.place);
+    let gone = write("gone.toml", format!("{STEP}[environment]\nworkspace = 'gone'\n").as_bytes());
+    assert!(load(&gone).unwrap_err().message.contains("the workspace cannot be used"));
+    let file = write("file.toml", format!("{STEP}[environment]\nworkspace = './gone.toml'\n").as_bytes());
+    assert!(load(&file).unwrap_err().message.contains("the workspace is not a folder"));
+    assert!(load(Path::new("/dev/zero")).unwrap_err().message.contains("larger than 4 MiB"));
+
+    let asks = write("asks.toml", format!("{STEP}[params]\nn = {{ type = 'integer' }}\n").as_bytes());
+    assert!(load(&asks).unwrap_err().message.contains("has no default and no value"));
+    let looked = config::inspect(&asks, &[]).unwrap();
+    assert_eq!(looked.warnings.list.len(), 1, "to look at a file needs no values");
+    assert!(config::load(&asks, &[("n".into(), "3".into())]).is_ok());
+}
+
+#[test]
+fn mounts_cannot_reach_what_steps_must_not() {
+    let mounts = |list: &str| parse(&format!("{STEP}[environment]\nmounts = {list}\n"));
+    let read = mounts("['data:/data', '/a/../srv/x:/x:ro', { source = '../up', target = '/t/./u/' }]").unwrap();
+    let read = read.workflow.environment.mounts;
+    let read: Vec<_> = read.iter().map(|m| format!("{} {} {}", m.source, m.target, m.readonly)).collect();
+    assert_eq!(read, ["/work/data /data false", "/srv/x /x true", "/up /t/u false"]);
+    let sources =
+        ["/var/run/docker.sock", "/run", "/", "/run/podman/podman.sock", "~/.local/state/dogwatch/runs", "~/.local"];
+    for source in sources {
+        let problems = mounts(&format!("['{source}:/m']")).unwrap_err().to_string();
+        assert!(problems.contains("cannot be mounted: steps could reach"), "{source}: {problems}");
+    }
+    insta::assert_snapshot!(told("version = 1\n[steps.a]\nrun = 'true'\n[environment]\n", &[
+        "mounts = ['data']",
+        "mounts = ['a:b']",
+        "mounts = ['a:/b:rx']",
+        "mounts = ['a:/proc/x', 'a:/']",
+        "mounts = ['a:/b', 'c:/b']",
+        "mounts = [{ source = 'a' }]",
+        "mounts = [{ source = 'a', target = '/b', read_only = true }]",
+        "mounts = [3]",
+        "mounts = 'a:/b'",
+        "workspace = '~bob/x'",
+        "workspace = ''",
+    ]), @r#"
+    mounts = ['data']
+        error 5:11 a mount is "source:target" or "source:target:ro"; a path with a colon: { source = "…", target = "…", readonly = true }
+    mounts = ['a:b']
+        error 5:11 the target of a mount must be an absolute path, not "b"; write "/b"
+    mounts = ['a:/b:rx']
+        error 5:11 a mount is "source:target" or "source:target:ro"; a path with a colon: { source = "…", target = "…", readonly = true }
+    mounts = ['a:/proc/x', 'a:/']
+        error 5:11 nothing can be mounted at /proc/x: the environment has its own; choose a folder of its own, like "/data"
+        error 5:24 nothing can be mounted at /: the environment has its own; choose a folder of its own, like "/data"
+    mounts = ['a:/b', 'c:/b']
+        error 5:19 /b is mounted twice; give each mount its own target
+    mounts = [{ source = 'a' }]
+        error 5:11 a mount of [environment] has no `target`
+    mounts = [{ source = 'a', target = '/b', read_only = true }]
+        error 5:42 unknown key `read_only` in a mount of [environment]; did you mean `readonly`?
+    mounts = [3]
+        error 5:11 an element of `mounts` in [environment] must be a table or a text like "data:/data:ro", not an integer
+    mounts = 'a:/b'
+        error 5:10 `mounts` in [environment] must be a list, not a text; write ["a:/b"]
+    workspace = '~bob/x'
+        error 5:13 only `~` and `~/…` are expanded; write the whole path
+    workspace = ''
+        error 5:13 `workspace` in [environment] is empty
+    "#);
+}
+
+#[test]
+fn neither_depth_nor_length_is_a_danger() {
+    let deep = 1_000_000;
+    for source in [
+        format!("{STEP}needs = {}", "[".repeat(deep)),
+        format!("{STEP}needs = {}{}", "[".repeat(deep), "]".repeat(deep)),
+        format!("{STEP}env = {}", "{a=".repeat(deep)),
+        format!("{STEP}{}b = 1", "b.".repeat(deep)),
+        format!("{STEP}[{}b]", "b.".repeat(deep)),
+        format!("{STEP}description = {}", "\"".repeat(deep)),
+        format!("{STEP}if = '{}true{}'", "(".repeat(400), ")".repeat(400)),
+        format!("{STEP}if = '{}true'", "not ".repeat(240)),
+        format!("{STEP}if = '1{} > 1000'", "+1".repeat(480)),
+        format!("{STEP}if = '1{}'", " if 1 else 1".repeat(80)),
+        format!("{STEP}if = 'true{}'", "[0]".repeat(300)),
+        format!("{STEP}if = '{}1{}'", "[".repeat(450), "]".repeat(450)),
+        format!("{STEP}if = '{}'", "-".repeat(900)),
+        format!("{STEP}if = '{}'", "a|".repeat(400)),
+        format!("{STEP}if = '{}'", "x".repeat(2000)),
+        format!("{STEP}on_failure = [{{ action = 'abort', match = {{ output = '{}' }} }}]", "(".repeat(50_000)),
+        format!("{STEP}on_failure = [{{ action = 'abort', match = {{ output = '{}' }} }}]", "a{1000}".repeat(1000)),
+    ] {
+        match parse(&source) {
+            // A thousand additions are fine, as long as nothing breaks.
+            Ok(_) => assert!(source.len() < 2000),
+            Err(problems) => assert!(problems.to_string().starts_with("error: "), "{problems}"),
+        }
+    }
+}
+
+#[test]
+fn a_chain_of_ten_thousand_steps_needs_no_deep_stack() {
+    let mut chain = String::from("version = 1\n");
+    for n in 0..10_000 {
+        let _ = write!(chain, "[steps.s{n}]\nrun = 'true'\noutputs = {{ o = {{ path = 'o{n}' }} }}\n");
+        if n > 0 {
+            let _ = write!(chain, "needs = ['s{}']\nenv = {{ A = '${{{{ steps.s0.outputs.o }}}}' }}\n", n - 1);
+        }
+    }
+    let ring = chain.replacen("[steps.s0]\n", "[steps.s0]\nneeds = ['s9999']\n", 1);
+    let thread = std::thread::Builder::new().stack_size(512 * 1024).spawn(move || {
+        let loaded = parse(&chain).unwrap();
+        let picture = dogwatch::report::graph::render(&loaded.workflow, dogwatch::report::graph::Format::Ascii);
+        (loaded.workflow.steps.len(), picture.lines().count(), shown(&ring))
+    });
+    let (steps, lines, ring) = thread.unwrap().join().unwrap();
+    assert_eq!((steps, lines), (10_000, 20_001));
+    assert!(ring.contains("in a circle: s0 -> s9999 -> "), "{ring}");
+}
+
+/// A small generator of numbers: the same seed always breaks the same way.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).unwrap() % n.max(1)
+    }
+
+    fn boundary(&mut self, text: &str) -> usize {
+        let mut at = self.below(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len())]
+    }
+}
+
+const PIECES: [&str; 28] = [
+    "[", "]", "{", "}", "\"", "'", "'''", "\"\"\"", "=", ".", ",", "\n", "#", "${{", "}}", " and ", "\u{1b}", "\u{202e}",
+    "\u{0}", "é", "\u{1f600}", "\\", "-1", "1e999", "steps.train", "nan", "99999999999999999999", "\r\n",
+];
+
+const VALUES: [&str; 10] =
+    ["true", "3", "'x'", "[]", "{}", "[1, 'a']", "1.5", "2026-11-22", "'${{ steps.train }}'", "[{ action = 'retry' }]"];
+
+/// The source with one to four things broken.
+fn mutate(source: &str, random: &mut Random) -> String {
+    let mut text = source.to_owned();
+    for _ in 0..=random.below(4) {
+        let at = random.boundary(&text);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.push(String::new());
+        let (n, other) = (random.below(lines.len()), random.below(lines.len()));
+        match random.below(7) {
+            0 => text.truncate(at),
+            1 => text.insert_str(at, random.of(&PIECES)),
+            2 => {
+                let end = random.boundary(&text).clamp(at, text.len().min(at + 20));
+                if text.is_char_boundary(end) {
+                    text.replace_range(at..end, "");
+                }
+            }
+            3 => {
+                lines.swap(n, other);
+                text = lines.join("\n");
+            }
+            4 => {
+                lines.remove(n);
+                text = lines.join("\n");
+            }
+            5 => {
+                let words: Vec<&str> = source.split_whitespace().collect();
+                text.insert_str(at, random.of(&words));
+            }
+            _ => {
+                if let Some((key, _)) = lines[n].split_once(" = ") {
+                    lines[n] = format!("{key} = {}", random.of(&VALUES));
+                }
+                text = lines.join("\n");
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn no_file_makes_the_reader_panic_and_every_error_has_a_place_in_it() {
+    let mut random = Random(0x5eed_d09a);
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..4000 {
+        let source = mutate(if round % 3 == 0 { COMPLETE } else { CORE }, &mut random);
+        let stripped = source.strip_prefix('\u{feff}').unwrap_or(&source);
+        let read = std::panic::catch_unwind(|| parse(&source)).unwrap_or_else(|_| panic!("round {round}:\n{source}"));
+        let problems = match read {
+            Ok(loaded) => {
+                good += 1;
+                loaded.warnings
+            }
+            Err(problems) => {
+                bad += 1;
+                assert!(!problems.is_empty(), "round {round}: refused without a word\n{source}");
+                problems
+            }
+        };
+        for problem in &problems.list {
+            let Place::Source { line, column, bytes } = &problem.place else { panic!("round {round}: {problem:?}") };
+            assert!(bytes.start <= bytes.end && bytes.end <= stripped.len(), "round {round}: {problem:?}");
+            let start = stripped.split('\n').take(line - 1).map(|line| line.len() + 1).sum::<usize>();
+            assert_eq!(stripped[start..bytes.start].chars().count() + 1, *column, "round {round}: {problem:?}");
+        }
+        let shown = problems.to_string();
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "round {round}: {shown:?}");
+    }
+    assert!(good > 100 && bad > 1000, "{good} good, {bad} bad: the mutations are too weak or too strong");
+}
+
+#[test]
+fn the_schema_knows_exactly_the_supported_keys() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    for kind in Kind::ALL {
+        let table = match kind {
+            Kind::File => &schema,
+            Kind::Workflow => &schema["definitions"]["About"],
+            Kind::Mount => &schema["definitions"]["LongMount"],
+            other => &schema["definitions"][format!("{other:?}")],
+        };
+        assert_eq!(table["additionalProperties"], false, "{kind:?}");
+        let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = kind.keys().to_vec();
+        described.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(described, known, "{kind:?}");
+    }
+    assert!(!config::schema().contains("\"null\""), "TOML has no null");
+}
+
+#[test]
+fn a_command_becomes_a_workflow_that_runs_exactly_it() {
+    let script = |argv: &[&str]| {
+        let argv: Vec<String> = argv.iter().map(|word| (*word).into()).collect();
+        let source = config::for_command(&argv, None).unwrap();
+        let loaded = config::parse(&source, "exec", Path::new("/work"), &[]);
+        let flow = loaded.unwrap_or_else(|problems| panic!("{problems}\n{source}")).workflow;
+        assert_eq!(flow.steps.len(), 1);
+        let StepWhat::Run { script } = &flow.steps[&id("run")].what else { panic!("it is a script") };
+        (flow.name.clone(), script.clone())
+    };
+    assert_eq!(script(&["make", "test"]), ("make".into(), "exec make test".into()));
+    let python = script(&["/usr/bin/Python3", "-c", "print('a b')"]);
+    assert_eq!(python, ("python3".into(), r"exec /usr/bin/Python3 -c 'print('\''a b'\'')'".into()));
+    let odd = script(&["echo", "", "$HOME", "a\nb", "\u{1b}\u{7f}\"\\", "é", "*", "a\r\nb"]).1;
+    assert_eq!(odd, "exec echo '' '$HOME' 'a\nb' '\u{1b}\u{7f}\"\\' 'é' '*' 'a\r\nb'");
+    assert_eq!(script(&["echo", "${{ params.x }}"]).1, "exec echo '$''{{ params.x }}'");
+    assert_eq!(config::for_command(&[], None).unwrap_err(), config::NotToml::Empty);
+    assert_eq!(config::for_command(&["a".into(), "b\0".into()], None).unwrap_err(), config::NotToml::Nul { n: 2 });
+    let named = config::for_command(&["true".into()], Some("Night job")).unwrap();
+    assert_eq!(config::parse(&named, "exec", Path::new("/work"), &[]).unwrap().workflow.name, "night-job");
 }
