@@ -1,6 +1,6 @@
 //! How the engine starts and ends: lock, log, journal, fold, adoption, socket, loop. Owns that order.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::{mpsc, watch};
@@ -14,16 +14,15 @@ use crate::journal::Journal;
 use crate::state_dir::StateDir;
 
 /// How the engine is started.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
 pub struct DaemonArgs {
-    /// The state directory, instead of the one found.
-    #[arg(long)]
-    pub state_dir: Option<PathBuf>,
+    /// The folder of everything; one engine at a time has it.
+    pub state_dir: StateDir,
 }
 
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
-pub fn main(args: &DaemonArgs) -> ExitCode {
-    match run(args) {
+pub fn main(args: DaemonArgs) -> ExitCode {
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -40,10 +39,7 @@ fn report(error: &Error) {
 }
 
 fn run(args: &DaemonArgs) -> Result<(), Error> {
-    let state = match &args.state_dir {
-        Some(path) => StateDir::at(path)?,
-        None => StateDir::find()?,
-    };
+    let state = &args.state_dir;
     let _lock = lock::take(&state.engine_lock())?;
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
