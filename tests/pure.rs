@@ -7,6 +7,8 @@ mod support;
 mod config;
 #[path = "pure/expr.rs"]
 mod expr;
+#[path = "pure/files.rs"]
+mod files;
 #[path = "pure/graph.rs"]
 mod graph;
 #[path = "pure/layers.rs"]
