@@ -188,7 +188,7 @@ impl Engine {
             if let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
                 return Ok(self.inbox.drain(..=end).collect());
             }
-            let mut block = [0u8; 65536];
+            let mut block = vec![0u8; 65536];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let received = loop {
