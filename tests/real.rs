@@ -4,6 +4,8 @@
 mod keeper;
 #[path = "real/keep.rs"]
 mod keep;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/shim.rs"]
 mod shim;
 #[path = "real/speed.rs"]
