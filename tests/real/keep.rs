@@ -322,3 +322,33 @@ fn the_sessions_of_ended_attempts_do_not_pile_up() {
     };
     until("only the newest are kept", || count() == 32);
 }
+
+#[test]
+fn as_the_first_process_of_a_sandbox_it_reaps_all_and_takes_all_with_it() {
+    let Some(mut keep) = Keep::start_in_sandbox() else { return };
+    let mut engine = keep.connect();
+    // Forked twice and gone: nobody but the first process can reap these.
+    let script =
+        "i=0; while [ $i -lt 20 ]; do (setsid true &); i=$((i+1)); done; setsid sleep 1000 & sleep 0.1; exit 0";
+    engine.launch(launch("a", script));
+    engine.wait_exited(&place("a"));
+    assert_eq!(keep.exit(&place("a")).expect("a record").leaked.len(), 1);
+    engine.launch(launch("b", "echo ready; read line; stty size"));
+    engine.wait_for(|event| matches!(event, Event::Claimed { key } if *key == place("b").key));
+    assert_eq!(engine.reply(open(&place("b").key, false)), Reply::Pty);
+    let mut shown = Shown::new(engine.terminal());
+    shown.wait_for("ready");
+    shown.type_in("\n");
+    shown.wait_for("[exited 0");
+    let list = Ask::Run {
+        argv: ["/bin/sh", "-c", "cat /proc/[0-9]*/stat"].map(String::from).to_vec(),
+        env: BTreeMap::new(),
+        cwd: "/".into(),
+        timeout_ms: 10_000,
+    };
+    let Reply::Ran { output, .. } = engine.reply(list) else { panic!("no list of processes") };
+    assert!(output.starts_with("1 (dogwatch)"), "{output}");
+    assert!(output.contains("(sleep)") && !output.contains(") Z "), "{output}");
+    assert_eq!(engine.reply(Ask::Shutdown { force: false }), Reply::Done);
+    until("the sandbox has ended", || keep.child.try_wait().expect("a child").is_some());
+}
