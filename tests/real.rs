@@ -12,6 +12,8 @@ mod porter;
 mod sandbox;
 #[path = "real/session.rs"]
 mod session;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/shim.rs"]
 mod shim;
 #[path = "real/speed.rs"]
