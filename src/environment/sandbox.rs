@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, porter, trial};
+use super::{Error, Isolation, Spec, Wanted, compose, launch, porter, trial};
 use crate::wire::keeper::Greeting;
 use crate::{clock, spawn};
 
@@ -125,7 +125,8 @@ impl Sandbox {
         if !force {
             return refuse("its keeper still holds its socket");
         }
-        let keeper = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper);
+        let noted = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper);
+        let keeper = noted.or_else(|| launch::named_keeper(dir));
         let Some(process) = keeper.and_then(|keeper| keeper.open()) else {
             return refuse("its keeper is not the process that was noted, so nothing was killed");
         };

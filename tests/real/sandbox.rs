@@ -284,6 +284,69 @@ async fn what_a_step_needs_is_there() {
     assert!(!place.path("home/me/.ssh/known_hosts").exists(), "what a step writes to its .ssh stays inside");
 }
 
+/// What a step tries against those who started it.
+const FROM_A_STEP: &[(&str, &str)] = &[
+    ("inherited descriptors", "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1"),
+    ("its shim's environment", "cat /proc/$PPID/environ"),
+    ("its shim's descriptors", "for f in /proc/$PPID/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1"),
+    ("its shim's folder", "ls /proc/$PPID/cwd/"),
+    ("its shim's memory", "head -c 1 /proc/$PPID/maps | grep -q ."),
+    ("its shim as a debugger", "perl -e 'exit(syscall(101, 0x4206, $ARGV[0], 0, 0) == 0 ? 0 : 1)' $PPID"),
+    ("the keeper as a debugger", "perl -e 'exit(syscall(101, 0x4206, 1, 0, 0) == 0 ? 0 : 1)'"),
+    ("its own exit record", "ls $S/runs/k3x9ab/probe"),
+];
+
+#[tokio::test]
+async fn a_step_gets_nothing_of_its_shim_or_the_keeper() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    for (number, (name, script)) in FROM_A_STEP.iter().enumerate() {
+        let filled = fill(&place, &format!("({script}) > $W/said 2>&1; echo $? > $W/code"));
+        inside.step(&place, &format!("probe{number}"), &filled).await;
+        let code = std::fs::read_to_string(place.path("project/code")).unwrap();
+        let said = std::fs::read_to_string(place.path("project/said")).unwrap();
+        assert_ne!(code, "0\n", "{name}: {said}");
+        std::fs::remove_file(place.path("project/code")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_debugger_is_quick_enough_for_a_new_shim() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    // Tries to seize every process that it sees and that is not its own; notes whom it got, and how often it tried.
+    let hunter = "perl -e '
+        my ($tries, $got) = (0, 0); my %mine = ($$ => 1, getppid() => 1);
+        until (-e \"$ARGV[0]/stop\") {
+            opendir(my $d, \"/proc\"); my @new = grep { /^\\d+$/ && !$mine{$_} } readdir($d); closedir($d);
+            for my $pid (@new) {
+                open(my $c, \"<\", \"/proc/$pid/comm\") or next; my $comm = <$c> // \"\"; close($c);
+                next unless $comm =~ /^(exe|dogwatch)$/;
+                $tries++;
+                next if syscall(101, 0x4206, int($pid), 0, 0) != 0;
+                syscall(101, 0x4207, int($pid), 0, 0); waitpid($pid, 0x40000000);
+                my $exe = readlink(\"/proc/$pid/exe\") // \"\";
+                $got++ if $exe =~ /dogwatch$/;
+                syscall(101, 17, int($pid), 0, 0);
+            }
+        }
+        open(my $f, \">\", \"$ARGV[0]/hunted\"); print $f \"$tries $got\"; close($f);' $W";
+    let key = "dw-k3x9ab-hunter-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("hunter/0/a1")).unwrap();
+    let launched = inside.keeper.ask(crate::place::launch(key, "hunter/0/a1", &fill(&place, hunter))).await;
+    assert_eq!(launched, Ok(dogwatch::wire::keeper::Reply::Launched));
+    for number in 0..60 {
+        inside.step(&place, &format!("prey{number}"), "exit 0").await;
+    }
+    write(&place.path("project/stop"), "");
+    crate::place::until("the hunter has ended", || place.path("project/hunted").exists()).await;
+    crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty()).await;
+    let hunted = std::fs::read_to_string(place.path("project/hunted")).unwrap();
+    let (tries, got) = hunted.split_once(' ').unwrap();
+    assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {hunted}");
+    assert_eq!(got, "0", "a shim was seized; tries and successes: {hunted}");
+}
+
 #[tokio::test]
 async fn the_whole_home_as_workspace_brings_no_credential_back() {
     let place = Place::at(tempfile::tempdir().unwrap(), "home/me", "home/me/.local/state/dogwatch");
