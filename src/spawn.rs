@@ -62,12 +62,15 @@ fn before_exec(command: &mut Command, then: impl Fn() -> io::Result<()> + Send +
     unsafe { command.pre_exec(prepare) };
 }
 
-/// Whatever was ignored by whoever started us must not be ignored by a step.
+/// Whatever was ignored by whoever started us must not be ignored by a step. By the bare system call, for the C library
+/// refuses two signals that it uses itself.
 #[expect(unsafe_code, reason = "no safe library resets a disposition to the default")]
 fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no code. Refusals (KILL, STOP, those of the C library) do not matter.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// As the kernel sees it: a handler (none is the default), flags, a restorer and a mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads the struct and installs no code. That it refuses KILL and STOP does not matter.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
 }
 

@@ -4,6 +4,8 @@
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
@@ -14,3 +16,5 @@ mod sandbox;
 mod session;
 #[path = "real/shim.rs"]
 mod shim;
+#[path = "real/speed.rs"]
+mod speed;

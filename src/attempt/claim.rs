@@ -2,7 +2,8 @@
 //!
 //! The directory is made under a name of its own, the lock in it is taken, everything is written, and only then is it
 //! renamed to `claim`. So a claim that can be seen is whole, and there is no moment in which the claim of a live shim
-//! looks abandoned. The lock dies with the shim (the descriptor is close-on-exec): no pid has to be trusted.
+//! looks abandoned. The lock dies with the shim: no pid has to be trusted. It is a POSIX record lock, not a `flock`: that
+//! one would also be held by a child between its fork and its exec, and a killed shim would look alive for that moment.
 //!
 //! The claim is not synced to disk. After a power cut the boot id is another one, and the intent in the journal alone
 //! already says that the attempt may have run.
@@ -10,8 +11,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, mkdirat, openat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, fcntl_lock, mkdirat, openat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
+use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use serde::{Deserialize, Serialize};
 
 use super::{DIRECTORY, Error, read_small};
@@ -44,7 +48,8 @@ pub struct Claim {
     pub(super) dir: OwnedFd,
     /// Where the exit record will be written.
     pub(super) reserve: OwnedFd,
-    _lock: OwnedFd,
+    /// Open as long as the claim is held.
+    lock: OwnedFd,
 }
 
 /// What came of trying to claim.
@@ -76,7 +81,7 @@ pub fn take(dir: impl AsFd, claimant: &Claimant) -> Result<Taken, Error> {
             faults::crash_point("shim.after-claim-rename");
             if faults::mutant("lock_after_rename") {
                 clock::pause(std::time::Duration::from_millis(300));
-                lock(&claim._lock)?;
+                lock(&claim.lock)?;
             }
             Ok(Taken::Mine(claim))
         }
@@ -113,7 +118,7 @@ fn prepare(at: BorrowedFd<'_>, own: &str, claimant: &Claimant) -> Result<Claim, 
     let reserve = create(&dir, RESERVE)?;
     // Blanks, so that a record with the rest of its room behind it is still JSON.
     write_all(&reserve, &[b' '; RESERVED]).map_err(|source| Error::io("reserve room for the exit record", source))?;
-    Ok(Claim { dir, reserve, _lock: held })
+    Ok(Claim { dir, reserve, lock: held })
 }
 
 fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Error> {
@@ -122,8 +127,9 @@ fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Error> {
         .map_err(|source| Error::io(format!("make {name} of the claim"), source))
 }
 
+/// Nothing else in this process may open the file: its closing would let go of the lock.
 fn lock(file: &OwnedFd) -> Result<(), Error> {
-    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|source| Error::io("lock the claim", source))
+    fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).map_err(|source| Error::io("lock the claim", source))
 }
 
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
@@ -157,7 +163,7 @@ pub fn probe(dir: impl AsFd) -> Result<Option<Seen>, Error> {
     Ok(Some(Seen { boot_id, held: is_held(&claim)? }))
 }
 
-/// A shared lock is tried, so that two probers at the same time do not take each other for the shim.
+/// Asks who holds the lock, and takes none: probers cannot take each other for the shim.
 fn is_held(claim: &OwnedFd) -> Result<bool, Error> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(claim, "lock", flags, Mode::empty()) {
@@ -165,9 +171,7 @@ fn is_held(claim: &OwnedFd) -> Result<bool, Error> {
         Err(Errno::NOENT) => return Ok(false),
         Err(source) => return Err(Error::io("open the lock of the claim", source)),
     };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(source) => Err(Error::io("probe the lock of the claim", source)),
-    }
+    let whole = Flock { start: 0, length: 0, pid: None, typ: FlockType::ReadLock, offset_type: FlockOffsetType::Set };
+    let holder = fcntl_getlk(&file, &whole).map_err(|source| Error::io("probe the lock of the claim", source))?;
+    Ok(holder.is_some())
 }

@@ -68,7 +68,7 @@ impl Lines {
         let mut block = [0u8; 16 * 1024];
         loop {
             match rustix::io::read(&self.socket, &mut block[..]) {
-                Ok(0) => return Err(Lost::Closed),
+                Ok(0) | Err(Errno::CONNRESET) => return Err(Lost::Closed),
                 Ok(read) => {
                     self.inbox.extend_from_slice(&block[..read]);
                     // Enough for now: what is here is looked at before more is taken in.
@@ -78,14 +78,13 @@ impl Lines {
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return Err(Lost::Closed),
                 Err(error) => return Err(Lost::Io(error.into())),
             }
         }
     }
 
     /// The next whole line as a message.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Lost> {
+    pub fn take<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Lost> {
         let Some(length) = self.inbox[self.scanned..].iter().position(|byte| *byte == b'\n') else {
             self.scanned = self.inbox.len();
             return if self.inbox.len() > MAX_LINE { Err(Lost::TooLong) } else { Ok(None) };

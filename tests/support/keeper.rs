@@ -188,12 +188,16 @@ impl Engine {
             if let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
                 return Ok(self.inbox.drain(..=end).collect());
             }
-            let mut block = [0u8; 65536];
+            let mut block = vec![0u8; 65536];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let received =
-                recvmsg(&self.socket, &mut [IoSliceMut::new(&mut block)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-                    .map_err(|error| format!("nothing came: {error}"))?;
+            let received = loop {
+                match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut block)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+                {
+                    Err(rustix::io::Errno::INTR) => {}
+                    other => break other.map_err(|error| format!("nothing came: {error}"))?,
+                }
+            };
             for message in ancillary.drain() {
                 if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                     self.terminals.extend(descriptors);

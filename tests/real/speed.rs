@@ -1,0 +1,77 @@
+//! How long the way to a step and back takes. Run alone on a quiet machine:
+//! `cargo test --release --features faults --test real speed -- --ignored --nocapture --test-threads 1`
+
+use std::process::Command;
+
+use crate::keeper::{Keep, launch, place};
+
+fn wall_us() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+}
+
+fn median(mut values: Vec<i64>) -> i64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_start_and_end() {
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    let (mut starts, mut ends, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..200 {
+        let name = format!("s{number}");
+        let mut order = launch(&name, "");
+        order.argv = vec!["/bin/date".into(), "+%s%N".into()];
+        let asked = wall_us();
+        engine.launch(order);
+        engine.wait_exited(&place(&name));
+        let ended = wall_us();
+        let ran: i64 = keep.log_text(&place(&name)).trim().parse::<i64>().expect("a time") / 1000;
+        starts.push(ran - asked);
+        ends.push(ended - ran);
+        all.push(ended - asked);
+    }
+    println!(
+        "ask -> date's clock {} us, date's clock -> Exited {} us, all {} us",
+        median(starts),
+        median(ends),
+        median(all)
+    );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_output() {
+    let text = "/tmp/dogwatch-speed.txt";
+    let line = "epoch 12 loss 0.123456 accuracy 0.987654 and some more words to fill the line\n";
+    std::fs::write(text, line.repeat(500 * 1024 * 1024 / line.len())).expect("500 MB of text");
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        let before = wall_us();
+        let done = Command::new("script")
+            .args(["-q", "-c", &format!("cat {text}"), "/dev/null"])
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(done.expect("script runs").success());
+        theirs.push(wall_us() - before);
+        let name = format!("o{round}");
+        let before = wall_us();
+        engine.launch(launch(&name, &format!("cat {text}")));
+        engine.wait_exited(&place(&name));
+        ours.push(wall_us() - before);
+        let record = keep.exit(&place(&name)).expect("a record");
+        println!(
+            "script {} ms, shim {} ms, of which step {} ms",
+            theirs[round] / 1000,
+            ours[round] / 1000,
+            record.end_boottime_ms - record.start_boottime_ms
+        );
+    }
+    std::fs::remove_file(text).expect("it is removed");
+    println!("ratio {:.2}", median(theirs) as f64 / median(ours) as f64);
+}
