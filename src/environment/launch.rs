@@ -105,9 +105,27 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     command.args(compose::arguments(spec, &copy, &blank)?);
     command.args(["--json-status-fd", &status.as_raw_fd().to_string(), "--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let mut child = begin(&mut command, bwrap)?;
+    let mut child = first_to_go(|| begin(&mut command, bwrap))?;
     let keeper = wait_for_keeper(dir, || child.try_wait().is_ok_and(|ended| ended.is_none()));
     Ok((child, keeper))
+}
+
+/// Starts a child that the kernel takes before other processes when memory runs out, and all that the child starts.
+/// An ordinary user's shim cannot raise its step's score by itself: it was never dumpable, so that file is root's. With
+/// the same score for both, the kernel takes the larger one, which is the step. Root's shim can, and does.
+fn first_to_go<T>(start: impl FnOnce() -> T) -> T {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    let own = std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(own) = own.filter(|_| !rustix::process::geteuid().is_root()) else { return start() };
+    let set = |score: i32| {
+        if let Err(error) = std::fs::write(PATH, score.to_string()) {
+            eprintln!("the kernel's order of victims stays as it is: {error}");
+        }
+    };
+    set((own + 500).min(1000));
+    let started = start();
+    set(own);
+    started
 }
 
 /// Where bubblewrap writes the keeper's number. A file, not a pipe: its reader may be killed, and bubblewrap, killed by

@@ -1,11 +1,12 @@
 //! What a step can reach from inside the sandbox, tried with the real bubblewrap, as root and as an ordinary user.
 
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dogwatch::environment::{Error, Isolation, Mount, Sandbox, Wanted};
 use dogwatch::session::{AskError, Keeper};
+use dogwatch::wire::keeper::{Ask, Event, Reply, StopReason};
 
 use crate::place::{Inside, Place};
 
@@ -311,6 +312,40 @@ async fn a_step_gets_nothing_of_its_shim_or_the_keeper() {
 }
 
 #[tokio::test]
+async fn a_person_can_attach_to_a_step_in_the_sandbox() {
+    let mut place = Place::new();
+    place.spec.tmux = ["/usr/bin/tmux", "/usr/local/bin/tmux", "/bin/tmux"]
+        .iter()
+        .map(Into::into)
+        .find(|path: &PathBuf| path.exists());
+    let mut inside = place.start().await;
+    let key = "dw-k3x9ab-talk-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("talk/0/a1")).unwrap();
+    let script =
+        fill(&place, "read line; echo \"got $line\" > $W/got; cat /proc/self/oom_score_adj > $W/oom; sleep 60");
+    let launched = inside.keeper.ask(crate::place::launch(key, "talk/0/a1", &script)).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    while !matches!(inside.events.recv().await, Some(Event::Claimed { .. })) {}
+    let open = Ask::OpenSession { key: key.into(), rows: 24, cols: 80, readonly: false };
+    let pty = inside.keeper.ask_pty(open).await.expect("a session");
+    rustix::io::write(&pty, b"hello\r").unwrap();
+    crate::place::until("the step got the line", || {
+        std::fs::read_to_string(place.path("project/got")).is_ok_and(|got| got == "got hello\n")
+    })
+    .await;
+    crate::place::until("it noted its score", || {
+        std::fs::read_to_string(place.path("project/oom")).is_ok_and(|got| got == "500\n")
+    })
+    .await;
+    let shell = Ask::OpenPty { argv: vec!["/bin/sh".into()], env: [].into(), cwd: "/".into(), rows: 24, cols: 80 };
+    let shell = inside.keeper.ask_pty(shell).await.expect("a shell");
+    rustix::io::write(&shell, fill(&place, "echo beside > $W/beside\r").replace('\n', "\r").as_bytes()).unwrap();
+    crate::place::until("the shell runs", || place.path("project/beside").exists()).await;
+    let stop = Ask::Stop { key: key.into(), grace_ms: 100, reason: StopReason::Stop };
+    inside.keeper.ask(stop).await.unwrap();
+}
+
+#[tokio::test]
 async fn no_debugger_is_quick_enough_for_a_new_shim() {
     let place = Place::new();
     let mut inside = place.start().await;
@@ -334,13 +369,14 @@ async fn no_debugger_is_quick_enough_for_a_new_shim() {
     let key = "dw-k3x9ab-hunter-0-a1";
     std::fs::create_dir_all(place.spec.run_dir.join("hunter/0/a1")).unwrap();
     let launched = inside.keeper.ask(crate::place::launch(key, "hunter/0/a1", &fill(&place, hunter))).await;
-    assert_eq!(launched, Ok(dogwatch::wire::keeper::Reply::Launched));
+    assert_eq!(launched, Ok(Reply::Launched));
     for number in 0..60 {
         inside.step(&place, &format!("prey{number}"), "exit 0").await;
     }
     write(&place.path("project/stop"), "");
     crate::place::until("the hunter has ended", || place.path("project/hunted").exists()).await;
-    crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty()).await;
+    crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty())
+        .await;
     let hunted = std::fs::read_to_string(place.path("project/hunted")).unwrap();
     let (tries, got) = hunted.split_once(' ').unwrap();
     assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {hunted}");
@@ -478,10 +514,7 @@ async fn a_secret_of_another_environment_opens_nothing() {
     let error = Keeper::connect(handle.dir(), &[0; 32], 1).await.expect_err("the secret is wrong");
     assert!(!matches!(error, dogwatch::session::Error::Unreachable { .. }), "{error}");
     let inside = Inside::of(&handle).await;
-    assert!(!matches!(
-        inside.keeper.ask(dogwatch::wire::keeper::Ask::LookUp { attempts: vec![] }).await,
-        Err(AskError::Gone)
-    ));
+    assert!(!matches!(inside.keeper.ask(Ask::LookUp { attempts: vec![] }).await, Err(AskError::Gone)));
 }
 
 #[test]
