@@ -455,6 +455,9 @@ async fn what_can_never_be_honoured_is_refused_with_words() {
     let mount =
         |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.into(), writable: false };
     let state = place.spec.state_dir.clone();
+    write(&place.path("home/me/.aws/credentials"), "canary");
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("project/planted")).unwrap();
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("elsewhere")).unwrap();
     for (words, workspace, mounts) in [
         ("lies inside dogwatch's own state", place.spec.run_dir.clone(), vec![]),
         ("the workspace is the root folder", "/".into(), vec![]),
@@ -463,6 +466,8 @@ async fn what_can_never_be_honoured_is_refused_with_words() {
         ("would show dogwatch's own state", place.path("project"), vec![mount(&state, "/s")]),
         ("would show dogwatch's own state", place.path("project"), vec![mount(&state.join("runs"), "/s")]),
         ("would show dogwatch's own state", place.path("project"), vec![mount(&place.path("home"), "/run/dogwatch/x")]),
+        ("leads out of the workspace", place.path("project"), vec![mount(&place.path("project/planted"), "/s")]),
+        ("leads to credentials", place.path("project"), vec![mount(&place.path("elsewhere"), "/s")]),
         ("is a socket", place.path("project"), vec![mount(&socket, "/s")]),
         ("without `..`", place.path("project"), vec![mount(&place.path("home"), "/a/../b")]),
         ("nothing can be mounted on /proc", place.path("project"), vec![mount(&place.path("home"), "/proc")]),
