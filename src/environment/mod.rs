@@ -62,6 +62,15 @@ pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
     dir::read_secret(dir)
 }
 
+/// Whether this machine gives a sandbox, found out by making one: where bubblewrap is, or why it does not work and what
+/// to do. For `dogwatch doctor`.
+pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, String> {
+    match trial::run(search).await {
+        trial::Trial::Works(bwrap) => Ok(bwrap),
+        trial::Trial::Fails(why) => Err(why),
+    }
+}
+
 impl Error {
     /// Wraps an input or output error of `path`; for `map_err`.
     pub(crate) fn io<E: Into<std::io::Error>>(what: &'static str, path: &std::path::Path) -> impl FnOnce(E) -> Self {
