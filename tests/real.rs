@@ -4,6 +4,8 @@
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
@@ -12,8 +14,6 @@ mod porter;
 mod sandbox;
 #[path = "real/session.rs"]
 mod session;
-#[path = "real/log.rs"]
-mod log;
 #[path = "real/shim.rs"]
 mod shim;
 #[path = "real/speed.rs"]

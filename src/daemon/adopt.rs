@@ -179,10 +179,7 @@ impl Core {
             }
         }
         // A claim that is known already is no news.
-        facts.retain(|event| match &event.what {
-            What::Claimed { attempt } => !self.is_claimed(attempt),
-            _ => true,
-        });
+        facts.retain(|event| !matches!(&event.what, What::Claimed { attempt } if self.is_claimed(attempt)));
         facts
     }
 
@@ -201,11 +198,11 @@ impl Core {
     }
 
     /// Facts that follow from what a keeper said; what needs the disk is read elsewhere and comes back.
-    pub(super) fn keeper_said(&mut self, id: &RunId, event: wire::keeper::Event) -> Vec<Event> {
+    pub(super) fn keeper_said(&mut self, id: &RunId, event: &wire::keeper::Event) -> Vec<Event> {
         let at = self.parts.clock.now();
         let (wire::keeper::Event::Claimed { key }
         | wire::keeper::Event::Exited { key }
-        | wire::keeper::Event::ShimGone { key, .. }) = &event
+        | wire::keeper::Event::ShimGone { key, .. }) = event
         else {
             tracing::info!(run = %id, "the tmux server was gone and has been started again; steps went on");
             return Vec::new();
@@ -214,7 +211,7 @@ impl Core {
         let Some((attempt, lane)) = run.live_attempts().find(|(attempt, _)| attempt.key() == *key) else {
             return Vec::new();
         };
-        match &event {
+        match event {
             wire::keeper::Event::Claimed { .. } => {
                 let known = lane.started.is_some();
                 self.watch(&attempt);

@@ -22,7 +22,8 @@ pub struct DaemonArgs {
 
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
 pub fn main(args: DaemonArgs) -> ExitCode {
-    match run(&args) {
+    let DaemonArgs { state_dir } = args;
+    match run(&state_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -38,8 +39,7 @@ fn report(error: &Error) {
     drop(writeln!(std::io::stderr(), "dogwatch: the engine cannot start: {error}"));
 }
 
-fn run(args: &DaemonArgs) -> Result<(), Error> {
-    let state = &args.state_dir;
+fn run(state: &StateDir) -> Result<(), Error> {
     let _lock = lock::take(&state.engine_lock())?;
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
@@ -57,7 +57,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         .map_err(Error::io("cannot start threads for", state.path()))?;
     runtime.block_on(async {
         let (inputs, queue) = mpsc::unbounded_channel();
-        let (changed, changes) = watch::channel(journal.read().newest_event()?);
+        let (changed, news) = watch::channel(journal.read().newest_event()?);
         let parts = Parts {
             state: state.clone(),
             clock: Clock { offset },
@@ -73,7 +73,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         // Only now: who connects finds everything folded.
         let listener = hub::listen(&state.socket())?;
         let greeting = core.engine_view();
-        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), changes));
+        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), news));
         tokio::spawn(signals(inputs));
         core.run(queue).await;
         Ok::<(), Error>(())

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::dir::{self, Running};
 use super::engine_watch::{EngineWatch, Seen};
 use super::launch::{self, Started};
-use super::{Error, Spec};
+use super::{Error, Isolation, Spec};
 use crate::spawn;
 
 /// How often the engine is looked for without a reason.
@@ -96,8 +96,9 @@ fn pidfd(child: &Child) -> Result<OwnedFd, Error> {
 fn adopt(dir: &Path, engine: EngineWatch) -> Result<String, Error> {
     let mut keeper = None;
     if let Some(mut running) = dir::read_json::<Running>(dir, dir::RUNNING)? {
-        if running.keeper.is_none() {
-            running.keeper = launch::unnoted_keeper(dir);
+        if running.keeper.is_none() && matches!(running.isolation, Isolation::Sandboxed { .. }) {
+            // That porter was killed before it noted whom it had started.
+            running.keeper = launch::wait_for_keeper(dir, || dir::is_listened(dir));
             dir::replace_json(dir, dir::RUNNING, &running)?;
         }
         keeper = running.keeper.and_then(|process| process.open());
