@@ -18,3 +18,7 @@ mod session;
 mod shim;
 #[path = "real/speed.rs"]
 mod speed;
+#[path = "support/house.rs"]
+mod house;
+#[path = "real/headline.rs"]
+mod headline;

@@ -149,7 +149,7 @@ impl Core {
         let mut facts = Vec::new();
         let mut again = false;
         for (attempt, found) in found {
-            crash_point("engine.adopt");
+            crash_point("engine.before-adoption");
             if matches!(found, Found::Unreachable) {
                 again = true;
                 self.unreachable.insert(attempt);
@@ -178,6 +178,7 @@ impl Core {
                 self.watch(attempt);
             }
         }
+        crash_point("engine.after-adoption");
         // A claim that is known already is no news.
         facts.retain(|event| !matches!(&event.what, What::Claimed { attempt } if self.is_claimed(attempt)));
         facts
@@ -242,6 +243,10 @@ impl Core {
             match context.exit() {
                 Ok(Some(exit)) => {
                     let what = What::Exited { attempt, exit: Box::new(exit) };
+                    parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
+                }
+                Ok(None) if mutant("decide_before_exit") => {
+                    let what = What::Exited { attempt, exit: Box::new(context.hearsay()) };
                     parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
                 }
                 // The look-up tells these apart.

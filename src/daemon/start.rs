@@ -46,9 +46,11 @@ fn run(state: &StateDir) -> Result<(), Error> {
     // A deliberate stop ends with the next start.
     drop(std::fs::remove_file(state.stopped_marker()));
     let boot_id = clock::boot_id();
+    crash_point("engine.before-open");
     let mut journal = Journal::open(&state.journal(), &boot_id)?;
     crash_point("engine.after-open");
     let offset = journal.boot_offset(&boot_id, Clock::for_new_boot().offset)?;
+    crash_point("engine.after-boot");
     let secret = secret(&state.path().join("secret"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -71,7 +73,9 @@ fn run(state: &StateDir) -> Result<(), Error> {
         let mut core = Core::new(parts, journal)?;
         core.adopt_all();
         // Only now: who connects finds everything folded.
+        crash_point("engine.before-listen");
         let listener = hub::listen(&state.socket())?;
+        crash_point("engine.after-listen");
         let greeting = core.engine_view();
         tokio::spawn(hub::serve(listener, greeting, inputs.clone(), news));
         tokio::spawn(signals(inputs));
@@ -138,7 +142,9 @@ fn secret(path: &Path) -> Result<[u8; 32], Error> {
                 .open(&fresh)
                 .map_err(Error::io("cannot make", &fresh))?;
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::io("cannot write", &fresh))?;
+            crash_point("engine.before-secret-rename");
             std::fs::rename(&fresh, path).map_err(Error::io("cannot make", path))?;
+            crash_point("engine.after-secret-rename");
             Ok(bytes)
         }
         Err(error) => Err(Error::io("cannot read", path)(error)),

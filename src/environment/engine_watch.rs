@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::{FlockOperation, OFlags};
 
 use super::Spec;
-use crate::{clock, spawn};
+use crate::{clock, faults, spawn};
 
 /// Shortest time between two starts; doubled while engines end at once, up to [`SLOWEST_MS`].
 const FASTEST_MS: i64 = 1_000;
@@ -88,7 +88,10 @@ impl EngineWatch {
         command.args(["engine", "run", "--state-dir"]).arg(&self.state_dir);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
         spawn::in_own_session(&mut command);
-        match command.spawn() {
+        faults::crash_point("porter.before-engine");
+        let engine = command.spawn();
+        faults::crash_point("porter.after-engine");
+        match engine {
             Ok(child) => self.started = Some(child),
             Err(error) => eprintln!("{} cannot be started: {error}", self.dogwatch.display()),
         }
