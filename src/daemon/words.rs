@@ -56,7 +56,7 @@ fn line(run: &Run, what: &What) -> Line {
                 None => {}
             }
             if !exit.leaked.is_empty() {
-                text.push_str(&format!("; leaked {} process(es)", exit.leaked.len()));
+                text = format!("{text}; leaked {} process(es)", exit.leaked.len());
             }
             ("attempt.ended", lane, n, text)
         }
