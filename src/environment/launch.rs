@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::dir::{self, Process, Running};
+use super::dir::{self, Process, Running, note};
 use super::{Error, Isolation, Spec, binary, compose};
 use crate::{clock, faults};
 
@@ -53,9 +53,16 @@ pub(super) fn start(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<Started
     drop(inherited);
     running.keeper.clone_from(&keeper);
     faults::crash_point("porter.before-note");
-    dir::replace_json(dir, dir::RUNNING, &running)?;
+    note_running(dir, &running);
     faults::crash_point("porter.after-note");
     Ok(Started { child, keeper, bell })
+}
+
+/// Notes who the keeper is. It runs already: a disk that is full now must not end its porter.
+pub(super) fn note_running(dir: &Path, running: &Running) {
+    if let Err(error) = dir::replace_json(dir, dir::RUNNING, running) {
+        note(&error.to_string());
+    }
 }
 
 fn make_work_dir(spec: &Spec) -> Result<(), Error> {
@@ -121,7 +128,7 @@ fn first_to_go<T>(start: impl FnOnce() -> T) -> T {
     let Some(own) = own.filter(|_| !rustix::process::geteuid().is_root()) else { return start() };
     let set = |score: i32| {
         if let Err(error) = std::fs::write(PATH, score.to_string()) {
-            eprintln!("the kernel's order of victims stays as it is: {error}");
+            note(&format!("the kernel's order of victims stays as it is: {error}"));
         }
     };
     set((own + 500).min(1000));
