@@ -9,6 +9,8 @@ mod cli;
 mod config;
 #[path = "pure/expr.rs"]
 mod expr;
+#[path = "pure/files.rs"]
+mod files;
 #[path = "pure/graph.rs"]
 mod graph;
 #[path = "pure/hands.rs"]
