@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::watched::Signals;
-use super::{Ended, answer, output::Outputs, run_view};
+use super::{Ended, answer, output::Outputs};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
@@ -38,8 +38,9 @@ pub(super) struct Manner {
 
 /// `watch`.
 pub(super) fn watch(face: &Face, name: String, plain: bool) -> Ended {
-    let mut client = face.engine()?;
-    let view = run_view(&mut client, name)?;
+    let (client, Reply::Run(view)) = face.first_look(&Ask::Status { run: name })? else {
+        return Err(Failure::unexpected("status"));
+    };
     let manner = Manner {
         live: face.screen.motion() && !plain,
         leave_to_person: !face.screen.can_ask(),
