@@ -7,6 +7,7 @@
 pub mod args;
 pub mod exit;
 mod screen;
+mod signals;
 pub mod terminal;
 pub mod text;
 pub mod verbs;

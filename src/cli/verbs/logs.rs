@@ -5,7 +5,6 @@ use std::path::Path;
 
 use regex::Regex;
 
-use super::watched::Signals;
 use super::Ended;
 use crate::attempt::Error as AttemptError;
 use crate::attempt::log::{Log, Piece, gap_line, read_stamps};
@@ -14,6 +13,7 @@ use crate::cli::Face;
 use crate::cli::args::Logs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
+use crate::cli::signals::Signals;
 use crate::cli::text::{cut, lists, words};
 use crate::client::{Link, Wake};
 use crate::clock::{boottime_ms, wall_ms};
