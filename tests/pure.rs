@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "pure/cli.rs"]
+mod cli;
 #[path = "pure/config.rs"]
 mod config;
 #[path = "pure/expr.rs"]
@@ -11,7 +13,11 @@ mod expr;
 mod files;
 #[path = "pure/graph.rs"]
 mod graph;
+#[path = "pure/hands.rs"]
+mod hands;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/plain.rs"]
+mod plain;
 #[path = "pure/worlds.rs"]
 mod worlds;
