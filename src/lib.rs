@@ -10,6 +10,7 @@
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
+//!               state_dir   the folder of everything: which, whether it can be trusted, its sockets' paths
 //!               spawn       terminals, and starting programs in a clean state
 //!               faults      crash points and mutants of the fault tests
 //! L1 mind       engine gauge report
@@ -37,5 +38,6 @@ pub mod model;
 pub mod report;
 pub mod session;
 pub mod shim;
+pub mod state_dir;
 pub mod spawn;
 pub mod wire;

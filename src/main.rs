@@ -11,6 +11,13 @@ struct Keep {
     args: dogwatch::keep::KeepArgs,
 }
 
+/// `dogwatch porter`, started by the engine.
+#[derive(Parser)]
+struct Porter {
+    #[command(flatten)]
+    args: dogwatch::environment::porter::PorterArgs,
+}
+
 /// `dogwatch view`, what a pane of tmux runs.
 #[derive(Parser)]
 struct View {
@@ -24,6 +31,7 @@ fn main() -> ExitCode {
     match words.nth(1).as_ref().and_then(|word| word.to_str()) {
         Some("shim") => dogwatch::shim::main(),
         Some("keep") => dogwatch::keep::main(Keep::parse_from(std::env::args_os().skip(1)).args),
+        Some("porter") => dogwatch::environment::porter::main(&Porter::parse_from(std::env::args_os().skip(1)).args),
         Some("view") => dogwatch::shim::view::main(&View::parse_from(std::env::args_os().skip(1)).args),
         _ => dogwatch::cli::main(),
     }

@@ -1,12 +1,24 @@
 //! Tests with real processes, files and terminals.
 
-#[path = "support/keeper.rs"]
-mod keeper;
 #[path = "real/keep.rs"]
 mod keep;
+#[path = "support/keeper.rs"]
+mod keeper;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/place.rs"]
+mod place;
+#[path = "real/porter.rs"]
+mod porter;
+#[path = "real/sandbox.rs"]
+mod sandbox;
+#[path = "real/session.rs"]
+mod session;
 #[path = "real/shim.rs"]
 mod shim;
 #[path = "real/speed.rs"]
 mod speed;
+#[path = "support/house.rs"]
+mod house;
+#[path = "real/headline.rs"]
+mod headline;

@@ -1,6 +1,86 @@
-//! (being built)
+//! The command line: verbs, exit codes, plain output, JSON. A face: it shows what came over the wire and says what it was
+//! told to say; it never names the engine and decides nothing about a run.
+//!
+//! * [`args`]: the grammar. [`exit`]: exit codes and failures. [`text`]: what people read (pure).
+//! * `screen`: the two outputs. `terminal`: a terminal in raw mode. `verbs`: what each verb does.
+
+pub mod args;
+pub mod exit;
+mod screen;
+pub mod terminal;
+pub mod text;
+pub mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Inner, Line};
+use exit::{Exit, Failure};
+use screen::Screen;
+
+use crate::client::{Client, Place};
+use crate::state_dir::StateDir;
+
+/// What every verb has at hand.
+struct Face {
+    screen: Screen,
+    flags: args::Flags,
+}
+
+impl Face {
+    /// Where the engine is; the state directory is made and checked.
+    fn place(&self) -> Result<Place, Failure> {
+        let state = match &self.flags.state_dir {
+            Some(path) => {
+                let path = std::path::absolute(path)?;
+                StateDir::at(&path)?
+            }
+            None => StateDir::find()?,
+        };
+        Ok(Place { state, other_socket: self.flags.socket.clone() })
+    }
+
+    /// The engine; started where none answers.
+    fn engine(&self) -> Result<Client, Failure> {
+        let client = self.place()?.connect_or_start()?;
+        let engine = client.engine();
+        self.screen.detail(&format!("engine {} (pid {}, epoch {})", engine.version, engine.pid, engine.epoch));
+        if let Some(trouble) = &engine.trouble {
+            self.screen.note(trouble);
+        }
+        Ok(client)
+    }
+}
 
 /// Entry of the binary.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let line = Line::parse();
+    let verb = match line.verb {
+        // Entries for dogwatch itself: no face, no colours, their own exit codes.
+        Some(args::Verb::Inner(inner)) => return enter(inner),
+        Some(args::Verb::Engine { verb: args::EngineVerb::Run { background } }) => {
+            return verbs::engine::become_engine(&line.flags, background);
+        }
+        verb => verb,
+    };
+    let face = Face { screen: Screen::new(&line.flags), flags: line.flags };
+    match verbs::act(&face, verb) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if failure.exit != Exit::Good {
+                face.screen.failure(&failure);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn enter(inner: Inner) -> ExitCode {
+    match inner {
+        Inner::Porter(args) => crate::environment::porter::main(&args),
+        Inner::Keep(args) => crate::keep::main(args),
+        Inner::Shim => crate::shim::main(),
+        Inner::View(args) => crate::shim::view::main(&args),
+    }
 }

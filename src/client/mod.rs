@@ -1,1 +1,58 @@
-//! (being built)
+//! The way to the engine for every face: connect, ask, be told of changes, receive a terminal, come back after a crash.
+//! Synchronous; decides nothing and shows nothing.
+//!
+//! * [`Client`]: one connection.
+//! * [`Link`]: a connection that survives the engine: for verbs that follow something.
+//! * [`start_engine`], [`stop_engine`]: the one background engine of this state directory.
+
+mod connection;
+mod engine;
+mod link;
+
+pub use connection::{Client, Wake};
+pub use engine::{LogFollower, Place, log_tail, start_engine, stop_engine};
+pub use link::Link;
+
+use std::path::PathBuf;
+
+use crate::wire::client::Refusal;
+
+/// Why the engine could not be asked, or what it refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no engine answers at {}: {source}", socket.display())]
+    NoEngine { socket: PathBuf, source: std::io::Error },
+    #[error("the engine at {} belongs to user id {owner}, and you are {me}: nothing was said to it", socket.display())]
+    Foreign { socket: PathBuf, owner: u32, me: u32 },
+    #[error(
+        "the engine speaks version {theirs} and this dogwatch version {ours}; end it with: dogwatch engine stop (steps go on)"
+    )]
+    Version { theirs: u32, ours: u32 },
+    #[error("the engine said something that is not understood ({what}); look at: dogwatch engine logs")]
+    Garbled { what: String },
+    /// The connection broke: the engine ended or was killed.
+    #[error("the engine went away ({why}); steps go on without it")]
+    Gone { why: String },
+    #[error("the engine did not answer within {seconds} s; steps go on without it; look at: dogwatch engine logs")]
+    Silent { seconds: u64 },
+    #[error("the engine could not be started: {why}{}", tail_of(tail))]
+    NotStarted { why: String, tail: Vec<String> },
+    #[error("the engine was stopped on purpose; start it with: dogwatch engine start")]
+    Stopped,
+    #[error("{}", .0.words)]
+    Refused(Refusal),
+}
+
+impl Error {
+    /// Whether it may be better after the engine came back.
+    pub fn passing(&self) -> bool {
+        matches!(self, Self::NoEngine { .. } | Self::Gone { .. })
+    }
+}
+
+fn tail_of(tail: &[String]) -> String {
+    if tail.is_empty() {
+        return String::new();
+    }
+    format!("\n  its last lines:\n    {}", tail.join("\n    "))
+}

@@ -1,1 +1,56 @@
-//! (being built)
+//! The one background engine of a user: events -> journal -> fold -> owed -> hands.
+//!
+//! Owns the order in which things happen, the lock, the sockets and the hands that carry out effects. It may never
+//! decide what follows from a fact: that is the mind's. Faces are clients of its socket; closing one stops nothing.
+//!
+//! * [`core`]: the loop, the only place where order matters.
+//! * [`adopt`]: what is found of attempts after any crash.
+//! * [`hands`]: one actor per run, talking to the keeper of its environment.
+//! * [`ended`]: from an exit record and a log to a fact.
+//! * [`watch`]: checkpoints as they are printed.
+//! * [`hub`]: the socket; [`requests`]: what clients ask; [`views`], [`words`]: what they are shown.
+
+mod adopt;
+mod core;
+mod ended;
+mod hands;
+mod hub;
+mod lock;
+mod requests;
+mod start;
+mod views;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+pub use start::{DaemonArgs, main};
+
+/// Why the engine cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    StateDir(#[from] crate::state_dir::Error),
+    #[error("another engine is at work: {0}")]
+    Owned(String),
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    #[error("{what} {path}: {source}")]
+    Io { what: &'static str, path: String, source: std::io::Error },
+}
+
+impl Error {
+    fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// The command line's exit code for it.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Owned(_) => ExitCode::from(6),
+            Self::StateDir(_) => ExitCode::from(2),
+            Self::Journal(_) | Self::Io { .. } => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,1 +1,91 @@
-//! (being built)
+//! Where the steps of a run live: the built-in sandbox, and the porter that stands outside its door.
+//!
+//! ```text
+//! engine -> dogwatch porter --env-dir DIR -> bwrap … dogwatch keep …   (or the keeper directly where isolation is off)
+//! DIR = <run dir>/env/<name>, 0700:
+//!   spec.json      what was asked for, and how it is isolated; written by the engine
+//!   secret         32 bytes, 0600: what engine and keeper know and a step does not
+//!   lock           held by the living porter
+//!   keeper.sock    the keeper's listening socket; it has no path inside the sandbox
+//!   running.json   how the environment that runs now is isolated, and its first process
+//!   bwrap.json     what bubblewrap says of its child
+//!   blank          empty; covers a file that is hidden where steps may write
+//!   ended          how the last one ended
+//!   porter.log     what porter, bubblewrap and keeper had to say
+//! ```
+//! Owns these files and the processes named above. It may never talk to a keeper beyond its greeting (that is
+//! `session`), never decide what a missing environment means for a step, and never switch isolation off unasked:
+//! what runs without it says so in [`Isolation`].
+
+mod aliases;
+mod binary;
+mod compose;
+mod dir;
+mod engine_watch;
+mod hidden;
+mod launch;
+pub mod porter;
+mod sandbox;
+mod spec;
+mod trial;
+
+pub use dir::make_below;
+pub use sandbox::{Handle, Sandbox};
+pub use spec::{Isolation, Mount, Spec, Wanted};
+
+use std::path::PathBuf;
+
+/// Why an environment is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The specification cannot be honoured; nothing was started.
+    #[error("{0}")]
+    Refused(String),
+    /// `isolation = "required"`, and this machine does not give it.
+    #[error("isolation is required, but {why}")]
+    NotIsolated { why: String },
+    /// The environment ended before its keeper spoke, or its keeper never spoke.
+    #[error("the environment does not start; the end of {log}:\n{tail}", log = log.display())]
+    NoKeeper { log: PathBuf, tail: String },
+    /// A keeper is there (its socket is open), but it does not speak: frozen, or the machine is starved.
+    #[error("the keeper of {} is there but has not answered for {after_s} s; it is left alone", dir.display())]
+    Silent { dir: PathBuf, after_s: u64 },
+    /// A file or process of dogwatch's own could not be made or read.
+    #[error("{what} {}: {source}", path.display())]
+    Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// The environment did not end when it was told to.
+    #[error("the environment in {} did not end: {why}", dir.display())]
+    NotEnded { dir: PathBuf, why: String },
+}
+
+/// The secret of an environment that was made before; `None` where there never was one.
+pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
+    dir::read_secret(dir)
+}
+
+/// Whether this machine gives a sandbox, found out by making one: where bubblewrap is, or why it does not work and what
+/// to do. For `dogwatch doctor`.
+pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, String> {
+    match trial::run(search).await {
+        trial::Trial::Works(bwrap) => Ok(bwrap),
+        trial::Trial::Fails(why) => Err(why),
+    }
+}
+
+impl Error {
+    /// Will it go by itself? A keeper that is silent may speak again, and a full or read-only disk be made writable:
+    /// nothing was wrong with what was asked for.
+    pub fn passes(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::Silent { .. } => true,
+            Self::Io { source, .. } => matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
+            Self::Refused(_) | Self::NotIsolated { .. } | Self::NoKeeper { .. } | Self::NotEnded { .. } => false,
+        }
+    }
+
+    /// Wraps an input or output error of `path`; for `map_err`.
+    pub(crate) fn io<E: Into<std::io::Error>>(what: &'static str, path: &std::path::Path) -> impl FnOnce(E) -> Self {
+        move |source| Self::Io { what, path: path.to_owned(), source: source.into() }
+    }
+}

@@ -1,1 +1,3 @@
-//! (being built)
+//! Turns output into something that can be shown and judged. Pure: bytes in, text and findings out.
+
+pub mod plain;

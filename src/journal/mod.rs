@@ -1,1 +1,378 @@
-//! (being built)
+//! The journal: every recorded fact and decision, in `SQLite` (WAL, `synchronous=FULL`). Owns `journal.db`, its tables and
+//! the stored form of events. It may never decide anything, and never drops or rewrites an event.
+//!
+//! One transaction holds what belongs together: facts, the decisions about them, and the intents that follow. Every
+//! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.
+
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::model::{Event, RunId, Time, What, Workflow};
+
+pub use record::Unreadable;
+
+/// The version of the tables.
+const VERSION: i64 = 1;
+
+/// What the journal cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "the journal {path} cannot be opened: {source}; if the file is damaged, move it away: the runs' own folders stay"
+    )]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "the journal was written by a newer dogwatch (tables of version {found}, this one knows {VERSION}); use that version"
+    )]
+    Newer { found: i64 },
+    #[error("the state directory is full or read-only: {0}")]
+    NoSpace(rusqlite::Error),
+    #[error("a newer engine (epoch {newest}) has taken over; this one (epoch {mine}) writes no more")]
+    Fenced { mine: u64, newest: u64 },
+    #[error("the journal cannot be read or written: {0}")]
+    Sql(rusqlite::Error),
+    #[error("event {seq} of run {run} cannot be understood: {source}")]
+    Unreadable { run: String, seq: u64, source: Unreadable },
+    #[error("an event cannot be stored: {0}")]
+    Unwritable(Unreadable),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        match error.sqlite_error_code() {
+            Some(DiskFull | ReadOnly | SystemIoFailure | CannotOpen) => Self::NoSpace(error),
+            _ => Self::Sql(error),
+        }
+    }
+}
+
+/// What is kept of a run beside its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    pub id: RunId,
+    pub name: String,
+    /// Counts the runs of one name from 1.
+    pub number: u64,
+    pub created: Time,
+    pub ended: Option<Time>,
+    /// `succeeded`, …; `None` while it goes on.
+    pub result: Option<String>,
+    pub dir: String,
+    /// The frozen workflow file, its name, the folder it is relative to, and the parameters given.
+    pub source: String,
+    pub file: String,
+    pub base: String,
+    pub params: Vec<(String, String)>,
+}
+
+/// The open journal of the one engine.
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    epoch: u64,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens or makes the journal, and takes the next epoch; `boot_id` is that of this host now.
+    pub fn open(path: &Path, boot_id: &str) -> Result<Self, Error> {
+        let open = |source| Error::Open { path: path.to_owned(), source };
+        let mut db = connect(path).map_err(open)?;
+        let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
+        if found > VERSION {
+            return Err(Error::Newer { found });
+        }
+        if found < VERSION {
+            migrate(&mut db)?;
+        }
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", [])?;
+        let epoch = epoch_of(&transaction)?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO epochs (epoch, boot) VALUES (?1, ?2)",
+            params![i64::try_from(epoch).unwrap_or(i64::MAX), boot_id],
+        )?;
+        transaction.commit()?;
+        Ok(Self { db, epoch, path: path.to_owned() })
+    }
+
+    /// A second connection for reading, which never waits for the writer.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        let db = connect(&self.path).map_err(|source| Error::Open { path: self.path.clone(), source })?;
+        Ok(Reader { db })
+    }
+
+    /// This engine's epoch: higher than that of every engine before.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The clock's offset of this boot: the one kept, or `fresh`, which is kept from now on.
+    pub fn boot_offset(&mut self, boot_id: &str, fresh: i64) -> Result<i64, Error> {
+        self.db.execute("INSERT OR IGNORE INTO boots (id, offset) VALUES (?1, ?2)", params![boot_id, fresh])?;
+        Ok(self.db.query_row("SELECT offset FROM boots WHERE id = ?1", [boot_id], |row| row.get(0))?)
+    }
+
+    /// Commits events, and the rows of runs that begin with them, all or none. Gives the number of the last event.
+    pub fn commit(&mut self, events: &[Event], new_runs: &[RunRow]) -> Result<u64, Error> {
+        let mine = self.epoch;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let newest = epoch_of(&transaction)?;
+        if newest != mine {
+            return Err(Error::Fenced { mine, newest });
+        }
+        for run in new_runs {
+            insert_run(&transaction, run)?;
+        }
+        for event in events {
+            insert_event(&transaction, mine, event)?;
+        }
+        let last = transaction.last_insert_rowid();
+        transaction.commit()?;
+        Ok(u64::try_from(last).unwrap_or(0))
+    }
+
+    /// Writes and commits something of no meaning: whether the disk takes it again.
+    pub fn probe(&mut self) -> Result<(), Error> {
+        self.db.execute("UPDATE meta SET value = value WHERE key = 'escalation'", [])?;
+        Ok(())
+    }
+
+    /// The reading side, on the writer's own connection.
+    pub fn read(&self) -> ReadRef<'_> {
+        ReadRef { db: &self.db }
+    }
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+}
+
+impl Reader {
+    /// What can be read.
+    pub fn read(&self) -> ReadRef<'_> {
+        ReadRef { db: &self.db }
+    }
+}
+
+/// What can be read of a journal.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRef<'a> {
+    db: &'a Connection,
+}
+
+impl ReadRef<'_> {
+    /// The newest escalation's number, over all runs ever.
+    pub fn newest_escalation(&self) -> Result<u64, Error> {
+        let found: i64 = self.db.query_row("SELECT value FROM meta WHERE key = 'escalation'", [], |row| row.get(0))?;
+        Ok(u64::try_from(found).unwrap_or(0))
+    }
+
+    /// The newest event's number.
+    pub fn newest_event(&self) -> Result<u64, Error> {
+        let found: Option<i64> = self.db.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
+        Ok(found.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0))
+    }
+
+    /// Runs that have not ended, oldest first.
+    pub fn unfinished(&self) -> Result<Vec<RunRow>, Error> {
+        self.rows("WHERE ended IS NULL ORDER BY created, rowid", params![])
+    }
+
+    /// All runs, newest first.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>, Error> {
+        self.rows("ORDER BY created DESC, rowid DESC LIMIT ?1", params![i64::try_from(limit).unwrap_or(i64::MAX)])
+    }
+
+    /// The run with this id.
+    pub fn run(&self, id: &RunId) -> Result<Option<RunRow>, Error> {
+        Ok(self.rows("WHERE id = ?1", params![id.as_str()])?.pop())
+    }
+
+    /// The newest run of this name, or the one with this number.
+    pub fn run_named(&self, name: &str, number: Option<u64>) -> Result<Option<RunRow>, Error> {
+        let number = number.and_then(|number| i64::try_from(number).ok());
+        let clause = "WHERE name = ?1 AND (?2 IS NULL OR number = ?2) ORDER BY number DESC LIMIT 1";
+        Ok(self.rows(clause, params![name, number])?.pop())
+    }
+
+    /// The newest run with this number, of any name.
+    pub fn run_numbered(&self, number: u64) -> Result<Option<RunRow>, Error> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        Ok(self.rows("WHERE number = ?1 ORDER BY created DESC, rowid DESC LIMIT 1", params![number])?.pop())
+    }
+
+    /// The number that the next run of this name gets.
+    pub fn next_number(&self, name: &str) -> Result<u64, Error> {
+        let newest: Option<i64> =
+            self.db.query_row("SELECT max(number) FROM runs WHERE name = ?1", [name], |row| row.get(0))?;
+        Ok(newest.and_then(|n| u64::try_from(n).ok()).unwrap_or(0) + 1)
+    }
+
+    /// The run in which this question was asked.
+    pub fn run_of_escalation(&self, id: u64) -> Result<Option<RunId>, Error> {
+        let found: Option<String> = self
+            .db
+            .query_row(
+                "SELECT run FROM events WHERE kind = 'opened' AND json_extract(body, '$.opened.id') = ?1",
+                [i64::try_from(id).unwrap_or(-1)],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(found.and_then(|id| RunId::new(&id).ok()))
+    }
+
+    /// The boot under which an attempt's intent was committed.
+    pub fn boot_of_intent(&self, attempt: &crate::model::AttemptId) -> Result<Option<String>, Error> {
+        let found = self.db.query_row(
+            "SELECT boot FROM events JOIN epochs USING (epoch) WHERE run = ?1 AND kind = 'intended'
+             AND json_extract(body, '$.intended.at.step') = ?2 AND json_extract(body, '$.intended.at.lane') = ?3
+             AND json_extract(body, '$.intended.at.n') = ?4",
+            params![attempt.run.as_str(), attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n],
+            |row| row.get(0),
+        );
+        Ok(found.optional()?)
+    }
+
+    /// A run's events after `since`, oldest first, with their numbers.
+    pub fn events(
+        &self,
+        run: &RunId,
+        since: u64,
+        workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
+    ) -> Result<Vec<(u64, Event)>, Error> {
+        let mut statement =
+            self.db.prepare_cached("SELECT seq, at, body FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq")?;
+        let rows = statement.query_map(params![run.as_str(), i64::try_from(since).unwrap_or(i64::MAX)], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+        })?;
+        let mut events = Vec::new();
+        for row in rows {
+            let (seq, at, body) = row?;
+            let seq = u64::try_from(seq).unwrap_or(0);
+            let what = record::read(run, &body, workflow).map_err(|source| Error::Unreadable {
+                run: run.to_string(),
+                seq,
+                source,
+            })?;
+            events.push((seq, Event { run: run.clone(), at: Time::from_ms(at), what }));
+        }
+        Ok(events)
+    }
+
+    fn rows(self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<RunRow>, Error> {
+        let sql = format!(
+            "SELECT id, name, number, created, ended, result, dir, source, file, base, params FROM runs {clause}"
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let rows = statement.query_map(values, |row| {
+            let id: String = row.get(0)?;
+            let params: String = row.get(10)?;
+            let wrong =
+                |column, error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error);
+            Ok(RunRow {
+                id: RunId::new(&id).map_err(|error| wrong(0, error.into()))?,
+                name: row.get(1)?,
+                number: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+                created: Time::from_ms(row.get(3)?),
+                ended: row.get::<_, Option<i64>>(4)?.map(Time::from_ms),
+                result: row.get(5)?,
+                dir: row.get(6)?,
+                source: row.get(7)?,
+                file: row.get(8)?,
+                base: row.get(9)?,
+                params: serde_json::from_str(&params).map_err(|error| wrong(10, error.into()))?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(db)
+}
+
+fn migrate(db: &mut Connection) -> Result<(), Error> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+         INSERT OR IGNORE INTO meta VALUES ('epoch', 0), ('escalation', 0);
+         CREATE TABLE IF NOT EXISTS boots (id TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
+         CREATE TABLE IF NOT EXISTS epochs (epoch INTEGER PRIMARY KEY, boot TEXT NOT NULL) STRICT;
+         CREATE TABLE IF NOT EXISTS runs (
+             id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, number INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER,
+             result TEXT, dir TEXT NOT NULL, source TEXT NOT NULL, file TEXT NOT NULL, base TEXT NOT NULL, params TEXT NOT NULL,
+             UNIQUE (name, number)) STRICT;
+         CREATE INDEX IF NOT EXISTS runs_open ON runs (created) WHERE ended IS NULL;
+         CREATE TABLE IF NOT EXISTS events (
+             seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, at INTEGER NOT NULL, epoch INTEGER NOT NULL,
+             kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+         CREATE INDEX IF NOT EXISTS events_run ON events (run, seq);",
+    )?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+fn epoch_of(transaction: &Transaction<'_>) -> Result<u64, Error> {
+    let epoch: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))?;
+    Ok(u64::try_from(epoch).unwrap_or(0))
+}
+
+fn insert_run(transaction: &Transaction<'_>, run: &RunRow) -> Result<(), Error> {
+    let params_text = serde_json::to_string(&run.params).map_err(|error| Error::Unwritable(error.into()))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO runs (id, name, number, created, dir, source, file, base, params)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            run.id.as_str(),
+            run.name,
+            i64::try_from(run.number).unwrap_or(i64::MAX),
+            run.created.as_ms(),
+            run.dir,
+            run.source,
+            run.file,
+            run.base,
+            params_text,
+        ])?;
+    Ok(())
+}
+
+fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Result<(), Error> {
+    let body = record::write(&event.what).map_err(Error::Unwritable)?;
+    transaction
+        .prepare_cached("INSERT INTO events (run, at, epoch, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            event.run.as_str(),
+            event.at.as_ms(),
+            i64::try_from(epoch).unwrap_or(i64::MAX),
+            record::kind(&event.what),
+            body,
+        ])?;
+    if let What::Ended { result } = &event.what {
+        let result = format!("{result:?}").to_lowercase();
+        let ended = params![event.at.as_ms(), result, event.run.as_str()];
+        transaction.execute("UPDATE runs SET ended = ?1, result = ?2 WHERE id = ?3", ended)?;
+    }
+    if matches!(event.what, What::Resumed { .. } | What::Ordered { .. }) {
+        transaction.execute("UPDATE runs SET ended = NULL, result = NULL WHERE id = ?1", [event.run.as_str()])?;
+    }
+    if let What::Opened { escalation } = &event.what {
+        let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
+        transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
+    }
+    Ok(())
+}

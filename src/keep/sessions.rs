@@ -361,7 +361,9 @@ impl Sessions {
             command.args(["-r", "-f", "ignore-size,read-only"]);
         }
         spawn::on_terminal(&mut command, &pty)?;
+        faults::crash_point("keep.before-attach");
         let child = command.spawn()?;
+        faults::crash_point("keep.after-attach");
         Ok((pty.master, child.id()))
     }
 }

@@ -1,3 +1,22 @@
-//! The nouns.
+//! The nouns: plain types that every other room speaks of. Nothing here reads a clock, a file or a socket.
+//!
+//! One word per thing: *run* (one execution of a workflow), *step* (a unit of it), *lane* (one combination of a step's
+//! matrix), *attempt* (one start of a lane), *session* (tmux's), *environment* (where steps run), *checkpoint*,
+//! *escalation* (a question to a person).
+
+mod event;
+mod ids;
 mod time;
-pub use time::Time;
+mod workflow;
+
+pub use event::{
+    AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event,
+    Exit, Hit, Isolation, LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason,
+    Verdict, What,
+};
+pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
+pub use time::{Time, span_words};
+pub use workflow::{
+    Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match,
+    Mount, OnTimeout, OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,
+};

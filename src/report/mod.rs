@@ -1,1 +1,3 @@
 //! (being built)
+pub mod graph;
+pub mod record;

@@ -1,5 +1,6 @@
 //! What is said on dogwatch's sockets: messages, framing, versions. Owns no socket and no decision.
 //!
+//! * [`client`]: command line, screen and agents <-> engine.
 //! * [`keeper`]: engine <-> the keeper inside an environment.
 //! * [`lines`]: one peer's socket that is never waited for, for the synchronous rooms.
 //! * [`shim`]: keeper and view <-> the shim of one attempt.
@@ -7,6 +8,7 @@
 //! Every message is one line of JSON. Unknown fields are ignored, so that an older peer understands a newer one;
 //! a field is never given a second meaning.
 
+pub mod client;
 pub mod keeper;
 pub mod lines;
 pub mod shim;

@@ -1,0 +1,422 @@
+//! The command line's grammar. Owns names and flags of verbs; does nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The night watch for long-running engineering workflows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dogwatch",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "RUN is a number (42), a name (tiny-lm), tiny-lm#42, a run's id or @last. STEP is train or 'train[lr=0.1]'.\n\
+                  Exit codes: 0 done and good, 1 failed, 2 usage or file error, 3 a person is needed, 4 stopped or rejected,\n\
+                  5 no engine or no such run, 6 refused, 124 timed out, 130 interrupted: the run goes on."
+)]
+pub struct Line {
+    #[command(flatten)]
+    pub flags: Flags,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Flags {
+    /// One JSON object; lists and streams as JSON lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More about what is done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Never ask: a question becomes an error or exit code 3
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Answer simple yes-or-no questions with yes
+    #[arg(long, global = true)]
+    pub yes: bool,
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Where dogwatch keeps its state (otherwise `$DOGWATCH_STATE_DIR`, `$XDG_STATE_HOME/dogwatch`)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+    /// The socket of another engine, which is never started from here
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start a workflow; on a terminal follow it
+    Run(Run),
+    /// Supervise one command, without a file
+    Exec(Exec),
+    /// What runs now
+    Ps,
+    /// The history of runs
+    Runs {
+        /// Only runs in this state
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// One run on one screen
+    Status {
+        #[arg(default_value = "@last")]
+        run: String,
+    },
+    /// Follow a run; leaving stops nothing
+    Watch {
+        #[arg(default_value = "@last")]
+        run: String,
+        /// One line per event, also on a terminal
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Block until something has happened
+    Wait(Wait),
+    /// The output of a step
+    Logs(Logs),
+    /// Put your terminal on a step; one key lets go
+    Attach {
+        run: String,
+        step: String,
+        /// Look, do not type
+        #[arg(long)]
+        readonly: bool,
+        #[command(flatten)]
+        key: DetachKey,
+    },
+    /// A shell beside a step: its environment, directory and variables
+    Shell {
+        run: String,
+        step: String,
+        #[command(flatten)]
+        key: DetachKey,
+    },
+    /// Questions that wait for a person
+    Inbox,
+    /// A question with its evidence and choices
+    Show {
+        /// e7 or 7
+        #[arg(value_name = "ESC", value_parser = escalation)]
+        escalation: u64,
+    },
+    /// Answer a question
+    Decide {
+        /// e7 or 7
+        #[arg(value_name = "ESC", value_parser = escalation)]
+        escalation: u64,
+        /// A choice's word or number, as shown
+        choice: String,
+        /// Why; recorded with the decision
+        #[arg(short, long)]
+        message: Option<String>,
+        /// The run's name, where the choice ends the run
+        #[arg(long, value_name = "RUN")]
+        confirm: Option<String>,
+    },
+    /// Approve an open gate
+    Approve(GateArgs),
+    /// Reject an open gate
+    Reject(GateArgs),
+    #[command(flatten)]
+    Control(Control),
+    /// Check workflow files
+    Validate { files: Vec<PathBuf> },
+    /// Show what depends on what
+    Graph {
+        file: Option<PathBuf>,
+        #[arg(long, value_enum, default_value_t = GraphFormat::Ascii)]
+        format: GraphFormat,
+    },
+    /// The JSON Schema of the workflow file
+    Schema,
+    /// Whether this machine has what dogwatch needs, and what to do
+    Doctor,
+    /// The one background engine
+    Engine {
+        #[command(subcommand)]
+        verb: EngineVerb,
+    },
+    #[command(flatten)]
+    Inner(Inner),
+}
+
+/// Orders: one request each, done or refused by the engine.
+#[derive(Debug, Subcommand)]
+pub enum Control {
+    /// Type a line into a step
+    Send {
+        run: String,
+        step: String,
+        text: String,
+        /// Press Enter after it (this is the default)
+        #[arg(long, overrides_with = "no_enter")]
+        enter: bool,
+        /// Only the text
+        #[arg(long)]
+        no_enter: bool,
+    },
+    /// Say that a step is done: fixed by hand
+    Done {
+        run: String,
+        step: String,
+        /// Why; recorded
+        #[arg(short, long)]
+        message: String,
+    },
+    /// Run a step again
+    Retry {
+        run: String,
+        step: String,
+        /// Where to begin (without it: the newest checkpoint where there is one)
+        #[arg(long, value_enum)]
+        from: Option<RetryFrom>,
+        #[arg(short, long)]
+        message: Option<String>,
+    },
+    /// Go on without a step
+    Skip {
+        run: String,
+        step: String,
+        #[arg(short, long)]
+        message: Option<String>,
+    },
+    /// Stop a run, or one step of it; a stopped run can be resumed
+    Stop { run: String, step: Option<String> },
+    /// Start nothing new; running steps go on
+    Pause { run: String },
+    /// Go on after a pause
+    Unpause { run: String },
+    /// Go on with a stopped or failed run
+    Resume {
+        run: String,
+        /// Run this step and what comes after it again
+        #[arg(long, value_name = "STEP")]
+        from: Option<String>,
+    },
+}
+
+/// Entries of the same binary that dogwatch starts itself.
+#[derive(Debug, Subcommand)]
+pub enum Inner {
+    #[command(hide = true)]
+    Keep(crate::keep::KeepArgs),
+    #[command(hide = true)]
+    Shim,
+    #[command(hide = true)]
+    View(crate::shim::view::ViewArgs),
+    #[command(hide = true)]
+    Porter(crate::environment::porter::PorterArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Without it `dogwatch.toml`, or the only `*.dogwatch.toml` of this folder
+    pub file: Option<PathBuf>,
+    /// A parameter of the workflow
+    #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = pair)]
+    pub param: Vec<(String, String)>,
+    /// Start it and come back at once
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Show what would be done; start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only this step; what it needs is taken as there (may be repeated)
+    #[arg(long, value_name = "STEP", conflicts_with = "from")]
+    pub only: Vec<String>,
+    /// This step and what comes after it
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<String>,
+    /// Instead of the workflow's own name
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Exec {
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Start it and come back at once
+    #[arg(short, long)]
+    pub detach: bool,
+    /// The command and its arguments; no shell looks at them
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Wait {
+    pub run: String,
+    pub step: Option<String>,
+    /// What to wait for; the first that happens ends the wait
+    #[arg(long = "for", value_enum, value_delimiter = ',', default_value = "done,escalation")]
+    pub conditions: Vec<Condition>,
+    /// Give up after this long: 90s, 50m, 2h30m
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Condition {
+    Done,
+    Escalation,
+    Checkpoint,
+}
+
+#[derive(Debug, Args)]
+pub struct Logs {
+    pub run: String,
+    pub step: String,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last N lines
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Only what came in the last 10m, 2h
+    #[arg(long, value_parser = duration)]
+    pub since: Option<std::time::Duration>,
+    /// Only lines that match
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<String>,
+    /// Without it the newest
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
+    /// The bytes as the step wrote them: they can control your terminal
+    #[arg(long, conflicts_with_all = ["grep", "json"])]
+    pub raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DetachKey {
+    /// The key that lets go: ctrl-a to ctrl-z, ctrl-], ctrl-\, ctrl-^, ctrl-_
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "ctrl-]",
+        env = "DOGWATCH_DETACH_KEY",
+        value_parser = super::terminal::detach::Key::parse
+    )]
+    pub detach_key: super::terminal::detach::Key,
+}
+
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// A question's number (e7 or 7), or a run
+    #[arg(value_name = "ESC|RUN")]
+    pub what: String,
+    /// With a run: the step whose gate is meant
+    pub step: Option<String>,
+    /// Why; recorded with the decision
+    #[arg(short, long)]
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RetryFrom {
+    Checkpoint,
+    Start,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    Ascii,
+    Mermaid,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StateArg {
+    Running,
+    Waiting,
+    Paused,
+    Stopping,
+    Succeeded,
+    Failed,
+    Stopped,
+    Rejected,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EngineVerb {
+    /// Start it (every command that needs it does so by itself)
+    Start,
+    /// End it; steps go on, and do not start it again
+    Stop,
+    /// Whether it runs
+    Status,
+    /// Its own log
+    Logs {
+        #[arg(short, long)]
+        follow: bool,
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        tail: usize,
+    },
+    /// Have it started after a reboot, as a systemd user service
+    Enable,
+    #[command(hide = true)]
+    Run {
+        /// Leave the terminal and the caller first
+        #[arg(long)]
+        background: bool,
+    },
+}
+
+/// `7` or `e7`.
+pub fn escalation(text: &str) -> Result<u64, String> {
+    text.strip_prefix('e')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "a question's number is written e7 or 7; see: dogwatch inbox".into())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("written as KEY=VALUE, for example: -p epochs=5".into()),
+    }
+}
+
+/// `90s`, `50m`, `2h30m`, `1d`; a bare number is refused, because nobody knows its unit.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("{text:?} is no duration; written as 90s, 50m, 2h30m or 1d");
+    let mut total = 0u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = match &rest[..letters] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        rest = &rest[letters..];
+        total = count.checked_mul(unit).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+    }
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    Ok(std::time::Duration::from_millis(total))
+}

@@ -1,0 +1,85 @@
+//! Lists: runs, what runs now, the inbox. Pure.
+
+use super::run::{about, columns, lane};
+use super::words::{clock, run_name, span};
+use super::{Look, Row, Style, run_shape, width};
+use crate::wire::client::{EscalationView, RunLine, RunView, StepState};
+
+/// One row a run, newest first.
+pub fn runs(lines: &[RunLine], now_ms: i64, look: &Look) -> Vec<Row> {
+    let names: Vec<String> = lines.iter().map(run_name).collect();
+    let longest = names.iter().map(|name| width(name)).max().unwrap_or(0);
+    let columns = longest.min((look.width / 3).clamp(8, 48));
+    let row = |(line, name): (&RunLine, &String)| {
+        let style = Style::of_run(line.state);
+        let took = span(line.ended_ms.unwrap_or(now_ms) - line.created_ms);
+        let asking = match line.asking {
+            0 => String::new(),
+            1 => "  1 question".into(),
+            n => format!("  {n} questions"),
+        };
+        Row::new()
+            .add(style, run_shape(line.state))
+            .space(1)
+            .field(Style::Bold, name, columns)
+            .space(2)
+            .field(style, line.state.word(), 9)
+            .space(2)
+            .field(Style::Plain, &format!("{}/{}", line.steps_done, line.steps), 7)
+            .field(Style::Plain, &format!("{took:>6}"), 6)
+            .space(2)
+            .add(Style::Dim, &clock(line.created_ms, now_ms, &look.zone))
+            .add(Style::Asking, &asking)
+    };
+    lines.iter().zip(&names).map(row).collect()
+}
+
+/// What runs now: each run that is not over with its lanes that do something or want something.
+pub fn ps(views: &[RunView], look: &Look) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for view in views {
+        rows.push(super::run::head(view));
+        rows.extend(super::run::trouble(view));
+        let busy: Vec<_> = view.steps.iter().filter(|step| active(step.state)).cloned().collect();
+        let at = columns(&busy, look);
+        rows.extend(busy.iter().map(|step| lane(step, view.now_ms, at, "")));
+    }
+    rows
+}
+
+/// Does something, or wants something.
+pub fn active(state: StepState) -> bool {
+    !matches!(
+        state,
+        StepState::Waiting | StepState::Succeeded | StepState::Failed | StepState::Skipped | StepState::Stopped
+    )
+}
+
+/// Open questions, oldest first.
+pub fn inbox(questions: &[EscalationView], now_ms: i64, look: &Look) -> Vec<Row> {
+    let wheres: Vec<String> = questions.iter().map(|q| format!("{} {}", q.run_name, q.step)).collect();
+    let longest = wheres.iter().map(|w| width(w)).max().unwrap_or(0);
+    let columns = longest.min((look.width / 3).clamp(8, 48));
+    questions
+        .iter()
+        .zip(&wheres)
+        .map(|(question, place)| {
+            Row::new()
+                .field(Style::Asking, &format!("e{}", question.id), 5)
+                .field(Style::Bold, place, columns)
+                .space(2)
+                .field(Style::Dim, &format!("{:>6}", span(now_ms - question.opened_ms)), 6)
+                .space(2)
+                .text(&question.title)
+        })
+        .collect()
+}
+
+/// For `ps --json` and the like: a lane in words.
+pub fn in_words(view: &RunView) -> Vec<String> {
+    view.steps
+        .iter()
+        .filter(|step| active(step.state))
+        .map(|step| format!("{} {} {}", step.name(), step.state.word(), about(step, view.now_ms, "")))
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! A question to a person, with its evidence, its choices and the exact commands. Pure.
+
+use super::words::{clock, span};
+use super::{Look, Row, Style, wrap};
+use crate::wire::client::EscalationView;
+
+/// The choice that ends the whole run: its run's name has to be typed.
+pub const ENDS_RUN: &str = "stop-run";
+
+/// The whole question.
+pub fn question(asked: &EscalationView, now_ms: i64, look: &Look) -> Vec<Row> {
+    let mut rows = vec![head(asked)];
+    rows.push(
+        Row::new()
+            .space(2)
+            .add(Style::Dim, &format!("asked {} ago{}", span(now_ms - asked.opened_ms), deadline(asked, now_ms))),
+    );
+    rows.extend(evidence(asked, look));
+    if let Some(answer) = &asked.answer {
+        let note = answer.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+        rows.push(Row::new().add(
+            Style::Good,
+            &format!(
+                "answered {} by {} at {}{note}",
+                answer.choice,
+                answer.by,
+                clock(answer.at_ms, now_ms, &look.zone)
+            ),
+        ));
+    } else {
+        rows.extend(choices(asked, look));
+        rows.push(command(asked));
+    }
+    rows
+}
+
+/// `? e7  digits #3  train[lr=0.1]  attempt 3` and what is asked.
+pub fn head(asked: &EscalationView) -> Row {
+    let attempt = asked.attempt.map_or(String::new(), |n| format!(" attempt {n}"));
+    Row::new()
+        .add(Style::Asking, &format!("? e{}", asked.id))
+        .space(1)
+        .add(Style::Bold, &format!("{} {}{attempt}: ", asked.run_name, asked.step))
+        .text(&asked.title)
+}
+
+fn deadline(asked: &EscalationView, now_ms: i64) -> String {
+    match asked.deadline_ms {
+        Some(at) if asked.answer.is_none() => {
+            format!("; without an answer in {}: {}", span(at - now_ms), asked.if_unanswered)
+        }
+        _ => String::new(),
+    }
+}
+
+/// What is known, each line at its whole length.
+pub fn evidence(asked: &EscalationView, look: &Look) -> Vec<Row> {
+    let columns = look.width.saturating_sub(4);
+    asked
+        .evidence
+        .iter()
+        .flat_map(|line| {
+            let clean = Row::new().text(line).plain();
+            wrap(&clean, columns)
+        })
+        .map(|line| Row::new().add(Style::Dim, "  │ ").text(&line))
+        .collect()
+}
+
+/// Numbered from 1, with what each does and costs.
+pub fn choices(asked: &EscalationView, look: &Look) -> Vec<Row> {
+    let longest = asked.choices.iter().map(|choice| super::width(&choice.word)).max().unwrap_or(0);
+    let indent = 2 + 2 + 1 + longest + 2;
+    let mut rows = Vec::new();
+    for (place, choice) in asked.choices.iter().enumerate() {
+        let effect = Row::new().text(&choice.effect).plain();
+        let columns = look.width.saturating_sub(indent);
+        for (line, words) in wrap(&effect, columns).iter().enumerate() {
+            let row = if line == 0 {
+                Row::new()
+                    .space(2)
+                    .add(Style::Bold, &format!("{:>2}", place + 1))
+                    .space(1)
+                    .field(Style::Bold, &choice.word, longest)
+                    .space(2)
+            } else {
+                Row::new().space(indent)
+            };
+            rows.push(row.text(words));
+        }
+    }
+    rows
+}
+
+/// The command that answers it.
+pub fn command(asked: &EscalationView) -> Row {
+    let words: Vec<&str> = asked.choices.iter().map(|c| c.word.as_str()).collect();
+    Row::new().add(Style::Dim, "answer: ").text(&format!("dogwatch decide e{} {}", asked.id, words.join("|")))
+}

@@ -1,0 +1,64 @@
+//! Times and names as people say them. Pure.
+
+use crate::wire::client::{RunLine, StepView};
+
+/// `0.4s`, `41s`, `2m14s`, `1h09m`, `2d03h`.
+pub fn span(ms: i64) -> String {
+    let ms = ms.max(0);
+    let seconds = ms / 1000;
+    match seconds {
+        0 => format!("0.{}s", ms / 100),
+        1..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// `21:35:02`; with the date when it is not of the same day as `now_ms`.
+pub fn clock(ms: i64, now_ms: i64, zone: &jiff::tz::TimeZone) -> String {
+    let at = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(zone.clone());
+    let (then, now) = (at(ms), at(now_ms));
+    if then.date() == now.date() {
+        then.strftime("%H:%M:%S").to_string()
+    } else {
+        then.strftime("%Y-%m-%d %H:%M").to_string()
+    }
+}
+
+/// `tiny-lm #3`.
+pub fn run_name(line: &RunLine) -> String {
+    format!("{} #{}", line.name, line.number)
+}
+
+/// The run as a command takes it: `tiny-lm#3`.
+pub fn run_arg(line: &RunLine) -> String {
+    quote(&format!("{}#{}", line.name, line.number))
+}
+
+/// A step as a command takes it.
+pub fn step_arg(step: &StepView) -> String {
+    quote(&step.name())
+}
+
+/// For a shell to read: as it is where that is safe.
+pub fn quote(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    // A # begins a comment only at the beginning of a word.
+    let inside = |c: char| safe(c) || c == '#';
+    if text.starts_with(safe) && text.chars().all(inside) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// How long a lane's newest attempt has taken, or took.
+pub fn took(step: &StepView, now_ms: i64) -> Option<i64> {
+    step.started_ms.map(|start| step.ended_ms.unwrap_or(now_ms) - start)
+}
+
+/// `1 step`, `3 steps`.
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

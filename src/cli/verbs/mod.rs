@@ -1,0 +1,66 @@
+//! What each verb does: asks the engine, shows the answer. One file per kind of verb.
+
+mod answer;
+mod author;
+mod control;
+pub mod doctor;
+pub mod enable;
+pub(super) mod engine;
+pub mod file;
+mod follow;
+mod hands;
+mod logs;
+mod look;
+mod output;
+mod start;
+pub mod wait;
+pub(super) mod watched;
+
+use super::Face;
+use super::args::Verb;
+use super::exit::{Exit, Failure};
+use crate::wire::client::{Ask, Reply, RunView};
+
+/// How a verb ends.
+pub(super) type Ended = Result<Exit, Failure>;
+
+/// Does what was typed. A bare `dogwatch` shows what is going on.
+pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
+    let Some(verb) = verb else {
+        return look::overview(face);
+    };
+    match verb {
+        Verb::Run(run) => start::run(face, run),
+        Verb::Exec(exec) => start::exec(face, &exec),
+        Verb::Ps => look::ps(face),
+        Verb::Runs { state, limit } => look::runs(face, state, limit),
+        Verb::Status { run } => look::status(face, run),
+        Verb::Watch { run, plain } => follow::watch(face, run, plain),
+        Verb::Wait(wait) => wait::wait(face, &wait),
+        Verb::Inbox => answer::inbox(face),
+        Verb::Show { escalation } => answer::show(face, escalation),
+        Verb::Decide { escalation, choice, message, confirm } => {
+            answer::decide(face, escalation, &choice, message, confirm.as_deref())
+        }
+        Verb::Approve(gate) => answer::gate(face, gate, "approve"),
+        Verb::Reject(gate) => answer::gate(face, gate, "reject"),
+        Verb::Engine { verb } => engine::engine(face, &verb),
+        Verb::Control(control) => control::order(face, control),
+        Verb::Attach { run, step, readonly, key } => hands::attach(face, run, step, readonly, key.detach_key),
+        Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
+        Verb::Logs(logs) => logs::logs(face, &logs),
+        Verb::Validate { files } => author::validate(face, files),
+        Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
+        Verb::Schema => author::schema(face),
+        Verb::Doctor => doctor::doctor(face),
+        Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
+    }
+}
+
+/// The run as it is now.
+fn run_view(client: &mut crate::client::Client, run: String) -> Result<RunView, Failure> {
+    let Reply::Run(view) = client.ask(Ask::Status { run })? else {
+        return Err(Failure::unexpected("status"));
+    };
+    Ok(view)
+}

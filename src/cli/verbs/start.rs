@@ -1,0 +1,106 @@
+//! `run` and `exec`: a workflow's text goes to the engine, which starts it; then it is followed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Ended, file, follow};
+use crate::cli::Face;
+use crate::cli::args::{Exec, Run};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::text::{Row, Style, words};
+use crate::client::Client;
+use crate::wire::client::{Ask, Reply, RunView, StartRun, inherited};
+
+/// `run`.
+pub(super) fn run(face: &Face, args: Run) -> Ended {
+    let path = file::named_or_only(args.file.as_deref())?;
+    let loaded = file::load(face, &path, &args.param)?;
+    let selection = file::selection(&loaded, &args.only, args.from.as_deref())?;
+    if args.dry_run {
+        return file::plan(face, &loaded, &selection);
+    }
+    let start = StartRun {
+        source: loaded.source,
+        file: path.display().to_string(),
+        base: folder(&path)?,
+        params: args.param,
+        name: args.name,
+        only: args.only,
+        from: args.from,
+        env: environment(),
+    };
+    begin(face, start, args.detach)
+}
+
+/// `exec`.
+pub(super) fn exec(face: &Face, args: &Exec) -> Ended {
+    let start = StartRun {
+        source: file::for_command(&args.command, args.name.as_deref())?,
+        file: "exec".into(),
+        base: here()?.display().to_string(),
+        params: Vec::new(),
+        name: args.name.clone(),
+        only: Vec::new(),
+        from: None,
+        env: environment(),
+    };
+    begin(face, start, args.detach)
+}
+
+fn begin(face: &Face, start: StartRun, detach: bool) -> Ended {
+    let mut client = face.engine()?;
+    let Reply::Run(view) = client.ask(Ask::StartRun(Box::new(start)))? else {
+        return Err(Failure::unexpected("run"));
+    };
+    started(face, &view)?;
+    if detach {
+        return Ok(Exit::Good);
+    }
+    go_on(face, client, &view)
+}
+
+fn go_on(face: &Face, client: Client, view: &RunView) -> Ended {
+    let manner = follow::Manner { live: face.screen.motion(), leave_to_person: face.flags.no_input, since: 0 };
+    follow::follow(face, client, &view.line.id, manner)
+}
+
+/// Says what was started, and how to follow it.
+pub(super) fn started(face: &Face, view: &RunView) -> Result<(), Failure> {
+    if face.screen.json {
+        return face.screen.json_line("run.started", &view.line);
+    }
+    if face.screen.quiet {
+        return face.screen.rows(&[Row::new().text(&words::run_arg(&view.line))]);
+    }
+    face.screen.rows(&[Row::new()
+        .add(Style::Bold, &words::run_name(&view.line))
+        .text(" started")
+        .add(Style::Dim, &format!("   dogwatch watch {}", words::run_arg(&view.line)))])
+}
+
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|why| {
+        Failure::new(Exit::Usage, format!("the folder you are in cannot be read: {why}"))
+            .hint("cd to a folder that exists")
+    })
+}
+
+/// The folder that the file's paths are relative to.
+fn folder(path: &Path) -> Result<String, Failure> {
+    let whole = std::path::absolute(path)?;
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    folder.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::usage(
+            format!("the folder {} has a name that is no UTF-8", folder.display()),
+            "rename it, or run the workflow from another place",
+        )
+    })
+}
+
+/// What steps inherit of this environment. Values that are no UTF-8 are left out: the protocol cannot carry them.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| inherited(name))
+        .collect()
+}

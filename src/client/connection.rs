@@ -1,0 +1,274 @@
+//! One connection to the engine: handshake, numbered requests, changes, received descriptors. Blocks, always with a
+//! deadline; never reconnects and never repeats a request by itself.
+
+use std::collections::VecDeque;
+use std::io::{IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use crate::clock::boottime_ms;
+use crate::state_dir::reach;
+use crate::wire::client::{
+    Ask, Asked, EngineView, FromEngine, Greeting, Hello, LONGEST, Reply, Result as Answer, VERSION,
+};
+
+/// A greeting that takes longer means that the engine is stuck.
+const GREETING: Duration = Duration::from_secs(5);
+/// An answer that takes longer means that the engine is stuck; making an environment is part of some.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A connection to the engine.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    unread: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+    next: u64,
+    changed: Option<u64>,
+    engine: EngineView,
+}
+
+/// Why [`Client::wait`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Something was recorded; the newest number.
+    Changed(u64),
+    /// The descriptor at this place can be read, or was hung up.
+    Other(usize),
+    TimedOut,
+}
+
+impl Client {
+    /// Connects to the engine's socket and shakes hands.
+    pub fn connect(socket: &Path) -> Result<Self, Error> {
+        let unreachable = |source| Error::NoEngine { socket: socket.into(), source };
+        let way = reach(socket).map_err(unreachable)?;
+        let stream = UnixStream::connect(way.path()).map_err(unreachable)?;
+        let owner =
+            rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| unreachable(errno.into()))?.uid.as_raw();
+        let me = rustix::process::geteuid().as_raw();
+        if owner != me {
+            return Err(Error::Foreign { socket: socket.into(), owner, me });
+        }
+        stream.set_write_timeout(Some(ANSWER)).map_err(unreachable)?;
+        let mut client = Self {
+            stream,
+            unread: Vec::new(),
+            descriptors: VecDeque::new(),
+            next: 1,
+            changed: None,
+            engine: EngineView {
+                version: String::new(),
+                pid: 0,
+                epoch: 0,
+                started_ms: 0,
+                active_runs: 0,
+                running_steps: 0,
+                trouble: None,
+            },
+        };
+        client.shake_hands()?;
+        Ok(client)
+    }
+
+    fn shake_hands(&mut self) -> Result<(), Error> {
+        let greeting: Greeting = self.read_within(GREETING)?;
+        if greeting.v != VERSION {
+            return Err(Error::Version { theirs: greeting.v, ours: VERSION });
+        }
+        self.engine = greeting.engine;
+        self.say(&Hello { v: VERSION, principal: principal(), client: "cli".into() })
+    }
+
+    /// Who it is, as greeted.
+    pub fn engine(&self) -> &EngineView {
+        &self.engine
+    }
+
+    /// Asks, and waits for the answer. A refusal is [`Error::Refused`].
+    pub fn ask(&mut self, ask: Ask) -> Result<Reply, Error> {
+        let id = self.next;
+        self.next += 1;
+        self.descriptors.clear();
+        self.say(&Asked { id, ask })?;
+        let until = boottime_ms() + millis(ANSWER);
+        loop {
+            match self.read_until(until, ANSWER)? {
+                FromEngine::Changed { seq } => self.changed = Some(seq),
+                FromEngine::Answer { id: of, result } if of == id => {
+                    return match result {
+                        Answer::Reply(reply) => Ok(*reply),
+                        Answer::Refused(refusal) => Err(Error::Refused(refusal)),
+                    };
+                }
+                // The late answer to a request that was given up.
+                FromEngine::Answer { .. } => {}
+            }
+        }
+    }
+
+    /// Asks for a terminal: its descriptor and what it is called.
+    pub fn ask_pty(&mut self, ask: Ask) -> Result<(OwnedFd, String), Error> {
+        let Reply::Pty { title } = self.ask(ask)? else {
+            return Err(Error::Garbled { what: "asked for a terminal, got something else".into() });
+        };
+        match self.descriptors.pop_front() {
+            Some(terminal) => Ok((terminal, title)),
+            None => Err(Error::Garbled { what: "the terminal came without its descriptor".into() }),
+        }
+    }
+
+    /// From now on changes are told: see [`Client::wait`].
+    pub fn subscribe(&mut self) -> Result<(), Error> {
+        self.ask(Ask::Subscribe).map(drop)
+    }
+
+    /// Waits until something was recorded, or `until` (boot time, milliseconds) has come: then `None`.
+    pub fn wait_changed(&mut self, until: i64) -> Result<Option<u64>, Error> {
+        match self.wait(&[], until)? {
+            Wake::Changed(seq) => Ok(Some(seq)),
+            Wake::Other(_) | Wake::TimedOut => Ok(None),
+        }
+    }
+
+    /// Waits for a change, for one of `others` to be readable, or until `until` (boot time, milliseconds).
+    pub fn wait(&mut self, others: &[BorrowedFd<'_>], until: i64) -> Result<Wake, Error> {
+        loop {
+            while let Some(said) = self.unread_line::<FromEngine>()? {
+                if let FromEngine::Changed { seq } = said {
+                    self.changed = Some(seq);
+                }
+            }
+            if let Some(seq) = self.changed.take() {
+                return Ok(Wake::Changed(seq));
+            }
+            let mut watched = vec![PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            watched.extend(others.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)));
+            if !poll_until(&mut watched, until)? {
+                return Ok(Wake::TimedOut);
+            }
+            let other = watched[1..].iter().position(|fd| !fd.revents().is_empty());
+            let ours = !watched[0].revents().is_empty();
+            drop(watched);
+            if ours {
+                self.receive()?;
+            }
+            if let Some(place) = other {
+                return Ok(Wake::Other(place));
+            }
+        }
+    }
+
+    fn say(&mut self, message: &impl serde::Serialize) -> Result<(), Error> {
+        let mut line = serde_json::to_vec(message).map_err(|why| Error::Garbled { what: why.to_string() })?;
+        line.push(b'\n');
+        self.stream.write_all(&line).map_err(|why| gone(&why))
+    }
+
+    fn read_within<T: DeserializeOwned>(&mut self, limit: Duration) -> Result<T, Error> {
+        self.read_until(boottime_ms() + millis(limit), limit)
+    }
+
+    fn read_until<T: DeserializeOwned>(&mut self, until: i64, limit: Duration) -> Result<T, Error> {
+        loop {
+            if let Some(said) = self.unread_line()? {
+                return Ok(said);
+            }
+            let mut watched = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            if !poll_until(&mut watched, until)? {
+                return Err(Error::Silent { seconds: limit.as_secs() });
+            }
+            self.receive()?;
+        }
+    }
+
+    /// The next whole line of what was received.
+    fn unread_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+        let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') else {
+            return Ok(None);
+        };
+        let line: Vec<u8> = self.unread.drain(..=end).collect();
+        serde_json::from_slice(&line).map(Some).map_err(|why| Error::Garbled { what: why.to_string() })
+    }
+
+    /// Takes what the socket has: bytes, and the descriptors that came with them.
+    fn receive(&mut self) -> Result<(), Error> {
+        let mut bytes = [0u8; 16 * 1024];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(&self.stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+        let count = match received {
+            Ok(received) => received.bytes,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(()),
+            Err(errno) => return Err(gone(&errno.into())),
+        };
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        if count == 0 {
+            return Err(Error::Gone { why: "it closed the connection".into() });
+        }
+        self.unread.extend_from_slice(&bytes[..count]);
+        if self.unread.len() > LONGEST {
+            return Err(Error::Garbled { what: "a line without an end".into() });
+        }
+        Ok(())
+    }
+}
+
+fn gone(why: &std::io::Error) -> Error {
+    Error::Gone { why: why.to_string() }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether one of them became ready before `until` (boot time, milliseconds).
+pub(super) fn poll_until(watched: &mut [PollFd<'_>], until: i64) -> Result<bool, Error> {
+    loop {
+        let left = (until - boottime_ms()).max(0);
+        let timeout = Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000) * 1_000_000 };
+        match poll(watched, Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            // A signal: whoever asked for it is told through a descriptor of its own.
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(gone(&errno.into())),
+        }
+    }
+}
+
+/// `user@host`, recorded with each decision.
+fn principal() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let user = std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|passwd| user_name(&passwd, uid))
+        .or_else(|| std::env::var("USER").ok())
+        .unwrap_or_else(|| format!("uid{uid}"));
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy();
+    let short = host.split('.').next().unwrap_or("host");
+    format!("{user}@{short}")
+}
+
+/// The name of this user id; `$USER` may say anything.
+fn user_name(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let id = fields.nth(1)?;
+        (id.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}

@@ -1,0 +1,165 @@
+//! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
+
+mod matrix;
+mod params;
+mod place;
+mod recovery;
+mod step;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+use toml::de::{DeTable, DeValue};
+
+use super::judge::Judge;
+use super::keys::Kind;
+use super::read::{Item, Limit, Reader, Section};
+use super::problems::Found;
+use crate::model::{StepId, Workflow};
+pub(super) use params::Missing;
+use place::Placed;
+pub(super) use step::Draft;
+use step::Defaults;
+
+/// The version of the format that this program reads.
+const VERSION: i64 = 1;
+
+/// The most lanes of all steps together.
+const MOST_LANES_IN_ALL: usize = 100_000;
+
+/// Steps and lanes at once without `max_parallel`.
+const PARALLEL: u32 = 4;
+
+/// What a file says, when it says nothing wrong.
+pub(super) struct Read {
+    pub(super) workflow: Workflow,
+    placed: Placed,
+}
+
+impl Read {
+    /// Notes what is not there on this host, or is not what it seems.
+    pub(super) fn look(&self, found: &mut Found) {
+        place::look(&self.placed, found);
+    }
+}
+
+/// What a file is read with.
+#[derive(Clone, Copy)]
+pub(super) struct With<'g> {
+    /// Name for a workflow that has none.
+    pub(super) name: &'g str,
+    pub(super) base: &'g Path,
+    pub(super) params: &'g [(String, String)],
+    pub(super) missing: Missing,
+}
+
+/// Reads the whole tree. The result is of use only when nothing wrong was found.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: With<'_>) -> Option<Read> {
+    if !version(reader, table) {
+        return None;
+    }
+    let file = reader.file(table);
+    let (values, declared) = params::read(reader, file.get("params").as_ref(), with.params, with.missing);
+    let env = file.get("env").map(|item| step::env(reader, &item, "[env]")).unwrap_or_default();
+    let placed = place::read(reader, file.get("environment").as_ref(), with.base);
+    let defaults = file.get("defaults").map_or_else(Defaults::default, |item| recovery::defaults(reader, &item));
+    let mut workflow = Workflow {
+        name: with.name.to_owned(),
+        description: None,
+        max_parallel: PARALLEL,
+        timeout: None,
+        params: values,
+        env,
+        environment: placed.spec.clone(),
+        steps: IndexMap::new(),
+    };
+    if let Some(item) = file.get("workflow") {
+        about(reader, &item, &mut workflow);
+    }
+    let (mut drafts, written) = steps(reader, &file, &defaults);
+    let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
+    judge.judge(reader);
+    workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
+    Some(Read { workflow, placed })
+}
+
+/// Whether the file is of a version that is known here. Another one is told alone: its keys may mean something else.
+fn version<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>) -> bool {
+    let hint = format!("write this at the top: version = {VERSION}");
+    let Some((key, value)) = table.get_key_value("version") else {
+        reader.found.error(&(0..0), "the file has no `version`").hint(hint);
+        return true;
+    };
+    let DeValue::Integer(n) = value.get_ref() else {
+        let item = Item { title: "`version`".into(), key_at: key.span(), value: value.get_ref(), at: value.span() };
+        reader.wrong_type(&item, "an integer", Some(hint));
+        return true;
+    };
+    let known = i64::from_str_radix(n.as_str(), n.radix()) == Ok(VERSION);
+    if !known {
+        reader
+            .found
+            .error(&value.span(), format!("version {n} of the file format is not known"))
+            .hint(format!("this dogwatch reads version {VERSION}"));
+    }
+    known
+}
+
+fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) {
+    let Some(section) = reader.section(item, Kind::Workflow, "[workflow]".into()) else { return };
+    if let Some(item) = section.get("name")
+        && let Some(name) = reader.text(&item)
+    {
+        if let Err(bad) = StepId::new(name) {
+            let shown: String = name.chars().take(80).collect();
+            reader
+                .found
+                .error(&item.at, format!("a workflow cannot be called \"{shown}\": {}", bad.why))
+                .hint(format!("name = \"{}\"", usable(name)));
+        }
+        name.clone_into(&mut workflow.name);
+    }
+    workflow.description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
+    let parallel = section.get("max_parallel").and_then(|item| reader.integer(&item, 1..=i64::from(u32::MAX)));
+    workflow.max_parallel = parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(PARALLEL);
+    workflow.timeout = section.get("timeout").and_then(|item| reader.limit(&item)).and_then(Limit::duration);
+}
+
+fn steps<'a>(
+    reader: &mut Reader<'a>,
+    file: &Section<'a>,
+    defaults: &Defaults,
+) -> (IndexMap<String, Draft>, Vec<&'a str>) {
+    let mut drafts = IndexMap::new();
+    let example = "[steps.hello]\nrun = \"echo hello\"".replace('\n', " and below it ");
+    let Some(item) = file.get("steps") else {
+        reader.found.error(&(0..0), "the file has no steps").hint(format!("add {example}"));
+        return (drafts, vec![]);
+    };
+    let tables = reader.names(&item, "[steps]".into());
+    if tables.is_empty() && item.value.is_table() {
+        reader.found.error(&item.key_at, "there are no steps").hint(format!("add {example}"));
+    }
+    let mut lanes = 0;
+    for (name, item) in &tables {
+        if let Some(draft) = step::read(reader, name, item, defaults) {
+            lanes += draft.step.lanes.len();
+            drafts.insert((*name).to_owned(), draft);
+        }
+    }
+    if lanes > MOST_LANES_IN_ALL {
+        let words = format!("the steps have {lanes} lanes in all; a workflow may have {MOST_LANES_IN_ALL}");
+        reader.found.error(&item.key_at, words);
+    }
+    (drafts, tables.into_iter().map(|(name, _)| name).collect())
+}
+
+/// A name made of a text that is none: for a file's name, and for a hint.
+pub(super) fn usable(text: &str) -> String {
+    static OTHER: LazyLock<regex::Regex> =
+        LazyLock::new(|| regex::Regex::new("[^a-z0-9_]+").expect("the pattern is a constant"));
+    let lower = text.to_lowercase();
+    let name: String = OTHER.replace_all(&lower, "-").trim_matches(['-', '_']).chars().take(63).collect();
+    if name.is_empty() { "workflow".into() } else { name }
+}

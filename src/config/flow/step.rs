@@ -1,0 +1,394 @@
+//! `[steps.x]`: one step, complete in itself. What it says about other steps is judged later, in `judge`.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::config::keys::Kind;
+use super::matrix;
+use crate::config::phrase::Wanted;
+use crate::config::read::{At, Item, Limit, Reader, Section};
+use super::recovery;
+use crate::config::units::is_variable;
+use crate::model::{
+    CheckpointSpec, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
+};
+
+/// The longest script, in bytes.
+const LONGEST_SCRIPT: usize = 100 * 1024;
+
+/// What `[defaults]` says, or dogwatch's own.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    pub(super) timeout: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) retry: Retry,
+    pub(super) allow_failure: bool,
+    pub(super) on_unknown: OnUnknown,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            grace: Duration::from_secs(30),
+            retry: Retry::default(),
+            allow_failure: false,
+            on_unknown: OnUnknown::Ask,
+        }
+    }
+}
+
+/// A step with the places that later judgement needs.
+pub(in crate::config) struct Draft {
+    pub(in crate::config) step: Step,
+    /// The place of its name.
+    pub(in crate::config) at: At,
+    /// The places of `needs`, in their order, as written.
+    pub(in crate::config) needs: Vec<(String, At)>,
+}
+
+/// Keys that a question to a person can have.
+const GATE_KEYS: [&str; 4] = ["description", "needs", "if", "approval"];
+
+/// Reads one step.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, defaults: &Defaults) -> Option<Draft> {
+    let id = match StepId::new(name) {
+        Ok(id) => id,
+        Err(bad) => {
+            let shown: String = name.chars().take(80).collect();
+            reader
+                .found
+                .error(&item.key_at, format!("a step cannot be called `{shown}`: {}", bad.why))
+                .hint("a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters");
+            return None;
+        }
+    };
+    reader.step = Some(name.to_owned());
+    let draft = reader
+        .section(item, Kind::Step, format!("[steps.{name}]"))
+        .map(|section| Draft { at: section.at.clone(), needs: needs(reader, &section), step: step(reader, id, &section, defaults) });
+    reader.step = None;
+    draft
+}
+
+fn needs<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Vec<(String, At)> {
+    let Some(elements) = section.get("needs").and_then(|item| reader.list(&item)) else { return vec![] };
+    elements.iter().filter_map(|element| Some((reader.text(element)?.to_owned(), element.at.clone()))).collect()
+}
+
+fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults: &Defaults) -> Step {
+    let condition = section.get("if").and_then(|item| match item.value.as_bool() {
+        Some(value) => Some(value.to_string()),
+        None => reader.expression(&item, Wanted::Condition),
+    });
+    let description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
+    let what = what(reader, section);
+    let plain = !matches!(what, StepWhat::Approval(_));
+    let mut step = Step {
+        id,
+        description,
+        needs: vec![],
+        what,
+        condition,
+        env: IndexMap::new(),
+        inputs: IndexMap::new(),
+        lanes: vec![LaneSpec { lane: Lane(0), values: IndexMap::new() }],
+        has_matrix: false,
+        lanes_at_once: None,
+        fail_fast: false,
+        timeout: defaults.timeout.filter(|_| plain),
+        grace: defaults.grace,
+        retry: defaults.retry.clone(),
+        allow_failure: defaults.allow_failure && plain,
+        outputs: IndexMap::new(),
+        checkpoint: None,
+        on_failure: vec![],
+        on_unknown: defaults.on_unknown.clone(),
+    };
+    if plain {
+        run_keys(reader, section, &mut step);
+    } else {
+        for (key, item) in section.items().filter(|(key, _)| Kind::Step.keys().contains(key) && !GATE_KEYS.contains(key)) {
+            if key != "run" {
+                reader
+                    .found
+                    .error(&item.key_at, format!("`{key}` has no meaning in {}: it is a question to a person", section.title))
+                    .hint("remove it, or put it on the step that comes before or after");
+            }
+        }
+    }
+    step
+}
+
+/// What only a step with `run` has.
+fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
+    step.env = section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
+    step.inputs = inputs(reader, section, &step.env);
+    if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
+        step.timeout = limit.duration();
+    }
+    if let Some(grace) = section.get("grace").and_then(|item| reader.duration(&item)) {
+        step.grace = grace;
+    }
+    if let Some(item) = section.get("retry") {
+        step.retry = recovery::retry(reader, &item, &step.retry, &format!("retry of {}", section.title));
+    }
+    if let Some(allowed) = section.get("allow_failure").and_then(|item| reader.boolean(&item)) {
+        step.allow_failure = allowed;
+    }
+    if let Some(item) = section.get("matrix") {
+        matrix::read(reader, &item, step);
+    }
+    step.outputs = outputs(reader, section, step.has_matrix);
+    step.checkpoint = checkpoint(reader, section);
+    recovery::unknown(reader, section, step);
+    recovery::rules(reader, section, step);
+}
+
+fn what<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> StepWhat {
+    let nothing = || StepWhat::Run { script: String::new() };
+    match (section.get("run"), section.get("approval")) {
+        (Some(run), Some(_)) => {
+            reader
+                .found
+                .error(&run.key_at, format!("{} has both `run` and `approval`", section.title))
+                .hint("make the question a step of its own, and let the other one need it");
+            nothing()
+        }
+        (Some(item), None) => script(reader, &item).map_or_else(nothing, |script| StepWhat::Run { script }),
+        (None, Some(item)) => {
+            let title = format!("[steps.{}.approval]", reader.step.as_deref().unwrap_or_default());
+            match reader.section(&item, Kind::Approval, title) {
+                Some(gate) => StepWhat::Approval(approval(reader, &gate)),
+                None => nothing(),
+            }
+        }
+        (None, None) => {
+            // `agent = …` and the like already say that they are not supported.
+            let refused = section.items().any(|(key, _)| matches!(key, "agent" | "wait_for"));
+            if !refused {
+                reader
+                    .found
+                    .error(&section.at, format!("{} has neither `run` nor `approval`", section.title))
+                    .hint("run = \"a command\", or a table `approval` with a `prompt`");
+            }
+            nothing()
+        }
+    }
+}
+
+/// A script for `sh -e`, with the line ends that a shell understands.
+pub(super) fn script<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<String> {
+    if let Some(text) = item.value.as_str().filter(|text| text.len() > LONGEST_SCRIPT) {
+        let size = text.len() / 1024;
+        reader
+            .found
+            .error(&item.key_at, format!("{} is {size} KiB long; a script may have 100 KiB", item.title))
+            .hint("put it into a file of the workspace and run that");
+        return None;
+    }
+    let text = reader.filled(item)?;
+    let Some(place) = text.find("${{") else {
+        // Only line ends of the file itself: an escaped \r\n is meant.
+        let windows = reader.source.get(item.at.clone()).is_some_and(|raw| raw.contains("\r\n"));
+        return Some(if windows { text.replace("\r\n", "\n") } else { text.to_owned() });
+    };
+    let inner = text[place + 3..].split("}}").next().unwrap_or_default().trim();
+    let name: String = inner
+        .rsplit(['.', '[', '(', ' '])
+        .find(|word| word.chars().any(|c| c.is_ascii_alphanumeric()))
+        .unwrap_or("value")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    let name = name.trim_matches('_');
+    let name = if is_variable(name) { name } else { "VALUE" };
+    let inner = if inner.len() > 80 { "…" } else { inner };
+    let at = reader.inside(item, text, place..place + 3);
+    reader
+        .found
+        .error(&at, format!("{} cannot hold an expression: values enter a script as variables", item.title))
+        .hint(format!("write env = {{ {name} = \"${{{{ {inner} }}}}\" }} and use \"${name}\" in the script"));
+    None
+}
+
+fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
+    let prompt = gate.get("prompt");
+    if prompt.is_none() {
+        reader.found.error(&gate.at, format!("{} has no `prompt`", gate.title)).hint("prompt = \"Publish it?\"");
+    }
+    let prompt = prompt.and_then(|item| reader.filled(&item).and_then(|_| reader.template(&item)));
+    let show = gate.get("show").and_then(|item| reader.list(&item)).unwrap_or_default();
+    let show = show.iter().filter_map(|element| reader.expression(element, Wanted::Text)).collect();
+    let timeout = gate.get("timeout").and_then(|item| Some((reader.limit(&item)?, item.key_at)));
+    let words = [("wait", OnTimeout::Wait), ("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve)];
+    let on_timeout = gate.get("on_timeout").and_then(|item| Some((reader.choice(&item, &words)?, item.key_at)));
+    match (&timeout, &on_timeout) {
+        (Some((Limit::Of(_), at)), None) if gate.get("on_timeout").is_none() => reader
+            .found
+            .error(at, format!("{} has a `timeout`, and does not say what happens then", gate.title))
+            .hint("on_timeout = \"reject\", \"approve\" or \"wait\""),
+        (None | Some((Limit::None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at))) if gate.get("timeout").is_none() => reader
+            .found
+            .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
+            .hint("timeout = \"24h\""),
+        _ => {}
+    }
+    Gate {
+        prompt: prompt.unwrap_or(Template(vec![])),
+        show,
+        timeout: timeout.and_then(|(timeout, _)| timeout.duration()),
+        on_timeout: on_timeout.map_or(OnTimeout::Wait, |(on_timeout, _)| on_timeout),
+    }
+}
+
+/// Variables for steps.
+pub(super) fn env<'a>(reader: &mut Reader<'a>, item: &Item<'a>, title: &str) -> IndexMap<String, Template> {
+    let mut env = IndexMap::new();
+    for (name, item) in reader.names(item, title.into()) {
+        check_variable(reader, name, &item.key_at);
+        if let Some(template) = reader.template(&item) {
+            env.insert(name.to_owned(), template);
+        }
+    }
+    env
+}
+
+/// Notes a name that no variable can have, or that dogwatch sets itself.
+pub(super) fn check_variable(reader: &mut Reader<'_>, name: &str, at: &At) {
+    if !is_variable(name) {
+        let shown: String = name.chars().take(80).collect();
+        reader
+            .found
+            .error(at, format!("a variable cannot be called `{shown}`"))
+            .hint("a letter or _, then letters, digits and _");
+    } else if name.starts_with("DOGWATCH_") {
+        reader
+            .found
+            .error(at, format!("`{name}` cannot be set: dogwatch sets the variables that begin with DOGWATCH_"))
+            .hint("choose another name");
+    }
+}
+
+fn inputs<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    env: &IndexMap<String, Template>,
+) -> IndexMap<String, Template> {
+    let mut inputs = IndexMap::new();
+    let Some(item) = section.get("inputs") else { return inputs };
+    for (name, item) in reader.names(&item, format!("inputs of {}", section.title)) {
+        if env.contains_key(name) {
+            reader
+                .found
+                .error(&item.key_at, format!("`{name}` is both in `env` and in `inputs` of {}", section.title))
+                .hint("inputs are exported under their names: give one of them another name");
+        } else if !is_variable(name) {
+            reader
+                .found
+                .warning(&item.key_at, format!("input `{name}` is not exported: no variable can have this name"))
+                .hint("a letter or _, then letters, digits and _");
+        } else {
+            check_variable(reader, name, &item.key_at);
+        }
+        if let Some(template) = reader.template(&item) {
+            inputs.insert(name.to_owned(), template);
+        }
+    }
+    inputs
+}
+
+fn outputs<'a>(reader: &mut Reader<'a>, section: &Section<'a>, has_matrix: bool) -> IndexMap<String, Output> {
+    let mut outputs = IndexMap::new();
+    let Some(item) = section.get("outputs") else { return outputs };
+    for (name, item) in reader.names(&item, format!("outputs of {}", section.title)) {
+        if StepId::new(name).is_err() {
+            let shown: String = name.chars().take(80).collect();
+            reader
+                .found
+                .error(&item.key_at, format!("an output cannot be called `{shown}`"))
+                .hint("a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters");
+        }
+        // A wrong one is kept: what names it is not wrong as well.
+        let path = output(reader, name, &item, section, has_matrix).unwrap_or_default();
+        outputs.insert(name.to_owned(), Output { path });
+    }
+    outputs
+}
+
+fn output<'a>(
+    reader: &mut Reader<'a>,
+    name: &str,
+    item: &Item<'a>,
+    section: &Section<'a>,
+    has_matrix: bool,
+) -> Option<String> {
+    if let Some(text) = item.value.as_str() {
+        let hint = format!("write {name} = {{ path = \"{text}\" }}");
+        reader.wrong_type(item, "a table", Some(hint));
+        return None;
+    }
+    let output = reader.section(item, Kind::Output, format!("output `{name}` of {}", section.title))?;
+    let Some(path) = output.get("path") else {
+        reader.found.error(&output.at, format!("{} has no `path`", output.title)).hint("path = \"results.json\"");
+        return None;
+    };
+    let text = reader.literal(&path)?;
+    if let Err((why, hint)) = check_output(text) {
+        reader.found.error(&path.at, format!("the path of {} {why}", output.title)).hint(hint);
+        return None;
+    }
+    if has_matrix && !text.starts_with("$DOGWATCH_DIR") {
+        reader
+            .found
+            .warning(&path.at, format!("all lanes of {} write the same path", section.title))
+            .hint(format!("path = \"$DOGWATCH_DIR/{text}\": each lane has its own"));
+    }
+    Some(text.to_owned())
+}
+
+/// An output is below the workspace or below the step's own folder.
+fn check_output(text: &str) -> Result<(), (String, String)> {
+    let own = text.strip_prefix("$DOGWATCH_DIR").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let rest = own.map_or(text, |rest| rest.trim_start_matches('/'));
+    if rest.contains('$') {
+        let hint = "only $DOGWATCH_DIR can be used, at the beginning: \"$DOGWATCH_DIR/model\"";
+        return Err(("holds a variable that is not known here".into(), hint.into()));
+    }
+    if own.is_none() && text.starts_with('/') || text.starts_with('~') {
+        return Err(("is not relative to the workspace".into(), "write \"results/…\" or \"$DOGWATCH_DIR/…\"".into()));
+    }
+    if Path::new(rest).components().any(|part| part == Component::ParentDir) {
+        return Err(("contains `..`".into(), "an output is below the workspace or below $DOGWATCH_DIR".into()));
+    }
+    Ok(())
+}
+
+fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<CheckpointSpec> {
+    let item = section.get("checkpoint")?;
+    let title = format!("[steps.{}.checkpoint]", reader.step.as_deref().unwrap_or_default());
+    let table = reader.section(&item, Kind::Checkpoint, title)?;
+    let resume_env = table.get("resume_env").and_then(|item| {
+        let name = reader.text(&item)?;
+        check_variable(reader, name, &item.at);
+        Some(name.to_owned())
+    });
+    let Some(item) = table.get("pattern") else {
+        reader
+            .found
+            .error(&table.at, format!("{} has no `pattern`", table.title))
+            .hint("pattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)'");
+        return None;
+    };
+    let pattern = recovery::regex(reader, &item)?;
+    if !pattern.capture_names().flatten().any(|group| group == "path") {
+        reader
+            .found
+            .error(&item.at, format!("{} has no group `path`", item.title))
+            .hint("name the part that is the checkpoint's path: (?P<path>\\S+)");
+        return None;
+    }
+    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env })
+}

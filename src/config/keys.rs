@@ -1,0 +1,215 @@
+//! Every key of the file format, table by table: supported, or known and not supported yet, with what to do instead.
+//!
+//! A key that is not here is a mistake of the writer. A test holds this list against the schema and the whole example.
+
+/// A table of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Workflow,
+    Param,
+    Environment,
+    Mount,
+    Defaults,
+    Retry,
+    Step,
+    Output,
+    Checkpoint,
+    Approval,
+    Rule,
+    Match,
+}
+
+/// A key of the format that this version refuses.
+#[derive(Debug, Clone, Copy)]
+pub struct NotYet {
+    pub key: &'static str,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
+    NotYet { key, hint }
+}
+
+impl Kind {
+    /// All tables.
+    pub const ALL: [Self; 13] = [
+        Self::File,
+        Self::Workflow,
+        Self::Param,
+        Self::Environment,
+        Self::Mount,
+        Self::Defaults,
+        Self::Retry,
+        Self::Step,
+        Self::Output,
+        Self::Checkpoint,
+        Self::Approval,
+        Self::Rule,
+        Self::Match,
+    ];
+
+    /// Keys that are supported.
+    pub const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::File => &["version", "workflow", "params", "env", "environment", "defaults", "steps"],
+            Self::Workflow => &["name", "description", "max_parallel", "timeout"],
+            Self::Param => &["type", "default", "description", "choices", "min", "max"],
+            Self::Environment => &["workspace", "isolation", "mounts"],
+            Self::Mount => &["source", "target", "readonly"],
+            Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown"],
+            Self::Retry => &["max_attempts", "delay", "backoff", "max_delay", "jitter"],
+            Self::Step => &[
+                "description",
+                "needs",
+                "run",
+                "if",
+                "env",
+                "inputs",
+                "outputs",
+                "matrix",
+                "timeout",
+                "grace",
+                "retry",
+                "allow_failure",
+                "checkpoint",
+                "on_failure",
+                "on_unknown",
+                "probe",
+                "approval",
+            ],
+            Self::Output => &["path"],
+            Self::Checkpoint => &["pattern", "resume_env"],
+            Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
+            Self::Rule => &["name", "match", "action", "retry"],
+            Self::Match => &["output", "exit_code", "signal"],
+        }
+    }
+
+    /// Keys of the format that are not supported yet.
+    pub const fn not_yet(self) -> &'static [NotYet] {
+        match self {
+            Self::File => FILE,
+            Self::Workflow => WORKFLOW,
+            Self::Environment => ENVIRONMENT,
+            Self::Defaults => DEFAULTS,
+            Self::Step => STEP,
+            Self::Output => OUTPUT,
+            Self::Checkpoint => CHECKPOINT,
+            Self::Approval => APPROVAL,
+            Self::Rule => RULE,
+            Self::Match => MATCH,
+            Self::Param | Self::Mount | Self::Retry => &[],
+        }
+    }
+
+    /// The supported or known key that is most like `key`, when one is like it.
+    pub fn nearest(self, key: &str) -> Option<&'static str> {
+        nearest(key, self.keys().iter().copied().chain(self.not_yet().iter().map(|not_yet| not_yet.key)))
+    }
+}
+
+/// The one of `names` that is most like `word`, when one is like it at all.
+pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    names
+        .filter_map(|name| {
+            let distance = strsim::damerau_levenshtein(&word, name);
+            let longest = word.chars().count().max(name.chars().count());
+            let begins = word.len() >= 3 && (name.starts_with(&word) || word.starts_with(name) && name.len() >= 3);
+            let part = name.split('_').any(|part| part.len() > 4 && strsim::damerau_levenshtein(&word, part) <= 1);
+            let close = distance * 3 <= longest || begins || part || longest <= 4 && distance == 1;
+            close.then_some((distance, name))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+const FILE: &[NotYet] = &[
+    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
+    not_yet("environments", "remove it; all steps run in [environment]"),
+    not_yet("notify", "remove it; `dogwatch wait RUN --for escalation` ends when a person is needed"),
+    not_yet("agents", "remove it"),
+    not_yet("on", "remove it; a last step with `needs` can do the same"),
+];
+
+const WORKFLOW: &[NotYet] = &[not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]")];
+
+const IMAGE: &str = "remove it; steps run in the built-in sandbox on this host";
+const LIMITS: &str = "remove it; the built-in sandbox sets no limits yet";
+
+const ENVIRONMENT: &[NotYet] = &[
+    not_yet("image", IMAGE),
+    not_yet("pull", IMAGE),
+    not_yet("user", IMAGE),
+    not_yet("caps", "remove it; steps of the built-in sandbox never have capabilities"),
+    not_yet("cpus", LIMITS),
+    not_yet("memory", LIMITS),
+    not_yet("gpus", LIMITS),
+    not_yet("shm", LIMITS),
+    not_yet("ulimits", LIMITS),
+    not_yet("network", "remove it; steps share the network of this host"),
+    not_yet("read_only", "remove it; only the workspace and the mounts can be written anyway"),
+    not_yet("keep", "remove it; the environment goes when the run ends"),
+];
+
+const DEFAULTS: &[NotYet] = &[
+    not_yet("escalation", "remove it; a question waits until it is answered"),
+    not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]"),
+];
+
+const WAIT: &str = "remove it; `timeout` bounds how long an attempt may take";
+const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
+
+const STEP: &[NotYet] = &[
+    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
+    not_yet("environment", "remove it; all steps run in [environment]"),
+    not_yet("image", IMAGE),
+    not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
+    not_yet("cpus", LIMITS),
+    not_yet("memory", LIMITS),
+    not_yet("fresh", "remove it; all steps of a run share one environment"),
+    not_yet("snapshot", "remove it; `outputs` and `checkpoint` keep what the step wrote"),
+    not_yet("verify", "remove it and check at the end of `run`: what fails there fails the step"),
+    not_yet("service", READY),
+    not_yet("readiness_probe", READY),
+    not_yet("agent", "remove the step, or start the agent's command in `run`"),
+    not_yet("agent_input", "remove it"),
+    not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
+    not_yet("progress", "remove it; `dogwatch logs -f` shows the program's own progress"),
+    not_yet("metrics", "remove it; the log keeps what the program prints"),
+    not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
+    not_yet("wait", WAIT),
+    not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
+    not_yet("alternatives", "remove it; a rule can `escalate`, and a person can change the file and start a new run"),
+    not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]"),
+    not_yet("escalation", "remove it; a question waits until it is answered"),
+    not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
+    not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
+];
+
+const OUTPUT: &[NotYet] = &[
+    not_yet("cache", "remove it; the step runs in every run"),
+    not_yet("format", "remove it; an output is its path"),
+];
+
+const CHECKPOINT: &[NotYet] = &[
+    not_yet("keep", "remove it; dogwatch deletes no checkpoints"),
+    not_yet("verify", "remove it; the newest checkpoint that is there is used"),
+    not_yet("every", "remove it"),
+    not_yet("save_signal", "remove it; a stopped program gets TERM and `grace` to save"),
+];
+
+const APPROVAL: &[NotYet] = &[
+    not_yet("confirm", "remove it; an answer is one command"),
+    not_yet("remind", "remove it; `dogwatch inbox` lists what is open"),
+    not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT"),
+];
+
+const RULE: &[NotYet] = &[
+    not_yet("use", "remove it; alternatives are not supported yet"),
+    not_yet("message", "remove it; `name` is shown with the question"),
+];
+
+const MATCH: &[NotYet] = &[not_yet("class", "match by `output`, `exit_code` or `signal`")];

@@ -1,0 +1,508 @@
+//! The loop, the only place where order matters: drain what is ready -> one transaction holds the facts, the decisions
+//! about them and the intents that follow -> apply -> tell subscribers -> hand effects out -> their results come back.
+//!
+//! Invariants: an effect is handed out only after the transaction with its intent is committed. A transaction that
+//! cannot be committed (full disk) leaves no trace in the mind: it is folded anew from the journal, the facts are kept
+//! and tried again. Nothing here waits for a step, a keeper or a client.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Error;
+use super::adopt::{Found, Life};
+use super::hands::{self, Hands};
+use super::requests::{Answer, Reaction};
+use crate::clock::Clock;
+use crate::engine::{Engine, Run};
+use crate::environment::Sandbox;
+use crate::faults::{crash_point, mutant};
+use crate::journal::{self, Journal, RunRow};
+use crate::model::{AttemptId, Command, Created, Event, Principal, RunId, Time, What};
+use crate::state_dir::StateDir;
+use crate::wire;
+
+/// How long to wait before something that failed for the moment is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often the attempt directories of live attempts are looked at although nobody said anything.
+const LOOK_ROUND: Duration = Duration::from_secs(30);
+/// Inputs taken into one transaction.
+const MOST_AT_ONCE: usize = 1024;
+
+/// What every room of the daemon needs.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) state: StateDir,
+    pub(super) clock: Clock,
+    pub(super) boot_id: String,
+    /// The engine's own binary, as it was found at its start.
+    pub(super) exe: std::path::PathBuf,
+    /// From which each attempt's key follows.
+    pub(super) secret: [u8; 32],
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
+    pub(super) changed: watch::Sender<u64>,
+}
+
+impl Parts {
+    /// The binary that becomes porter, keeper and shim: where it was at the start (an upgrade may have put a newer one
+    /// there), or, where nothing is left there, the one that this engine runs.
+    pub(super) fn dogwatch(&self) -> std::path::PathBuf {
+        if self.exe.is_file() { self.exe.clone() } else { format!("/proc/{}/exe", std::process::id()).into() }
+    }
+
+    /// The key that authenticates an attempt's exit record.
+    pub(super) fn mac_key(&self, key: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.secret, key.as_bytes()).as_bytes()
+    }
+
+    /// Says something to the loop. After its end nobody listens, and nothing is lost: it is found again on disk.
+    pub(super) fn tell(&self, input: Input) {
+        drop(self.inputs.send(input));
+    }
+
+    /// Says it a little later.
+    pub(super) fn tell_after(&self, wait: Duration, input: Input) {
+        let parts = self.clone();
+        tokio::spawn(async move {
+            crate::clock::sleep(wait).await;
+            parts.tell(input);
+        });
+    }
+}
+
+/// What comes to the loop.
+pub(super) enum Input {
+    /// A client asks.
+    Asked { ask: wire::client::Ask, by: Principal, answer: oneshot::Sender<Answer> },
+    /// A new run, checked and with its folder made.
+    NewRun { row: Box<RunRow>, created: Box<Created>, answer: oneshot::Sender<Answer> },
+    /// Something happened.
+    Fact(Event),
+    /// What was found of attempts of a run.
+    Looked { run: RunId, life: Life, found: Vec<(AttemptId, Found)> },
+    /// A keeper of a run said something.
+    Keeper { run: RunId, event: wire::keeper::Event },
+    /// The connection to the keeper of a run has ended.
+    KeeperGone { run: RunId },
+    /// The effect is to be handed out again if it is still owed.
+    Again(Command),
+    /// The environment of an ended run is gone.
+    Closed { run: RunId },
+    /// The engine ends; steps go on.
+    Stop { deliberate: bool },
+    /// Time to write the records of runs that changed.
+    WriteRecords,
+}
+
+/// What one turn of the loop gathers before it commits.
+#[derive(Default)]
+struct Turn {
+    events: Vec<Event>,
+    rows: Vec<RunRow>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+}
+
+/// The state of the loop.
+pub(super) struct Core {
+    pub(super) parts: Parts,
+    pub(super) journal: Journal,
+    pub(super) engine: Engine,
+    pub(super) started: Time,
+    hands: HashMap<RunId, Hands>,
+    /// Effects that were handed out and are still owed.
+    handed: HashSet<String>,
+    /// Runs whose attempts have not been looked up yet: nothing of them is launched.
+    unadopted: BTreeSet<RunId>,
+    /// Attempts whose environment does not answer.
+    pub(super) unreachable: HashSet<AttemptId>,
+    /// Attempts whose output is followed for checkpoints.
+    pub(super) watched: HashSet<AttemptId>,
+    /// Facts that could not be committed yet.
+    pending: Vec<Event>,
+    /// Why nothing new starts.
+    pub(super) trouble: Option<String>,
+    /// Runs whose record.md is behind.
+    unwritten: BTreeSet<RunId>,
+    writing: bool,
+    next_round: Time,
+    stopping: bool,
+}
+
+impl Core {
+    /// Folds what is going on from the journal.
+    pub(super) fn new(parts: Parts, journal: Journal) -> Result<Self, Error> {
+        let now = parts.clock.now();
+        let engine = fold(&journal)?;
+        Ok(Self {
+            parts,
+            journal,
+            engine,
+            started: now,
+            hands: HashMap::new(),
+            handed: HashSet::new(),
+            unadopted: BTreeSet::new(),
+            unreachable: HashSet::new(),
+            watched: HashSet::new(),
+            pending: Vec::new(),
+            trouble: None,
+            unwritten: BTreeSet::new(),
+            writing: false,
+            next_round: now.plus(LOOK_ROUND),
+            stopping: false,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
+        self.turn(Turn::default());
+        while !self.stopping {
+            let wait = self.next_wake().map(|at| at.since(self.parts.clock.now()));
+            let first = tokio::select! {
+                input = queue.recv() => input,
+                () = sleep_for(wait) => None,
+            };
+            let mut turn = Turn::default();
+            if let Some(input) = first {
+                self.take(input, &mut turn);
+            }
+            for _ in 0..MOST_AT_ONCE {
+                let Ok(input) = queue.try_recv() else { break };
+                self.take(input, &mut turn);
+            }
+            self.turn(turn);
+            self.look_round();
+        }
+    }
+
+    fn next_wake(&self) -> Option<Time> {
+        let busy = self.engine.runs().any(|run| run.active() > 0);
+        let round = busy.then_some(self.next_round);
+        let retry = self.trouble.is_some().then(|| self.parts.clock.now().plus(AGAIN));
+        [self.engine.next_deadline(), round, retry].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, input: Input, turn: &mut Turn) {
+        match input {
+            Input::Asked { ask, by, answer } => match self.react(ask, by) {
+                Reaction::Now(events, reply) => {
+                    self.stage(events, turn);
+                    turn.answers.push((answer, *reply));
+                }
+                Reaction::Later(job) => job(answer),
+            },
+            Input::NewRun { mut row, mut created, answer } => match self.journal.read().next_number(&row.name) {
+                Ok(number) => {
+                    row.number = number;
+                    created.number = number;
+                    let id = row.id.clone();
+                    let event = Event { run: id.clone(), at: row.created, what: What::Created(created) };
+                    turn.rows.push(*row);
+                    self.stage(vec![event], turn);
+                    turn.answers.push((answer, self.started(&id)));
+                }
+                Err(error) => turn.answers.push((answer, super::requests::internal(&error))),
+            },
+            Input::Fact(event) => self.stage(vec![event], turn),
+            Input::Looked { run, life, found } => {
+                let events = self.looked(&run, life, found);
+                self.unadopted.remove(&run);
+                self.stage(events, turn);
+            }
+            Input::Keeper { run, event } => {
+                let events = self.keeper_said(&run, &event);
+                self.stage(events, turn);
+            }
+            Input::KeeperGone { run } => {
+                self.handed.clear();
+                self.look_at(&run);
+            }
+            Input::Again(command) => {
+                self.handed.remove(&name_of(&command));
+            }
+            Input::Closed { run } => {
+                self.hands.remove(&run);
+                if self.engine.run(&run).is_some_and(|run| matches!(run.phase, crate::engine::Phase::Ended { .. })) {
+                    self.write_record(&run);
+                    self.engine.forget(&run);
+                }
+            }
+            Input::Stop { deliberate } => {
+                if deliberate && let Err(error) = std::fs::write(self.parts.state.stopped_marker(), b"") {
+                    tracing::warn!("the mark of a deliberate stop cannot be written: {error}");
+                }
+                self.stopping = true;
+            }
+            Input::WriteRecords => self.write_records(),
+        }
+    }
+
+    fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
+        for event in events {
+            self.engine.apply(&event);
+            turn.events.push(event);
+        }
+    }
+
+    /// Decides, commits, answers, hands out.
+    fn turn(&mut self, mut turn: Turn) {
+        let now = self.parts.clock.now();
+        let mut events = std::mem::take(&mut self.pending);
+        for event in &events {
+            self.engine.apply(event);
+        }
+        events.append(&mut turn.events);
+        let effects = loop {
+            let commands = self.engine.owed(now);
+            if !matches!(commands.first(), Some(Command::Record(_))) {
+                break commands;
+            }
+            for command in commands {
+                if let Command::Record(event) = command {
+                    self.engine.apply(&event);
+                    events.push(event);
+                }
+            }
+        };
+        if mutant("start_before_intent") {
+            self.hand_out(&effects);
+            crash_point("engine.mutant-before-commit");
+        }
+        match self.commit(&events, &turn.rows) {
+            Ok(()) => {
+                for (answer, reply) in turn.answers {
+                    drop(answer.send(reply));
+                }
+                self.hand_out(&effects);
+            }
+            Err(error) => self.uncommitted(&error, events, turn),
+        }
+    }
+
+    fn commit(&mut self, events: &[Event], rows: &[RunRow]) -> Result<(), journal::Error> {
+        if events.is_empty() {
+            if self.trouble.is_some() {
+                self.journal.probe()?;
+                tracing::info!("there is space again");
+                self.trouble = None;
+            }
+            return Ok(());
+        }
+        crash_point("journal.before-commit");
+        let seq = self.journal.commit(events, rows)?;
+        crash_point("journal.after-commit");
+        if self.trouble.take().is_some() {
+            tracing::info!("there is space again");
+        }
+        for event in events {
+            self.unwritten.insert(event.run.clone());
+        }
+        self.parts.changed.send_replace(seq);
+        if !self.writing {
+            self.writing = true;
+            self.parts.tell_after(Duration::from_millis(500), Input::WriteRecords);
+        }
+        Ok(())
+    }
+
+    /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
+    fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
+        if matches!(error, journal::Error::Fenced { .. }) {
+            tracing::error!("{error}");
+            self.stopping = true;
+            return;
+        }
+        let words = format!("{error}; nothing new starts until it works again, what runs goes on");
+        if self.trouble.as_ref() != Some(&words) {
+            tracing::error!("{words}");
+            self.trouble = Some(words);
+        }
+        for (answer, _) in turn.answers {
+            drop(answer.send(super::requests::internal(error)));
+        }
+        let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
+        self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
+        match fold(&self.journal) {
+            Ok(engine) => self.engine = engine,
+            Err(error) => {
+                // What is in memory may hold decisions that are nowhere written: nothing may follow from them.
+                tracing::error!("the journal cannot be read back: {error}; the engine ends, steps go on");
+                self.stopping = true;
+            }
+        }
+    }
+
+    /// Gives each effect that is owed to its hands, once.
+    fn hand_out(&mut self, effects: &[Command]) {
+        let owed: HashSet<String> = effects.iter().map(name_of).collect();
+        self.handed.retain(|name| owed.contains(name));
+        for command in effects {
+            let waits = match command {
+                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.trouble.is_some(),
+                Command::Record(_) => true,
+                Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
+            };
+            if !waits && self.handed.insert(name_of(command)) {
+                self.effect(command);
+            }
+        }
+    }
+
+    fn effect(&mut self, command: &Command) {
+        crash_point("engine.before-effect");
+        let run = match command {
+            Command::Launch(attempt) | Command::Probe(attempt) | Command::Stop { attempt, .. } => &attempt.run,
+            Command::CloseEnvironment(run) => run,
+            Command::Record(_) => return,
+        };
+        let Some(run) = self.engine.run(run) else { return };
+        let task = match hands::task(run, command, &self.parts, self.journal.epoch()) {
+            Ok(task) => task,
+            Err(fact) => {
+                self.parts.tell(Input::Fact(*fact));
+                return;
+            }
+        };
+        let hands = hands_of(&mut self.hands, run, &self.parts, self.journal.epoch());
+        hands.give(task);
+        crash_point("engine.after-effect");
+    }
+
+    /// The hands of a run, made when they are first needed.
+    pub(super) fn hands(&mut self, id: &RunId) -> Option<&Hands> {
+        let run = self.engine.run(id)?;
+        Some(hands_of(&mut self.hands, run, &self.parts, self.journal.epoch()))
+    }
+
+    /// Every unfinished run: is its environment there, and what is there of its attempts?
+    pub(super) fn adopt_all(&mut self) {
+        let runs: Vec<RunId> = self.engine.runs().map(|run| run.id.clone()).collect();
+        for id in runs {
+            crash_point("engine.before-adopt");
+            if self.engine.run(&id).is_some_and(|run| run.active() > 0) {
+                self.unadopted.insert(id.clone());
+                self.look_at(&id);
+            }
+        }
+    }
+
+    /// Asks what is there of the live attempts of a run.
+    pub(super) fn look_at(&mut self, id: &RunId) {
+        let Some(run) = self.engine.run(id) else { return };
+        let look = super::adopt::Look::at(run, &self.journal, &self.parts);
+        if look.is_empty() {
+            self.unadopted.remove(id);
+            return;
+        }
+        if let Some(hands) = self.hands(id) {
+            hands.give(hands::Task::Look(look));
+        }
+    }
+
+    /// Now and then everything live is looked at although nobody said anything: a message may have been lost.
+    fn look_round(&mut self) {
+        let now = self.parts.clock.now();
+        if now < self.next_round {
+            return;
+        }
+        self.next_round = now.plus(LOOK_ROUND);
+        let runs: Vec<RunId> = self.engine.runs().filter(|run| run.active() > 0).map(|run| run.id.clone()).collect();
+        for run in runs {
+            self.look_at(&run);
+        }
+    }
+
+    fn write_records(&mut self) {
+        self.writing = false;
+        for run in std::mem::take(&mut self.unwritten) {
+            self.write_record(&run);
+        }
+    }
+
+    fn write_record(&mut self, id: &RunId) {
+        let Some(run) = self.engine.run(id) else { return };
+        match self.journal.read().events(id, 0, &|| Ok(Arc::clone(&run.workflow))) {
+            Ok(events) => super::views::write_record(run.clone(), events),
+            Err(error) => tracing::warn!("record.md of {id} is behind: {error}"),
+        }
+    }
+
+    /// The run, from memory or folded from the journal.
+    pub(super) fn run_or_fold(&self, id: &RunId) -> Result<Option<Run>, journal::Error> {
+        if let Some(run) = self.engine.run(id) {
+            return Ok(Some(run.clone()));
+        }
+        let Some(row) = self.journal.read().run(id)? else { return Ok(None) };
+        let mut engine = Engine::default();
+        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
+            engine.apply(&event);
+        }
+        Ok(engine.run(id).cloned())
+    }
+
+    /// Holds a run that had ended again, so that an order about it can be taken.
+    pub(super) fn recall(&mut self, id: &RunId) -> Result<(), journal::Error> {
+        if self.engine.run(id).is_some() {
+            return Ok(());
+        }
+        let Some(row) = self.journal.read().run(id)? else { return Ok(()) };
+        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
+            self.engine.apply(&event);
+        }
+        Ok(())
+    }
+}
+
+fn hands_of<'a>(all: &'a mut HashMap<RunId, Hands>, run: &Run, parts: &Parts, epoch: u64) -> &'a Hands {
+    all.entry(run.id.clone()).or_insert_with(|| Hands::new(run, parts, epoch))
+}
+
+async fn sleep_for(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => crate::clock::sleep(wait.max(Duration::from_millis(1))).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The same effect has the same name.
+fn name_of(command: &Command) -> String {
+    match command {
+        Command::Record(_) => String::new(),
+        Command::Launch(attempt) => format!("launch {attempt}"),
+        Command::Stop { attempt, .. } => format!("stop {attempt}"),
+        Command::Probe(attempt) => format!("probe {attempt}"),
+        Command::CloseEnvironment(run) => format!("close {run}"),
+    }
+}
+
+/// Facts are kept when they cannot be committed; decisions are made again.
+fn is_fact(what: &What) -> bool {
+    matches!(
+        what,
+        What::Claimed { .. }
+            | What::CheckpointSeen { .. }
+            | What::Exited { .. }
+            | What::Lost { .. }
+            | What::Probed { .. }
+            | What::EnvironmentReady { .. }
+            | What::EnvironmentFailed { .. }
+    )
+}
+
+fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
+    let read = journal.read();
+    let mut engine = Engine::new(read.newest_escalation()?);
+    for row in read.unfinished()? {
+        for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
+            engine.apply(&event);
+        }
+    }
+    Ok(engine)
+}
+
+/// The frozen workflow of a run.
+pub(super) fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
+    super::requests::parse(&row.source, &row.file, &row.base, &row.params, Some(&row.name)).map(Arc::new)
+}

@@ -1,0 +1,251 @@
+//! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
+//! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use regex::Regex;
+
+use crate::attempt::{self, log::Log, log::Piece, record};
+use crate::clock::Clock;
+use crate::engine::{LaneRun, Run};
+use crate::gauge::plain;
+use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, StepId, StopReason, Workflow};
+use crate::wire;
+
+/// Lines of the log's end that are kept with the fact.
+const TAIL: usize = 20;
+/// A line is cut here before it is kept or matched.
+const LONGEST_LINE: usize = 4096;
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// What is needed to know of an attempt to tell how it ended.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) attempt: AttemptId,
+    pub(super) run_dir: PathBuf,
+    pub(super) workflow: Arc<Workflow>,
+    pub(super) step: StepId,
+    pub(super) outputs: IndexMap<String, String>,
+    pub(super) workspace: PathBuf,
+    /// The newest checkpoint known of the lane.
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) mac_key: [u8; 32],
+    pub(super) clock: Clock,
+    pub(super) boot_id: String,
+}
+
+impl Context {
+    pub(super) fn new(run: &Run, lane: &LaneRun, attempt: AttemptId, parts: &super::core::Parts) -> Self {
+        Self {
+            run_dir: PathBuf::from(&run.dir),
+            workflow: Arc::clone(&run.workflow),
+            step: lane.id.step.clone(),
+            outputs: run.outputs(&lane.id),
+            workspace: PathBuf::from(&run.workflow.environment.workspace),
+            checkpoint: lane.checkpoint.clone(),
+            mac_key: parts.mac_key(&attempt.key()),
+            clock: parts.clock,
+            boot_id: parts.boot_id.clone(),
+            attempt,
+        }
+    }
+
+    /// The attempt's directory, if it is there.
+    pub(super) fn open(&self) -> Result<Option<OwnedFd>, attempt::Error> {
+        let run_dir = attempt::open_run_dir(&self.run_dir)?;
+        attempt::open(&run_dir, &self.attempt.dir())
+    }
+
+    /// The fact of the attempt's end; `None` when there is no exit record.
+    pub(super) fn exit(&self) -> Result<Option<Exit>, attempt::Error> {
+        let Some(dir) = self.open()? else { return Ok(None) };
+        let Some(record) = record::read(&dir, &self.attempt.key(), &self.mac_key)? else { return Ok(None) };
+        Ok(Some(self.fact(&record, dir)))
+    }
+
+    /// The end that a mutant believes in without a record.
+    pub(super) fn hearsay(&self) -> Exit {
+        Exit {
+            end: End::Code(0),
+            started: self.clock.now(),
+            ended: self.clock.now(),
+            stop: None,
+            leaked: Vec::new(),
+            oom_kills: None,
+            missing: Vec::new(),
+            hits: Vec::new(),
+            tail: Vec::new(),
+            checkpoint: None,
+        }
+    }
+
+    fn fact(&self, record: &record::ExitRecord, dir: OwnedFd) -> Exit {
+        let end = match record.end {
+            wire::shim::End::Code(code) => End::Code(code),
+            wire::shim::End::Signal(signal) => End::Signal(signal),
+        };
+        let stop = record.stop.map(|reason| match reason {
+            wire::keeper::StopReason::Timeout => StopReason::Timeout,
+            wire::keeper::StopReason::Stop => StopReason::Stop,
+        });
+        let good = end == End::Code(0) && stop.is_none();
+        let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
+        let read = self.read_log(dir, good && missing.is_empty());
+        // Times of this boot are exact; of an earlier one the wall clock has to do.
+        let at = |boottime, wall| {
+            let this_boot = record.boot_id == self.boot_id;
+            if this_boot { self.clock.at_boottime(boottime) } else { crate::model::Time::from_ms(wall) }
+        };
+        Exit {
+            end,
+            started: at(record.start_boottime_ms, record.start_wall_ms),
+            ended: at(record.end_boottime_ms, record.end_wall_ms),
+            stop,
+            leaked: record.leaked.iter().map(|process| (process.pid, plain::line(process.comm.as_bytes()))).collect(),
+            oom_kills: record.oom_kills,
+            missing,
+            hits: read.hits,
+            tail: read.tail,
+            checkpoint: read.checkpoint,
+        }
+    }
+
+    /// Declared outputs that are not there.
+    fn missing(&self) -> Vec<String> {
+        let gone = self.outputs.iter().filter(|(_, path)| std::fs::metadata(path).is_err());
+        gone.map(|(name, path)| format!("{name}: {path}")).collect()
+    }
+
+    /// The last lines of the log, plain.
+    pub(super) fn tail(&self, lines: usize) -> Vec<String> {
+        let tail = || -> Result<Vec<String>, attempt::Error> {
+            let Some(dir) = self.open()? else { return Ok(Vec::new()) };
+            tail_of(&mut Log::open(dir)?, lines)
+        };
+        tail().unwrap_or_else(|error| vec![format!("(the log cannot be read: {error})")])
+    }
+
+    /// The newest checkpoint that is there, also of an attempt without an exit record.
+    pub(super) fn newest_checkpoint(&self) -> Option<Checkpoint> {
+        match self.open() {
+            Ok(Some(dir)) => self.read_log(dir, false).checkpoint,
+            Ok(None) | Err(_) => self.checkpoint.clone().filter(|checkpoint| Path::new(&checkpoint.path).exists()),
+        }
+    }
+
+    /// Reads the log once, for everything that is looked for in it.
+    fn read_log(&self, dir: OwnedFd, good: bool) -> Read {
+        let mut read = Read { hits: Vec::new(), tail: Vec::new(), checkpoint: None };
+        let Some(step) = self.workflow.steps.get(&self.step) else { return read };
+        let mut scan = Scan::new(self, step, good);
+        let result = Log::open(dir).and_then(|mut log| {
+            if !good {
+                read.tail = tail_of(&mut log, TAIL)?;
+            }
+            if scan.has_work() { scan.all(&mut log) } else { Ok(()) }
+        });
+        if let Err(error) = result {
+            read.tail.push(format!("(the log cannot be read: {error})"));
+        }
+        read.hits = scan.hits;
+        let older = self.checkpoint.clone();
+        read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| Path::new(&found.path).exists());
+        read
+    }
+
+    /// A checkpoint's path as the step meant it.
+    pub(super) fn absolute(&self, path: &str) -> String {
+        if path.starts_with('/') { path.to_owned() } else { self.workspace.join(path).to_string_lossy().into_owned() }
+    }
+}
+
+struct Read {
+    hits: Vec<Hit>,
+    tail: Vec<String>,
+    checkpoint: Option<Checkpoint>,
+}
+
+fn tail_of(log: &mut Log, lines: usize) -> Result<Vec<String>, attempt::Error> {
+    let offset = log.tail_offset(lines)?;
+    let bytes = log.read_all(offset, 64 * 1024)?;
+    Ok(plain::lines(&bytes).map(|line| line.chars().take(400).collect()).collect())
+}
+
+/// One pass over a log, line by line.
+struct Scan<'a> {
+    context: &'a Context,
+    /// Patterns that have not matched yet, by the place of their rule.
+    rules: Vec<(usize, Regex)>,
+    checkpoint: Option<Regex>,
+    hits: Vec<Hit>,
+    sightings: Vec<Checkpoint>,
+    line_number: u64,
+}
+
+impl<'a> Scan<'a> {
+    fn new(context: &'a Context, step: &crate::model::Step, good: bool) -> Self {
+        let rules = step.on_failure.iter().enumerate().filter(|_| !good);
+        let rules = rules.filter_map(|(place, rule)| Some((place, Regex::new(rule.matcher.output.as_deref()?).ok()?)));
+        let checkpoint = step.checkpoint.as_ref().and_then(|spec| Regex::new(&spec.pattern).ok());
+        Self { context, rules: rules.collect(), checkpoint, hits: Vec::new(), sightings: Vec::new(), line_number: 0 }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.rules.is_empty() || self.checkpoint.is_some()
+    }
+
+    fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
+        let (mut offset, mut rest) = (0, Vec::new());
+        while let Some(piece) = log.read(offset, CHUNK)? {
+            offset = piece.next_offset();
+            match piece {
+                Piece::Bytes { bytes, .. } => {
+                    rest.extend_from_slice(&bytes);
+                    let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                    for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {
+                        self.line(line);
+                    }
+                    rest.drain(..whole);
+                    // A line without an end must not fill the memory.
+                    if rest.len() > 2 * CHUNK {
+                        rest.truncate(LONGEST_LINE);
+                    }
+                }
+                Piece::Gap { .. } => rest.clear(),
+            }
+        }
+        if !rest.is_empty() {
+            self.line(&rest);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, bytes: &[u8]) {
+        self.line_number += 1;
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let line = plain::line(&bytes[..bytes.len().min(LONGEST_LINE)]);
+        let number = self.line_number;
+        let hits = &mut self.hits;
+        self.rules.retain(|(rule, pattern)| {
+            let hit = pattern.is_match(&line);
+            if hit {
+                hits.push(Hit { rule: *rule, line_number: number, line: line.chars().take(400).collect() });
+            }
+            !hit
+        });
+        if let Some(found) = self.checkpoint.as_ref().and_then(|pattern| sighting(pattern, &line, self.context)) {
+            self.sightings.push(found);
+        }
+    }
+}
+
+/// The checkpoint that a line tells of.
+pub(super) fn sighting(pattern: &Regex, line: &str, context: &Context) -> Option<Checkpoint> {
+    let found = pattern.captures(line)?;
+    let path = context.absolute(found.name("path")?.as_str());
+    Some(Checkpoint { path, step: found.name("step").and_then(|step| step.as_str().parse().ok()) })
+}

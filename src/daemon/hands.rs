@@ -1,0 +1,485 @@
+//! The hands of one run: an actor that has its environment made or adopted, holds the connection to its keeper, and
+//! carries out effects there. May never decide what a failure means: it reports facts, or asks to be asked again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::adopt::{Life, Look};
+use super::core::{Input, Parts};
+use super::requests::{self, Answer};
+use crate::clock;
+use crate::engine::Run;
+use crate::environment::{self, Handle, Spec, Wanted};
+use crate::faults::crash_point;
+use crate::model::{
+    AttemptId, Command, Event, Isolation, IsolationWanted, OnUnknown, RunId, StepWhat, StopReason, What,
+};
+use crate::session::{self, AskError, Keeper};
+use crate::wire::keeper::{Ask, Launch, Place, Reply};
+
+/// Bytes kept of the start and of the end of a log, each.
+const LOG_HALF: u64 = 32 * 1024 * 1024;
+/// The terminal that a step starts with.
+const ROWS: u16 = 40;
+const COLS: u16 = 120;
+/// A probe is given up after this long.
+const PROBE: Duration = Duration::from_secs(300);
+/// Before something that failed for the moment is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Until the processes of an environment whose keeper is gone must be gone, too.
+const DYING: Duration = Duration::from_secs(5);
+
+/// What hands can be given.
+pub(super) enum Task {
+    Launch {
+        attempt: AttemptId,
+        launch: Box<Launch>,
+        work_dir: PathBuf,
+    },
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace: Duration,
+    },
+    Probe {
+        attempt: AttemptId,
+        script: String,
+        env: BTreeMap<String, String>,
+        cwd: String,
+        work_dir: PathBuf,
+    },
+    Look(Look),
+    /// Typing into a step.
+    Input {
+        key: String,
+        text: String,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// A terminal on a session, or a shell.
+    Pty {
+        ask: Ask,
+        title: String,
+        work_dir: Option<PathBuf>,
+        answer: oneshot::Sender<Answer>,
+    },
+    Close,
+}
+
+/// A run's actor. It ends when this is dropped and its queue is empty; what runs goes on.
+pub(super) struct Hands {
+    tasks: mpsc::UnboundedSender<Task>,
+}
+
+impl Hands {
+    pub(super) fn new(run: &Run, parts: &Parts, epoch: u64) -> Self {
+        let (tasks, queue) = mpsc::unbounded_channel();
+        let actor = Actor {
+            run: run.id.clone(),
+            spec: spec(run, parts),
+            parts: parts.clone(),
+            epoch,
+            keeper: None,
+            told_isolation: run.isolation.is_some(),
+        };
+        tokio::spawn(actor.work(queue));
+        Self { tasks }
+    }
+
+    /// Gives a task later, from anywhere.
+    pub(super) fn giver(&self) -> impl FnOnce(Task) + 'static {
+        let tasks = self.tasks.clone();
+        move |task| drop(tasks.send(task))
+    }
+
+    pub(super) fn give(&self, task: Task) {
+        // The actor lives as long as this does.
+        drop(self.tasks.send(task));
+    }
+}
+
+/// The task for an effect, or the fact that it cannot be one.
+pub(super) fn task(run: &Run, command: &Command, parts: &Parts, epoch: u64) -> Result<Task, Box<Event>> {
+    match command {
+        Command::Launch(attempt) => launch(run, attempt, parts, epoch),
+        Command::Stop { attempt, reason, grace } => {
+            Ok(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace })
+        }
+        Command::Probe(attempt) => probe(run, attempt, parts),
+        Command::CloseEnvironment(_) | Command::Record(_) => Ok(Task::Close),
+    }
+}
+
+fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<Task, Box<Event>> {
+    let cannot = |why: String| {
+        let what = What::CannotStart { lane: attempt.lane.clone(), why };
+        Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
+    };
+    let env = run.environment(attempt).map_err(cannot)?;
+    let script = match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.what) {
+        Some(StepWhat::Run { script }) => script.clone(),
+        Some(StepWhat::Approval(_)) | None => return Err(cannot("there is nothing to run".into())),
+    };
+    let key = attempt.key();
+    let mac_key = blake3::Hash::from_bytes(parts.mac_key(&key)).to_hex().to_string();
+    let launch = Launch {
+        place: Place { key, dir: attempt.dir() },
+        argv: shell(script),
+        env,
+        cwd: run.workflow.environment.workspace.clone(),
+        rows: ROWS,
+        cols: COLS,
+        mac_key,
+        epoch,
+        log_half: LOG_HALF,
+    };
+    let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
+    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir })
+}
+
+fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Event>> {
+    let failed = |output: String| {
+        let what = What::Probed { attempt: attempt.clone(), code: None, output };
+        Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
+    };
+    let env = run.environment(attempt).map_err(failed)?;
+    match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.on_unknown) {
+        Some(OnUnknown::Probe { script }) => Ok(Task::Probe {
+            attempt: attempt.clone(),
+            script: script.clone(),
+            env,
+            cwd: run.workflow.environment.workspace.clone(),
+            work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
+        }),
+        Some(OnUnknown::Ask | OnUnknown::Rerun) | None => Err(failed("the step declares no probe".into())),
+    }
+}
+
+/// `run` and `probe` are scripts for `sh -e`.
+fn shell(script: String) -> Vec<String> {
+    vec!["/bin/sh".into(), "-e".into(), "-c".into(), script]
+}
+
+fn spec(run: &Run, parts: &Parts) -> Spec {
+    let wanted = &run.workflow.environment;
+    let dogwatch = parts.dogwatch();
+    let run_dir = PathBuf::from(&run.dir);
+    let mut spec = Spec::new(&run_dir, parts.state.path(), &PathBuf::from(&wanted.workspace), &dogwatch);
+    spec.wanted = match wanted.isolation {
+        IsolationWanted::Auto => Wanted::Auto,
+        IsolationWanted::Required => Wanted::Required,
+        IsolationWanted::None => Wanted::None,
+    };
+    spec.mounts = wanted
+        .mounts
+        .iter()
+        .map(|mount| environment::Mount {
+            source: PathBuf::from(&mount.source),
+            target: PathBuf::from(&mount.target),
+            writable: !mount.readonly,
+        })
+        .collect();
+    spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
+    spec
+}
+
+fn find_in_path(path: &str, name: &str) -> Option<PathBuf> {
+    path.split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| PathBuf::from(folder).join(name))
+        .find(|file| file.is_file())
+}
+
+/// Why there is no keeper to ask.
+enum NoKeeper {
+    /// It will not be there by waiting.
+    Failed(String),
+    /// Try again later.
+    Later(String),
+}
+
+struct Actor {
+    run: RunId,
+    spec: Spec,
+    parts: Parts,
+    epoch: u64,
+    keeper: Option<Keeper>,
+    told_isolation: bool,
+}
+
+impl Actor {
+    async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Task>) {
+        while let Some(task) = queue.recv().await {
+            match task {
+                Task::Launch { attempt, launch, work_dir } => self.launch(attempt, launch, work_dir).await,
+                Task::Stop { attempt, reason, grace } => self.stop(attempt, reason, grace).await,
+                Task::Probe { attempt, script, env, cwd, work_dir } => {
+                    self.probe(attempt, script, env, cwd, work_dir).await;
+                }
+                Task::Look(look) => self.look(look).await,
+                Task::Input { key, text, answer } => self.input(key, &text, answer).await,
+                Task::Pty { ask, title, work_dir, answer } => self.pty(ask, title, work_dir, answer).await,
+                Task::Close => self.close().await,
+            }
+        }
+    }
+
+    fn fact(&self, what: What) {
+        self.parts.tell(Input::Fact(Event { run: self.run.clone(), at: self.parts.clock.now(), what }));
+    }
+
+    /// The keeper, its environment made or adopted where needed.
+    async fn keeper(&mut self) -> Result<Keeper, NoKeeper> {
+        if let Some(keeper) = &self.keeper {
+            return Ok(keeper.clone());
+        }
+        crash_point("hands.before-ensure");
+        let handle = match self.parts.sandbox.ensure(&self.spec).await {
+            Ok(handle) => handle,
+            Err(error @ environment::Error::Silent { .. }) => return Err(NoKeeper::Later(error.to_string())),
+            Err(error) => return Err(NoKeeper::Failed(error.to_string())),
+        };
+        crash_point("hands.after-ensure");
+        self.tell_isolation(&handle);
+        match self.connect(handle.secret()).await {
+            Ok(keeper) => Ok(keeper),
+            Err(
+                error
+                @ (session::Error::Impostor { .. } | session::Error::Protocol { .. } | session::Error::Refused(_)),
+            ) => Err(NoKeeper::Failed(error.to_string())),
+            Err(error) => Err(NoKeeper::Later(error.to_string())),
+        }
+    }
+
+    fn tell_isolation(&mut self, handle: &Handle) {
+        if self.told_isolation {
+            return;
+        }
+        self.told_isolation = true;
+        let isolation = match handle.isolation() {
+            environment::Isolation::Sandboxed { .. } => Isolation::Sandboxed,
+            environment::Isolation::None { why } => Isolation::None { why: why.clone() },
+        };
+        self.fact(What::EnvironmentReady { isolation });
+    }
+
+    async fn connect(&mut self, secret: &[u8; 32]) -> Result<Keeper, session::Error> {
+        let (keeper, mut events) = Keeper::connect(&self.spec.dir(), secret, self.epoch).await?;
+        let (parts, run) = (self.parts.clone(), self.run.clone());
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                parts.tell(Input::Keeper { run: run.clone(), event });
+            }
+            parts.tell(Input::KeeperGone { run });
+        });
+        self.keeper = Some(keeper.clone());
+        Ok(keeper)
+    }
+
+    async fn launch(&mut self, attempt: AttemptId, launch: Box<Launch>, work_dir: PathBuf) {
+        let again = Input::Again(Command::Launch(attempt.clone()));
+        if let Err(error) = std::fs::create_dir_all(&work_dir) {
+            tracing::error!("{attempt} has no place to work in: {}: {error}", work_dir.display());
+            self.parts.tell_after(AGAIN, again);
+            return;
+        }
+        let keeper = match self.keeper().await {
+            Ok(keeper) => keeper,
+            Err(NoKeeper::Failed(why)) => {
+                tracing::error!("the environment of {attempt} cannot be had: {why}");
+                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::CannotStart { lane: attempt.lane, why });
+                return;
+            }
+            Err(NoKeeper::Later(why)) => {
+                tracing::warn!("the environment of {attempt} does not answer: {why}");
+                self.parts.tell_after(AGAIN, again);
+                return;
+            }
+        };
+        let (parts, run) = (self.parts.clone(), self.run.clone());
+        crash_point("hands.before-launch");
+        tokio::spawn(async move {
+            let answer = keeper.ask(Ask::Launch(launch)).await;
+            crash_point("hands.after-launch");
+            match answer {
+                // Its claim is told by the keeper.
+                Ok(Reply::Launched) => {}
+                // Somebody launched it before: what is there tells how it stands.
+                Ok(Reply::AlreadyThere) => parts.tell(Input::KeeperGone { run }),
+                Ok(other) => {
+                    tracing::error!("the keeper answered a launch of {attempt} with {other:?}");
+                    parts.tell_after(AGAIN, again);
+                }
+                Err(AskError::Refused(why)) => {
+                    tracing::error!("the keeper refuses to launch {attempt}: {why}");
+                    parts.tell_after(AGAIN, again);
+                }
+                Err(error) => {
+                    tracing::warn!("{attempt} is not known to be launched: {error}");
+                    parts.tell_after(AGAIN, again);
+                }
+            }
+        });
+    }
+
+    async fn stop(&mut self, attempt: AttemptId, reason: StopReason, grace: Duration) {
+        let command = Command::Stop { attempt: attempt.clone(), reason, grace };
+        let wire_reason = match reason {
+            StopReason::Timeout => crate::wire::keeper::StopReason::Timeout,
+            StopReason::Stop => crate::wire::keeper::StopReason::Stop,
+        };
+        let Ok(keeper) = self.keeper().await else {
+            self.parts.tell_after(AGAIN, Input::Again(command));
+            return;
+        };
+        let parts = self.parts.clone();
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        crash_point("hands.before-stop");
+        tokio::spawn(async move {
+            let answer = keeper.ask(Ask::Stop { key: attempt.key(), grace_ms, reason: wire_reason }).await;
+            crash_point("hands.after-stop");
+            if let Err(error) = answer {
+                tracing::warn!("{attempt} is not known to be stopped: {error}");
+                parts.tell_after(AGAIN, Input::Again(command));
+            }
+        });
+    }
+
+    async fn probe(
+        &mut self,
+        attempt: AttemptId,
+        script: String,
+        env: BTreeMap<String, String>,
+        cwd: String,
+        work_dir: PathBuf,
+    ) {
+        let command = Command::Probe(attempt.clone());
+        drop(std::fs::create_dir_all(&work_dir));
+        let keeper = match self.keeper().await {
+            Ok(keeper) => keeper,
+            Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
+            Err(NoKeeper::Later(_)) => return self.parts.tell_after(AGAIN, Input::Again(command)),
+        };
+        let (parts, run) = (self.parts.clone(), self.run.clone());
+        crash_point("hands.before-probe");
+        tokio::spawn(async move {
+            let timeout_ms = u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX);
+            let answer = keeper.ask(Ask::Run { argv: shell(script), env, cwd, timeout_ms }).await;
+            crash_point("hands.after-probe");
+            let (code, output) = match answer {
+                Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
+                Ok(Reply::Ran { .. }) => (None, format!("given up after {} s", PROBE.as_secs())),
+                Ok(other) => (None, format!("the keeper answered {other:?}")),
+                Err(AskError::Gone | AskError::Unreachable(_)) => {
+                    return parts.tell_after(AGAIN, Input::Again(command));
+                }
+                Err(error) => (None, error.to_string()),
+            };
+            let output = crate::gauge::plain::lines(output.as_bytes()).collect::<Vec<_>>().join("\n");
+            let what = What::Probed { attempt, code, output };
+            parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
+        });
+    }
+
+    /// Is the environment there, and what is there of these attempts? Starts nothing where nothing lives.
+    async fn look(&mut self, look: Look) {
+        let connected = match &self.keeper {
+            Some(keeper) => keeper.ask(Ask::LookUp { attempts: Vec::new() }).await.is_ok(),
+            None => false,
+        };
+        let mut life = if connected { Life::Answers } else { self.find_keeper().await };
+        if life == Life::Dead {
+            self.keeper = None;
+            let deadline = clock::boottime_ms() + i64::try_from(DYING.as_millis()).unwrap_or(i64::MAX / 2);
+            // What a dead sandbox held is ended by the kernel, a moment after its keeper.
+            while look.any_held() && clock::boottime_ms() < deadline {
+                clock::sleep(Duration::from_millis(20)).await;
+            }
+            // Without a sandbox shims outlive their keeper: a new one finds them.
+            if look.any_held() {
+                life = if self.keeper().await.is_ok() { Life::Answers } else { Life::Silent };
+            }
+        }
+        let (parts, run) = (self.parts.clone(), look.run.clone());
+        tokio::task::spawn_blocking(move || {
+            let found = look.look(life);
+            parts.tell(Input::Looked { run, life, found });
+        });
+    }
+
+    async fn find_keeper(&mut self) -> Life {
+        self.keeper = None;
+        let dir = self.spec.dir();
+        let secret = match environment::secret_of(&dir) {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Life::Dead,
+            Err(error) => {
+                tracing::error!("{error}");
+                return Life::Silent;
+            }
+        };
+        match self.connect(&secret).await {
+            Ok(_) => Life::Answers,
+            Err(session::Error::Nobody { .. }) => Life::Dead,
+            Err(error) => {
+                tracing::warn!("{error}");
+                Life::Silent
+            }
+        }
+    }
+
+    async fn input(&mut self, key: String, text: &str, answer: oneshot::Sender<Answer>) {
+        let bytes = base64::engine::general_purpose::STANDARD.encode(text);
+        let reply = match self.keeper().await {
+            Ok(keeper) => keeper.ask(Ask::Input { key, bytes }).await.map_err(|error| error.to_string()),
+            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => Err(why),
+        };
+        drop(answer.send(match reply {
+            Ok(_) => requests::done("sent"),
+            Err(why) => requests::refused(why),
+        }));
+    }
+
+    async fn pty(&mut self, ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
+        if let Some(work_dir) = work_dir {
+            drop(std::fs::create_dir_all(&work_dir));
+        }
+        let reply = match self.keeper().await {
+            Ok(keeper) => keeper.ask_pty(ask).await.map_err(|error| error.to_string()),
+            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => Err(why),
+        };
+        drop(answer.send(match reply {
+            Ok(fd) => requests::pty(fd, title),
+            Err(why) => requests::refused(why),
+        }));
+    }
+
+    /// Ends the environment of a run that is over.
+    async fn close(&mut self) {
+        crash_point("hands.before-close");
+        let dir = self.spec.dir();
+        let keeper = match self.keeper.take() {
+            Some(keeper) => Some(keeper),
+            None if self.find_keeper().await == Life::Answers => self.keeper.take(),
+            None => None,
+        };
+        if let Some(keeper) = keeper {
+            let asked = keeper.ask(Ask::Shutdown { force: true }).await;
+            crash_point("hands.after-shutdown");
+            drop(keeper);
+            if let Err(error) = asked {
+                tracing::warn!("the keeper of {} did not take the shutdown: {error}", self.run);
+            }
+            if let Err(error) = environment::Sandbox::remove(&dir, Duration::from_secs(10), true).await {
+                tracing::warn!("{error}");
+            }
+        }
+        crash_point("hands.after-close");
+        self.parts.tell(Input::Closed { run: self.run.clone() });
+    }
+}

@@ -1,0 +1,182 @@
+//! The engine's socket: who connects, what is asked, who is told that something changed. Owns `engine.sock`.
+//!
+//! A client that does not read is dropped, never waited for. Only the owner's own uid is let in.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Error;
+use super::core::Input;
+use super::requests::{self, Answer};
+use crate::model::Principal;
+use crate::state_dir;
+use crate::wire::client::{Ask, Asked, EngineView, FromEngine, Greeting, Hello, LONGEST, VERSION};
+
+/// A client must say who it is within this.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A client that does not take an answer within this is dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Binds the socket; a stale one is replaced (the lock is held, so nobody else's can be live).
+pub(super) fn listen(path: &Path) -> Result<UnixListener, Error> {
+    drop(std::fs::remove_file(path));
+    let reach = state_dir::reach(path).map_err(Error::io("cannot reach", path))?;
+    let listener = std::os::unix::net::UnixListener::bind(reach.path()).map_err(Error::io("cannot listen on", path))?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(Error::io("cannot protect", path))?;
+    listener.set_nonblocking(true).map_err(Error::io("cannot listen on", path))?;
+    UnixListener::from_std(listener).map_err(Error::io("cannot listen on", path))
+}
+
+/// Lets clients in until the engine ends.
+pub(super) async fn serve(
+    listener: UnixListener,
+    engine: EngineView,
+    inputs: mpsc::UnboundedSender<Input>,
+    changes: watch::Receiver<u64>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (engine, inputs, changes) = (engine.clone(), inputs.clone(), changes.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = client(stream, engine, inputs, changes).await {
+                        tracing::debug!("a client was dropped: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::error!("no client can be let in: {error}");
+                crate::clock::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn client(
+    stream: UnixStream,
+    engine: EngineView,
+    inputs: mpsc::UnboundedSender<Input>,
+    mut changes: watch::Receiver<u64>,
+) -> std::io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    if uid != rustix::process::geteuid().as_raw() {
+        return Err(std::io::Error::other(format!("uid {uid} is not the owner's")));
+    }
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read);
+    send(&mut write, &Greeting { v: VERSION, engine }, None).await?;
+    let mut line = Vec::new();
+    let hello = tokio::time::timeout(HANDSHAKE, read_line(&mut lines, &mut line)).await;
+    if !hello.map_err(std::io::Error::other)?? {
+        return Ok(());
+    }
+    let hello: Hello = serde_json::from_slice(&line).map_err(std::io::Error::other)?;
+    if hello.v != VERSION {
+        let words = format!("this engine speaks version {VERSION} of the protocol, the client {}", hello.v);
+        let answer =
+            requests::usage(words, Some("use the same dogwatch for both: dogwatch engine stop, then try again"));
+        return send(&mut write, &FromEngine::Answer { id: 0, result: answer.result }, None).await;
+    }
+    let by = Principal::Person(crate::gauge::plain::line(hello.principal.as_bytes()).chars().take(100).collect());
+    let mut subscribed = false;
+    line.clear();
+    changes.mark_unchanged();
+    loop {
+        tokio::select! {
+            more = read_line(&mut lines, &mut line) => {
+                if !more? {
+                    return Ok(());
+                }
+                let asked = serde_json::from_slice::<Asked>(&line);
+                line.clear();
+                let (id, answer) = match asked {
+                    Ok(Asked { id, ask: Ask::Subscribe }) => {
+                        subscribed = true;
+                        (id, requests::done("subscribed"))
+                    }
+                    Ok(Asked { id, ask }) => (id, ask_core(&inputs, ask, by.clone()).await),
+                    Err(error) => (0, requests::usage(format!("the request is not understood: {error}"), None)),
+                };
+                let message = FromEngine::Answer { id, result: answer.result };
+                send(&mut write, &message, answer.fd).await?;
+            }
+            news = changes.changed(), if subscribed => {
+                if news.is_err() {
+                    return Ok(());
+                }
+                let seq = *changes.borrow_and_update();
+                send(&mut write, &FromEngine::Changed { seq }, None).await?;
+            }
+        }
+    }
+}
+
+async fn ask_core(inputs: &mpsc::UnboundedSender<Input>, ask: Ask, by: Principal) -> Answer {
+    let (answer, reply) = oneshot::channel();
+    if inputs.send(Input::Asked { ask, by, answer }).is_err() {
+        return requests::refused("the engine is ending");
+    }
+    reply.await.unwrap_or_else(|_| requests::refused("the engine is ending"))
+}
+
+/// Appends to `line` until a whole line is there, without its end; false at the end of the stream. Safe to be cancelled:
+/// what was read stays in `line`.
+async fn read_line(lines: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    loop {
+        let buffered = lines.fill_buf().await?;
+        if buffered.is_empty() {
+            return Ok(false);
+        }
+        let end = buffered.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(buffered.len());
+        line.extend_from_slice(&buffered[..taken]);
+        lines.consume(taken + usize::from(end.is_some()));
+        if line.len() > LONGEST {
+            return Err(std::io::Error::other("a line is too long"));
+        }
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+/// Sends one line; a descriptor goes with its first byte.
+async fn send(
+    write: &mut tokio::net::unix::OwnedWriteHalf,
+    message: &impl serde::Serialize,
+    fd: Option<std::os::fd::OwnedFd>,
+) -> std::io::Result<()> {
+    let mut bytes = serde_json::to_vec(message)?;
+    bytes.push(b'\n');
+    let all = async {
+        let mut from = 0;
+        if let Some(fd) = fd {
+            from = send_with(write.as_ref(), &bytes, &fd).await?;
+        }
+        write.write_all(&bytes[from..]).await
+    };
+    tokio::time::timeout(PATIENCE, all).await.map_err(std::io::Error::other)?
+}
+
+async fn send_with(stream: &UnixStream, bytes: &[u8], fd: &std::os::fd::OwnedFd) -> std::io::Result<usize> {
+    stream
+        .async_io(Interest::WRITABLE, || {
+            let fds = [fd.as_fd()];
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+                return Err(std::io::Error::other("no room for a descriptor"));
+            }
+            Ok(rustix::net::sendmsg(stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
+        })
+        .await
+}

@@ -1,0 +1,544 @@
+//! What clients ask, turned into events, replies or refusals. Every change of a run is an event that the mind allows;
+//! nothing is changed here.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use tokio::sync::oneshot;
+
+use super::core::{Core, Input, Parts};
+use super::hands::Task;
+use super::{views, words};
+use crate::clock;
+use crate::engine::{self, LaneState, Phase, Run};
+use crate::journal::{self, RunRow};
+use crate::model::{
+    Choice, Created, EscalationId, Event, LaneId, Order, Principal, RunId, Selection, StepId, What, Workflow,
+};
+use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
+use crate::wire::keeper;
+
+/// What a client gets; a descriptor comes with [`Reply::Pty`].
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) result: wire::Result,
+    pub(super) fd: Option<OwnedFd>,
+}
+
+/// How a request is taken.
+pub(super) enum Reaction {
+    /// These events, and this answer once they are committed.
+    Now(Vec<Event>, Box<Answer>),
+    /// Somebody else answers.
+    Later(Box<dyn FnOnce(oneshot::Sender<Answer>)>),
+}
+
+fn reply(reply: Reply) -> Answer {
+    Answer { result: wire::Result::Reply(Box::new(reply)), fd: None }
+}
+
+fn refusal(kind: RefusalKind, words: String, hint: Option<&str>) -> Answer {
+    Answer { result: wire::Result::Refused(Refusal { kind, words, hint: hint.map(str::to_owned) }), fd: None }
+}
+
+pub(super) fn done(words: impl Into<String>) -> Answer {
+    reply(Reply::Done { words: words.into() })
+}
+
+pub(super) fn refused(words: impl Into<String>) -> Answer {
+    refusal(RefusalKind::Refused, words.into(), None)
+}
+
+pub(super) fn usage(words: impl Into<String>, hint: Option<&str>) -> Answer {
+    refusal(RefusalKind::Usage, words.into(), hint)
+}
+
+pub(super) fn internal(error: &journal::Error) -> Answer {
+    refusal(RefusalKind::Internal, error.to_string(), None)
+}
+
+pub(super) fn pty(fd: OwnedFd, title: String) -> Answer {
+    Answer { result: wire::Result::Reply(Box::new(Reply::Pty { title })), fd: Some(fd) }
+}
+
+/// Reads a workflow from its text; the same for a new run and for a frozen copy.
+pub(super) fn parse(
+    source: &str,
+    file: &str,
+    base: &str,
+    params: &[(String, String)],
+    name: Option<&str>,
+) -> Result<Workflow, String> {
+    let loaded =
+        crate::config::parse(source, file, Path::new(base), params).map_err(|problems| problems.to_string())?;
+    let mut workflow = loaded.workflow;
+    if let Some(name) = name {
+        name.clone_into(&mut workflow.name);
+    }
+    Ok(workflow)
+}
+
+type Refusable<T> = Result<T, Box<Answer>>;
+
+impl Core {
+    /// The answer to a started run.
+    pub(super) fn started(&self, id: &RunId) -> Answer {
+        match self.engine.run(id) {
+            Some(run) => reply(Reply::Run(self.run_view(run))),
+            None => refused("the run was not taken"),
+        }
+    }
+
+    /// Takes a request.
+    pub(super) fn react(&mut self, ask: Ask, by: Principal) -> Reaction {
+        self.try_react(ask, by).unwrap_or_else(|answer| Reaction::Now(Vec::new(), answer))
+    }
+
+    fn try_react(&mut self, ask: Ask, by: Principal) -> Refusable<Reaction> {
+        let now = |answer: Answer| Ok(Reaction::Now(Vec::new(), Box::new(answer)));
+        match ask {
+            Ask::Engine => now(reply(Reply::Engine(self.engine_view()))),
+            Ask::Subscribe => now(done("subscribed")),
+            Ask::StopEngine => {
+                let running = self.engine.runs().map(Run::active).sum::<usize>();
+                self.parts.tell(Input::Stop { deliberate: true });
+                let words = match running {
+                    0 => "the engine ends; no step is running".to_owned(),
+                    n => format!(
+                        "the engine ends; {n} running step(s) go on, and nothing new starts until it is started again"
+                    ),
+                };
+                now(done(words))
+            }
+            Ask::StartRun(start) => {
+                let parts = self.parts.clone();
+                Ok(Reaction::Later(Box::new(move |answer| {
+                    tokio::task::spawn_blocking(move || start_run(&start, by, &parts, answer));
+                })))
+            }
+            Ask::Runs { limit, state } => now(self.runs(limit, state)?),
+            Ask::Status { run } => {
+                let run = self.find(&run)?;
+                now(reply(Reply::Run(self.run_view(&run))))
+            }
+            Ask::Events { run, since, limit } => {
+                let run = self.find(&run)?;
+                now(self.events(&run, since, limit)?)
+            }
+            Ask::Log { run, step, attempt } => {
+                let run = self.find(&run)?;
+                now(log_place(&run, &step, attempt)?)
+            }
+            Ask::Inbox => now(reply(Reply::Inbox(self.inbox()))),
+            Ask::Escalation { id } => {
+                let run = self.run_asked(id)?;
+                now(escalation(&run, id)?)
+            }
+            Ask::Decide { id, choice, note } => self.decide(id, &choice, by, note),
+            Ask::Order { run, step, order, note } => self.order(&run, &step, order, by, note),
+            Ask::StopStep { run, step } => self.change(&run, |run| {
+                let lane = find_lane(run, &step)?;
+                let what = run.stop_step(&lane, by).map_err(refuse)?;
+                Ok((what, format!("stopping {}", run.lane_name(&lane))))
+            }),
+            Ask::StopRun { run } => self.change(&run, |run| {
+                Ok((run.stop_run(by).map_err(refuse)?, format!("stopping {}", views::run_name(run))))
+            }),
+            Ask::Pause { run } => self.change(&run, |run| {
+                let words = format!(
+                    "{} is paused: nothing new starts, {} running step(s) go on",
+                    views::run_name(run),
+                    run.active()
+                );
+                Ok((run.pause(true, by).map_err(refuse)?, words))
+            }),
+            Ask::Unpause { run } => self.change(&run, |run| {
+                Ok((run.pause(false, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
+            }),
+            Ask::Resume { run, from } => {
+                let from = from
+                    .map(|from| StepId::new(&from))
+                    .transpose()
+                    .map_err(|e| Box::new(usage(e.to_string(), None)))?;
+                self.change(&run, |run| {
+                    Ok((run.resume(from, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
+                })
+            }
+            Ask::Send { run, step, text } => self.send(&run, &step, text),
+            Ask::Attach { run, step, rows, cols, readonly } => self.attach(&run, &step, rows, cols, readonly),
+            Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
+        }
+    }
+
+    /// A change of one run: the event that the mind allows, and what is said when it is committed.
+    fn change(&mut self, run: &str, make: impl FnOnce(&Run) -> Refusable<(What, String)>) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let (what, words) = make(&run)?;
+        self.recall(&run.id).map_err(|error| Box::new(internal(&error)))?;
+        let event = Event { run: run.id, at: self.parts.clock.now(), what };
+        Ok(Reaction::Now(vec![event], Box::new(done(words))))
+    }
+
+    fn decide(&mut self, id: u64, choice: &str, by: Principal, note: Option<String>) -> Refusable<Reaction> {
+        let run = self.run_asked(id)?;
+        let choice = choice_of(&run, EscalationId(id), choice)?;
+        let name = run.id.to_string();
+        self.change(&name, |run| {
+            let what = run.decide(EscalationId(id), choice, by, note).map_err(refuse)?;
+            let lane =
+                run.questions.get(&EscalationId(id)).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
+            Ok((what, format!("{lane}: {}", engine::word(choice))))
+        })
+    }
+
+    fn order(
+        &mut self,
+        run: &str,
+        step: &str,
+        order: wire::Order,
+        by: Principal,
+        note: Option<String>,
+    ) -> Refusable<Reaction> {
+        let (order, word) = match order {
+            wire::Order::Resume => (Order::Resume, "again, from the newest checkpoint where there is one"),
+            wire::Order::Retry => (Order::Retry, "again, from the start"),
+            wire::Order::Skip => (Order::Skip, "left out"),
+            wire::Order::Done => (Order::Done, "done"),
+        };
+        self.change(run, |run| {
+            let lane = find_lane(run, step)?;
+            let what = run.order(&lane, order, by, note).map_err(refuse)?;
+            Ok((what, format!("{}: {word}", run.lane_name(&lane))))
+        })
+    }
+
+    fn send(&mut self, run: &str, step: &str, text: String) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let lane = find_lane(&run, step)?;
+        let Some(attempt) = run.live(&lane) else {
+            return Err(Box::new(refused(format!("{} is not running", run.lane_name(&lane)))));
+        };
+        self.by_hands(&run.id, move |answer| Task::Input { key: attempt.key(), text, answer })
+    }
+
+    fn attach(&mut self, run: &str, step: &str, rows: u16, cols: u16, readonly: bool) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let lane = find_lane(&run, step)?;
+        let name = run.lane_name(&lane);
+        let Some(attempt) = run.lane(&lane).and_then(|lane| run.attempt(lane)) else {
+            return Err(Box::new(refused(format!("{name} has not run yet: there is nothing to attach to"))));
+        };
+        self.hold(&run)?;
+        let ask = keeper::Ask::OpenSession { key: attempt.key(), rows, cols, readonly };
+        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: None, answer })
+    }
+
+    fn shell(&mut self, run: &str, step: &str, rows: u16, cols: u16) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let lane = find_lane(&run, step)?;
+        let n = run.lane(&lane).map_or(1, |lane| lane.n.max(1));
+        let attempt = crate::model::AttemptId { run: run.id.clone(), lane: lane.clone(), n };
+        let mut env = run.environment(&attempt).map_err(|why| Box::new(refused(why)))?;
+        let program = env.get("SHELL").filter(|shell| shell.starts_with('/') && Path::new(shell).exists()).cloned();
+        let program = program.unwrap_or_else(|| "/bin/sh".into());
+        env.insert("DOGWATCH_SHELL".into(), "1".into());
+        let name = run.lane_name(&lane);
+        let work_dir = run.work_dir(&lane).into();
+        let cwd = run.workflow.environment.workspace.clone();
+        self.hold(&run)?;
+        let ask = keeper::Ask::OpenPty { argv: vec![program], env, cwd, rows, cols };
+        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: Some(work_dir), answer })
+    }
+
+    /// A run that has ended is held again while somebody works beside it.
+    fn hold(&mut self, run: &Run) -> Refusable<()> {
+        self.recall(&run.id).map_err(|error| Box::new(internal(&error)))
+    }
+
+    fn by_hands(
+        &mut self,
+        run: &RunId,
+        task: impl FnOnce(oneshot::Sender<Answer>) -> Task + 'static,
+    ) -> Refusable<Reaction> {
+        let Some(hands) = self.hands(run) else {
+            return Err(Box::new(refused("the run is not held by the engine any more; try again")));
+        };
+        let give = hands.giver();
+        Ok(Reaction::Later(Box::new(move |answer| give(task(answer)))))
+    }
+
+    /// The run that a text names: its id, `@last`, a number, a name, or `name#number`.
+    pub(super) fn find(&self, text: &str) -> Refusable<Run> {
+        let read = self.journal.read();
+        let broken = |error: journal::Error| Box::new(internal(&error));
+        let text = text.trim();
+        let number = |text: &str| text.strip_prefix('#').unwrap_or(text).parse::<u64>().ok();
+        let by_id = match RunId::new(text) {
+            Ok(id) => read.run(&id).map_err(broken)?,
+            Err(_) => None,
+        };
+        let row = if text == "@last" {
+            read.runs(1).map_err(broken)?.pop()
+        } else if by_id.is_some() {
+            by_id
+        } else if let Some(number) = number(text) {
+            read.run_numbered(number).map_err(broken)?
+        } else if let Some((name, wanted)) = text.rsplit_once('#') {
+            read.run_named(name.trim_end(), wanted.trim().parse().ok().or(Some(0))).map_err(broken)?
+        } else {
+            read.run_named(text, None).map_err(broken)?
+        };
+        let Some(row) = row else { return Err(Box::new(self.no_such_run(text))) };
+        self.run_or_fold(&row.id).map_err(broken)?.ok_or_else(|| Box::new(self.no_such_run(text)))
+    }
+
+    fn no_such_run(&self, text: &str) -> Answer {
+        let names: std::collections::BTreeSet<String> =
+            self.journal.read().runs(200).unwrap_or_default().into_iter().map(|row| row.name).collect();
+        let near = nearest(text, names.iter().map(String::as_str));
+        let hint = match (near, names.is_empty()) {
+            (_, true) => "there are no runs yet: dogwatch run FILE".to_owned(),
+            (Some(near), _) => format!("did you mean {near}? dogwatch runs lists them"),
+            (None, _) => "dogwatch runs lists them".to_owned(),
+        };
+        refusal(RefusalKind::NotFound, format!("there is no run {text:?}"), Some(&hint))
+    }
+
+    fn run_asked(&self, id: u64) -> Refusable<Run> {
+        let missing = || {
+            Box::new(refusal(
+                RefusalKind::NotFound,
+                format!("there is no question e{id}"),
+                Some("dogwatch inbox lists them"),
+            ))
+        };
+        if let Some(run) = self.engine.run_of_escalation(EscalationId(id)) {
+            return Ok(run.clone());
+        }
+        let found = self.journal.read().run_of_escalation(id).map_err(|error| Box::new(internal(&error)))?;
+        let run = found.map(|run| self.run_or_fold(&run)).transpose().map_err(|error| Box::new(internal(&error)))?;
+        run.flatten().ok_or_else(missing)
+    }
+
+    fn runs(&self, limit: usize, state: Option<wire::RunState>) -> Refusable<Answer> {
+        let broken = |error: journal::Error| Box::new(internal(&error));
+        let mut lines = Vec::new();
+        // With a filter all are looked at: the newest that match may be old.
+        for row in self.journal.read().runs(if state.is_some() { usize::MAX } else { limit }).map_err(broken)? {
+            let line = match self.engine.run(&row.id) {
+                Some(run) => views::run_line(run),
+                None => match self.run_or_fold(&row.id).map_err(broken)? {
+                    Some(run) => views::run_line(&run),
+                    None => continue,
+                },
+            };
+            if state.is_none_or(|state| line.state == state) {
+                lines.push(line);
+            }
+            if lines.len() >= limit {
+                break;
+            }
+        }
+        Ok(reply(Reply::Runs(lines)))
+    }
+
+    fn events(&self, run: &Run, since: u64, limit: usize) -> Refusable<Answer> {
+        let workflow = || Ok(std::sync::Arc::clone(&run.workflow));
+        let events =
+            self.journal.read().events(&run.id, since, &workflow).map_err(|error| Box::new(internal(&error)))?;
+        let seq = events.last().map_or(since, |(seq, _)| *seq);
+        let cut = events.len().saturating_sub(limit);
+        let events = events.iter().skip(cut).map(|(seq, event)| words::event(run, *seq, event)).collect();
+        Ok(reply(Reply::Events { events, seq }))
+    }
+
+    fn inbox(&self) -> Vec<wire::EscalationView> {
+        let open = self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).flat_map(|run| {
+            run.questions.values().filter(|question| question.answer.is_none()).map(|q| views::escalation(run, q))
+        });
+        let mut all: Vec<_> = open.collect();
+        all.sort_by_key(|view| view.id);
+        all
+    }
+
+    /// The engine about itself.
+    pub(super) fn engine_view(&self) -> wire::EngineView {
+        wire::EngineView {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            epoch: self.journal.epoch(),
+            started_ms: self.started.as_ms(),
+            active_runs: self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).count(),
+            running_steps: self.engine.runs().map(Run::active).sum(),
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    fn run_view(&self, run: &Run) -> wire::RunView {
+        let seq = self.journal.read().newest_event().unwrap_or(0);
+        views::run(run, self.parts.clock.now(), seq, &self.unreachable, self.trouble.clone())
+    }
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "refusals travel boxed, and this is for map_err")]
+fn refuse(why: engine::Refused) -> Box<Answer> {
+    Box::new(refused(why.0))
+}
+
+fn escalation(run: &Run, id: u64) -> Refusable<Answer> {
+    match run.questions.get(&EscalationId(id)) {
+        Some(question) => Ok(reply(Reply::Escalation(views::escalation(run, question)))),
+        None => Err(Box::new(refusal(RefusalKind::NotFound, format!("there is no question e{id}"), None))),
+    }
+}
+
+fn log_place(run: &Run, step: &str, attempt: Option<u32>) -> Refusable<Answer> {
+    let id = find_lane(run, step)?;
+    let name = run.lane_name(&id);
+    let newest = run.lane(&id).map_or(0, |lane| lane.n);
+    let n = attempt.unwrap_or(newest);
+    if n == 0 || n > newest {
+        let words = match (newest, attempt) {
+            (0, _) => format!("{name} has not run yet"),
+            (newest, _) => format!("{name} has had {newest} attempt(s); there is no attempt {n}"),
+        };
+        return Err(Box::new(refusal(RefusalKind::NotFound, words, None)));
+    }
+    let attempt = crate::model::AttemptId { run: run.id.clone(), lane: id.clone(), n };
+    let lives = run.lane(&id).is_some_and(|lane| matches!(lane.state, LaneState::Active { .. })) && n == newest;
+    let dir = format!("{}/{}", run.dir, attempt.dir());
+    Ok(reply(Reply::Log(wire::LogPlace { dir, attempt: n, step: name, ended: !lives })))
+}
+
+/// A choice by its word, its beginning or its number.
+fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
+    let choices = run.questions.get(&id).map(|question| question.escalation.choices.clone()).unwrap_or_default();
+    let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
+    let all = [
+        Choice::Retry,
+        Choice::Resume,
+        Choice::Probe,
+        Choice::Done,
+        Choice::Skip,
+        Choice::Fail,
+        Choice::StopRun,
+        Choice::Approve,
+        Choice::Reject,
+    ];
+    let by_word = || all.into_iter().find(|choice| engine::word(*choice) == text);
+    by_number.or_else(by_word).ok_or_else(|| {
+        let words: Vec<String> =
+            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, engine::word(*choice))).collect();
+        Box::new(usage(format!("{text:?} is no answer to {id}; it takes: {}", words.join(", ")), None))
+    })
+}
+
+/// The lane that a text names: `train`, `train[lr=0.1]`, `train[1]`.
+fn find_lane(run: &Run, text: &str) -> Refusable<LaneId> {
+    let (name, inside) = match text.split_once('[') {
+        Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
+        None => (text, None),
+    };
+    let step = StepId::new(name).ok().and_then(|id| run.workflow.steps.get(&id));
+    let Some(step) = step else {
+        let near = nearest(name, run.workflow.steps.keys().map(StepId::as_str));
+        let hint = near.map(|near| format!("did you mean {near}?"));
+        let words = format!("there is no step {name:?} in {}", views::run_name(run));
+        return Err(Box::new(refusal(RefusalKind::NotFound, words, hint.as_deref())));
+    };
+    let lane = |lane| Ok(LaneId { step: step.id.clone(), lane });
+    match (inside, step.lanes.as_slice()) {
+        (None, [only]) => lane(only.lane),
+        (None, many) => {
+            let names: Vec<String> = many.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
+            Err(Box::new(usage(format!("{name} has {} lanes; name one of them", many.len()), Some(&names.join("  ")))))
+        }
+        (Some(inside), lanes) => {
+            let wanted = inside.trim();
+            let found = lanes.iter().find(|spec| spec.label() == wanted || spec.lane.to_string() == wanted);
+            let Some(spec) = found else {
+                let names: Vec<String> =
+                    lanes.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
+                let words = format!("{name} has no lane [{wanted}]");
+                return Err(Box::new(refusal(RefusalKind::NotFound, words, Some(&names.join("  ")))));
+            };
+            lane(spec.lane)
+        }
+    }
+}
+
+fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names
+        .map(|name| (strsim::damerau_levenshtein(text, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name.to_owned())
+}
+
+/// Checks the workflow, makes the run's folder, and tells the loop. Blocks on the disk.
+fn start_run(start: &wire::StartRun, by: Principal, parts: &Parts, answer: oneshot::Sender<Answer>) {
+    match new_run(start, by, parts) {
+        Ok((row, created)) => parts.tell(Input::NewRun { row: Box::new(row), created: Box::new(created), answer }),
+        Err(refusal) => drop(answer.send(*refusal)),
+    }
+}
+
+fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(RunRow, Created)> {
+    let workflow = parse(&start.source, &start.file, &start.base, &start.params, start.name.as_deref())
+        .map_err(|problems| Box::new(usage(problems, None)))?;
+    let selection = selection(start, &workflow)?;
+    if !Path::new(&workflow.environment.workspace).is_dir() {
+        let words = format!("the workspace {} is not a folder", workflow.environment.workspace);
+        return Err(Box::new(usage(words, Some("make it, or change [environment] workspace"))));
+    }
+    let id = RunId::from_random(clock::random_bytes::<8>());
+    let dir = parts.state.run(&id);
+    let make = || -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("work"))?;
+        std::fs::write(dir.join("workflow.toml"), &start.source)
+    };
+    make().map_err(|error| {
+        let words = format!("the run's folder {} cannot be made: {error}", dir.display());
+        Box::new(refusal(RefusalKind::Internal, words, Some("check the space and the rights of the state directory")))
+    })?;
+    let row = RunRow {
+        id,
+        name: workflow.name.clone(),
+        number: 0,
+        created: parts.clock.now(),
+        ended: None,
+        result: None,
+        dir: dir.to_string_lossy().into_owned(),
+        source: start.source.clone(),
+        file: start.file.clone(),
+        base: start.base.clone(),
+        params: start.params.clone(),
+    };
+    let created = Created {
+        number: 0,
+        dir: row.dir.clone(),
+        selection,
+        env: start.env.clone(),
+        by,
+        workflow: std::sync::Arc::new(workflow),
+    };
+    Ok((row, created))
+}
+
+fn selection(start: &wire::StartRun, workflow: &Workflow) -> Refusable<Selection> {
+    let step = |name: &str| {
+        let id = StepId::new(name).ok().filter(|id| workflow.steps.contains_key(id));
+        id.ok_or_else(|| {
+            let near = nearest(name, workflow.steps.keys().map(StepId::as_str));
+            let hint = near.map(|near| format!("did you mean {near}?"));
+            Box::new(usage(format!("there is no step {name:?} in {}", start.file), hint.as_deref()))
+        })
+    };
+    match (start.only.as_slice(), &start.from) {
+        ([], None) => Ok(Selection::All),
+        ([], Some(from)) => Ok(Selection::From(step(from)?)),
+        (only, None) => Ok(Selection::Only(only.iter().map(|name| step(name)).collect::<Result<_, _>>()?)),
+        (_, Some(_)) => Err(Box::new(usage("--only and --from cannot be said together", None))),
+    }
+}

@@ -1,0 +1,281 @@
+//! Runs and questions as clients see them. Draws from the mind's state, decides nothing.
+
+use std::collections::HashSet;
+
+use crate::faults::crash_point;
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, word};
+use crate::model::{
+    AttemptId, Choice, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StopReason, Time, span_words,
+};
+use crate::wire::client::{
+    AnswerView, ChoiceView, EscalationView, IsolationView, RunLine, RunState, RunView, StepState, StepView,
+};
+
+/// `name #number`.
+pub(super) fn run_name(run: &Run) -> String {
+    format!("{} #{}", run.workflow.name, run.number)
+}
+
+/// A run in a list.
+pub(super) fn run_line(run: &Run) -> RunLine {
+    let done = run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Done { .. })).count();
+    RunLine {
+        id: run.id.to_string(),
+        name: run.workflow.name.clone(),
+        number: run.number,
+        state: state(run),
+        created_ms: run.created.as_ms(),
+        ended_ms: match &run.phase {
+            Phase::Ended { at, .. } => Some(at.as_ms()),
+            Phase::Going | Phase::Stopping { .. } => None,
+        },
+        steps: run.lanes.len(),
+        steps_done: done,
+        asking: run.questions.values().filter(|question| question.answer.is_none()).count(),
+    }
+}
+
+fn state(run: &Run) -> RunState {
+    match &run.phase {
+        Phase::Ended { result, .. } => match result {
+            RunResult::Succeeded => RunState::Succeeded,
+            RunResult::Failed => RunState::Failed,
+            RunResult::Stopped => RunState::Stopped,
+            RunResult::Rejected => RunState::Rejected,
+        },
+        Phase::Stopping { .. } => RunState::Stopping,
+        Phase::Going if run.only_waits() => RunState::Waiting,
+        Phase::Going if run.paused => RunState::Paused,
+        Phase::Going => RunState::Running,
+    }
+}
+
+/// A run, whole.
+pub(super) fn run(
+    run: &Run,
+    now: Time,
+    seq: u64,
+    unreachable: &HashSet<AttemptId>,
+    trouble: Option<String>,
+) -> RunView {
+    RunView {
+        line: run_line(run),
+        by: run.by.to_string(),
+        dir: run.dir.clone(),
+        workspace: run.workflow.environment.workspace.clone(),
+        isolation: run.isolation.as_ref().map(|isolation| match isolation {
+            Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
+            Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
+        }),
+        now_ms: now.as_ms(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, unreachable)).collect(),
+        escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
+        trouble,
+        seq,
+    }
+}
+
+fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView {
+    let step = run.step_of(lane);
+    let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
+    let exit = lane.last_exit.as_ref();
+    let state = match run.attempt(lane) {
+        Some(attempt) if unreachable.contains(&attempt) && matches!(lane.state, LaneState::Active { .. }) => {
+            StepState::Unreachable
+        }
+        Some(_) | None => step_state(run, lane),
+    };
+    StepView {
+        step: lane.id.step.to_string(),
+        lane: lane.id.lane.0,
+        label: label.unwrap_or_default(),
+        state,
+        needs: step.needs.iter().map(ToString::to_string).collect(),
+        attempt: lane.n,
+        max_attempts: step.retry.max_attempts,
+        started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
+        ended_ms: exit.map(|exit| exit.ended.as_ms()),
+        exit: exit.map(|exit| exit_words(exit.end)),
+        detail: detail(run, step, lane),
+        until_ms: run.until(lane).map(Time::as_ms),
+        checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
+        checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
+        escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
+    }
+}
+
+fn step_state(run: &Run, lane: &LaneRun) -> StepState {
+    match &lane.state {
+        LaneState::Waiting => StepState::Waiting,
+        LaneState::Active { stop: Some(_), .. } => StepState::Stopping,
+        LaneState::Active { claimed: Some(_), .. } | LaneState::Exited { .. } => StepState::Running,
+        LaneState::Active { claimed: None, .. } => StepState::Starting,
+        LaneState::Lost { .. } | LaneState::Probed { .. } => StepState::Unknown,
+        LaneState::Probing { .. } => StepState::Probing,
+        LaneState::Delayed { .. } => StepState::Retrying,
+        LaneState::ToAsk { .. } => StepState::Asking,
+        LaneState::Asking { escalation } => match run.questions.get(escalation).map(|q| q.escalation.kind) {
+            Some(EscalationKind::Unknown) => StepState::Unknown,
+            Some(EscalationKind::Gate) => StepState::Gate,
+            Some(EscalationKind::Failed | EscalationKind::CannotStart) | None => StepState::Asking,
+        },
+        LaneState::Done { how, .. } => match how {
+            Ended::Succeeded(_) => StepState::Succeeded,
+            Ended::Allowed | Ended::Failed => StepState::Failed,
+            Ended::Skipped(_) | Ended::LeftOut(_) => StepState::Skipped,
+            Ended::Stopped => StepState::Stopped,
+        },
+    }
+}
+
+/// What it waits for, or why it is as it is.
+fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
+    match &lane.state {
+        LaneState::Waiting => waiting(run, step),
+        LaneState::Active { claimed: None, .. } => "starting".into(),
+        LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
+        LaneState::Active { resume: Some(path), .. } => format!("resumed from {path}"),
+        LaneState::Active { .. } | LaneState::Exited { .. } => String::new(),
+        LaneState::Lost { .. } | LaneState::Probed { .. } => "it cannot be known whether it finished".into(),
+        LaneState::Probing { .. } => "asking its probe whether it finished".into(),
+        LaneState::Delayed { rule, .. } => {
+            let how = lane.last_exit.as_ref().map(|exit| exit_words(exit.end)).unwrap_or_default();
+            format!("{how}; attempt {} by rule \"{rule}\"", lane.n + 1)
+        }
+        LaneState::ToAsk { .. } => "a question is being opened".into(),
+        LaneState::Asking { escalation } => {
+            run.questions.get(escalation).map(|q| q.escalation.title.clone()).unwrap_or_default()
+        }
+        LaneState::Done { how, .. } => done(lane, how),
+    }
+}
+
+fn waiting(run: &Run, step: &Step) -> String {
+    let open: Vec<&str> =
+        step.needs.iter().filter(|need| run.step_end(need).is_none()).map(crate::model::StepId::as_str).collect();
+    if !open.is_empty() {
+        return format!("waits for {}", open.join(", "));
+    }
+    match &run.phase {
+        Phase::Going if run.paused => "the run is paused".into(),
+        Phase::Going => "waits for a place".into(),
+        Phase::Stopping { .. } | Phase::Ended { .. } => "not started".into(),
+    }
+}
+
+fn done(lane: &LaneRun, how: &Ended) -> String {
+    let leaked = lane.last_exit.as_ref().filter(|exit| !exit.leaked.is_empty()).map(|exit| {
+        let names: Vec<String> = exit.leaked.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
+        format!("leaked: {}", names.join(", "))
+    });
+    let words = match how {
+        Ended::Succeeded(Finish::Exit) => String::new(),
+        Ended::Succeeded(Finish::Probe) => "its probe said that it had finished".into(),
+        Ended::Succeeded(Finish::Person(by)) => format!("by {by}"),
+        Ended::Allowed => "failed, which is allowed".into(),
+        Ended::Failed => lane.last_exit.as_ref().map(|exit| exit_words(exit.end)).unwrap_or_default(),
+        Ended::Skipped(SkipWhy::Condition) => "its `if` is false".into(),
+        Ended::Skipped(SkipWhy::Need(need)) => format!("{need} did not succeed"),
+        Ended::Skipped(SkipWhy::NotSelected) => "not selected".into(),
+        Ended::Skipped(SkipWhy::RunEnded) => "the run ended before".into(),
+        Ended::LeftOut(by) => format!("left out by {by}"),
+        Ended::Stopped => "stopped".into(),
+    };
+    match leaked {
+        Some(leaked) if words.is_empty() => leaked,
+        Some(leaked) => format!("{words}; {leaked}"),
+        None => words,
+    }
+}
+
+/// `code 1`, `signal 9 (SIGKILL)`.
+pub(super) fn exit_words(end: End) -> String {
+    match end {
+        End::Code(code) => format!("code {code}"),
+        End::Signal(signal) => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => format!("signal {signal} ({name})"),
+            None => format!("signal {signal}"),
+        },
+    }
+}
+
+/// A question, whole.
+pub(super) fn escalation(run: &Run, question: &Question) -> EscalationView {
+    let escalation = &question.escalation;
+    let kind = match escalation.kind {
+        EscalationKind::Failed => "failed",
+        EscalationKind::Unknown => "unknown",
+        EscalationKind::CannotStart => "cannot_start",
+        EscalationKind::Gate => "gate",
+    };
+    let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
+        (Some(_), Some(choice)) => format!("{} when the time is over", word(choice)),
+        (_, _) => "waits for you".to_owned(),
+    };
+    let choices = escalation
+        .choices
+        .iter()
+        .map(|choice| ChoiceView { word: word(*choice).into(), effect: effect(run, question, *choice) });
+    EscalationView {
+        id: escalation.id.0,
+        run: run.id.to_string(),
+        run_name: run_name(run),
+        step: run.lane_name(&escalation.lane),
+        attempt: escalation.attempt.as_ref().map(|attempt| attempt.n),
+        kind: kind.into(),
+        title: escalation.title.clone(),
+        evidence: escalation.evidence.clone(),
+        choices: choices.collect(),
+        opened_ms: question.opened.as_ms(),
+        deadline_ms: escalation.deadline.map(Time::as_ms),
+        if_unanswered,
+        answer: question.answer.as_ref().map(|(choice, by, at, note)| AnswerView {
+            choice: word(*choice).into(),
+            by: by.to_string(),
+            at_ms: at.as_ms(),
+            note: note.clone(),
+        }),
+    }
+}
+
+/// What a choice does and what it costs.
+fn effect(run: &Run, question: &Question, choice: Choice) -> String {
+    let lane = run.lane(&question.escalation.lane);
+    let next = lane.map_or(1, |lane| lane.n + 1);
+    let lost = lane
+        .and_then(|lane| lane.last_exit.as_ref())
+        .map(|exit| format!("; {} of work is done again", span_words(exit.ended.since(exit.started))))
+        .unwrap_or_default();
+    match choice {
+        Choice::Resume => {
+            let from = lane.and_then(|lane| lane.checkpoint.as_ref()).map(|checkpoint| match checkpoint.step {
+                Some(step) => format!("step {step} ({})", checkpoint.path),
+                None => checkpoint.path.clone(),
+            });
+            format!("attempt {next}, from {}", from.unwrap_or_else(|| "the newest checkpoint".into()))
+        }
+        Choice::Retry => format!("attempt {next}, from the start{lost}"),
+        Choice::Probe => "runs the step's probe: did it finish?".into(),
+        Choice::Done => "it counts as succeeded: fixed by hand".into(),
+        Choice::Skip => "go on without it".into(),
+        Choice::Fail => "it has failed: what needs it is left out".into(),
+        Choice::StopRun => "the run ends; it can be resumed".into(),
+        Choice::Approve => "the run goes on".into(),
+        Choice::Reject => "the run ends as rejected, everything kept".into(),
+    }
+}
+
+/// Writes `record.md` of a run, in one step: a reader sees the old or the new one.
+pub(super) fn write_record(run: Run, events: Vec<(u64, Event)>) {
+    tokio::task::spawn_blocking(move || {
+        let text = crate::report::record::record(&run, &events);
+        let path = std::path::Path::new(&run.dir).join("record.md");
+        let fresh = path.with_extension("new");
+        crash_point("engine.before-record");
+        if let Err(error) = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)) {
+            tracing::warn!("{} is behind: {error}", path.display());
+        }
+        crash_point("engine.after-record");
+    });
+}

@@ -1,0 +1,193 @@
+//! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
+
+use crate::engine::{Run, word};
+use crate::model::{
+    AskWhy, Cause, Event, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, StopReason, Verdict, What,
+    span_words,
+};
+use crate::wire::client::EventView;
+
+use super::views::exit_words;
+
+/// The event as clients see it.
+pub(super) fn event(run: &Run, seq: u64, event: &Event) -> EventView {
+    let (kind, lane, attempt, text) = line(run, &event.what);
+    let step = lane.map(|lane| run.lane_name(&lane)).unwrap_or_default();
+    EventView { seq, at_ms: event.at.as_ms(), kind: kind.into(), step, attempt, text }
+}
+
+type Line = (&'static str, Option<LaneId>, Option<u32>, String);
+
+fn line(run: &Run, what: &What) -> Line {
+    let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
+    match what {
+        What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
+        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
+            ("environment.ready", None, None, "the sandbox is ready".into())
+        }
+        What::EnvironmentReady { isolation: Isolation::None { why } } => {
+            ("environment.ready", None, None, format!("NOT ISOLATED: {why}"))
+        }
+        What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
+        What::Intended { attempt, cause, resume } => {
+            let (lane, n) = about(attempt);
+            ("attempt.intended", lane, n, intended(attempt.n, cause, resume.as_deref()))
+        }
+        What::CannotStart { lane, why } => ("step.cannot_start", Some(lane.clone()), None, why.clone()),
+        What::Claimed { attempt } => {
+            let (lane, n) = about(attempt);
+            ("attempt.started", lane, n, format!("attempt {} runs", attempt.n))
+        }
+        What::CheckpointSeen { attempt, checkpoint } => {
+            let (lane, n) = about(attempt);
+            let text = match checkpoint.step {
+                Some(step) => format!("checkpoint at step {step}: {}", checkpoint.path),
+                None => format!("checkpoint: {}", checkpoint.path),
+            };
+            ("checkpoint", lane, n, text)
+        }
+        What::Exited { attempt, exit } => {
+            let (lane, n) = about(attempt);
+            let ran = span_words(exit.ended.since(exit.started));
+            let mut text = format!("attempt {} ended with {} after {ran}", attempt.n, exit_words(exit.end));
+            match exit.stop {
+                Some(StopReason::Timeout) => text.push_str(" (time limit)"),
+                Some(StopReason::Stop) => text.push_str(" (stopped)"),
+                None => {}
+            }
+            if !exit.leaked.is_empty() {
+                text = format!("{text}; leaked {} process(es)", exit.leaked.len());
+            }
+            ("attempt.ended", lane, n, text)
+        }
+        What::Lost { attempt, why, .. } => {
+            let (lane, n) = about(attempt);
+            ("attempt.unknown", lane, n, format!("UNKNOWN whether attempt {} finished: {}", attempt.n, lost(*why)))
+        }
+        What::Judged { attempt, verdict } => {
+            let (lane, n) = about(attempt);
+            let (kind, text) = judged(verdict);
+            (kind, lane, n, text)
+        }
+        What::StopAsked { attempt, reason, by } => {
+            let (lane, n) = about(attempt);
+            let text = match reason {
+                StopReason::Timeout => "time limit reached: stopping".to_owned(),
+                StopReason::Stop => format!("stopping, by {by}"),
+            };
+            ("attempt.stopping", lane, n, text)
+        }
+        What::ProbeAsked { attempt, by } => {
+            let (lane, n) = about(attempt);
+            ("attempt.probing", lane, n, format!("asking the probe, by {by}"))
+        }
+        What::Probed { attempt, code, .. } => {
+            let (lane, n) = about(attempt);
+            let text = code.map_or_else(|| "the probe gave no answer".into(), |code| format!("the probe said {code}"));
+            ("attempt.probed", lane, n, text)
+        }
+        What::Skipped { lane, why } => ("step.skipped", Some(lane.clone()), None, skipped(why)),
+        What::Opened { escalation } => {
+            let n = escalation.attempt.as_ref().map(|attempt| attempt.n);
+            let text = format!("{} needs you: {}", escalation.id, escalation.title);
+            ("escalation.opened", Some(escalation.lane.clone()), n, text)
+        }
+        What::Answered { escalation, choice, by, note } => {
+            let lane = run.questions.get(escalation).map(|question| question.escalation.lane.clone());
+            let text = format!("{escalation}: {} by {by}{}", word(*choice), noted(note.as_deref()));
+            ("escalation.answered", lane, None, text)
+        }
+        What::Ordered { lane, order, by, note } => {
+            let text = format!("{} by {by}{}", ordered(*order), noted(note.as_deref()));
+            ("step.ordered", Some(lane.clone()), None, text)
+        }
+        What::Paused { by } => ("run.paused", None, None, format!("paused by {by}")),
+        What::Unpaused { by } => ("run.unpaused", None, None, format!("goes on, by {by}")),
+        What::RunStopAsked { by, why } => ("run.stopping", None, None, stopping(by, why)),
+        What::Resumed { from, by } => {
+            let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+            ("run.resumed", None, None, format!("resumed{from} by {by}"))
+        }
+        What::Ended { result } => ("run.ended", None, None, ended(*result).into()),
+    }
+}
+
+fn noted(note: Option<&str>) -> String {
+    note.map(|note| format!(": {note}")).unwrap_or_default()
+}
+
+fn intended(n: u32, cause: &Cause, resume: Option<&str>) -> String {
+    let why = match cause {
+        Cause::First => String::new(),
+        Cause::Retry { rule } => format!(" by rule \"{rule}\""),
+        Cause::Unknown => " because the one before is not known to have happened".into(),
+        Cause::Person(by) => format!(" by {by}"),
+    };
+    let from = resume.map(|path| format!(", from {path}")).unwrap_or_default();
+    format!("attempt {n}{why}{from}")
+}
+
+fn judged(verdict: &Verdict) -> (&'static str, String) {
+    match verdict {
+        Verdict::Succeeded => ("step.succeeded", "succeeded".into()),
+        Verdict::Retry { rule, resume, .. } => {
+            let from = resume.as_ref().map(|path| format!(", from {path}")).unwrap_or_default();
+            ("attempt.retry", format!("another attempt by rule \"{rule}\"{from}"))
+        }
+        Verdict::Allowed => ("step.failed", "failed, which is allowed".into()),
+        Verdict::Abort { rule } => ("step.failed", format!("failed; the run ends by rule \"{rule}\"")),
+        Verdict::Stopped => ("step.stopped", "stopped".into()),
+        Verdict::Ask { why: AskWhy::Failed { attempts, of, rule } } => {
+            let rule = rule.as_ref().map(|rule| format!(", rule \"{rule}\"")).unwrap_or_default();
+            ("step.failed", format!("failed (attempt {attempts} of {of}{rule}): a person decides"))
+        }
+        Verdict::Ask { why: AskWhy::Unknown(_) } => ("step.unknown", "a person decides".into()),
+    }
+}
+
+/// Why it cannot be known, in words.
+fn lost(why: LostWhy) -> &'static str {
+    match why {
+        LostWhy::ShimDied => "its supervisor process was killed",
+        LostWhy::HostRestarted => "the host was started anew",
+        LostWhy::ClaimGone => "the record of its start is gone",
+        LostWhy::EnvironmentGone => "its environment ended",
+        LostWhy::Tampered => "its exit record is not authentic",
+    }
+}
+
+fn skipped(why: &SkipWhy) -> String {
+    match why {
+        SkipWhy::Condition => "skipped: its `if` is false".into(),
+        SkipWhy::Need(need) => format!("skipped: {need} did not succeed"),
+        SkipWhy::NotSelected => "not selected".into(),
+        SkipWhy::RunEnded => "skipped: the run ended".into(),
+    }
+}
+
+fn ordered(order: Order) -> &'static str {
+    match order {
+        Order::Resume => "again from the newest checkpoint",
+        Order::Retry => "again from the start",
+        Order::Skip => "left out",
+        Order::Done => "marked done",
+    }
+}
+
+fn stopping(by: &crate::model::Principal, why: &RunStopWhy) -> String {
+    match why {
+        RunStopWhy::Asked => format!("stopping, by {by}"),
+        RunStopWhy::Timeout => "the run's time limit is reached: stopping".into(),
+        RunStopWhy::Abort { rule } => format!("stopping by rule \"{rule}\""),
+        RunStopWhy::Rejected => format!("rejected by {by}: stopping"),
+    }
+}
+
+fn ended(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Succeeded => "succeeded",
+        RunResult::Failed => "failed",
+        RunResult::Stopped => "stopped",
+        RunResult::Rejected => "rejected",
+    }
+}

@@ -1,0 +1,437 @@
+//! Folding one event into one run. Total on (state, event): what does not fit changes nothing. Decides nothing.
+
+use crate::model::{
+    AskWhy, AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, Principal,
+    RunStopWhy, SkipWhy, Time, Verdict, What,
+};
+
+use super::Run;
+use super::state::{Ended, Finish, LaneState, Next, Phase, Question, ToAsk};
+
+impl Run {
+    pub(super) fn apply(&mut self, event: &Event) {
+        let at = event.at;
+        match &event.what {
+            What::Created(_) => {}
+            What::EnvironmentReady { isolation } => {
+                self.isolation = Some(isolation.clone());
+                self.no_environment = false;
+            }
+            What::EnvironmentFailed { why } => self.environment_failed(why),
+            What::Intended {
+                attempt,
+                cause,
+                resume,
+            } => self.intended(attempt, cause, resume.clone(), at),
+            What::CannotStart { lane, why } => self.cannot_start(lane, why),
+            What::Claimed { attempt } => self.claimed(attempt, at),
+            What::CheckpointSeen {
+                attempt,
+                checkpoint,
+            } => self.checkpoint_seen(attempt, checkpoint),
+            What::Exited { attempt, exit } => {
+                if let Some(place) = self
+                    .current(attempt)
+                    .filter(|place| self.lives_or_lost(*place))
+                {
+                    self.note_checkpoint(place, exit.checkpoint.as_ref());
+                    self.lanes[place].last_exit = Some(exit.clone());
+                    self.put(place, LaneState::Exited { exit: exit.clone() });
+                }
+            }
+            What::Lost {
+                attempt,
+                why,
+                evidence,
+                checkpoint,
+            } => {
+                if let Some(place) = self.active_place(attempt) {
+                    self.note_checkpoint(place, checkpoint.as_ref());
+                    self.lanes[place].lost += 1;
+                    self.lanes[place].lost_why = Some(*why);
+                    self.lanes[place].lost_evidence.clone_from(evidence);
+                    self.put(
+                        place,
+                        LaneState::Lost {
+                            why: *why,
+                            evidence: evidence.clone(),
+                        },
+                    );
+                }
+            }
+            What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
+            What::StopAsked {
+                attempt, reason, ..
+            } => {
+                if let Some(place) = self.active_place(attempt)
+                    && let LaneState::Active { stop, .. } = &mut self.lanes[place].state
+                    && stop.is_none()
+                {
+                    *stop = Some(*reason);
+                    self.lanes[place].stop_asked = Some(*reason);
+                }
+            }
+            What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
+            What::Probed {
+                attempt,
+                code,
+                output,
+            } => self.probed(attempt, *code, output),
+            What::Skipped { lane, why } => self.skipped(lane, why, at),
+            What::Opened { escalation } => self.opened(escalation, at),
+            What::Answered {
+                escalation,
+                choice,
+                by,
+                note,
+            } => self.answered(*escalation, (*choice, by), note.as_ref(), at),
+            What::Ordered {
+                lane, order, by, ..
+            } => self.ordered(lane, *order, by, at),
+            What::Paused { .. } => self.paused = true,
+            What::Unpaused { .. } => self.paused = false,
+            What::RunStopAsked { by, why } => self.stop(why.clone(), by),
+            What::Resumed { from, by } => self.resumed(from.as_ref(), by, at),
+            What::Ended { result } => {
+                if !matches!(self.phase, Phase::Ended { .. }) {
+                    self.phase = Phase::Ended {
+                        result: *result,
+                        at,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The place of this attempt, if it is the lane's newest and intended or running.
+    fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
+        self.current(attempt)
+            .filter(|place| matches!(self.lanes[*place].state, LaneState::Active { .. }))
+    }
+
+    /// An exit record that turns up after the attempt was thought lost still counts, as long as nobody has answered.
+    fn lives_or_lost(&self, place: usize) -> bool {
+        matches!(
+            self.lanes[place].state,
+            LaneState::Active { .. } | LaneState::Lost { .. }
+        )
+    }
+
+    fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>) {
+        if self.step_of(&self.lanes[place]).checkpoint.is_some() {
+            self.lanes[place].checkpoint = checkpoint.cloned();
+        }
+    }
+
+    fn intended(&mut self, attempt: &AttemptId, cause: &Cause, resume: Option<String>, at: Time) {
+        let Some(&place) = self.places.get(&attempt.lane) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        let startable = matches!(lane.state, LaneState::Waiting | LaneState::Delayed { .. });
+        if attempt.run != self.id || attempt.n != lane.n + 1 || !startable {
+            return;
+        }
+        lane.n = attempt.n;
+        lane.next = None;
+        lane.started = None;
+        lane.last_exit = None;
+        lane.stop_asked = None;
+        lane.cause = Some(cause.clone());
+        match cause {
+            Cause::Person(_) | Cause::First => {
+                lane.tries = 1;
+                lane.lost = 0;
+            }
+            Cause::Retry { .. } => lane.tries += 1,
+            // It was not the step that failed: see `recovery` for how often this is done.
+            Cause::Unknown => {}
+        }
+        self.put(
+            place,
+            LaneState::Active {
+                since: at,
+                claimed: None,
+                resume,
+                stop: None,
+            },
+        );
+    }
+
+    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it. One lane asks
+    /// what is to be done; the others wait for the answer.
+    fn environment_failed(&mut self, why: &str) {
+        let unclaimed = |place: &usize| {
+            matches!(
+                self.lanes[*place].state,
+                LaneState::Active { claimed: None, .. }
+            )
+        };
+        let places: Vec<usize> = self.sets.active.iter().copied().filter(unclaimed).collect();
+        for (nth, place) in places.into_iter().enumerate() {
+            self.no_environment = true;
+            let state = if nth == 0 {
+                let why = format!("there is no environment to run it in: {why}");
+                let why = ToAsk::CannotStart { why };
+                LaneState::ToAsk { why }
+            } else {
+                self.not_started(place);
+                LaneState::Waiting
+            };
+            self.put(place, state);
+        }
+    }
+
+    /// The intent came to nothing: the next one is made for the same reason.
+    fn not_started(&mut self, place: usize) {
+        let lane = &mut self.lanes[place];
+        let LaneState::Active { resume, .. } = &lane.state else {
+            return;
+        };
+        let cause = lane.cause.clone().unwrap_or(Cause::First);
+        if matches!(cause, Cause::Retry { .. }) {
+            lane.tries -= 1;
+        }
+        lane.next = Some(Next {
+            cause,
+            resume: resume.clone(),
+            heeds: false,
+        });
+    }
+
+    fn cannot_start(&mut self, lane: &LaneId, why: &str) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        if matches!(
+            self.lanes[place].state,
+            LaneState::Waiting
+                | LaneState::Delayed { .. }
+                | LaneState::Active { claimed: None, .. }
+        ) {
+            self.put(
+                place,
+                LaneState::ToAsk {
+                    why: ToAsk::CannotStart {
+                        why: why.to_owned(),
+                    },
+                },
+            );
+        }
+    }
+
+    fn claimed(&mut self, attempt: &AttemptId, at: Time) {
+        if let Some(place) = self.active_place(attempt)
+            && let LaneState::Active { claimed, .. } = &mut self.lanes[place].state
+            && claimed.is_none()
+        {
+            *claimed = Some(at);
+            self.lanes[place].started = Some(at);
+        }
+    }
+
+    fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint) {
+        if let Some(place) = self.active_place(attempt) {
+            self.note_checkpoint(place, Some(checkpoint));
+        }
+    }
+
+    fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let (exit, unknown) = match &self.lanes[place].state {
+            LaneState::Exited { exit } => (Some(exit.clone()), None),
+            LaneState::Lost { why, evidence } => (None, Some((*why, evidence.clone()))),
+            LaneState::Probed {
+                why,
+                evidence,
+                code,
+                output,
+            } => (None, Some((*why, probed_evidence(evidence, *code, output)))),
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => return,
+        };
+        match verdict {
+            Verdict::Succeeded => {
+                let by = if exit.is_some() {
+                    Finish::Exit
+                } else {
+                    Finish::Probe
+                };
+                self.put(
+                    place,
+                    LaneState::Done {
+                        how: Ended::Succeeded(by),
+                        at,
+                    },
+                );
+            }
+            Verdict::Retry {
+                at: until,
+                rule,
+                resume,
+            } => {
+                let cause = if exit.is_some() {
+                    Cause::Retry { rule: rule.clone() }
+                } else {
+                    Cause::Unknown
+                };
+                self.lanes[place].next = Some(Next {
+                    heeds: false,
+                    cause,
+                    resume: resume.clone(),
+                });
+                self.put(
+                    place,
+                    LaneState::Delayed {
+                        until: *until,
+                        rule: rule.clone(),
+                    },
+                );
+            }
+            Verdict::Allowed => self.put(
+                place,
+                LaneState::Done {
+                    how: Ended::Allowed,
+                    at,
+                },
+            ),
+            Verdict::Abort { rule } => {
+                self.put(
+                    place,
+                    LaneState::Done {
+                        how: Ended::Failed,
+                        at,
+                    },
+                );
+                if matches!(self.phase, Phase::Going) {
+                    let why = RunStopWhy::Abort { rule: rule.clone() };
+                    self.phase = Phase::Stopping {
+                        why,
+                        by: Principal::Rule,
+                    };
+                }
+            }
+            Verdict::Stopped => self.put(
+                place,
+                LaneState::Done {
+                    how: Ended::Stopped,
+                    at,
+                },
+            ),
+            Verdict::Ask { why } => {
+                let why = match (why, exit, unknown) {
+                    (AskWhy::Failed { rule, of, .. }, Some(exit), _) => ToAsk::Failed {
+                        exit,
+                        rule: rule.clone(),
+                        of: *of,
+                    },
+                    (_, _, Some((why, evidence))) => ToAsk::Unknown { why, evidence },
+                    (_, _, None) => return,
+                };
+                self.put(place, LaneState::ToAsk { why });
+            }
+        }
+    }
+
+    fn probe_asked(&mut self, attempt: &AttemptId) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        if let LaneState::Lost { why, evidence } = &self.lanes[place].state {
+            let state = LaneState::Probing {
+                why: *why,
+                evidence: evidence.clone(),
+            };
+            self.put(place, state);
+        }
+    }
+
+    fn probed(&mut self, attempt: &AttemptId, code: Option<i32>, output: &str) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        if let LaneState::Probing { why, evidence } = &self.lanes[place].state {
+            let state = LaneState::Probed {
+                why: *why,
+                evidence: evidence.clone(),
+                code,
+                output: output.to_owned(),
+            };
+            self.put(place, state);
+        }
+    }
+
+    fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        if matches!(
+            self.lanes[place].state,
+            LaneState::Waiting | LaneState::Delayed { .. }
+        ) {
+            self.lanes[place].next = None;
+            self.put(
+                place,
+                LaneState::Done {
+                    how: Ended::Skipped(why.clone()),
+                    at,
+                },
+            );
+        }
+    }
+
+    fn opened(&mut self, escalation: &Escalation, at: Time) {
+        let Some(&place) = self.places.get(&escalation.lane) else {
+            return;
+        };
+        let fits = match escalation.kind {
+            EscalationKind::Gate => matches!(self.lanes[place].state, LaneState::Waiting),
+            EscalationKind::Failed | EscalationKind::Unknown | EscalationKind::CannotStart => {
+                matches!(self.lanes[place].state, LaneState::ToAsk { .. })
+            }
+        };
+        if fits && !self.questions.contains_key(&escalation.id) {
+            let question = Question {
+                escalation: escalation.clone(),
+                opened: at,
+                answer: None,
+            };
+            self.questions.insert(escalation.id, question);
+            self.put(
+                place,
+                LaneState::Asking {
+                    escalation: escalation.id,
+                },
+            );
+        }
+    }
+}
+
+/// The evidence of a lost attempt, and what its probe said.
+pub(super) fn probed_evidence(evidence: &[String], code: Option<i32>, output: &str) -> Vec<String> {
+    let mut lines = evidence.to_vec();
+    lines.push(match code {
+        Some(code) => format!(
+            "the probe ended with code {code} (0: it had finished, 10: it had not happened)"
+        ),
+        None => "the probe gave no answer".into(),
+    });
+    lines.extend(
+        output
+            .lines()
+            .rev()
+            .take(3)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .map(|line| format!("probe: {line}")),
+    );
+    lines
+}

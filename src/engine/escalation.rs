@@ -1,0 +1,256 @@
+//! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
+
+use crate::model::{
+    Choice, End, Escalation, EscalationId, EscalationKind, Exit, LostWhy, OnTimeout, OnUnknown,
+    StepWhat, Time, span_words,
+};
+
+use super::Run;
+use super::expr::{self, ExprError};
+use super::state::{LaneRun, LaneState, ToAsk};
+
+/// Lines of the log's end that go into a question.
+const TAIL: usize = 8;
+
+/// What the command line calls a choice.
+pub fn word(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Retry => "retry",
+        Choice::Resume => "resume",
+        Choice::Probe => "probe",
+        Choice::Done => "done",
+        Choice::Skip => "skip",
+        Choice::Fail => "fail",
+        Choice::StopRun => "stop-run",
+        Choice::Approve => "approve",
+        Choice::Reject => "reject",
+    }
+}
+
+/// `code 1`, `signal 9 (SIGKILL)`.
+pub(super) fn end_words(end: End) -> String {
+    match end {
+        End::Code(code) => format!("exit code {code}"),
+        End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+/// Why it cannot be known, in words.
+pub(super) fn lost_words(why: LostWhy) -> &'static str {
+    match why {
+        LostWhy::ShimDied => "its supervisor process was killed before it could record the end",
+        LostWhy::HostRestarted => "the host was started anew while it ran",
+        LostWhy::ClaimGone => "it had been started, and its record is gone",
+        LostWhy::EnvironmentGone => "its environment ended while it ran",
+        LostWhy::Tampered => "its exit record is not authentic",
+    }
+}
+
+impl Run {
+    /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
+    pub(super) fn question(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        now: Time,
+    ) -> Option<Escalation> {
+        match &lane.state {
+            LaneState::ToAsk {
+                why: ToAsk::Failed { exit, rule, of },
+            } => Some(self.failed(lane, id, exit, rule.as_deref(), *of)),
+            LaneState::ToAsk {
+                why: ToAsk::Unknown { why, evidence },
+            } => Some(self.unknown(lane, id, *why, evidence)),
+            LaneState::ToAsk {
+                why: ToAsk::CannotStart { why },
+            } => Some(self.cannot(lane, id, why)),
+            LaneState::Waiting => self.gate(lane, id, now),
+            LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => None,
+        }
+    }
+
+    fn failed(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        exit: &Exit,
+        rule: Option<&str>,
+        of: u32,
+    ) -> Escalation {
+        let ran = span_words(exit.ended.since(exit.started));
+        let what = match exit.stop {
+            Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
+            Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
+            None if exit.end == End::Code(0) => {
+                format!("ended well after {ran}, but an output is missing")
+            }
+            None => format!("failed with {} after {ran}", end_words(exit.end)),
+        };
+        let mut evidence = vec![match rule {
+            Some(rule) => format!(
+                "attempt {} (try {} of {of}), rule \"{rule}\"",
+                lane.n, lane.tries
+            ),
+            None => format!(
+                "attempt {} (try {} of {of}), no rule matched",
+                lane.n, lane.tries
+            ),
+        }];
+        evidence.extend(
+            exit.missing
+                .iter()
+                .map(|missing| format!("missing output: {missing}")),
+        );
+        evidence.extend(
+            exit.hits
+                .first()
+                .map(|hit| format!("line {}: {}", hit.line_number, hit.line)),
+        );
+        if exit.oom_kills.is_some_and(|kills| kills > 0) {
+            evidence.push("the kernel killed for memory in this environment meanwhile".into());
+        }
+        if !exit.leaked.is_empty() {
+            let names: Vec<String> = exit
+                .leaked
+                .iter()
+                .map(|(pid, name)| format!("{name} ({pid})"))
+                .collect();
+            evidence.push(format!("left behind: {}", names.join(", ")));
+        }
+        evidence.extend(checkpoint_line(lane));
+        let from = exit.tail.len().saturating_sub(TAIL);
+        evidence.extend(exit.tail[from..].iter().map(|line| format!("| {line}")));
+        self.escalation(
+            lane,
+            id,
+            EscalationKind::Failed,
+            format!("{} {what}", self.lane_name(&lane.id)),
+            evidence,
+        )
+    }
+
+    fn unknown(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        why: LostWhy,
+        evidence: &[String],
+    ) -> Escalation {
+        let title = format!(
+            "UNKNOWN: {} may or may not have finished: {}",
+            self.lane_name(&lane.id),
+            lost_words(why)
+        );
+        let mut lines = vec![format!(
+            "attempt {}; nothing will be run until you choose",
+            lane.n
+        )];
+        lines.extend(checkpoint_line(lane));
+        lines.extend_from_slice(evidence);
+        self.escalation(lane, id, EscalationKind::Unknown, title, lines)
+    }
+
+    fn cannot(&self, lane: &LaneRun, id: EscalationId, why: &str) -> Escalation {
+        let title = format!("{} cannot be started", self.lane_name(&lane.id));
+        self.escalation(
+            lane,
+            id,
+            EscalationKind::CannotStart,
+            title,
+            vec![why.to_owned()],
+        )
+    }
+
+    fn escalation(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        kind: EscalationKind,
+        title: String,
+        evidence: Vec<String>,
+    ) -> Escalation {
+        let mut choices = Vec::new();
+        if lane.checkpoint.is_some() {
+            choices.push(Choice::Resume);
+        }
+        if kind == EscalationKind::Unknown
+            && matches!(self.step_of(lane).on_unknown, OnUnknown::Probe { .. })
+        {
+            choices.push(Choice::Probe);
+        }
+        choices.extend([
+            Choice::Retry,
+            Choice::Done,
+            Choice::Skip,
+            Choice::Fail,
+            Choice::StopRun,
+        ]);
+        Escalation {
+            id,
+            lane: lane.id.clone(),
+            attempt: if kind == EscalationKind::CannotStart {
+                None
+            } else {
+                self.attempt(lane)
+            },
+            kind,
+            title,
+            evidence,
+            choices,
+            deadline: None,
+            on_deadline: None,
+        }
+    }
+
+    fn gate(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
+        let StepWhat::Approval(gate) = &self.step_of(lane).what else {
+            return None;
+        };
+        let (title, evidence) = self.with_scope(lane, |scope| {
+            let words = |error: ExprError| format!("({error})");
+            let title = expr::render(&gate.prompt, scope).unwrap_or_else(words);
+            let show = |source: &String| {
+                format!(
+                    "{source} = {}",
+                    expr::value(source, scope).unwrap_or_else(words)
+                )
+            };
+            (title, gate.show.iter().map(show).collect())
+        });
+        let on_deadline = match gate.on_timeout {
+            OnTimeout::Wait => None,
+            OnTimeout::Reject => Some(Choice::Reject),
+            OnTimeout::Approve => Some(Choice::Approve),
+        };
+        Some(Escalation {
+            id,
+            lane: lane.id.clone(),
+            attempt: None,
+            kind: EscalationKind::Gate,
+            title: format!("{}: {title}", lane.id.step),
+            evidence,
+            choices: vec![Choice::Approve, Choice::Reject],
+            deadline: gate
+                .timeout
+                .filter(|_| on_deadline.is_some())
+                .map(|timeout| now.plus(timeout)),
+            on_deadline,
+        })
+    }
+}
+
+fn checkpoint_line(lane: &LaneRun) -> Option<String> {
+    lane.checkpoint
+        .as_ref()
+        .map(|checkpoint| match checkpoint.step {
+            Some(step) => format!("newest checkpoint: {} (step {step})", checkpoint.path),
+            None => format!("newest checkpoint: {}", checkpoint.path),
+        })
+}

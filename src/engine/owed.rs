@@ -1,0 +1,323 @@
+//! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
+
+use crate::model::{
+    AttemptId, Command, EscalationId, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
+    What,
+};
+
+use super::Run;
+use super::recovery;
+use super::state::{Ended, LaneRun, LaneState, Phase, Question};
+
+impl Run {
+    /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
+    pub(super) fn decisions(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+        let before = out.len();
+        match &self.phase {
+            Phase::Ended { .. } => return,
+            Phase::Going | Phase::Stopping { .. } => {}
+        }
+        self.judgements(now, next, out);
+        self.limits(now, out);
+        match &self.phase {
+            Phase::Going => {
+                // What was decided just now may end the run, or leave out what would start.
+                if !self.held() && out.len() == before {
+                    self.starts(now, next, out);
+                }
+            }
+            Phase::Stopping { by, .. } => {
+                if out.len() == before {
+                    self.stops(by, now, out);
+                }
+            }
+            Phase::Ended { .. } => {}
+        }
+        if out.len() == before
+            && let Some(result) = self.result()
+        {
+            out.push(self.record(now, What::Ended { result }));
+        }
+    }
+
+    /// Nothing new starts.
+    fn held(&self) -> bool {
+        self.paused || self.no_environment
+    }
+
+    pub(super) fn record(&self, at: Time, what: What) -> Command {
+        Command::Record(Event {
+            run: self.id.clone(),
+            at,
+            what,
+        })
+    }
+
+    fn judgements(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+        for &place in &self.sets.undecided {
+            let lane = &self.lanes[place];
+            let step = self.step_of(lane);
+            let Some(attempt) = self.attempt(lane).or_else(|| self.none_yet(lane)) else {
+                continue;
+            };
+            let verdict = match &lane.state {
+                LaneState::Exited { exit } => {
+                    recovery::judge(step, lane, &attempt.key(), exit, now)
+                }
+                LaneState::Lost { why, .. } => {
+                    if let Some(verdict) = recovery::judge_lost(step, lane, *why, now) {
+                        verdict
+                    } else {
+                        let by = Principal::Rule;
+                        out.push(self.record(now, What::ProbeAsked { attempt, by }));
+                        continue;
+                    }
+                }
+                LaneState::Probed { why, code, .. } => {
+                    recovery::judge_probed(lane, *why, *code, now)
+                }
+                LaneState::ToAsk { .. } => {
+                    if let Some(escalation) = self.question(lane, *next, now) {
+                        next.0 += 1;
+                        out.push(self.record(
+                            now,
+                            What::Opened {
+                                escalation: Box::new(escalation),
+                            },
+                        ));
+                    }
+                    continue;
+                }
+                LaneState::Waiting
+                | LaneState::Active { .. }
+                | LaneState::Probing { .. }
+                | LaneState::Delayed { .. }
+                | LaneState::Asking { .. }
+                | LaneState::Done { .. } => continue,
+            };
+            out.push(self.record(now, What::Judged { attempt, verdict }));
+        }
+    }
+
+    /// A question may be owed before the first attempt.
+    fn none_yet(&self, lane: &LaneRun) -> Option<AttemptId> {
+        matches!(lane.state, LaneState::ToAsk { .. }).then(|| AttemptId {
+            run: self.id.clone(),
+            lane: lane.id.clone(),
+            n: 0,
+        })
+    }
+
+    /// Time limits that have passed, and lanes that are no longer wanted.
+    fn limits(&self, now: Time, out: &mut Vec<Command>) {
+        let places = self.sets.active.iter();
+        out.extend(places.filter_map(|place| self.over_limit(*place, now)));
+        let places = self.sets.asking.iter();
+        out.extend(places.filter_map(|place| self.unanswered(*place, now)));
+        if matches!(self.phase, Phase::Going)
+            && self.run_deadline().is_some_and(|deadline| deadline <= now)
+        {
+            let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
+            out.push(self.record(now, What::RunStopAsked { by, why }));
+        }
+    }
+
+    fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
+        let lane = &self.lanes[place];
+        let LaneState::Active {
+            since, stop: None, ..
+        } = &lane.state
+        else {
+            return None;
+        };
+        let timed_out = self
+            .attempt_deadline(lane)
+            .is_some_and(|deadline| deadline <= now);
+        // A lane that a person had started after the failure is wanted.
+        let unwanted = self.step_of(lane).fail_fast && self.sibling_failed(lane, Some(*since));
+        let reason = match (timed_out, unwanted) {
+            (true, _) => StopReason::Timeout,
+            (false, true) => StopReason::Stop,
+            (false, false) => return None,
+        };
+        let attempt = self.attempt(lane)?;
+        let by = Principal::Rule;
+        Some(self.record(
+            now,
+            What::StopAsked {
+                attempt,
+                reason,
+                by,
+            },
+        ))
+    }
+
+    /// The answer that a question takes when nobody gave one in time.
+    fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
+        let question = self.open_question(place)?;
+        let deadline = question.escalation.deadline?;
+        let choice = question.escalation.on_deadline?;
+        if deadline > now || question.answer.is_some() {
+            return None;
+        }
+        Some(self.record(
+            now,
+            What::Answered {
+                escalation: question.escalation.id,
+                choice,
+                by: Principal::Rule,
+                note: Some("nobody answered in time".into()),
+            },
+        ))
+    }
+
+    fn open_question(&self, place: usize) -> Option<&Question> {
+        let LaneState::Asking { escalation } = &self.lanes[place].state else {
+            return None;
+        };
+        self.questions.get(escalation)
+    }
+
+    fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
+        match &lane.state {
+            LaneState::Active {
+                claimed: Some(claimed),
+                stop: None,
+                ..
+            } => self
+                .step_of(lane)
+                .timeout
+                .map(|timeout| claimed.plus(timeout)),
+            _ => None,
+        }
+    }
+
+    fn run_deadline(&self) -> Option<Time> {
+        self.workflow
+            .timeout
+            .map(|timeout| self.since.plus(timeout))
+    }
+
+    /// A stopping run ends what runs.
+    fn stops(&self, by: &Principal, now: Time, out: &mut Vec<Command>) {
+        for &place in &self.sets.active {
+            let lane = &self.lanes[place];
+            if let (LaneState::Active { stop: None, .. }, Some(attempt)) =
+                (&lane.state, self.attempt(lane))
+            {
+                let what = What::StopAsked {
+                    attempt,
+                    reason: StopReason::Stop,
+                    by: by.clone(),
+                };
+                out.push(self.record(now, what));
+            }
+        }
+    }
+
+    /// How the run ends, if there is nothing left that could happen.
+    fn result(&self) -> Option<RunResult> {
+        let busy = !self.sets.active.is_empty()
+            || !self.sets.undecided.is_empty()
+            || !self.sets.probing.is_empty();
+        match &self.phase {
+            _ if busy => None,
+            Phase::Stopping { why, .. } => Some(match why {
+                RunStopWhy::Asked => RunResult::Stopped,
+                RunStopWhy::Timeout | RunStopWhy::Abort { .. } => RunResult::Failed,
+                RunStopWhy::Rejected => RunResult::Rejected,
+            }),
+            Phase::Going => {
+                let waits = !self.sets.ready.is_empty()
+                    || !self.sets.delayed.is_empty()
+                    || !self.sets.asking.is_empty();
+                (!waits).then(|| self.outcome())
+            }
+            Phase::Ended { .. } => None,
+        }
+    }
+
+    fn outcome(&self) -> RunResult {
+        let has = |wanted: fn(&Ended) -> bool| {
+            self.lanes
+                .iter()
+                .any(|lane| matches!(&lane.state, LaneState::Done { how, .. } if wanted(how)))
+        };
+        if has(|how| matches!(how, Ended::Failed)) {
+            RunResult::Failed
+        } else if has(|how| matches!(how, Ended::Stopped)) {
+            RunResult::Stopped
+        } else {
+            RunResult::Succeeded
+        }
+    }
+
+    /// What must be so in the world.
+    pub(super) fn effects(&self, out: &mut Vec<Command>) {
+        for &place in &self.sets.active {
+            let lane = &self.lanes[place];
+            let Some(attempt) = self.attempt(lane) else {
+                continue;
+            };
+            match &lane.state {
+                LaneState::Active { claimed: None, .. } => out.push(Command::Launch(attempt)),
+                LaneState::Active {
+                    claimed: Some(_),
+                    stop: Some(reason),
+                    ..
+                } => {
+                    let grace = self.step_of(lane).grace;
+                    out.push(Command::Stop {
+                        attempt,
+                        reason: *reason,
+                        grace,
+                    });
+                }
+                _ => {}
+            }
+        }
+        for &place in &self.sets.probing {
+            out.extend(self.attempt(&self.lanes[place]).map(Command::Probe));
+        }
+        if matches!(self.phase, Phase::Ended { .. }) {
+            out.push(Command::CloseEnvironment(self.id.clone()));
+        }
+    }
+
+    /// When to ask again although nothing has happened.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        if matches!(self.phase, Phase::Ended { .. }) {
+            return None;
+        }
+        let attempts = self
+            .sets
+            .active
+            .iter()
+            .filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
+        let starts = !self.held() && matches!(self.phase, Phase::Going);
+        let retries = self.sets.delayed.iter().filter(|_| starts);
+        let retries = retries.filter_map(|place| self.retry_deadline(*place));
+        let gates = self.sets.asking.iter();
+        let gates = gates.filter_map(|place| self.open_question(*place)?.escalation.deadline);
+        let run = self
+            .run_deadline()
+            .filter(|_| matches!(self.phase, Phase::Going));
+        attempts.chain(retries).chain(gates).chain(run).min()
+    }
+
+    /// When the timer of a lane's state ends, for the screen.
+    pub fn until(&self, lane: &LaneRun) -> Option<Time> {
+        match &lane.state {
+            LaneState::Delayed { until, .. } => Some(*until),
+            LaneState::Asking { escalation } => self.questions.get(escalation)?.escalation.deadline,
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Done { .. } => self.attempt_deadline(lane),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What an attempt is started with: its variables, where its outputs are, what expressions see. Pure.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use crate::model::{AttemptId, LaneId, Step, StepId};
+
+use super::Run;
+use super::expr::{self, Scope, StepFacts, StepState};
+use super::state::{LaneRun, LaneState, StepEnd};
+
+impl Run {
+    /// The folder that all steps of the run may write, below the run's: `<dir>/work`.
+    pub fn work_root(&self) -> String {
+        format!("{}/work", self.dir)
+    }
+
+    /// The lane's own place, kept across attempts: its `$DOGWATCH_DIR`.
+    pub fn work_dir(&self, lane: &LaneId) -> String {
+        format!("{}/{}/{}", self.work_root(), lane.step, lane.lane)
+    }
+
+    /// Where the declared outputs of a lane are to be: name -> absolute path.
+    pub fn outputs(&self, lane: &LaneId) -> IndexMap<String, String> {
+        let Some(step) = self.workflow.steps.get(&lane.step) else {
+            return IndexMap::new();
+        };
+        step.outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), self.absolute(lane, &output.path)))
+            .collect()
+    }
+
+    /// A path as a step means it: `$DOGWATCH_DIR` put in, relative to the workspace.
+    pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
+        let own = self.work_dir(lane);
+        let text = path
+            .replace("${DOGWATCH_DIR}", &own)
+            .replace("$DOGWATCH_DIR", &own);
+        if text.starts_with('/') {
+            text
+        } else {
+            format!("{}/{text}", self.workflow.environment.workspace)
+        }
+    }
+
+    /// The attempts that are intended or live, with their lanes.
+    pub fn live_attempts(&self) -> impl Iterator<Item = (AttemptId, &LaneRun)> {
+        let lanes = self.sets.active.iter().map(|place| &self.lanes[*place]);
+        lanes.filter_map(|lane| Some((self.attempt(lane)?, lane)))
+    }
+
+    /// Runs `f` with what expressions of this lane see.
+    pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let none = IndexMap::new();
+        let spec = self
+            .step_of(lane)
+            .lanes
+            .iter()
+            .find(|spec| spec.lane == lane.id.lane);
+        let facts = |name: &str| self.facts(name);
+        f(&Scope {
+            params: &self.workflow.params,
+            matrix: spec.map_or(&none, |spec| &spec.values),
+            step: &facts,
+        })
+    }
+
+    fn facts(&self, name: &str) -> Option<StepFacts> {
+        let id = StepId::new(name).ok()?;
+        let step = self.workflow.steps.get(&id)?;
+        let state = match self.step_end(&id) {
+            Some(StepEnd::Succeeded) => StepState::Succeeded,
+            Some(StepEnd::Failed | StepEnd::Allowed) => StepState::Failed,
+            Some(StepEnd::Skipped) => StepState::Skipped,
+            // A failure is known before a person has said what follows from it: `if = "failed(…)"` may look into it.
+            None => StepState::Unfinished,
+        };
+        let lane = LaneId {
+            step: id,
+            lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default(),
+        };
+        Some(StepFacts {
+            state,
+            outputs: self.outputs(&lane),
+        })
+    }
+
+    /// All variables of the lane's next or present attempt but those of the attempt itself, or why they have no value.
+    pub(super) fn launch_environment(
+        &self,
+        lane: &LaneRun,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let step = self.step_of(lane);
+        let mut env: BTreeMap<String, String> = (*self.env).clone();
+        env.insert("TERM".into(), "xterm-256color".into());
+        self.with_scope(lane, |scope| {
+            for (table, values) in [
+                ("env", &self.workflow.env),
+                ("env", &step.env),
+                ("inputs", &step.inputs),
+            ] {
+                for (name, template) in values {
+                    let value = expr::render(template, scope)
+                        .map_err(|error| format!("`{table}.{name}`: {error}"))?;
+                    if legal_variable(name) {
+                        env.insert(name.clone(), value);
+                    }
+                }
+            }
+            Ok(env)
+        })
+    }
+
+    /// All variables of an attempt; exactly what its step sees.
+    pub fn environment(&self, attempt: &AttemptId) -> Result<BTreeMap<String, String>, String> {
+        let Some(lane) = self.lane(&attempt.lane) else {
+            return Err("there is no such step".into());
+        };
+        let mut env = self.launch_environment(lane)?;
+        let resume = match &lane.state {
+            LaneState::Active { resume, .. } => resume.clone(),
+            _ => None,
+        };
+        if let (Some(name), Some(path)) = (resume_env(self.step_of(lane)), resume) {
+            env.insert(name.to_owned(), path);
+        }
+        let own = [
+            ("DOGWATCH_KEY", attempt.key()),
+            ("DOGWATCH_RUN", self.id.to_string()),
+            ("DOGWATCH_STEP", attempt.lane.step.to_string()),
+            ("DOGWATCH_LANE", attempt.lane.lane.to_string()),
+            ("DOGWATCH_ATTEMPT", attempt.n.to_string()),
+            ("DOGWATCH_DIR", self.work_dir(&attempt.lane)),
+            ("DOGWATCH_RUN_DIR", self.work_root()),
+            (
+                "DOGWATCH_WORKSPACE",
+                self.workflow.environment.workspace.clone(),
+            ),
+        ];
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(env)
+    }
+}
+
+fn resume_env(step: &Step) -> Option<&str> {
+    step.checkpoint.as_ref()?.resume_env.as_deref()
+}
+
+/// A name that a shell takes for a variable.
+pub fn legal_variable(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,584 @@
+//! The state of one run: what [`super::Engine::apply`] keeps and the screen shows. Owns the sets that `owed` reads, so
+//! that no question ever walks all steps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{
+    AttemptId, Cause, Checkpoint, Choice, Created, Escalation, EscalationId, Exit, Isolation,
+    LaneId, LostWhy, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, Step, StepId,
+    StopReason, Time, Workflow,
+};
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub id: RunId,
+    pub number: u64,
+    pub workflow: Arc<Workflow>,
+    pub dir: String,
+    pub selection: Selection,
+    /// What steps inherit of the caller's environment.
+    pub env: Arc<BTreeMap<String, String>>,
+    pub by: Principal,
+    pub created: Time,
+    /// Where the run's own time limit counts from: its start, or its last resumption.
+    pub since: Time,
+    pub phase: Phase,
+    pub paused: bool,
+    pub isolation: Option<Isolation>,
+    /// The environment could not be had: nothing starts until a person has answered.
+    pub(super) no_environment: bool,
+    pub lanes: Vec<LaneRun>,
+    pub questions: BTreeMap<EscalationId, Question>,
+    pub(super) places: HashMap<LaneId, usize>,
+    pub(super) steps: Vec<StepRun>,
+    pub(super) sets: Sets,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    Going,
+    /// Nothing new starts; what runs is being ended.
+    Stopping {
+        why: RunStopWhy,
+        by: Principal,
+    },
+    Ended {
+        result: RunResult,
+        at: Time,
+    },
+}
+
+/// Places of lanes by what is owed for them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Sets {
+    /// Waiting, and all that the step needs has ended.
+    pub(super) ready: BTreeSet<usize>,
+    /// Intended, running or stopping.
+    pub(super) active: BTreeSet<usize>,
+    /// Ended or lost, and nothing decided yet; or decided, and the question not open yet.
+    pub(super) undecided: BTreeSet<usize>,
+    pub(super) delayed: BTreeSet<usize>,
+    pub(super) probing: BTreeSet<usize>,
+    pub(super) asking: BTreeSet<usize>,
+    /// Lanes that are not done.
+    pub(super) open: usize,
+}
+
+/// A step's bookkeeping.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StepRun {
+    pub(super) id: StepId,
+    /// Places of its lanes.
+    pub(super) lanes: std::ops::Range<usize>,
+    /// Steps that need it.
+    pub(super) dependents: Vec<usize>,
+    /// How many of its needs have lanes that are not done.
+    pub(super) needs_open: usize,
+    /// How many of its lanes are not done.
+    pub(super) lanes_open: usize,
+    /// How many of its lanes are active.
+    pub(super) lanes_active: usize,
+}
+
+/// One lane of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRun {
+    pub id: LaneId,
+    pub(super) step: usize,
+    pub state: LaneState,
+    /// The newest attempt's number; 0 before the first.
+    pub n: u32,
+    /// Attempts of the present series: a person's answer starts a new one.
+    pub tries: u32,
+    /// Why the newest attempt was made.
+    pub cause: Option<Cause>,
+    /// Attempts of the present series that were lost.
+    pub lost: u32,
+    /// Why the newest lost one was.
+    pub lost_why: Option<LostWhy>,
+    /// What was found then.
+    pub(super) lost_evidence: Vec<String>,
+    /// The newest attempt is to end: what it does after that is no failure of its own.
+    pub(super) stop_asked: Option<StopReason>,
+    /// The newest one seen, of any attempt.
+    pub checkpoint: Option<Checkpoint>,
+    /// How the newest attempt ended, if it did.
+    pub last_exit: Option<Box<Exit>>,
+    /// When the newest attempt was claimed.
+    pub started: Option<Time>,
+    /// What the next attempt is to be, when somebody or a rule said.
+    pub(super) next: Option<Next>,
+}
+
+/// What the next attempt of a lane is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Next {
+    pub(super) cause: Cause,
+    pub(super) resume: Option<String>,
+    /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
+    /// A rule's retry and a person's word about this very lane do not.
+    pub(super) heeds: bool,
+}
+
+/// Where a lane is. Each state holds what exists then.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LaneState {
+    /// For what it needs, for a place, or for its gate to be opened.
+    Waiting,
+    /// An attempt is intended, and perhaps lives.
+    Active {
+        since: Time,
+        /// When the shim took it.
+        claimed: Option<Time>,
+        resume: Option<String>,
+        stop: Option<StopReason>,
+    },
+    /// Ended; nothing decided yet.
+    Exited {
+        exit: Box<Exit>,
+    },
+    /// Lost; nothing decided yet.
+    Lost {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    /// The probe is to say whether it happened.
+    Probing {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    Probed {
+        why: LostWhy,
+        evidence: Vec<String>,
+        code: Option<i32>,
+        output: String,
+    },
+    /// Another attempt, not before `until`.
+    Delayed {
+        until: Time,
+        rule: String,
+    },
+    /// A question is decided on, and not open yet.
+    ToAsk {
+        why: ToAsk,
+    },
+    /// A question is open.
+    Asking {
+        escalation: EscalationId,
+    },
+    Done {
+        how: Ended,
+        at: Time,
+    },
+}
+
+/// What a question that is to be opened is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToAsk {
+    Failed {
+        exit: Box<Exit>,
+        rule: Option<String>,
+        of: u32,
+    },
+    Unknown {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    CannotStart {
+        why: String,
+    },
+}
+
+/// How a lane is done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    Succeeded(Finish),
+    /// Failed, and the workflow allows it.
+    Allowed,
+    Failed,
+    Skipped(SkipWhy),
+    /// A person said to go on without it.
+    LeftOut(Principal),
+    Stopped,
+}
+
+/// Who says that it succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finish {
+    /// Its exit record.
+    Exit,
+    /// Its probe.
+    Probe,
+    /// This person: fixed by hand, or approved.
+    Person(Principal),
+}
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub escalation: Escalation,
+    pub opened: Time,
+    pub answer: Option<(Choice, Principal, Time, Option<String>)>,
+}
+
+impl Ended {
+    /// What needs it may go on.
+    pub fn satisfies(&self) -> bool {
+        match self {
+            Self::Succeeded(_)
+            | Self::Allowed
+            | Self::LeftOut(_)
+            | Self::Skipped(SkipWhy::NotSelected) => true,
+            Self::Failed | Self::Stopped => false,
+            Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => false,
+        }
+    }
+}
+
+impl Run {
+    pub(super) fn new(id: RunId, created: &Created, at: Time) -> Self {
+        let workflow = Arc::clone(&created.workflow);
+        let mut lanes = Vec::new();
+        let mut steps: Vec<StepRun> = Vec::with_capacity(workflow.steps.len());
+        for (place, step) in workflow.steps.values().enumerate() {
+            let first = lanes.len();
+            for spec in &step.lanes {
+                lanes.push(LaneRun::new(
+                    LaneId {
+                        step: step.id.clone(),
+                        lane: spec.lane,
+                    },
+                    place,
+                ));
+            }
+            steps.push(StepRun {
+                id: step.id.clone(),
+                lanes: first..lanes.len(),
+                dependents: Vec::new(),
+                needs_open: 0,
+                lanes_open: 0,
+                lanes_active: 0,
+            });
+        }
+        for (place, step) in workflow.steps.values().enumerate() {
+            for need in &step.needs {
+                if let Some(needed) = workflow.steps.get_index_of(need) {
+                    steps[needed].dependents.push(place);
+                }
+            }
+        }
+        let places = lanes
+            .iter()
+            .enumerate()
+            .map(|(place, lane)| (lane.id.clone(), place))
+            .collect();
+        let mut run = Self {
+            id,
+            number: created.number,
+            workflow,
+            dir: created.dir.clone(),
+            selection: created.selection.clone(),
+            env: Arc::new(created.env.clone()),
+            by: created.by.clone(),
+            created: at,
+            since: at,
+            phase: Phase::Going,
+            paused: false,
+            isolation: None,
+            no_environment: false,
+            lanes,
+            questions: BTreeMap::new(),
+            places,
+            steps,
+            sets: Sets::default(),
+        };
+        run.select(at);
+        run.recount();
+        run
+    }
+
+    /// Lanes of steps that this run is not about are done at once.
+    fn select(&mut self, at: Time) {
+        let selected: BTreeSet<usize> = match &self.selection {
+            Selection::All => return,
+            Selection::Only(only) => only
+                .iter()
+                .filter_map(|id| self.workflow.steps.get_index_of(id))
+                .collect(),
+            Selection::From(from) => self.downstream(from),
+        };
+        for lane in &mut self.lanes {
+            if !selected.contains(&lane.step) {
+                lane.state = LaneState::Done {
+                    how: Ended::Skipped(SkipWhy::NotSelected),
+                    at,
+                };
+            }
+        }
+    }
+
+    /// The step and all that comes after it, by place.
+    pub(super) fn downstream(&self, from: &StepId) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut next: Vec<usize> = self.workflow.steps.get_index_of(from).into_iter().collect();
+        while let Some(place) = next.pop() {
+            if found.insert(place) {
+                next.extend(&self.steps[place].dependents);
+            }
+        }
+        found
+    }
+
+    /// Makes every set and count anew from the lanes' states: after the rare events that change many lanes.
+    pub(super) fn recount(&mut self) {
+        self.sets = Sets::default();
+        for step in &mut self.steps {
+            step.needs_open = 0;
+            step.lanes_open = 0;
+            step.lanes_active = 0;
+        }
+        for place in 0..self.lanes.len() {
+            let lane = &self.lanes[place];
+            let step = lane.step;
+            if !matches!(lane.state, LaneState::Done { .. }) {
+                self.steps[step].lanes_open += 1;
+                self.sets.open += 1;
+            }
+            if matches!(lane.state, LaneState::Active { .. }) {
+                self.steps[step].lanes_active += 1;
+            }
+        }
+        for place in 0..self.steps.len() {
+            if self.steps[place].lanes_open > 0 {
+                for dependent in self.steps[place].dependents.clone() {
+                    self.steps[dependent].needs_open += 1;
+                }
+            }
+        }
+        for place in 0..self.lanes.len() {
+            self.enter(place);
+        }
+    }
+
+    pub(super) fn consistent(&self) -> bool {
+        let mut recounted = self.clone();
+        recounted.recount();
+        recounted.sets == self.sets && recounted.steps == self.steps
+    }
+
+    fn enter(&mut self, place: usize) {
+        let ready = self.steps[self.lanes[place].step].needs_open == 0;
+        if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
+            set.insert(place);
+        }
+    }
+
+    /// The one way a lane changes its state: keeps the sets and counts right.
+    pub(super) fn put(&mut self, place: usize, state: LaneState) {
+        let step = self.lanes[place].step;
+        let ready = self.steps[step].needs_open == 0;
+        if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
+            set.remove(&place);
+        }
+        let was = std::mem::replace(&mut self.lanes[place].state, state);
+        let now = &self.lanes[place].state;
+        let (was_active, is_active) = (
+            matches!(was, LaneState::Active { .. }),
+            matches!(now, LaneState::Active { .. }),
+        );
+        let (was_done, is_done) = (
+            matches!(was, LaneState::Done { .. }),
+            matches!(now, LaneState::Done { .. }),
+        );
+        match (was_active, is_active) {
+            (false, true) => self.steps[step].lanes_active += 1,
+            (true, false) => self.steps[step].lanes_active -= 1,
+            (true, true) | (false, false) => {}
+        }
+        match (was_done, is_done) {
+            (false, true) => self.lane_closed(step),
+            (true, false) => return self.recount(),
+            (true, true) | (false, false) => {}
+        }
+        self.enter(place);
+    }
+
+    fn lane_closed(&mut self, step: usize) {
+        self.sets.open -= 1;
+        self.steps[step].lanes_open -= 1;
+        if self.steps[step].lanes_open > 0 {
+            return;
+        }
+        for dependent in self.steps[step].dependents.clone() {
+            self.steps[dependent].needs_open -= 1;
+            if self.steps[dependent].needs_open == 0 {
+                for place in self.steps[dependent].lanes.clone() {
+                    self.enter(place);
+                }
+            }
+        }
+    }
+
+    /// The place of the lane whose newest attempt this is; `None` for older ones and other runs.
+    pub(super) fn current(&self, attempt: &AttemptId) -> Option<usize> {
+        let place = *self.places.get(&attempt.lane)?;
+        (attempt.run == self.id && self.lanes[place].n == attempt.n && attempt.n > 0)
+            .then_some(place)
+    }
+
+    /// The lane of this id.
+    pub fn lane(&self, id: &LaneId) -> Option<&LaneRun> {
+        self.places.get(id).map(|place| &self.lanes[*place])
+    }
+
+    /// The workflow's step of a lane.
+    ///
+    /// # Panics
+    /// Never: lanes are made from the workflow's steps.
+    pub fn step_of(&self, lane: &LaneRun) -> &Step {
+        self.workflow
+            .steps
+            .get_index(lane.step)
+            .expect("every lane is made from a step of the workflow")
+            .1
+    }
+
+    /// The newest attempt of a lane, if there was one.
+    pub fn attempt(&self, lane: &LaneRun) -> Option<AttemptId> {
+        (lane.n > 0).then(|| AttemptId {
+            run: self.id.clone(),
+            lane: lane.id.clone(),
+            n: lane.n,
+        })
+    }
+
+    /// `train` or `train[lr=0.1]`.
+    pub fn lane_name(&self, id: &LaneId) -> String {
+        let spec = self
+            .workflow
+            .steps
+            .get(&id.step)
+            .and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
+        match spec.map(crate::model::LaneSpec::label) {
+            Some(label) if !label.is_empty() => format!("{}[{label}]", id.step),
+            _ => id.step.to_string(),
+        }
+    }
+
+    /// How all lanes of a step ended together; `None` while one has not.
+    pub fn step_end(&self, id: &StepId) -> Option<StepEnd> {
+        let step = &self.steps[self.workflow.steps.get_index_of(id)?];
+        if step.lanes_open > 0 {
+            return None;
+        }
+        let (mut allowed, mut ran, mut left_out) = (false, false, false);
+        for lane in &self.lanes[step.lanes.clone()] {
+            let LaneState::Done { how, .. } = &lane.state else {
+                return None;
+            };
+            match how {
+                Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
+                Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    return self.worst_of(step.lanes.clone());
+                }
+                Ended::Allowed => (allowed, ran) = (true, true),
+                // One lane that its `if` leaves out does not leave out the others.
+                Ended::Skipped(SkipWhy::Condition) => left_out = true,
+                Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {
+                    ran = true;
+                }
+            }
+        }
+        let end = match (allowed, ran, left_out) {
+            (true, _, _) => StepEnd::Allowed,
+            (false, false, true) => StepEnd::Skipped,
+            (false, _, _) => StepEnd::Succeeded,
+        };
+        Some(end)
+    }
+
+    /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
+    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> Option<StepEnd> {
+        let failed = lanes.any(|place| {
+            matches!(
+                &self.lanes[place].state,
+                LaneState::Done {
+                    how: Ended::Failed | Ended::Stopped,
+                    ..
+                }
+            )
+        });
+        Some(if failed {
+            StepEnd::Failed
+        } else {
+            StepEnd::Skipped
+        })
+    }
+
+    /// Whether a person is needed and nothing else will happen by itself.
+    pub fn only_waits(&self) -> bool {
+        let quiet = self.sets.active.is_empty()
+            && self.sets.undecided.is_empty()
+            && self.sets.probing.is_empty();
+        let nothing_starts =
+            self.no_environment || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        !self.sets.asking.is_empty() && quiet && nothing_starts
+    }
+
+    /// How many attempts are intended or live.
+    pub fn active(&self) -> usize {
+        self.sets.active.len()
+    }
+}
+
+/// How a step ended, all its lanes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepEnd {
+    Succeeded,
+    /// Failed, and the workflow allows it.
+    Allowed,
+    Failed,
+    Skipped,
+}
+
+impl Sets {
+    /// The set that a lane in this state belongs to.
+    fn of(&mut self, state: &LaneState, ready: bool) -> Option<&mut BTreeSet<usize>> {
+        match state {
+            LaneState::Waiting => ready.then_some(&mut self.ready),
+            LaneState::Active { .. } => Some(&mut self.active),
+            LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probed { .. }
+            | LaneState::ToAsk { .. } => Some(&mut self.undecided),
+            LaneState::Probing { .. } => Some(&mut self.probing),
+            LaneState::Delayed { .. } => Some(&mut self.delayed),
+            LaneState::Asking { .. } => Some(&mut self.asking),
+            LaneState::Done { .. } => None,
+        }
+    }
+}
+
+impl LaneRun {
+    fn new(id: LaneId, step: usize) -> Self {
+        Self {
+            id,
+            step,
+            state: LaneState::Waiting,
+            n: 0,
+            tries: 0,
+            cause: None,
+            lost: 0,
+            lost_why: None,
+            lost_evidence: Vec::new(),
+            stop_asked: None,
+            checkpoint: None,
+            last_exit: None,
+            started: None,
+            next: None,
+        }
+    }
+}

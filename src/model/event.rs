@@ -1,0 +1,385 @@
+//! Recorded facts and decisions, and the commands that follow from them. Plain data; `journal` owns how they are stored.
+
+use std::sync::Arc;
+
+use super::{AttemptId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
+
+/// One recorded fact or decision of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub run: RunId,
+    pub at: Time,
+    pub what: What,
+}
+
+/// What happened, or was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// The first event of every run.
+    Created(Box<Created>),
+    /// How the environment turned out.
+    EnvironmentReady {
+        isolation: Isolation,
+    },
+    /// The environment could not be had; nothing was started.
+    EnvironmentFailed {
+        why: String,
+    },
+    /// An attempt is to be launched: committed before anything is started.
+    Intended {
+        attempt: AttemptId,
+        cause: Cause,
+        resume: Option<String>,
+    },
+    /// The environment of a lane could not be computed: a question, not an attempt.
+    CannotStart {
+        lane: LaneId,
+        why: String,
+    },
+    /// The shim owns the attempt.
+    Claimed {
+        attempt: AttemptId,
+    },
+    /// The program said it saved a checkpoint, and it is there.
+    CheckpointSeen {
+        attempt: AttemptId,
+        checkpoint: Checkpoint,
+    },
+    /// The exit record is on disk.
+    Exited {
+        attempt: AttemptId,
+        exit: Box<Exit>,
+    },
+    /// It cannot be known whether the attempt finished.
+    Lost {
+        attempt: AttemptId,
+        why: LostWhy,
+        evidence: Vec<String>,
+        checkpoint: Option<Checkpoint>,
+    },
+    /// Decided about an attempt that ended or was lost.
+    Judged {
+        attempt: AttemptId,
+        verdict: Verdict,
+    },
+    /// An attempt is to be stopped.
+    StopAsked {
+        attempt: AttemptId,
+        reason: StopReason,
+        by: Principal,
+    },
+    /// The probe of a lost attempt is to be run.
+    ProbeAsked {
+        attempt: AttemptId,
+        by: Principal,
+    },
+    Probed {
+        attempt: AttemptId,
+        code: Option<i32>,
+        output: String,
+    },
+    /// A lane will not run.
+    Skipped {
+        lane: LaneId,
+        why: SkipWhy,
+    },
+    /// A question is open.
+    Opened {
+        escalation: Box<Escalation>,
+    },
+    /// A question has its one answer; the rest follows from it.
+    Answered {
+        escalation: EscalationId,
+        choice: Choice,
+        by: Principal,
+        note: Option<String>,
+    },
+    /// A person wants a lane that has ended to run again, or says it is done, or leaves it out.
+    Ordered {
+        lane: LaneId,
+        order: Order,
+        by: Principal,
+        note: Option<String>,
+    },
+    Paused {
+        by: Principal,
+    },
+    Unpaused {
+        by: Principal,
+    },
+    /// The whole run is to end now; it can be resumed.
+    RunStopAsked {
+        by: Principal,
+        why: RunStopWhy,
+    },
+    /// A run that had ended goes on, from the named step or where it was.
+    Resumed {
+        from: Option<StepId>,
+        by: Principal,
+    },
+    Ended {
+        result: RunResult,
+    },
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// Counts the runs of one workflow name from 1: shown as `name #number`.
+    pub number: u64,
+    pub workflow: Arc<Workflow>,
+    /// Absolute path of the run's directory.
+    pub dir: String,
+    pub selection: Selection,
+    /// What every step inherits of the caller's environment.
+    pub env: std::collections::BTreeMap<String, String>,
+    pub by: Principal,
+}
+
+/// Which steps of the workflow a run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    /// These and nothing else; what they need is taken as there.
+    Only(Vec<StepId>),
+    /// This step and all that comes after it.
+    From(StepId),
+}
+
+/// Why an attempt is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    First,
+    /// By this rule, or by the step's `retry`.
+    Retry {
+        rule: String,
+    },
+    /// It had been lost, and the step is declared safe to repeat or the probe said that it had not happened.
+    Unknown,
+    Person(Principal),
+}
+
+/// Whether the steps of an environment are kept apart from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isolation {
+    Sandboxed,
+    None { why: String },
+}
+
+/// A checkpoint that a step saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Absolute path.
+    pub path: String,
+    /// As the program counts.
+    pub step: Option<i64>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What the exit record says, and what was found at that moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    pub end: End,
+    pub started: Time,
+    pub ended: Time,
+    /// dogwatch had asked for the end.
+    pub stop: Option<StopReason>,
+    /// Descendants that outlived the step: pid and name.
+    pub leaked: Vec<(u32, String)>,
+    /// How often the kernel killed for memory meanwhile, in the environment as a whole.
+    pub oom_kills: Option<u64>,
+    /// Declared outputs that are not.
+    pub missing: Vec<String>,
+    /// Rules (by their place) whose `output` pattern matched, with the line.
+    pub hits: Vec<Hit>,
+    /// The last lines of the log, plain text.
+    pub tail: Vec<String>,
+    /// The newest checkpoint of the lane that is still there.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// A rule's pattern matched a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    pub rule: usize,
+    /// From 1.
+    pub line_number: u64,
+    pub line: String,
+}
+
+/// Why it cannot be known how an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LostWhy {
+    /// Its shim died without an exit record.
+    ShimDied,
+    /// The host was started anew since.
+    HostRestarted,
+    /// It had been claimed, and now there is no claim.
+    ClaimGone,
+    /// Its environment is gone.
+    EnvironmentGone,
+    /// Its exit record is not authentic.
+    Tampered,
+}
+
+/// Why dogwatch ends an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    Timeout,
+    /// A person, the end of the run, or a failed sibling lane.
+    Stop,
+}
+
+/// Decided about an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Succeeded,
+    /// Another attempt, not before `at`.
+    Retry {
+        at: Time,
+        rule: String,
+        resume: Option<String>,
+    },
+    /// It failed, and the workflow allows it.
+    Allowed,
+    /// It failed for good by a rule, and the run with it.
+    Abort {
+        rule: String,
+    },
+    /// A person had it stopped.
+    Stopped,
+    /// A person decides: [`What::Opened`] follows in the same transaction.
+    Ask {
+        why: AskWhy,
+    },
+}
+
+/// Why a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskWhy {
+    /// By this rule, or no attempt is left.
+    Failed {
+        rule: Option<String>,
+        attempts: u32,
+        of: u32,
+    },
+    Unknown(LostWhy),
+}
+
+/// Why a lane does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SkipWhy {
+    /// Its `if` is false.
+    Condition,
+    /// This need did not succeed.
+    Need(StepId),
+    /// Not among the steps that this run is about.
+    NotSelected,
+    /// The run ended before.
+    RunEnded,
+}
+
+/// A question to a person: persisted, answered once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Escalation {
+    pub id: EscalationId,
+    pub lane: LaneId,
+    /// The attempt it is about; `None` for a gate and for a step that could not be started.
+    pub attempt: Option<AttemptId>,
+    pub kind: EscalationKind,
+    /// One line.
+    pub title: String,
+    /// Plain lines: what is known.
+    pub evidence: Vec<String>,
+    /// In the order shown, numbered from 1.
+    pub choices: Vec<Choice>,
+    /// When `on_deadline` is taken.
+    pub deadline: Option<Time>,
+    pub on_deadline: Option<Choice>,
+}
+
+/// What kind of question it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EscalationKind {
+    Failed,
+    Unknown,
+    CannotStart,
+    Gate,
+}
+
+/// What can be answered. Its word is what the command line takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// A new attempt from the start.
+    Retry,
+    /// A new attempt from the newest checkpoint.
+    Resume,
+    /// Run the probe.
+    Probe,
+    /// It counts as succeeded: fixed by hand.
+    Done,
+    /// Go on without it.
+    Skip,
+    /// It failed for good: what needs it is left out.
+    Fail,
+    /// The run ends.
+    StopRun,
+    Approve,
+    Reject,
+}
+
+/// A person's order about a lane, outside a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// A new attempt: from the newest checkpoint where there is one.
+    Resume,
+    /// A new attempt from the start.
+    Retry,
+    Skip,
+    Done,
+}
+
+/// Why a run is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunStopWhy {
+    Asked,
+    Timeout,
+    /// A rule's `abort`.
+    Abort {
+        rule: String,
+    },
+    /// A gate was rejected.
+    Rejected,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunResult {
+    Succeeded,
+    Failed,
+    Stopped,
+    Rejected,
+}
+
+/// What the world is still owed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// To be journalled and applied, before anything else is done.
+    Record(Event),
+    /// Adopt it if it lives, else launch it.
+    Launch(AttemptId),
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace: std::time::Duration,
+    },
+    Probe(AttemptId),
+    /// The run is over: its environment may go.
+    CloseEnvironment(RunId),
+}

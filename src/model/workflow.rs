@@ -1,0 +1,255 @@
+//! A workflow as it is run: checked, complete, with every default filled in. Made only by `config`.
+//!
+//! Invariants (kept by `config`): `needs` name steps of the workflow and have no cycle; every expression compiles and
+//! names only what exists; every pattern is a valid regex; a step has at least one lane.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::{Lane, StepId};
+
+/// A value of a parameter or of a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(n) => n.fmt(f),
+            // As expressions write it: 1.0 stays 1.0, 1e-7 stays short.
+            Self::Number(n) => write!(f, "{n:?}"),
+            Self::Boolean(b) => b.fmt(f),
+        }
+    }
+}
+
+/// A text with `${{ … }}` in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub Vec<Part>);
+
+/// A part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Text(String),
+    /// The source of an expression, without the braces.
+    Expression(String),
+}
+
+/// A whole workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflow {
+    /// `[workflow] name`, or the file's name without its endings.
+    pub name: String,
+    pub description: Option<String>,
+    /// Steps at once, all lanes together; at least 1.
+    pub max_parallel: u32,
+    /// Of the whole run.
+    pub timeout: Option<Duration>,
+    /// With the values of this run.
+    pub params: IndexMap<String, Value>,
+    /// What every step sees.
+    pub env: IndexMap<String, Template>,
+    pub environment: EnvironmentSpec,
+    /// In the file's order.
+    pub steps: IndexMap<StepId, Step>,
+}
+
+/// Where steps run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentSpec {
+    /// Absolute path of the folder that steps work in.
+    pub workspace: String,
+    pub isolation: IsolationWanted,
+    pub mounts: Vec<Mount>,
+}
+
+/// `isolation` of an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IsolationWanted {
+    /// The sandbox where it is permitted, else none with a visible badge.
+    Auto,
+    /// The sandbox or nothing.
+    Required,
+    /// No sandbox.
+    None,
+}
+
+/// A host folder made visible in the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Absolute path on the host.
+    pub source: String,
+    /// Absolute path inside.
+    pub target: String,
+    pub readonly: bool,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub id: StepId,
+    pub description: Option<String>,
+    pub needs: Vec<StepId>,
+    pub what: StepWhat,
+    /// Replaces "all needs succeeded" when there is one. An expression's source.
+    pub condition: Option<String>,
+    pub env: IndexMap<String, Template>,
+    /// Exported under their names when these are legal variable names.
+    pub inputs: IndexMap<String, Template>,
+    /// At least one; `values` is empty without a matrix.
+    pub lanes: Vec<LaneSpec>,
+    pub has_matrix: bool,
+    /// Lanes of this step at once.
+    pub lanes_at_once: Option<u32>,
+    /// The other lanes are stopped when one has failed for good.
+    pub fail_fast: bool,
+    /// Of one attempt.
+    pub timeout: Option<Duration>,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    pub retry: Retry,
+    pub allow_failure: bool,
+    pub outputs: IndexMap<String, Output>,
+    pub checkpoint: Option<CheckpointSpec>,
+    /// First that matches wins.
+    pub on_failure: Vec<FailureRule>,
+    pub on_unknown: OnUnknown,
+}
+
+/// What a step is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepWhat {
+    /// A script for `sh -e` in the workspace.
+    Run { script: String },
+    /// A question to a person.
+    Approval(Gate),
+}
+
+/// `[steps.x.approval]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    pub prompt: Template,
+    /// Expressions' sources whose values are shown with the question.
+    pub show: Vec<String>,
+    pub timeout: Option<Duration>,
+    pub on_timeout: OnTimeout,
+}
+
+/// What happens to a question that nobody answered in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTimeout {
+    Wait,
+    Reject,
+    Approve,
+}
+
+/// One combination of a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneSpec {
+    pub lane: Lane,
+    pub values: IndexMap<String, Value>,
+}
+
+impl LaneSpec {
+    /// `lr=0.1,seed=2`; empty without a matrix.
+    pub fn label(&self) -> String {
+        let pairs: Vec<String> = self
+            .values
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        pairs.join(",")
+    }
+}
+
+/// `retry = { … }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Counts the first one; at least 1.
+    pub max_attempts: u32,
+    pub delay: Duration,
+    /// Factor per further attempt; at least 1.
+    pub backoff: f64,
+    pub max_delay: Duration,
+    pub jitter: bool,
+}
+
+impl Default for Retry {
+    /// One attempt: nothing is repeated that nobody asked to repeat.
+    fn default() -> Self {
+        Self {
+            max_attempts: 1,
+            delay: Duration::from_secs(10),
+            backoff: 2.0,
+            max_delay: Duration::from_secs(600),
+            jitter: true,
+        }
+    }
+}
+
+/// `outputs = { name = { path = "…" } }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Relative to the workspace; may begin with `$DOGWATCH_DIR`.
+    pub path: String,
+}
+
+/// `[steps.x.checkpoint]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSpec {
+    /// A regex with a group `path` and, if it likes, `step`.
+    pub pattern: String,
+    /// The variable that tells a new attempt where to go on from.
+    pub resume_env: Option<String>,
+}
+
+/// `[[steps.x.on_failure]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailureRule {
+    /// As written, or `rule 1`, `rule 2`, …
+    pub name: String,
+    pub matcher: Match,
+    pub action: Action,
+    /// Replaces the step's own.
+    pub retry: Option<Retry>,
+}
+
+/// `match = { … }`: all that is written must hold; nothing written matches everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Match {
+    /// A regex, tried on each line of the attempt's output.
+    pub output: Option<String>,
+    pub exit_code: Vec<i32>,
+    /// Signal numbers.
+    pub signal: Vec<i32>,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Retry,
+    /// Retry from the newest good checkpoint.
+    Resume,
+    Escalate,
+    /// The run ends as failed.
+    Abort,
+}
+
+/// `on_unknown`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnUnknown {
+    Ask,
+    /// The step is declared safe to repeat.
+    Rerun,
+    /// A script for `sh -e`: 0 = it had finished, 10 = it had not happened, else ask.
+    Probe {
+        script: String,
+    },
+}

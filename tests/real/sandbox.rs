@@ -1,0 +1,547 @@
+//! What a step can reach from inside the sandbox, tried with the real bubblewrap, as root and as an ordinary user.
+
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dogwatch::environment::{Error, Isolation, Mount, Sandbox, Wanted};
+use dogwatch::session::{AskError, Keeper};
+use dogwatch::wire::keeper::{Ask, Event, Reply, StopReason};
+
+use crate::place::{Inside, Place};
+
+/// Whether a probe can succeed outside, so that one which could succeed nowhere is noticed.
+#[derive(Clone, Copy, PartialEq)]
+enum Outside {
+    /// It does, and harms nothing.
+    Succeeds,
+    /// It does for root.
+    SucceedsAsRoot,
+    /// It would harm the host, or means nothing there.
+    NotTried,
+}
+use Outside::{NotTried, Succeeds, SucceedsAsRoot};
+
+/// Name, what it tries (exit code 0: it got through), and whether that works outside. Known to the scripts:
+/// `$H` home, `$W` workspace, `$S` state, `$D` the environment's folder, `$T` the test's folder, `$P` the test's process,
+/// `$K` the keeper; outside, where it has no number, the test's process again.
+const PROBES: &[(&str, &str, Outside)] = &[
+    ("read a private key", "grep canary $H/.ssh/id_ed25519", Succeeds),
+    ("read a cloud key", "grep canary $H/.aws/credentials", Succeeds),
+    ("read a netrc", "grep canary $H/.netrc", Succeeds),
+    ("read git's credentials", "grep canary $H/.git-credentials", Succeeds),
+    ("read gh's token", "grep canary $H/.config/gh/hosts.yml", Succeeds),
+    ("read cargo's token", "grep canary $H/.cargo/credentials.toml", Succeeds),
+    ("read a key by the file it is a link to", "grep canary $H/dotfiles/key", Succeeds),
+    ("read a folder of credentials by the folder it is a link to", "grep canary $H/kube-elsewhere/config", Succeeds),
+    ("write to the home", "touch $H/planted && rm $H/planted", Succeeds),
+    ("write to a folder of the home", "touch $H/notes/planted && rm $H/notes/planted", Succeeds),
+    ("read the journal", "grep canary $S/journal.db", Succeeds),
+    ("read the journal through a link in the workspace", "grep canary $W/to-state/journal.db", Succeeds),
+    ("read the secret", "cat $D/secret", Succeeds),
+    ("see the keeper's socket", "test -S $D/keeper.sock", Succeeds),
+    ("see another step's exit record", "cat $S/runs/k3x9ab/train/0/a1/exit.json", Succeeds),
+    ("see another run", "ls $S/runs/other0", Succeeds),
+    ("plant a record", "mkdir -p $S/runs/k3x9ab/x && rmdir $S/runs/k3x9ab/x", Succeeds),
+    ("reach docker in the home", "test -S $H/engine/docker.sock", Succeeds),
+    ("reach docker in the workspace", "test -S $W/docker.sock", Succeeds),
+    ("reach an open socket of the home", "test -S $H/editor/server", Succeeds),
+    ("reach docker in its usual place", "test -S /run/docker.sock || test -S /var/run/docker.sock", NotTried),
+    ("read beside the workspace", "grep canary $T/outside", Succeeds),
+    ("write the system", "touch /usr/.probe && rm /usr/.probe", SucceedsAsRoot),
+    ("write the configuration", "touch /etc/.probe && rm /etc/.probe", SucceedsAsRoot),
+    ("write to the root", "touch /.probe && rm /.probe", SucceedsAsRoot),
+    ("write beside the homes", "touch /home/.probe && rm /home/.probe", SucceedsAsRoot),
+    ("write to var", "touch /var/lib/.probe && rm /var/lib/.probe", SucceedsAsRoot),
+    ("read the passwords", "cat /etc/shadow", SucceedsAsRoot),
+    (
+        "name the kernel's core program",
+        "cat /proc/sys/kernel/core_pattern > $W/c && cat $W/c > /proc/sys/kernel/core_pattern",
+        SucceedsAsRoot,
+    ),
+    (
+        "write a setting of the whole kernel",
+        "find /proc/sys/vm /proc/sys/fs /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe -maxdepth 1 -type f -writable | grep -q .",
+        SucceedsAsRoot,
+    ),
+    ("press SysRq", "test -w /proc/sysrq-trigger", NotTried),
+    (
+        "write to the kernel's objects",
+        "find /sys/kernel /sys/module -maxdepth 3 -type f -writable 2>/dev/null | grep -q .",
+        SucceedsAsRoot,
+    ),
+    (
+        "make a group of processes",
+        "find /sys/fs/cgroup -maxdepth 2 -type d -writable 2>/dev/null | grep -q .",
+        SucceedsAsRoot,
+    ),
+    ("remount the system", "mount -o remount,rw,bind /usr", NotTried),
+    ("mount", "mount -t tmpfs none $W/mnt && umount $W/mnt", SucceedsAsRoot),
+    ("unmount what hides the keys", "umount $H/.ssh || umount -l $H", NotTried),
+    ("make a device", "mknod $W/null c 1 3 && rm $W/null", SucceedsAsRoot),
+    ("find a disk", "find /dev -type b | grep -q . || find / -xdev -type b 2>/dev/null | grep -q .", NotTried),
+    ("get capabilities", "grep -E 'Cap(Eff|Prm|Amb):.*[1-9a-f]' /proc/self/status", SucceedsAsRoot),
+    ("gain privileges at all", "grep -q 'NoNewPrivs:.0' /proc/self/status", Succeeds),
+    ("signal a process of the host", "kill -0 $P", Succeeds),
+    ("see a process of the host", "grep -l -a -r 'real' /proc/$P/cmdline", Succeeds),
+    ("read the keeper's environment", "cat /proc/$K/environ", Succeeds),
+    ("see the keeper's memory", "cat /proc/$K/maps | grep -q .", Succeeds),
+    ("list where the keeper's descriptors lead", "readlink /proc/$K/fd/3", Succeeds),
+    (
+        "open the keeper's descriptors",
+        "for f in /proc/$K/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1",
+        Succeeds,
+    ),
+    ("leave by the keeper's root", "ls /proc/$K/root/", Succeeds),
+    ("leave by the keeper's folder", "ls /proc/$K/cwd/", Succeeds),
+    ("attach to the keeper", "perl -e 'exit(syscall(101, 16, 1, 0, 0) == 0 ? 0 : 1)'", NotTried),
+    ("read dogwatch", "head -c 1 /run/dogwatch/bin/dogwatch", NotTried),
+    ("change dogwatch", "chmod 755 /run/dogwatch/bin/dogwatch || echo x >> /run/dogwatch/bin/dogwatch", NotTried),
+    (
+        "put another dogwatch in its place",
+        "mv /run/dogwatch/bin /run/dogwatch/old || mv /run/dogwatch /run/old || rm -f /run/dogwatch/bin/dogwatch",
+        NotTried,
+    ),
+    (
+        "find inherited descriptors",
+        "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1",
+        NotTried,
+    ),
+];
+
+/// The same again with the capabilities that a new user namespace gives.
+const NESTED: &[(&str, &str)] = &[
+    ("write the system after a remount", "mount -o remount,rw,bind /usr; touch /usr/.probe"),
+    ("unmount what hides the keys", "umount $H/.ssh; umount -l $H/.ssh; grep canary $H/.ssh/id_ed25519"),
+    ("unmount the home", "umount -l $H; grep canary $H/.ssh/id_ed25519"),
+    ("bind the home without its covers", "mount --bind $T $W/mnt && grep canary $W/mnt/home/me/.ssh/id_ed25519"),
+    ("bind the workspace without its covers", "mount --bind $W $W/mnt && test -S $W/mnt/docker.sock"),
+    ("read the state after unmounting", "umount -l $S; grep canary $S/journal.db"),
+    (
+        "write a kernel setting through a new proc",
+        "mount -t proc none $W/mnt && cat $W/mnt/sys/kernel/core_pattern > $W/mnt/sys/kernel/core_pattern",
+    ),
+    (
+        "write a kernel setting after a remount",
+        "mount -o remount,rw,bind /proc/sys; cat /proc/sys/kernel/core_pattern > /proc/sys/kernel/core_pattern",
+    ),
+    ("read the keeper's environment", "cat /proc/1/environ"),
+    ("make a device", "mknod $W/null c 1 3 && cat $W/null"),
+];
+
+/// Puts into the place what the probes look for.
+fn furnish(place: &Place) -> Vec<UnixListener> {
+    for (name, text) in [
+        ("home/me/.ssh/id_ed25519", "canary"),
+        ("home/me/.aws/credentials", "canary"),
+        ("home/me/.netrc", "canary"),
+        ("home/me/.git-credentials", "canary"),
+        ("home/me/.config/gh/hosts.yml", "canary"),
+        ("home/me/.config/other/settings", "fine"),
+        ("home/me/.cargo/credentials.toml", "canary"),
+        ("home/me/.cargo/config.toml", "fine"),
+        ("home/me/dotfiles/key", "canary"),
+        ("home/me/kube-elsewhere/config", "canary"),
+        ("home/me/notes/todo", "fine"),
+        ("home/me/.profile", "fine"),
+        ("outside", "canary"),
+    ] {
+        write(&place.path(name), text);
+    }
+    std::os::unix::fs::symlink(place.path("home/me/dotfiles/key"), place.path("home/me/.ssh/id_rsa")).unwrap();
+    std::os::unix::fs::symlink(place.path("home/me/kube-elsewhere"), place.path("home/me/.kube")).unwrap();
+    let (state, workspace) = (&place.spec.state_dir, &place.spec.workspace);
+    std::os::unix::fs::symlink(state, workspace.join("to-state")).unwrap();
+    std::fs::create_dir_all(workspace.join("mnt")).unwrap();
+    write(&state.join("journal.db"), "canary");
+    write(&state.join("runs/k3x9ab/train/0/a1/exit.json"), "canary");
+    write(&state.join("runs/other0/record.md"), "canary");
+    let sockets =
+        [place.path("home/me/engine/docker.sock"), workspace.join("docker.sock"), place.path("home/me/editor/server")];
+    sockets.into_iter().filter_map(|path| listen(&path)).collect()
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// `None` where the path is too long for a socket's address.
+fn listen(path: &Path) -> Option<UnixListener> {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    UnixListener::bind(path).ok()
+}
+
+/// The probe's script with its names filled in.
+fn fill(place: &Place, script: &str) -> String {
+    let spec = &place.spec;
+    let names = [
+        ("H", spec.home.clone().unwrap()),
+        ("W", spec.workspace.clone()),
+        ("S", spec.state_dir.clone()),
+        ("D", spec.dir()),
+        ("T", place.path("")),
+        ("P", std::process::id().to_string().into()),
+        ("K", "1".into()),
+    ];
+    let set: String = names
+        .iter()
+        .map(|(name, value)| format!("{name}='{}'\n", value.display().to_string().trim_end_matches('/')))
+        .collect();
+    format!("{set}{script}")
+}
+
+fn outside(place: &Place, script: &str) -> (bool, String) {
+    let script = fill(place, &format!("K=$P\n{script}"));
+    let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs every probe inside; gives those that got through, with what they printed.
+async fn got_through(place: &Place, inside: &Inside) -> Vec<String> {
+    let mut through = Vec::new();
+    for (name, script, _) in PROBES {
+        let (code, output) = inside.sh(&fill(place, script)).await;
+        if code == 0 {
+            through.push(format!("{name}: {output}"));
+        }
+    }
+    for (name, script) in NESTED {
+        let nested = format!(
+            "export H W S D T P K; exec unshare --user --map-root-user --mount /bin/sh -c '{}'",
+            script.replace('\'', "'\\''")
+        );
+        let (code, output) = inside.sh(&fill(place, &nested)).await;
+        if code == 0 {
+            through.push(format!("{name}, in a new user namespace: {output}"));
+        }
+    }
+    through
+}
+
+fn expect_none(through: &[String]) {
+    assert!(through.is_empty(), "{} probes got through:\n{}", through.len(), through.join("\n"));
+}
+
+#[tokio::test]
+async fn no_probe_gets_through_and_each_works_outside() {
+    let place = Place::new();
+    let _sockets = furnish(&place);
+    let inside = place.start().await;
+    for (name, script, control) in PROBES {
+        if *control == Succeeds || (*control == SucceedsAsRoot && is_root()) {
+            let (worked, said) = outside(&place, script);
+            assert!(worked, "the probe \"{name}\" cannot succeed even outside: {said}");
+        }
+    }
+    expect_none(&got_through(&place, &inside).await);
+}
+
+#[tokio::test]
+async fn what_a_step_needs_is_there() {
+    let mut place = Place::new();
+    let _sockets = furnish(&place);
+    write(&place.path("data/rows.csv"), "1,2");
+    write(&place.path("out/old"), "x");
+    place.spec.mounts = vec![
+        Mount { source: place.path("data"), target: "/data/in".into(), writable: false },
+        Mount { source: place.path("out"), target: place.path("out"), writable: true },
+    ];
+    let inside = place.start().await;
+    for (what, script) in [
+        ("write to the workspace", "echo made > $W/made"),
+        ("the workspace by its short name", "test -f /workspace/made"),
+        ("write to the run's own folder", "echo made > $S/runs/k3x9ab/work/made"),
+        ("read the home", "test \"$(cat $H/notes/todo)\" = fine && test \"$(cat $H/.profile)\" = fine"),
+        (
+            "read harmless settings beside credentials",
+            "test \"$(cat $H/.config/other/settings)\" = fine && cat $H/.cargo/config.toml",
+        ),
+        ("read a mount", "test \"$(cat /data/in/rows.csv)\" = 1,2"),
+        ("not write to a read-only mount", "! touch /data/in/x"),
+        ("write to a writable mount", "echo made > $T/out/made"),
+        (
+            "temporary files",
+            "mktemp && mktemp -p /var/tmp && test \"$(stat -c %a /tmp)\" = 1777 && test \"$(stat -c %a /dev/shm)\" = 1777",
+        ),
+        ("shared memory", "head -c 80000000 /dev/zero > /dev/shm/big && rm /dev/shm/big"),
+        ("devices", "head -c 8 /dev/urandom && echo x > /dev/null && test -c /dev/ptmx"),
+        ("names of hosts", "getent hosts localhost"),
+        ("processes of its own", "ps ax"),
+        ("its own empty .ssh", "touch $H/.ssh/known_hosts"),
+        ("its user", "test \"$(id -u)\" = \"$(stat -c %u $W)\""),
+        ("be the first process's child", "test \"$(cat /proc/1/comm)\" = dogwatch"),
+    ] {
+        let (code, output) = inside.sh(&fill(&place, script)).await;
+        assert_eq!(code, 0, "{what}: {output}");
+    }
+    assert_eq!(std::fs::read_to_string(place.path("project/made")).unwrap(), "made\n");
+    assert_eq!(std::fs::read_to_string(place.path("out/made")).unwrap(), "made\n");
+    assert_eq!(std::fs::read_to_string(place.spec.work_dir().join("made")).unwrap(), "made\n");
+    assert!(!place.path("home/me/.ssh/known_hosts").exists(), "what a step writes to its .ssh stays inside");
+}
+
+/// What a step tries against those who started it.
+const FROM_A_STEP: &[(&str, &str)] = &[
+    ("inherited descriptors", "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1"),
+    ("its shim's environment", "cat /proc/$PPID/environ"),
+    ("its shim's descriptors", "for f in /proc/$PPID/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1"),
+    ("its shim's folder", "ls /proc/$PPID/cwd/"),
+    ("its shim's memory", "head -c 1 /proc/$PPID/maps | grep -q ."),
+    ("its shim as a debugger", "perl -e 'exit(syscall(101, 0x4206, $ARGV[0], 0, 0) == 0 ? 0 : 1)' $PPID"),
+    ("the keeper as a debugger", "perl -e 'exit(syscall(101, 0x4206, 1, 0, 0) == 0 ? 0 : 1)'"),
+    ("its own exit record", "ls $S/runs/k3x9ab/probe"),
+];
+
+#[tokio::test]
+async fn a_step_gets_nothing_of_its_shim_or_the_keeper() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    for (number, (name, script)) in FROM_A_STEP.iter().enumerate() {
+        let filled = fill(&place, &format!("({script}) > $W/said 2>&1; echo $? > $W/code"));
+        inside.step(&place, &format!("probe{number}"), &filled).await;
+        let code = std::fs::read_to_string(place.path("project/code")).unwrap();
+        let said = std::fs::read_to_string(place.path("project/said")).unwrap();
+        assert_ne!(code, "0\n", "{name}: {said}");
+        std::fs::remove_file(place.path("project/code")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_person_can_attach_to_a_step_in_the_sandbox() {
+    let mut place = Place::new();
+    place.spec.tmux = ["/usr/bin/tmux", "/usr/local/bin/tmux", "/bin/tmux"]
+        .iter()
+        .map(Into::into)
+        .find(|path: &PathBuf| path.exists());
+    let mut inside = place.start().await;
+    let key = "dw-k3x9ab-talk-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("talk/0/a1")).unwrap();
+    let script =
+        fill(&place, "read line; echo \"got $line\" > $W/got; cat /proc/self/oom_score_adj > $W/oom; sleep 60");
+    let launched = inside.keeper.ask(crate::place::launch(key, "talk/0/a1", &script)).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    while !matches!(inside.events.recv().await, Some(Event::Claimed { .. })) {}
+    let open = Ask::OpenSession { key: key.into(), rows: 24, cols: 80, readonly: false };
+    let pty = inside.keeper.ask_pty(open).await.expect("a session");
+    rustix::io::write(&pty, b"hello\r").unwrap();
+    crate::place::until("the step got the line", || {
+        std::fs::read_to_string(place.path("project/got")).is_ok_and(|got| got == "got hello\n")
+    })
+    .await;
+    crate::place::until("it noted its score", || {
+        std::fs::read_to_string(place.path("project/oom")).is_ok_and(|got| got == "500\n")
+    })
+    .await;
+    let shell = Ask::OpenPty { argv: vec!["/bin/sh".into()], env: [].into(), cwd: "/".into(), rows: 24, cols: 80 };
+    let shell = inside.keeper.ask_pty(shell).await.expect("a shell");
+    rustix::io::write(&shell, fill(&place, "echo beside > $W/beside\r").replace('\n', "\r").as_bytes()).unwrap();
+    crate::place::until("the shell runs", || place.path("project/beside").exists()).await;
+    let stop = Ask::Stop { key: key.into(), grace_ms: 100, reason: StopReason::Stop };
+    inside.keeper.ask(stop).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_debugger_is_quick_enough_for_a_new_shim() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    // Tries to seize every process that it sees and that is not its own; notes whom it got, and how often it tried.
+    let hunter = "perl -e '
+        my ($tries, $got) = (0, 0); my %mine = ($$ => 1, getppid() => 1);
+        until (-e \"$ARGV[0]/stop\") {
+            opendir(my $d, \"/proc\"); my @new = grep { /^\\d+$/ && !$mine{$_} } readdir($d); closedir($d);
+            for my $pid (@new) {
+                open(my $c, \"<\", \"/proc/$pid/comm\") or next; my $comm = <$c> // \"\"; close($c);
+                next unless $comm =~ /^(exe|dogwatch)$/;
+                $tries++;
+                next if syscall(101, 0x4206, int($pid), 0, 0) != 0;
+                syscall(101, 0x4207, int($pid), 0, 0); waitpid($pid, 0x40000000);
+                my $exe = readlink(\"/proc/$pid/exe\") // \"\";
+                $got++ if $exe =~ /dogwatch$/;
+                syscall(101, 17, int($pid), 0, 0);
+            }
+        }
+        open(my $f, \">\", \"$ARGV[0]/hunted\"); print $f \"$tries $got\"; close($f);' $W";
+    let key = "dw-k3x9ab-hunter-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("hunter/0/a1")).unwrap();
+    let launched = inside.keeper.ask(crate::place::launch(key, "hunter/0/a1", &fill(&place, hunter))).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    for number in 0..60 {
+        inside.step(&place, &format!("prey{number}"), "exit 0").await;
+    }
+    write(&place.path("project/stop"), "");
+    crate::place::until("the hunter has ended", || place.path("project/hunted").exists()).await;
+    crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty())
+        .await;
+    let hunted = std::fs::read_to_string(place.path("project/hunted")).unwrap();
+    let (tries, got) = hunted.split_once(' ').unwrap();
+    assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {hunted}");
+    assert_eq!(got, "0", "a shim was seized; tries and successes: {hunted}");
+}
+
+#[tokio::test]
+async fn the_whole_home_as_workspace_brings_no_credential_back() {
+    let place = Place::at(tempfile::tempdir().unwrap(), "home/me", "home/me/.local/state/dogwatch");
+    let _sockets = furnish(&place);
+    let inside = place.start().await;
+    // The home is the workspace now: to write to it, and to see its other sockets, is what was asked for.
+    let wanted = ["write to the home:", "write to a folder of the home:", "reach an open socket of the home:"];
+    let through: Vec<String> = got_through(&place, &inside)
+        .await
+        .into_iter()
+        .filter(|probe| !wanted.iter().any(|name| probe.starts_with(name)))
+        .collect();
+    expect_none(&through);
+    assert_eq!(inside.sh(&fill(&place, "touch $H/x && test -f $H/.profile")).await.0, 0, "the workspace is writable");
+}
+
+#[tokio::test]
+async fn a_state_inside_the_workspace_stays_hidden_and_in_its_place() {
+    let place = Place::at(tempfile::tempdir().unwrap(), "project", "project/deep/er/state");
+    let _sockets = furnish(&place);
+    let inside = place.start().await;
+    expect_none(&got_through(&place, &inside).await);
+    for script in ["mv $W/deep/er/state $W/x", "mv $W/deep/er $W/x", "mv $W/deep $W/x", "rm -rf $W/deep"] {
+        let (code, output) = inside.sh(&fill(&place, script)).await;
+        assert_ne!(code, 0, "{script} moved the state away: {output}");
+    }
+    assert!(place.spec.state_dir.join("journal.db").exists());
+    assert_eq!(inside.sh(&fill(&place, "echo x > $S/runs/k3x9ab/work/x && echo x > $W/deep/x")).await.0, 0);
+}
+
+#[tokio::test]
+async fn credentials_that_appear_or_are_replaced_later_stay_hidden() {
+    let place = Place::new();
+    write(&place.path("home/me/.netrc"), "canary");
+    let inside = place.start().await;
+    write(&place.path("home/me/.netrc.lock"), "canary");
+    std::fs::rename(place.path("home/me/.netrc.lock"), place.path("home/me/.netrc")).unwrap();
+    write(&place.path("home/me/.aws/credentials"), "canary");
+    write(&place.path("home/me/.config/gh/hosts.yml"), "canary");
+    for name in [".netrc", ".aws/credentials", ".config/gh/hosts.yml"] {
+        let (code, output) = inside.sh(&fill(&place, &format!("cat $H/{name}"))).await;
+        assert_ne!(code, 0, "{name} can be read: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_folder_has_no_second_name() {
+    let place = Place::new();
+    write(&place.path("home/me/.aws/credentials"), "canary");
+    std::fs::create_dir_all(place.path("project/second")).unwrap();
+    let (source, second) = (place.path("home/me"), place.path("project/second"));
+    if rustix::mount::mount_bind(&source, &second).is_err() {
+        eprintln!("SKIPPED: mounting is not permitted here");
+        return;
+    }
+    let inside = place.start().await;
+    let (code, output) = inside.sh(&fill(&place, "ls -a $W/second/; cat $W/second/.aws/credentials")).await;
+    drop(inside);
+    rustix::mount::unmount(&second, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert!(output.contains(".aws"), "the second name is seen at all: {output}");
+    assert_ne!(code, 0, "{output}");
+}
+
+#[tokio::test]
+async fn what_can_never_be_honoured_is_refused_with_words() {
+    let place = Place::new();
+    let sandbox = Sandbox::new();
+    let socket = place.path("some.sock");
+    let _listener = listen(&socket);
+    let mount =
+        |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.into(), writable: false };
+    let state = place.spec.state_dir.clone();
+    write(&place.path("home/me/.aws/credentials"), "canary");
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("project/planted")).unwrap();
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("elsewhere")).unwrap();
+    for (words, workspace, mounts) in [
+        ("lies inside dogwatch's own state", place.spec.run_dir.clone(), vec![]),
+        ("the workspace is the root folder", "/".into(), vec![]),
+        ("No such file", place.path("nowhere"), vec![]),
+        ("is not an absolute path", "project".into(), vec![]),
+        ("would show dogwatch's own state", place.path("project"), vec![mount(&state, "/s")]),
+        ("would show dogwatch's own state", place.path("project"), vec![mount(&state.join("runs"), "/s")]),
+        ("would show dogwatch's own state", place.path("project"), vec![mount(&place.path("home"), "/run/dogwatch/x")]),
+        ("leads out of the workspace", place.path("project"), vec![mount(&place.path("project/planted"), "/s")]),
+        ("leads to credentials", place.path("project"), vec![mount(&place.path("elsewhere"), "/s")]),
+        ("is a socket", place.path("project"), vec![mount(&socket, "/s")]),
+        ("without `..`", place.path("project"), vec![mount(&place.path("home"), "/a/../b")]),
+        ("nothing can be mounted on /proc", place.path("project"), vec![mount(&place.path("home"), "/proc")]),
+    ] {
+        let mut spec = place.spec.clone();
+        (spec.workspace, spec.mounts) = (workspace, mounts);
+        let error = sandbox.ensure(&spec).await.expect_err(words).to_string();
+        assert!(error.contains(words), "{error:?} does not say {words:?}");
+    }
+    assert!(!place.spec.dir().join("keeper.sock").exists(), "nothing was started");
+}
+
+#[tokio::test]
+async fn without_bubblewrap_required_refuses_and_auto_says_so() {
+    let mut place = Place::new();
+    let sandbox = Sandbox::looking_in(Some("/nonexistent".into()));
+    let refused = sandbox.ensure(&place.spec).await.expect_err("there is no bubblewrap");
+    assert!(
+        matches!(refused, Error::NotIsolated { .. }) && refused.to_string().contains("apt-get install bubblewrap"),
+        "{refused}"
+    );
+    assert!(!place.spec.dir().join("keeper.sock").exists(), "nothing was started");
+    place.spec.wanted = Wanted::Auto;
+    let handle = sandbox.ensure(&place.spec).await.unwrap();
+    let Isolation::None { why } = handle.isolation() else { panic!("{:?}", handle.isolation()) };
+    assert!(why.contains("bubblewrap is not installed"), "{why}");
+    let inside = Inside::of(&handle).await;
+    assert_eq!(inside.sh(&fill(&place, "kill -0 $P")).await.0, 0, "it runs on the host");
+}
+
+#[tokio::test]
+async fn a_bubblewrap_that_fails_is_a_reason_not_a_sandbox() {
+    let mut place = Place::new();
+    let fake = place.path("bin/bwrap");
+    write(&fake, "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n");
+    std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let sandbox = Sandbox::looking_in(Some(place.path("bin").into()));
+    let refused = sandbox.ensure(&place.spec).await.expect_err("it does not work").to_string();
+    assert!(refused.contains("No permissions to create new namespace"), "{refused}");
+    place.spec.wanted = Wanted::None;
+    let handle = sandbox.ensure(&place.spec).await.unwrap();
+    assert_eq!(handle.isolation(), &Isolation::None { why: "the workflow says isolation = \"none\"".into() });
+}
+
+#[tokio::test]
+async fn a_secret_of_another_environment_opens_nothing() {
+    let place = Place::new();
+    let handle = Sandbox::new().ensure(&place.spec).await.unwrap();
+    let error = Keeper::connect(handle.dir(), &[0; 32], 1).await.expect_err("the secret is wrong");
+    assert!(!matches!(error, dogwatch::session::Error::Unreachable { .. }), "{error}");
+    let inside = Inside::of(&handle).await;
+    assert!(!matches!(inside.keeper.ask(Ask::LookUp { attempts: vec![] }).await, Err(AskError::Gone)));
+}
+
+#[test]
+fn all_of_it_holds_for_an_ordinary_user() {
+    if !is_root() {
+        eprintln!("this is an ordinary user already");
+        return;
+    }
+    let setpriv = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
+    let user = |words: &[&str]| {
+        Command::new("setpriv").args(setpriv).args(words).env("HOME", "/nonexistent").env_remove("TMPDIR").output()
+    };
+    let trial = user(&["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"]).unwrap();
+    if !trial.status.success() {
+        eprintln!("SKIPPED: no namespaces for ordinary users here: {}", String::from_utf8_lossy(&trial.stderr));
+        return;
+    }
+    let me = std::env::current_exe().unwrap();
+    let output =
+        user(&[me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let passed = text.split_once(" passed;").and_then(|(before, _)| before.rsplit(' ').next()?.parse::<usize>().ok());
+    assert!(passed.is_some_and(|passed| passed >= 8), "{text}");
+}
