@@ -13,5 +13,11 @@ mod files;
 mod graph;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/record.rs"]
+mod record;
+#[path = "pure/scenarios.rs"]
+mod scenarios;
+#[path = "pure/table.rs"]
+mod table;
 #[path = "pure/worlds.rs"]
 mod worlds;

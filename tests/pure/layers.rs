@@ -155,6 +155,7 @@ const ROOMS: &[Room] = &[
         may: &[
             "model",
             "gauge",
+            "report",
             "clock",
             "wire",
             "attempt",
