@@ -4,6 +4,8 @@
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
@@ -16,3 +18,7 @@ mod session;
 mod shim;
 #[path = "real/speed.rs"]
 mod speed;
+#[path = "support/house.rs"]
+mod house;
+#[path = "real/headline.rs"]
+mod headline;

@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 
 use super::keys::nearest;
 use super::problems::MOST;
-use super::read::{At, Reader, Use, Wanted, listed};
-use super::step::Draft;
+use super::flow::Draft;
+use super::phrase::{Use, Wanted};
+use super::read::{At, Reader, listed};
 use crate::engine::expr::{self, ExprError, Mention, Scope, StepFacts, StepState};
 use crate::model::{Step, StepWhat, Value};
 

@@ -6,14 +6,10 @@ mod command;
 mod flow;
 mod judge;
 mod keys;
-mod matrix;
-mod params;
-mod place;
+mod phrase;
 mod problems;
 mod read;
-mod recovery;
 mod schema;
-mod step;
 mod toml10;
 mod units;
 
@@ -29,7 +25,7 @@ pub use schema::schema;
 pub use units::{BadDuration, duration, is_variable};
 
 use crate::model::Workflow;
-use params::Missing;
+use flow::Missing;
 use problems::Found;
 use read::Reader;
 
@@ -132,7 +128,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
         read = flow::read(&mut reader, tree.get_ref(), with);
     }
     if let Some(read) = read.as_ref().filter(|_| given.look) {
-        place::look(&read.placed, &mut reader.found);
+        read.look(&mut reader.found);
     }
     let failed = reader.found.has_errors();
     let problems = reader.found.into_problems(given.file, source);

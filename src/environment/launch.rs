@@ -4,19 +4,20 @@
 //! What the keeper gets is open already, so that none of it needs a path inside: its listening socket, the run's
 //! folder, the write end of the bell (a byte for each ended step) and the secret.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::dir::{self, Process, Running};
+use super::dir::{self, Process, Running, note};
 use super::{Error, Isolation, Spec, binary, compose};
+use crate::{clock, faults};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
@@ -51,8 +52,17 @@ pub(super) fn start(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<Started
     };
     drop(inherited);
     running.keeper.clone_from(&keeper);
-    dir::replace_json(dir, dir::RUNNING, &running)?;
+    faults::crash_point("porter.before-note");
+    note_running(dir, &running);
+    faults::crash_point("porter.after-note");
     Ok(Started { child, keeper, bell })
+}
+
+/// Notes who the keeper is. It runs already: a disk that is full now must not end its porter.
+pub(super) fn note_running(dir: &Path, running: &Running) {
+    if let Err(error) = dir::replace_json(dir, dir::RUNNING, running) {
+        note(&error.to_string());
+    }
 }
 
 fn make_work_dir(spec: &Spec) -> Result<(), Error> {
@@ -99,33 +109,62 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     let copy = binary::copy(&spec.dogwatch, &spec.state_dir)?;
     let blank = dir.join("blank");
     std::fs::write(&blank, b"").map_err(Error::io("making", &blank))?;
-    let (info, info_in) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::io("making a pipe for", bwrap))?;
-    rustix::io::fcntl_setfd(&info_in, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", bwrap))?;
     let status = status_file(dir)?;
     let mut command = Command::new(bwrap);
     command.args(compose::arguments(spec, &copy, &blank)?);
-    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--json-status-fd", &status.as_raw_fd().to_string()]);
-    command.args(["--", compose::BINARY]);
+    command.args(["--json-status-fd", &status.as_raw_fd().to_string(), "--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let child = begin(&mut command, bwrap)?;
-    drop(info_in);
-    Ok((child, read_info(info).and_then(Process::of)))
+    let mut child = first_to_go(|| begin(&mut command, bwrap))?;
+    let keeper = wait_for_keeper(dir, || child.try_wait().is_ok_and(|ended| ended.is_none()));
+    Ok((child, keeper))
 }
 
-/// bubblewrap writes the keeper's number here, too: found by the next porter should this one be killed before it
-/// has noted it.
+/// Starts a child that the kernel takes before other processes when memory runs out, and all that the child starts.
+/// An ordinary user's shim cannot raise its step's score by itself: it was never dumpable, so that file is root's. With
+/// the same score for both, the kernel takes the larger one, which is the step. Root's shim can, and does.
+fn first_to_go<T>(start: impl FnOnce() -> T) -> T {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    let own = std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(own) = own.filter(|_| !rustix::process::geteuid().is_root()) else { return start() };
+    let set = |score: i32| {
+        if let Err(error) = std::fs::write(PATH, score.to_string()) {
+            note(&format!("the kernel's order of victims stays as it is: {error}"));
+        }
+    };
+    set((own + 500).min(1000));
+    let started = start();
+    set(own);
+    started
+}
+
+/// Where bubblewrap writes the keeper's number. A file, not a pipe: its reader may be killed, and bubblewrap, killed by
+/// the broken pipe, would leave a half-made sandbox that waits for ever and holds the keeper's socket (measured). With
+/// room in it from the start, for on a full disk the same would happen.
 fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
     let path = dir.join(STATUS);
-    let file = std::fs::File::create(&path).map_err(Error::io("making", &path))?;
+    let room = std::fs::write(&path, [b' '; 512]).and_then(|()| std::fs::OpenOptions::new().write(true).open(&path));
+    let file = room.map_err(Error::io("making", &path))?;
     rustix::io::fcntl_setfd(&file, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", &path))?;
     Ok(file)
 }
 
-/// The keeper that an earlier porter started but did not note: bubblewrap's word, if that process is still the first
-/// one of a namespace.
-pub(super) fn unnoted_keeper(dir: &Path) -> Option<Process> {
-    let path = dir.join(STATUS);
-    let text = std::fs::read_to_string(&path).ok()?;
+/// The keeper, as soon as bubblewrap has named it; at most 5 s, and only while `goes_on`.
+pub(super) fn wait_for_keeper(dir: &Path, mut goes_on: impl FnMut() -> bool) -> Option<Process> {
+    let deadline = clock::boottime_ms() + 5_000;
+    loop {
+        // Asked first: what ended after it was named has been named.
+        let last = !goes_on() || clock::boottime_ms() >= deadline;
+        let keeper = named_keeper(dir);
+        if keeper.is_some() || last {
+            return keeper;
+        }
+        clock::pause(Duration::from_millis(1));
+    }
+}
+
+/// Whom bubblewrap named, if that process is still the first one of a namespace.
+pub(super) fn named_keeper(dir: &Path) -> Option<Process> {
+    let text = std::fs::read_to_string(dir.join(STATUS)).ok()?;
     let first: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
     let pid = first.get("child-pid")?.as_i64()?.try_into().ok()?;
     let process = Process::of(pid)?;
@@ -145,7 +184,10 @@ fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, 
 
 fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {
     command.env_clear().envs(environment()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().map_err(Error::io("starting", what))
+    faults::crash_point("porter.before-keeper");
+    let child = command.spawn().map_err(Error::io("starting", what));
+    faults::crash_point("porter.after-keeper");
+    child
 }
 
 /// The keeper's own environment; a step's is given with its launch. Nothing here is secret.
@@ -153,29 +195,8 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
     const NAMES: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        NAMES.contains(&name.as_ref())
-            || (cfg!(feature = "faults")
-                && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
+        NAMES.contains(&name.as_ref()) || (cfg!(feature = "faults") && faults::VARIABLES.contains(&name.as_ref()))
     })
-}
-
-/// The number of the sandbox's first process as the host counts, told by bubblewrap. `None` when it ended before.
-fn read_info(info: OwnedFd) -> Option<i32> {
-    let mut text = String::new();
-    let mut file = std::fs::File::from(info);
-    let mut chunk = [0u8; 1024];
-    loop {
-        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
-        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit))
-            .ok()
-            .filter(|ready| *ready > 0)?;
-        match file.read(&mut chunk).ok()? {
-            0 => break,
-            read => text.push_str(&String::from_utf8_lossy(&chunk[..read])),
-        }
-    }
-    let info: serde_json::Value = serde_json::from_str(&text).ok()?;
-    info.get("child-pid")?.as_i64()?.try_into().ok()
 }
 
 /// Room for the rest of a socket's path in the 107 bytes that an address has.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, kill_process, pidfd_open};
 
-use crate::clock;
+use crate::{clock, faults};
 
 /// A command that takes longer is killed: something is wrong with the server.
 const COMMAND_MS: i64 = 5_000;
@@ -281,6 +281,9 @@ fn start<Q>(mut command: Command, purpose: Q) -> std::io::Result<Running<Q>> {
     let (output, input) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&output, true)?;
     command.stdin(Stdio::null()).stdout(Stdio::from(input.try_clone()?)).stderr(Stdio::from(input));
+    // The server, each session, each window: whatever happens to tmux happens by such a command.
+    faults::crash_point("keep.before-tmux");
     let child = command.spawn()?;
+    faults::crash_point("keep.after-tmux");
     Ok(Running { purpose, pid: child.id(), output: output.into(), kill_at: clock::boottime_ms() + COMMAND_MS })
 }

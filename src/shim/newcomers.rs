@@ -3,7 +3,7 @@
 use rustix::event::PollFlags;
 
 use super::views::View;
-use super::watch::Watch;
+use super::watch::{Watch, hear};
 use crate::clock;
 use crate::wire::keeper::proof;
 use crate::wire::lines::{Lines, Lost};
@@ -60,21 +60,27 @@ impl Watch {
         }
     }
 
+    /// What came along with the opening has been read already: poll would not tell of it.
     fn admit(&mut self, newcomer: Newcomer, want: &Want) {
         match want {
             Want::View => {
                 let (socket, inbox) = newcomer.lines.into_parts();
                 let mut view = View::new(socket, inbox, &self.recent);
-                if view.flush(&self.recent).is_ok() {
+                if let (Ok(()), Ok(wishes)) = (view.flush(&self.recent), view.receive()) {
                     self.views.push(view);
+                    self.grant(wishes);
                 }
             }
             Want::Command { proof: given } => {
                 let key = blake3::Hash::from_hex(&self.owned.order.control_key).map(|key| *key.as_bytes());
                 let right = key.is_ok_and(|key| same(&proof(&key, "keeper", &newcomer.nonce), given));
                 let mut lines = newcomer.lines;
-                if right && lines.say(&FromShim::Claimed).is_ok() {
+                let mut orders = Vec::new();
+                if right && lines.say(&FromShim::Claimed).is_ok() && hear(&mut lines, &mut orders).is_ok() {
                     self.keepers.push(lines);
+                    for order in orders {
+                        self.obey(order);
+                    }
                 }
             }
         }

@@ -217,6 +217,10 @@ impl Watch {
             }
             !found.contains(PollFlags::OUT) || view.flush(recent).is_ok()
         });
+        self.grant(wishes);
+    }
+
+    pub(super) fn grant(&mut self, wishes: Vec<Wish>) {
         for wish in wishes {
             match wish {
                 Wish::Type(bytes) => self.type_in(&bytes),
@@ -237,7 +241,7 @@ impl Watch {
         }
     }
 
-    fn obey(&mut self, order: ToShim) {
+    pub(super) fn obey(&mut self, order: ToShim) {
         let (ToShim::Stop { epoch, .. } | ToShim::Input { epoch, .. }) = &order;
         if *epoch < self.epoch {
             let why = format!("the order is of an older engine (epoch {epoch}, a newer one is {})", self.epoch);
@@ -318,7 +322,7 @@ fn end_of(status: WaitStatus) -> Option<End> {
     status.exit_status().map(End::Code).or_else(|| status.terminating_signal().map(End::Signal))
 }
 
-fn hear(keeper: &mut Lines, orders: &mut Vec<ToShim>) -> Result<(), Lost> {
+pub(super) fn hear(keeper: &mut Lines, orders: &mut Vec<ToShim>) -> Result<(), Lost> {
     let received = keeper.receive();
     while let Some(order) = keeper.take()? {
         orders.push(order);

@@ -1,9 +1,9 @@
 //! `retry`, `on_failure`, `on_unknown` and `probe`: what is done when an attempt does not succeed.
 
-use super::keys::{Kind, nearest};
-use super::read::{Item, Reader, Section};
+use crate::config::keys::{Kind, nearest};
+use crate::config::read::{Item, Reader, Section};
 use super::step::{self, Defaults};
-use super::units;
+use crate::config::units;
 use crate::model::{Action, FailureRule, Match, OnUnknown, Retry, Step};
 
 /// Actions of the format that are not supported yet.
@@ -20,7 +20,7 @@ const ACTIONS: [(&str, Action); 4] = [
 pub(super) fn retry<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Retry, title: &str) -> Retry {
     let mut retry = base.clone();
     if item.value.is_integer() {
-        let written = super::read::scalar(item.value).unwrap_or_default();
+        let written = crate::config::read::scalar(item.value).unwrap_or_default();
         reader.wrong_type(item, "a table", Some(format!("write {{ max_attempts = {written} }}")));
         return retry;
     }
