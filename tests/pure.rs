@@ -19,5 +19,11 @@ mod hands;
 mod layers;
 #[path = "pure/plain.rs"]
 mod plain;
+#[path = "pure/record.rs"]
+mod record;
+#[path = "pure/scenarios.rs"]
+mod scenarios;
+#[path = "pure/table.rs"]
+mod table;
 #[path = "pure/worlds.rs"]
 mod worlds;
