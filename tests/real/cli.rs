@@ -113,6 +113,13 @@ impl Desk {
         }
     }
 
+    /// The porter of one of this desk's environments holds its lock.
+    fn porter_lives(&self) -> bool {
+        let runs = std::fs::read_dir(self.state.join("runs")).into_iter().flatten().flatten();
+        runs.filter_map(|run| std::fs::File::open(run.path().join("env/default/lock")).ok())
+            .any(|lock| rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err())
+    }
+
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.project().join(name)).unwrap_or_default()
     }
@@ -126,6 +133,11 @@ impl Drop for Desk {
                 self.run(&["stop", id]);
                 self.run(&["wait", id, "--for", "done", "--timeout", "20s"]);
             }
+        }
+        // A porter that is still there while its folder is removed would take the engine for missing and start one.
+        let until = boottime_ms() + PATIENCE_MS;
+        while self.porter_lives() && boottime_ms() < until {
+            pause(Duration::from_millis(10));
         }
         self.run(&["engine", "stop"]);
     }
