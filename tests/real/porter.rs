@@ -78,6 +78,7 @@ async fn a_second_engine_adopts_what_lives() {
 
 #[tokio::test]
 async fn paths_longer_than_a_socket_address_work() {
+    let before = short_folders();
     for wanted in [Wanted::Required, Wanted::None] {
         let long = ["with-a-rather-long-name-of-more-than-forty-letters"; 3].join("/");
         let mut place = Place::at(tempfile::tempdir().unwrap(), "project", &long);
@@ -85,7 +86,17 @@ async fn paths_longer_than_a_socket_address_work() {
         assert!(place.spec.dir().join("keeper.sock").as_os_str().len() > 160);
         let inside = place.start().await;
         assert_eq!(inside.sh("echo well").await, (0, "well\n".into()));
+        inside.keeper.ask(Ask::Shutdown { force: false }).await.unwrap();
+        Sandbox::remove(&place.spec.dir(), Duration::from_secs(20), false).await.unwrap();
     }
+    assert!(short_folders().is_subset(&before), "nothing stays behind in the folder for short paths");
+}
+
+/// What lies where the sockets of environments with long paths are.
+fn short_folders() -> std::collections::BTreeSet<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
+    let entries = std::fs::read_dir(format!("/tmp/dogwatch-{uid}")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 #[tokio::test]
