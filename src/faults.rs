@@ -4,11 +4,16 @@
 //! the gap before or after an effect that the outside can see; its name is `<room>.<where>`.
 //!
 //! * `DOGWATCH_CRASH=<name>[:nth]` kills the own process with SIGKILL when it passes that point the nth time.
-//! * `DOGWATCH_CRASH_LOG=<path>` appends the name of every point passed, one a line.
+//! * `DOGWATCH_CRASH_LOG=<path>` appends the name of every point passed, one a line. With it, `nth` counts over all
+//!   processes that write to the same file. It must lie where steps can write, for shims and keepers write there, too.
+//! * `DOGWATCH_CRASH_ONCE=<path>`: only whoever can make this file dies, so that the next engine does not.
+//! * `DOGWATCH_CRASH_HOLD=1`: instead of dying, the process stands still until `<path>.go` is there beside that file. So a
+//!   test kills the engine while somebody else is exactly at this point.
 //! * `DOGWATCH_MUTANT=<name>[,<name>]` turns on a deliberate defect that a test must catch.
 
 /// The variables that a process hands on to the processes it starts, so that one setting reaches keeper and shims.
-pub const VARIABLES: [&str; 3] = ["DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG", "DOGWATCH_MUTANT"];
+pub const VARIABLES: [&str; 5] =
+    ["DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG", "DOGWATCH_CRASH_ONCE", "DOGWATCH_CRASH_HOLD", "DOGWATCH_MUTANT"];
 
 /// The variables of [`VARIABLES`] that are set; always empty in a released binary.
 pub fn handed_on() -> Vec<(&'static str, std::ffi::OsString)> {
@@ -46,36 +51,64 @@ pub fn mutant(name: &'static str) -> bool {
 #[cfg(feature = "faults")]
 mod on {
     use std::collections::BTreeMap;
-    use std::io::Write;
+    use std::fs::OpenOptions;
+    use std::io::{Read, Write};
+    use std::path::PathBuf;
     use std::sync::{LazyLock, Mutex};
+    use std::time::Duration;
+
+    use rustix::fs::{FlockOperation, flock};
 
     /// How often this process passed each point.
     static PASSED: LazyLock<Mutex<BTreeMap<&'static str, u32>>> = LazyLock::new(Mutex::default);
 
     pub(super) fn crash_point(name: &'static str) {
-        let nth = {
+        let mine = {
             let mut passed = PASSED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let count = passed.entry(name).or_insert(0);
             *count += 1;
             *count
         };
-        write_down(name);
-        if wanted(name, nth) {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            // The signal is on its way; nothing may happen after this point.
-            loop {
-                std::thread::park();
-            }
+        let nth = write_down(name).unwrap_or(mine);
+        if !wanted(name, nth) || !first() {
+            return;
+        }
+        match std::env::var_os("DOGWATCH_CRASH_HOLD") {
+            Some(_) => hold(),
+            None => die(),
         }
     }
 
-    fn write_down(name: &str) {
-        if let Some(path) = std::env::var_os("DOGWATCH_CRASH_LOG")
-            && let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(path)
-        {
-            // One write, so that lines of several processes do not mix.
-            let _ = log.write_all(format!("{name}\n").as_bytes());
+    fn die() {
+        // The first process of a sandbox is deaf to its own KILL; ending at once is the same for everybody else.
+        if std::process::id() == 1 {
+            std::process::exit(137);
         }
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        // The signal is on its way; nothing may happen after this point.
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn hold() {
+        let Some(mut go) = std::env::var_os("DOGWATCH_CRASH_ONCE") else { return };
+        go.push(".go");
+        while !PathBuf::from(&go).exists() {
+            crate::clock::pause(Duration::from_millis(2));
+        }
+    }
+
+    /// Writes the point down; tells how often it is in the file now. One process at a time, so that no two have the
+    /// same number.
+    fn write_down(name: &str) -> Option<u32> {
+        let path = std::env::var_os("DOGWATCH_CRASH_LOG")?;
+        let mut log = OpenOptions::new().read(true).append(true).create(true).open(path).ok()?;
+        flock(&log, FlockOperation::LockExclusive).ok()?;
+        let mut before = String::new();
+        log.read_to_string(&mut before).ok()?;
+        log.write_all(format!("{name}\n").as_bytes()).ok()?;
+        u32::try_from(before.lines().filter(|line| *line == name).count() + 1).ok()
     }
 
     fn wanted(name: &str, nth: u32) -> bool {
@@ -86,5 +119,10 @@ mod on {
             Some((wished, number)) => wished == name && number.parse() == Ok(nth),
             None => wish == name && nth == 1,
         }
+    }
+
+    fn first() -> bool {
+        std::env::var_os("DOGWATCH_CRASH_ONCE")
+            .is_none_or(|path| OpenOptions::new().write(true).create_new(true).open(path).is_ok())
     }
 }

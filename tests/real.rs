@@ -18,3 +18,9 @@ mod session;
 mod shim;
 #[path = "real/speed.rs"]
 mod speed;
+#[path = "support/house.rs"]
+mod house;
+#[path = "real/sweep.rs"]
+mod sweep;
+#[path = "real/headline.rs"]
+mod headline;

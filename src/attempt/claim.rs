@@ -71,9 +71,8 @@ pub struct Seen {
 /// Tries to claim the attempt whose directory is `dir`.
 pub fn take(dir: impl AsFd, claimant: &Claimant) -> Result<Taken, Error> {
     let dir = dir.as_fd();
-    let own = format!("{CLAIM}.{}", claimant.pid);
-    // A left-over of a process of this pid that died between mkdir and rename, in an earlier life of the environment.
-    discard(dir, &own);
+    // Not by the pid alone: two environments may have shims of the same number.
+    let own = format!("{CLAIM}.{}-{:08x}", claimant.pid, u32::from_le_bytes(clock::random_bytes()));
     let claim = prepare(dir, &own, claimant).inspect_err(|_| discard(dir, &own))?;
     faults::crash_point("shim.before-claim-rename");
     match rename_claim(dir, &own) {
@@ -140,7 +139,7 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a claim that never became one. Failing is harmless: nobody reads `claim.<pid>`.
+/// Removes a claim that never became one. Failing is harmless: nobody reads it under this name.
 fn discard(at: BorrowedFd<'_>, own: &str) {
     if let Ok(dir) = openat(at, own, DIRECTORY, Mode::empty()) {
         for name in ["lock", "claim.json", RESERVE] {

@@ -1,5 +1,11 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
+mod matrix;
+mod params;
+mod place;
+mod recovery;
+mod step;
+
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -8,12 +14,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::judge::Judge;
 use super::keys::Kind;
-use super::params::{self, Missing};
-use super::place::{self, Placed};
 use super::read::{Item, Limit, Reader, Section};
-use super::recovery;
-use super::step::{self, Defaults, Draft};
+use super::problems::Found;
 use crate::model::{StepId, Workflow};
+pub(super) use params::Missing;
+use place::Placed;
+pub(super) use step::Draft;
+use step::Defaults;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -27,7 +34,14 @@ const PARALLEL: u32 = 4;
 /// What a file says, when it says nothing wrong.
 pub(super) struct Read {
     pub(super) workflow: Workflow,
-    pub(super) placed: Placed,
+    placed: Placed,
+}
+
+impl Read {
+    /// Notes what is not there on this host, or is not what it seems.
+    pub(super) fn look(&self, found: &mut Found) {
+        place::look(&self.placed, found);
+    }
 }
 
 /// What a file is read with.

@@ -6,14 +6,10 @@ mod command;
 mod flow;
 mod judge;
 mod keys;
-mod matrix;
-mod params;
-mod place;
+mod phrase;
 mod problems;
 mod read;
-mod recovery;
 mod schema;
-mod step;
 mod toml10;
 mod units;
 
@@ -29,9 +25,12 @@ pub use schema::schema;
 pub use units::{BadDuration, duration, is_variable};
 
 use crate::model::Workflow;
-use params::Missing;
+use flow::Missing;
 use problems::Found;
 use read::Reader;
+
+/// How many places that are no TOML are looked at: behind them nothing means what it seems.
+const MOST_SYNTAX: usize = 50;
 
 /// The largest workflow file, in bytes.
 pub const LARGEST: usize = 4 * 1024 * 1024;
@@ -132,7 +131,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
         read = flow::read(&mut reader, tree.get_ref(), with);
     }
     if let Some(read) = read.as_ref().filter(|_| given.look) {
-        place::look(&read.placed, &mut reader.found);
+        read.look(&mut reader.found);
     }
     let failed = reader.found.has_errors();
     let problems = reader.found.into_problems(given.file, source);
@@ -145,7 +144,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
 /// Notes what is no TOML, once for each line: what follows a mistake is rarely another one.
 fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
     let mut last = None;
-    for error in errors {
+    for error in errors.iter().take(MOST_SYNTAX) {
         let at = error.span().unwrap_or(0..0);
         let line = source.get(..at.start).map_or(0, |before| before.matches('\n').count());
         if last != Some(line) {

@@ -149,7 +149,7 @@ impl Core {
         let mut facts = Vec::new();
         let mut again = false;
         for (attempt, found) in found {
-            crash_point("engine.adopt");
+            crash_point("engine.before-adoption");
             if matches!(found, Found::Unreachable) {
                 again = true;
                 self.unreachable.insert(attempt);
@@ -178,11 +178,9 @@ impl Core {
                 self.watch(attempt);
             }
         }
+        crash_point("engine.after-adoption");
         // A claim that is known already is no news.
-        facts.retain(|event| match &event.what {
-            What::Claimed { attempt } => !self.is_claimed(attempt),
-            _ => true,
-        });
+        facts.retain(|event| !matches!(&event.what, What::Claimed { attempt } if self.is_claimed(attempt)));
         facts
     }
 
@@ -201,11 +199,11 @@ impl Core {
     }
 
     /// Facts that follow from what a keeper said; what needs the disk is read elsewhere and comes back.
-    pub(super) fn keeper_said(&mut self, id: &RunId, event: wire::keeper::Event) -> Vec<Event> {
+    pub(super) fn keeper_said(&mut self, id: &RunId, event: &wire::keeper::Event) -> Vec<Event> {
         let at = self.parts.clock.now();
         let (wire::keeper::Event::Claimed { key }
         | wire::keeper::Event::Exited { key }
-        | wire::keeper::Event::ShimGone { key, .. }) = &event
+        | wire::keeper::Event::ShimGone { key, .. }) = event
         else {
             tracing::info!(run = %id, "the tmux server was gone and has been started again; steps went on");
             return Vec::new();
@@ -214,7 +212,7 @@ impl Core {
         let Some((attempt, lane)) = run.live_attempts().find(|(attempt, _)| attempt.key() == *key) else {
             return Vec::new();
         };
-        match &event {
+        match event {
             wire::keeper::Event::Claimed { .. } => {
                 let known = lane.started.is_some();
                 self.watch(&attempt);
@@ -245,6 +243,10 @@ impl Core {
             match context.exit() {
                 Ok(Some(exit)) => {
                     let what = What::Exited { attempt, exit: Box::new(exit) };
+                    parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
+                }
+                Ok(None) if mutant("decide_before_exit") => {
+                    let what = What::Exited { attempt, exit: Box::new(context.hearsay()) };
                     parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
                 }
                 // The look-up tells these apart.

@@ -212,7 +212,7 @@ impl Core {
                 self.stage(events, turn);
             }
             Input::Keeper { run, event } => {
-                let events = self.keeper_said(&run, event);
+                let events = self.keeper_said(&run, &event);
                 self.stage(events, turn);
             }
             Input::KeeperGone { run } => {
@@ -241,9 +241,18 @@ impl Core {
 
     fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
         for event in events {
-            self.engine.apply(&event);
-            turn.events.push(event);
+            if !self.is_known(&event.what) {
+                self.engine.apply(&event);
+                turn.events.push(event);
+            }
         }
+    }
+
+    /// The end of an attempt may be told twice, by its keeper and by a look-up: it is recorded once.
+    fn is_known(&self, what: &What) -> bool {
+        let What::Exited { attempt, .. } = what else { return false };
+        let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+        lane.is_some_and(|lane| lane.n == attempt.n && lane.last_exit.is_some())
     }
 
     /// Decides, commits, answers, hands out.
@@ -277,7 +286,7 @@ impl Core {
                 }
                 self.hand_out(&effects);
             }
-            Err(error) => self.uncommitted(error, events, turn),
+            Err(error) => self.uncommitted(&error, events, turn),
         }
     }
 
@@ -308,7 +317,7 @@ impl Core {
     }
 
     /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
-    fn uncommitted(&mut self, error: journal::Error, events: Vec<Event>, turn: Turn) {
+    fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
         if matches!(error, journal::Error::Fenced { .. }) {
             tracing::error!("{error}");
             self.stopping = true;
@@ -320,7 +329,7 @@ impl Core {
             self.trouble = Some(words);
         }
         for (answer, _) in turn.answers {
-            drop(answer.send(super::requests::internal(&error)));
+            drop(answer.send(super::requests::internal(error)));
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
         self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
@@ -494,7 +503,14 @@ fn is_fact(what: &What) -> bool {
 fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
     let read = journal.read();
     let mut engine = Engine::new(read.newest_escalation()?);
-    for row in read.unfinished()? {
+    let mut rows = read.unfinished()?;
+    // A run that has ended is held until its environment has, too: an engine may have died between the two.
+    for (id, dir) in read.ended()? {
+        if crate::environment::outlives(std::path::Path::new(&dir)) {
+            rows.extend(read.run(&id)?);
+        }
+    }
+    for row in rows {
         for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
             engine.apply(&event);
         }

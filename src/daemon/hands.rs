@@ -27,7 +27,7 @@ const LOG_HALF: u64 = 32 * 1024 * 1024;
 const ROWS: u16 = 40;
 const COLS: u16 = 120;
 /// A probe is given up after this long.
-const PROBE: Duration = Duration::from_mins(5);
+const PROBE: Duration = Duration::from_secs(300);
 /// Before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Until the processes of an environment whose keeper is gone must be gone, too.
@@ -304,8 +304,11 @@ impl Actor {
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-launch");
         tokio::spawn(async move {
-            match keeper.ask(Ask::Launch(launch)).await {
-                Ok(Reply::Launched) => crash_point("hands.after-launch"),
+            let answer = keeper.ask(Ask::Launch(launch)).await;
+            crash_point("hands.after-launch");
+            match answer {
+                // Its claim is told by the keeper.
+                Ok(Reply::Launched) => {}
                 // Somebody launched it before: what is there tells how it stands.
                 Ok(Reply::AlreadyThere) => parts.tell(Input::KeeperGone { run }),
                 Ok(other) => {
@@ -338,7 +341,9 @@ impl Actor {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         crash_point("hands.before-stop");
         tokio::spawn(async move {
-            if let Err(error) = keeper.ask(Ask::Stop { key: attempt.key(), grace_ms, reason: wire_reason }).await {
+            let answer = keeper.ask(Ask::Stop { key: attempt.key(), grace_ms, reason: wire_reason }).await;
+            crash_point("hands.after-stop");
+            if let Err(error) = answer {
                 tracing::warn!("{attempt} is not known to be stopped: {error}");
                 parts.tell_after(AGAIN, Input::Again(command));
             }
@@ -364,7 +369,9 @@ impl Actor {
         crash_point("hands.before-probe");
         tokio::spawn(async move {
             let timeout_ms = u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX);
-            let (code, output) = match keeper.ask(Ask::Run { argv: shell(script), env, cwd, timeout_ms }).await {
+            let answer = keeper.ask(Ask::Run { argv: shell(script), env, cwd, timeout_ms }).await;
+            crash_point("hands.after-probe");
+            let (code, output) = match answer {
                 Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
                 Ok(Reply::Ran { .. }) => (None, format!("given up after {} s", PROBE.as_secs())),
                 Ok(other) => (None, format!("the keeper answered {other:?}")),
@@ -463,6 +470,7 @@ impl Actor {
         };
         if let Some(keeper) = keeper {
             let asked = keeper.ask(Ask::Shutdown { force: true }).await;
+            crash_point("hands.after-shutdown");
             drop(keeper);
             if let Err(error) = asked {
                 tracing::warn!("the keeper of {} did not take the shutdown: {error}", self.run);
@@ -471,6 +479,7 @@ impl Actor {
                 tracing::warn!("{error}");
             }
         }
+        crash_point("hands.after-close");
         self.parts.tell(Input::Closed { run: self.run.clone() });
     }
 }

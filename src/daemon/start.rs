@@ -22,7 +22,8 @@ pub struct DaemonArgs {
 
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
 pub fn main(args: DaemonArgs) -> ExitCode {
-    match run(&args) {
+    let DaemonArgs { state_dir } = args;
+    match run(&state_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -38,17 +39,18 @@ fn report(error: &Error) {
     drop(writeln!(std::io::stderr(), "dogwatch: the engine cannot start: {error}"));
 }
 
-fn run(args: &DaemonArgs) -> Result<(), Error> {
-    let state = &args.state_dir;
+fn run(state: &StateDir) -> Result<(), Error> {
     let _lock = lock::take(&state.engine_lock())?;
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
     // A deliberate stop ends with the next start.
     drop(std::fs::remove_file(state.stopped_marker()));
     let boot_id = clock::boot_id();
+    crash_point("engine.before-open");
     let mut journal = Journal::open(&state.journal(), &boot_id)?;
     crash_point("engine.after-open");
     let offset = journal.boot_offset(&boot_id, Clock::for_new_boot().offset)?;
+    crash_point("engine.after-boot");
     let secret = secret(&state.path().join("secret"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -57,7 +59,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         .map_err(Error::io("cannot start threads for", state.path()))?;
     runtime.block_on(async {
         let (inputs, queue) = mpsc::unbounded_channel();
-        let (changed, changes) = watch::channel(journal.read().newest_event()?);
+        let (changed, news) = watch::channel(journal.read().newest_event()?);
         let parts = Parts {
             state: state.clone(),
             clock: Clock { offset },
@@ -71,9 +73,11 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         let mut core = Core::new(parts, journal)?;
         core.adopt_all();
         // Only now: who connects finds everything folded.
+        crash_point("engine.before-listen");
         let listener = hub::listen(&state.socket())?;
+        crash_point("engine.after-listen");
         let greeting = core.engine_view();
-        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), changes));
+        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), news));
         tokio::spawn(signals(inputs));
         core.run(queue).await;
         Ok::<(), Error>(())
@@ -138,7 +142,9 @@ fn secret(path: &Path) -> Result<[u8; 32], Error> {
                 .open(&fresh)
                 .map_err(Error::io("cannot make", &fresh))?;
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::io("cannot write", &fresh))?;
+            crash_point("engine.before-secret-rename");
             std::fs::rename(&fresh, path).map_err(Error::io("cannot make", path))?;
+            crash_point("engine.after-secret-rename");
             Ok(bytes)
         }
         Err(error) => Err(Error::io("cannot read", path)(error)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::faults::crash_point;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, word};
 use crate::model::{
     AttemptId, Choice, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StopReason, Time, span_words,
@@ -99,10 +100,7 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
-        escalation: match lane.state {
-            LaneState::Asking { escalation } => Some(escalation.0),
-            _ => None,
-        },
+        escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
     }
 }
 
@@ -274,8 +272,10 @@ pub(super) fn write_record(run: Run, events: Vec<(u64, Event)>) {
         let text = crate::report::record::record(&run, &events);
         let path = std::path::Path::new(&run.dir).join("record.md");
         let fresh = path.with_extension("new");
+        crash_point("engine.before-record");
         if let Err(error) = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)) {
             tracing::warn!("{} is behind: {error}", path.display());
         }
+        crash_point("engine.after-record");
     });
 }

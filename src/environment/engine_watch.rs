@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags};
 
 use super::Spec;
 use super::dir::note;
-use crate::{clock, spawn};
+use crate::{clock, faults, spawn};
 
 /// Shortest time between two starts; doubled while engines end at once, up to [`SLOWEST_MS`].
 const FASTEST_MS: i64 = 1_000;
@@ -89,7 +89,10 @@ impl EngineWatch {
         command.args(["engine", "run", "--state-dir"]).arg(&self.state_dir);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
         spawn::in_own_session(&mut command);
-        match command.spawn() {
+        faults::crash_point("porter.before-engine");
+        let engine = command.spawn();
+        faults::crash_point("porter.after-engine");
+        match engine {
             Ok(child) => self.started = Some(child),
             Err(error) => note(&format!("{} cannot be started: {error}", self.dogwatch.display())),
         }

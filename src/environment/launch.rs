@@ -17,7 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::dir::{self, Process, Running, note};
 use super::{Error, Isolation, Spec, binary, compose};
-use crate::clock;
+use crate::{clock, faults};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
@@ -52,7 +52,9 @@ pub(super) fn start(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<Started
     };
     drop(inherited);
     running.keeper.clone_from(&keeper);
+    faults::crash_point("porter.before-note");
     note_running(dir, &running);
+    faults::crash_point("porter.after-note");
     Ok(Started { child, keeper, bell })
 }
 
@@ -182,7 +184,10 @@ fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, 
 
 fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {
     command.env_clear().envs(environment()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().map_err(Error::io("starting", what))
+    faults::crash_point("porter.before-keeper");
+    let child = command.spawn().map_err(Error::io("starting", what));
+    faults::crash_point("porter.after-keeper");
+    child
 }
 
 /// The keeper's own environment; a step's is given with its launch. Nothing here is secret.
@@ -190,9 +195,7 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
     const NAMES: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        NAMES.contains(&name.as_ref())
-            || (cfg!(feature = "faults")
-                && ["DOGWATCH_MUTANT", "DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG"].contains(&name.as_ref()))
+        NAMES.contains(&name.as_ref()) || (cfg!(feature = "faults") && faults::VARIABLES.contains(&name.as_ref()))
     })
 }
 

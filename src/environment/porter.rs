@@ -13,7 +13,7 @@ use super::dir::{self, Running, note};
 use super::engine_watch::{EngineWatch, Seen};
 use super::launch::{self, Started};
 use super::{Error, Isolation, Spec};
-use crate::spawn;
+use crate::{faults, spawn};
 
 /// How often the engine is looked for without a reason.
 const LOOK_MS: i64 = 10_000;
@@ -62,9 +62,11 @@ fn tend(dir: &Path) -> Result<Tended, Error> {
         begin(dir, &spec, secret, engine)?
     };
     note(&format!("the environment has ended: {how}"));
+    faults::crash_point("porter.before-ended");
     if let Err(error) = dir::replace(dir, dir::ENDED, format!("{how}\n").as_bytes()) {
         note(&error.to_string());
     }
+    faults::crash_point("porter.after-ended");
     let socket = dir.join(dir::SOCKET);
     std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))?;
     Ok(Tended::ToItsEnd)

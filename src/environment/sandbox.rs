@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use super::dir::{self, Running};
 use super::{Error, Isolation, Spec, Wanted, compose, launch, porter, trial};
 use crate::wire::keeper::Greeting;
-use crate::{clock, spawn};
+use crate::{clock, faults, spawn};
 
 /// Until the keeper must have answered.
 const START: Duration = Duration::from_secs(20);
@@ -105,7 +105,9 @@ impl Sandbox {
             compose::check(spec)?;
             let trial = if spec.wanted == Wanted::None { None } else { Some(self.trial().await) };
             let isolation = trial::decide(spec.wanted, trial)?;
+            faults::crash_point("environment.before-spec");
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;
+            faults::crash_point("environment.after-spec");
         }
         // Also where it lives already: its porter may have been killed. A second one ends at once.
         let porter = start_porter(&dir, spec)?;
@@ -176,7 +178,10 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     command.arg("porter").arg("--env-dir").arg(dir).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     spawn::in_own_session(&mut command);
-    Command::from(command).spawn().map_err(Error::io("starting", &spec.dogwatch))
+    faults::crash_point("environment.before-porter");
+    let porter = Command::from(command).spawn().map_err(Error::io("starting", &spec.dogwatch));
+    faults::crash_point("environment.after-porter");
+    porter
 }
 
 /// Waits for the keeper's greeting.

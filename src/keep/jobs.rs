@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 
 use crate::wire::keeper::Reply;
-use crate::{clock, spawn};
+use crate::{clock, faults, spawn};
 
 /// The most that is kept of a probe's output.
 const OUTPUT: usize = 64 * 1024;
@@ -75,7 +75,9 @@ impl Jobs {
         let mut command = task.command()?;
         command.stdin(Stdio::null()).stdout(Stdio::from(input.try_clone()?)).stderr(Stdio::from(input));
         spawn::in_own_session(&mut command);
+        faults::crash_point("keep.before-probe");
         let child = command.spawn()?;
+        faults::crash_point("keep.after-probe");
         self.probes.push(Probe {
             asker,
             pid: child.id(),
@@ -171,6 +173,8 @@ pub(super) fn on_new_terminal(task: &Task, rows: u16, cols: u16) -> std::io::Res
     let mut command = task.command()?;
     spawn::on_terminal(&mut command, &pty)?;
     // Reaped by the keeper like everything else; hung up by the kernel when the last holder closes the master.
+    faults::crash_point("keep.before-shell");
     command.spawn()?;
+    faults::crash_point("keep.after-shell");
     Ok(pty.master)
 }

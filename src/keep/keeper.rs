@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,36 +84,50 @@ impl Keeper {
 
     pub(super) fn run(mut self) -> ExitCode {
         loop {
-            for news in self.wait() {
-                match news {
-                    News::Listener => self.accept(),
-                    News::Children => self.reap(),
-                    News::Peer(number) => self.serve(number),
-                    News::Shim(key) => {
-                        let events = self.shims.hear(&key);
-                        self.tell(events);
-                        if let Some(shim) = self.shims.get(&key) {
-                            self.sessions.sized(&key, shim.size);
-                        }
-                    }
-                    News::Probes => self.jobs.read(),
-                    // Found again by the turn of the sessions.
-                    News::Tmux => {}
-                }
+            // A sandbox dies with its first process, and every step in it: a defect here may cost the connections, never
+            // the keeper. What caused it came from a peer, who has to come again.
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(true) => return ExitCode::SUCCESS,
+                Ok(false) => {}
+                Err(_) => self.peers.clear(),
             }
-            let now = clock::boottime_ms();
-            self.drop_silent(now);
-            for (asker, reply) in self.jobs.finished(now) {
-                self.reply(asker, Outcome::Reply(reply), None);
+        }
+    }
+
+    /// Waits for news and deals with it; true when the keeper has to go.
+    fn turn(&mut self) -> bool {
+        for news in self.wait() {
+            match news {
+                News::Listener => self.accept(),
+                News::Children => self.reap(),
+                News::Peer(number) => self.serve(number),
+                News::Shim(key) => self.hear(&key),
+                News::Probes => self.jobs.read(),
+                // Found again by the turn of the sessions.
+                News::Tmux => {}
             }
-            for (asker, outcome) in self.orphans.turn(now) {
-                self.reply(asker, outcome, None);
-            }
-            self.turn_sessions(now);
-            if self.is_done(now) {
-                self.sessions.end();
-                return ExitCode::SUCCESS;
-            }
+        }
+        let now = clock::boottime_ms();
+        self.drop_silent(now);
+        for (asker, reply) in self.jobs.finished(now) {
+            self.reply(asker, Outcome::Reply(reply), None);
+        }
+        for (asker, outcome) in self.orphans.turn(now) {
+            self.reply(asker, outcome, None);
+        }
+        self.turn_sessions(now);
+        let done = self.is_done(now);
+        if done {
+            self.sessions.end();
+        }
+        done
+    }
+
+    fn hear(&mut self, key: &str) {
+        let events = self.shims.hear(key);
+        self.tell(events);
+        if let Some(shim) = self.shims.get(key) {
+            self.sessions.sized(key, shim.size);
         }
     }
 

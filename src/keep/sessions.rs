@@ -116,6 +116,7 @@ impl Sessions {
         if matches!(source, Source::File(_)) && !self.has(key) {
             self.ended.push_back(key.into());
         }
+        let (rows, cols) = (rows.clamp(2, 1000), cols.clamp(2, 1000));
         self.known.entry(key.into()).or_insert(Session { stage: Stage::Wanted, source, rows, cols });
         self.drop_oldest();
     }
@@ -360,7 +361,9 @@ impl Sessions {
             command.args(["-r", "-f", "ignore-size,read-only"]);
         }
         spawn::on_terminal(&mut command, &pty)?;
+        faults::crash_point("keep.before-attach");
         let child = command.spawn()?;
+        faults::crash_point("keep.after-attach");
         Ok((pty.master, child.id()))
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use crate::attempt::record::Leaked;
+use crate::faults;
 
 /// One process of `/proc`, not a zombie.
 #[derive(Debug, Clone)]
@@ -42,16 +43,19 @@ pub(super) fn descendants() -> Vec<Leaked> {
 
 /// Sends `signal` to every descendant, one by one.
 pub(super) fn signal_all(processes: &[Leaked], signal: Signal) {
+    faults::crash_point("shim.before-signal");
     for process in processes {
         if let Some(pid) = pid(process.pid) {
             let _ = kill_process(pid, signal);
         }
     }
+    faults::crash_point("shim.after-signal");
 }
 
 /// Asks the step to end: TERM to its group and to all of its session, and CONT, for a stopped process hears nothing.
 pub(super) fn ask_to_end(step: Pid) {
     let session = step.as_raw_nonzero().get().unsigned_abs();
+    faults::crash_point("shim.before-stop");
     let _ = kill_process_group(step, Signal::TERM);
     let _ = kill_process_group(step, Signal::CONT);
     for (number, process) in all() {
@@ -63,6 +67,7 @@ pub(super) fn ask_to_end(step: Pid) {
             let _ = kill_process(pid, Signal::CONT);
         }
     }
+    faults::crash_point("shim.after-stop");
 }
 
 fn pid(number: u32) -> Option<Pid> {

@@ -178,6 +178,10 @@ impl Watch {
             }
         }
         self.log.sync();
+        if faults::mutant("decide_before_exit") {
+            self.tell(&FromShim::Exited { end: self.ending.end.unwrap_or(End::Signal(9)) });
+            clock::pause(std::time::Duration::from_millis(200));
+        }
         faults::crash_point("shim.before-exit-record");
         let record = self.exit_record(leaked);
         match record::write(&self.owned.dir, &self.owned.claim, &record, &self.owned.mac_key) {

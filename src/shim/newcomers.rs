@@ -78,7 +78,9 @@ impl Watch {
                 let mut orders = Vec::new();
                 if right && lines.say(&FromShim::Claimed).is_ok() && hear(&mut lines, &mut orders).is_ok() {
                     self.keepers.push(lines);
-                    orders.into_iter().for_each(|order| self.obey(order));
+                    for order in orders {
+                        self.obey(order);
+                    }
                 }
             }
         }

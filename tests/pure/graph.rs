@@ -1,5 +1,6 @@
 //! A workflow as a picture.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use dogwatch::config;
@@ -105,7 +106,7 @@ fn a_picture_stays_within_eighty_columns() {
     let mut source = String::new();
     for n in 0..400 {
         let needs = if n == 0 { String::new() } else { format!("needs = ['s{}']\n", (n - 1) / 3) };
-        source.push_str(&format!("[steps.s{n}]\nrun = 'true'\ndescription = '{}'\n{needs}", "long ".repeat(30)));
+        let _ = write!(source, "[steps.s{n}]\nrun = 'true'\ndescription = '{}'\n{needs}", "long ".repeat(30));
     }
     let picture = draw(&source, Format::Ascii);
     let widest = picture.lines().map(|line| line.chars().count()).max().unwrap();

@@ -23,7 +23,7 @@ const KILLS: Trouble = Trouble {
 };
 
 /// Everything at once.
-const ALL: Trouble = Trouble { shim_kills: 60, reboots: 5, no_environment: 100, ..KILLS };
+const ALL: Trouble = Trouble { shim_kills: 60, reboots: 10, no_environment: 100, ..KILLS };
 
 fn setup(seed: u64) -> Setup {
     let (trouble, people, steady) = match seed % 4 {

@@ -91,24 +91,43 @@ fn an_attempt_that_has_ended_is_shown_with_its_end() {
 }
 
 #[test]
-fn a_killed_tmux_server_comes_back_and_the_step_notices_nothing() {
+fn a_tmux_server_killed_twenty_times_comes_back_and_the_step_notices_nothing() {
     let keep = Keep::start();
     let mut engine = keep.connect();
-    let script = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); sleep 0.005; done";
-    engine.launch(launch("a", script));
+    let script = "i=0; while [ ! -e stop ]; do echo line $i; i=$((i+1)); sleep 0.002; done";
+    let mut order = launch("a", script);
+    order.cwd = keep.dir.path().to_string_lossy().into_owned();
+    engine.launch(order);
     let key = place("a").key;
-    for _ in 0..4 {
-        until("the session is there", || tmux(&keep, &["list-sessions", "-F", "#{session_name}"]).contains(&key));
+    let there = || tmux(&keep, &["list-sessions", "-F", "#{session_name}"]).contains(&key);
+    let seed = u32::from_le_bytes(dogwatch::clock::random_bytes());
+    println!("seed {seed}");
+    let mut random = seed;
+    for round in 0..20 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Half of them in the middle of a session being made, half when all is well.
+        if round % 2 == 0 {
+            until("the session is back", there);
+        }
+        let (length, more) = (keep.log(&place("a")).len(), (random >> 24) as usize);
+        until("the step prints more", || keep.log(&place("a")).len() > length + more);
         let pid = tmux(&keep, &["display-message", "-p", "-t", "=anchor:", "#{pid}"]);
+        if pid.is_empty() {
+            continue;
+        }
         let killed_at = now_ms();
         assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
         engine.wait_for(|event| *event == Event::TmuxRestarted);
         assert!(now_ms() - killed_at < 2_000, "the server was back only after {} ms", now_ms() - killed_at);
     }
-    until("the session is back", || tmux(&keep, &["list-sessions", "-F", "#{session_name}"]).contains(&key));
+    until("the session is back", there);
+    assert_eq!(engine.reply(open(&key, true)), Reply::Pty);
+    Shown::new(engine.terminal()).wait_for("line");
+    std::fs::write(keep.dir.path().join("stop"), "").expect("a sign");
     engine.wait_exited(&place("a"));
-    let wanted: String = (0..400).fold(String::new(), |all, i| all + &format!("line {i}\r\n"));
-    assert_eq!(keep.log_text(&place("a")), wanted);
+    let log = keep.log_text(&place("a"));
+    let wanted = (0..log.lines().count()).fold(String::new(), |all, i| all + &format!("line {i}\r\n"));
+    assert!(log == wanted && log.lines().count() > 100, "the log differs from what was printed");
 }
 
 #[test]
@@ -321,4 +340,34 @@ fn the_sessions_of_ended_attempts_do_not_pile_up() {
         tmux(&keep, &["list-sessions", "-F", "#{session_name}"]).lines().filter(|name| name.starts_with("dw-")).count()
     };
     until("only the newest are kept", || count() == 32);
+}
+
+#[test]
+fn as_the_first_process_of_a_sandbox_it_reaps_all_and_takes_all_with_it() {
+    let Some(mut keep) = Keep::start_in_sandbox() else { return };
+    let mut engine = keep.connect();
+    // Forked twice and gone: nobody but the first process can reap these.
+    let script =
+        "i=0; while [ $i -lt 20 ]; do (setsid true &); i=$((i+1)); done; setsid sleep 1000 & sleep 0.1; exit 0";
+    engine.launch(launch("a", script));
+    engine.wait_exited(&place("a"));
+    assert_eq!(keep.exit(&place("a")).expect("a record").leaked.len(), 1);
+    engine.launch(launch("b", "echo ready; read line; stty size"));
+    engine.wait_for(|event| matches!(event, Event::Claimed { key } if *key == place("b").key));
+    assert_eq!(engine.reply(open(&place("b").key, false)), Reply::Pty);
+    let mut shown = Shown::new(engine.terminal());
+    shown.wait_for("ready");
+    shown.type_in("\n");
+    shown.wait_for("[exited 0");
+    let list = Ask::Run {
+        argv: ["/bin/sh", "-c", "cat /proc/[0-9]*/stat"].map(String::from).to_vec(),
+        env: BTreeMap::new(),
+        cwd: "/".into(),
+        timeout_ms: 10_000,
+    };
+    let Reply::Ran { output, .. } = engine.reply(list) else { panic!("no list of processes") };
+    assert!(output.starts_with("1 (dogwatch)"), "{output}");
+    assert!(output.contains("(sleep)") && !output.contains(") Z "), "{output}");
+    assert_eq!(engine.reply(Ask::Shutdown { force: false }), Reply::Done);
+    until("the sandbox has ended", || keep.child.try_wait().expect("a child").is_some());
 }

@@ -231,9 +231,9 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
     assert!(keep.log_text(&place("a")).ends_with(&format!("\n{picture}")), "{picture}");
     view.write_all(&Frame::Input.of(b"over\n")).expect("the shim reads");
     engine.wait_exited(&place("a"));
-    let mut rest = Vec::new();
-    view.read_to_end(&mut rest).expect("the end");
-    assert!(String::from_utf8_lossy(&rest).contains("[exited 0 after"), "{}", String::from_utf8_lossy(&rest));
+    let mut ending = Vec::new();
+    view.read_to_end(&mut ending).expect("the end");
+    assert!(String::from_utf8_lossy(&ending).contains("[exited 0 after"), "{}", String::from_utf8_lossy(&ending));
 }
 
 fn is_tampered(dir: impl AsFd, key: &str) -> bool {
@@ -323,4 +323,23 @@ fn a_long_stop_can_be_shortened() {
     engine.wait_exited(&place("a"));
     assert!(now_ms() - asked < 5_000);
     assert_eq!(keep.exit(&place("a")).expect("a record").end, End::Signal(9));
+}
+
+#[test]
+fn a_record_that_the_disk_refuses_is_tried_again_until_it_is_there() {
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    let path = keep.path(&place("a")).join("exit.json");
+    // A directory in the record's place refuses the rename, as a broken disk would.
+    std::fs::create_dir_all(&path).expect("a directory");
+    engine.launch(launch("a", "echo over; exit 8"));
+    until("the step is over", || {
+        let stamps = read_stamps(keep.dirfd(&place("a"))).expect("the times");
+        !stamps.is_empty() && keep.log_text(&place("a")) == "over\r\n"
+    });
+    let found = engine.look_up(&place("a"));
+    assert!(found.held && !found.exited, "{found:?}");
+    std::fs::remove_dir(&path).expect("removed");
+    engine.wait_exited(&place("a"));
+    assert_eq!(keep.exit(&place("a")).expect("a record").end, End::Code(8));
 }

@@ -295,8 +295,10 @@ impl Audit {
 
     /// A resumed run may go on with all that was not done; an unknown end stays one.
     fn resumed(&mut self, run: &RunId) {
-        for ((_, _), log) in self.lanes.iter_mut().filter(|((of, _), _)| of == run) {
-            if !log.lost && (log.n == 0 || log.over) && log.licence.is_none() {
+        for ((_, lane), log) in self.lanes.iter_mut().filter(|((of, _), _)| of == run) {
+            let state = self.shadow.run(run).and_then(|run| run.lane(lane)).map(|lane| &lane.state);
+            let done = matches!(state, Some(LaneState::Done { .. }));
+            if !log.lost && (log.n == 0 || log.over) && (done || log.licence.is_none()) {
                 log.licence = Some(Licence::Start);
             }
         }

@@ -337,7 +337,7 @@ impl Daemon {
                     }
                     world.counts.no_environment += u64::from(fails);
                     let report = Report::Environment(attempt.run, !fails, self.life);
-                    world.plan(5, Happening::Deliver { report, sent: u64::MAX });
+                    world.plan(5, Happening::Deliver { report, sent: 0 });
                 }
             },
             Command::Stop { attempt, reason, grace } => {

@@ -5,4 +5,5 @@ pub(crate) mod daemon;
 pub(crate) mod dice;
 pub(crate) mod history;
 pub(crate) mod make;
+pub(crate) mod story;
 pub(crate) mod world;

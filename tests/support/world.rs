@@ -170,6 +170,19 @@ pub(crate) enum Report {
     Environment(dogwatch::model::RunId, bool, u64),
 }
 
+impl Report {
+    fn attempt(&self) -> Option<&AttemptId> {
+        match self {
+            Self::Claimed(attempt)
+            | Self::Saved(attempt, _)
+            | Self::Exited(attempt, _)
+            | Self::Looked(attempt, ..)
+            | Self::Probed(attempt, _) => Some(attempt),
+            Self::Environment(..) => None,
+        }
+    }
+}
+
 /// What will happen at some time.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
@@ -228,7 +241,8 @@ pub(crate) struct World {
     seed: u64,
     dice: Dice,
     seq: u64,
-    newest_delivered: u64,
+    /// Of each attempt, when the newest message that has arrived was sent.
+    newest_delivered: BTreeMap<AttemptId, u64>,
     queue: BinaryHeap<Reverse<Due>>,
 }
 
@@ -247,7 +261,7 @@ impl World {
             seed,
             dice: dice_for(seed, "world"),
             seq: 0,
-            newest_delivered: 0,
+            newest_delivered: BTreeMap::new(),
             queue: BinaryHeap::new(),
         }
     }
@@ -275,11 +289,14 @@ impl World {
         }
         let Reverse(due) = self.queue.pop()?;
         self.now = self.now.max(due.at);
-        if let Happening::Deliver { sent, .. } = &due.what {
-            if *sent < self.newest_delivered {
+        if let Happening::Deliver { report, sent } = &due.what
+            && let Some(attempt) = report.attempt()
+        {
+            let newest = self.newest_delivered.entry(attempt.clone()).or_default();
+            if *sent < *newest {
                 self.counts.reordered += 1;
             }
-            self.newest_delivered = self.newest_delivered.max(*sent);
+            *newest = (*newest).max(*sent);
         }
         Some(due.what)
     }

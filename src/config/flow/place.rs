@@ -5,9 +5,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::keys::Kind;
-use super::problems::Found;
-use super::read::{At, Item, Reader, Section};
+use crate::config::keys::Kind;
+use crate::config::problems::Found;
+use crate::config::read::{At, Item, Reader, Section};
 use crate::model::{EnvironmentSpec, IsolationWanted, Mount};
 
 const ISOLATION: [(&str, IsolationWanted); 3] =

@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::keys::nearest;
-use super::read::{Item, Reader, listed};
-use super::units::is_variable;
+use crate::config::keys::nearest;
+use crate::config::read::{Item, Reader, listed};
+use crate::config::units::is_variable;
 use crate::model::{Lane, LaneSpec, Step, Value};
 
 /// The most lanes of one step, before `exclude`.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::keys::Kind;
+use crate::config::keys::Kind;
 use super::matrix;
-use super::read::{At, Item, Limit, Reader, Section, Wanted};
+use crate::config::phrase::Wanted;
+use crate::config::read::{At, Item, Limit, Reader, Section};
 use super::recovery;
-use super::units::is_variable;
+use crate::config::units::is_variable;
 use crate::model::{
     CheckpointSpec, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
 };
@@ -40,12 +41,12 @@ impl Default for Defaults {
 }
 
 /// A step with the places that later judgement needs.
-pub(super) struct Draft {
-    pub(super) step: Step,
+pub(in crate::config) struct Draft {
+    pub(in crate::config) step: Step,
     /// The place of its name.
-    pub(super) at: At,
+    pub(in crate::config) at: At,
     /// The places of `needs`, in their order, as written.
-    pub(super) needs: Vec<(String, At)>,
+    pub(in crate::config) needs: Vec<(String, At)>,
 }
 
 /// Keys that a question to a person can have.
