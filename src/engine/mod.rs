@@ -14,6 +14,7 @@
 mod apply;
 mod escalation;
 pub mod expr;
+mod judged;
 mod order;
 mod owed;
 pub mod plan;

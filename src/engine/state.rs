@@ -232,8 +232,9 @@ impl Ended {
             | Self::Allowed
             | Self::LeftOut(_)
             | Self::Skipped(SkipWhy::NotSelected) => true,
-            Self::Failed | Self::Stopped => false,
-            Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => false,
+            Self::Failed
+            | Self::Stopped
+            | Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => false,
         }
     }
 }
@@ -482,7 +483,7 @@ impl Run {
             match how {
                 Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
                 Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                    return self.worst_of(step.lanes.clone());
+                    return Some(self.worst_of(step.lanes.clone()));
                 }
                 Ended::Allowed => (allowed, ran) = (true, true),
                 // One lane that its `if` leaves out does not leave out the others.
@@ -501,7 +502,7 @@ impl Run {
     }
 
     /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
-    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> Option<StepEnd> {
+    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> StepEnd {
         let failed = lanes.any(|place| {
             matches!(
                 &self.lanes[place].state,
@@ -511,11 +512,11 @@ impl Run {
                 }
             )
         });
-        Some(if failed {
+        if failed {
             StepEnd::Failed
         } else {
             StepEnd::Skipped
-        })
+        }
     }
 
     /// Whether a person is needed and nothing else will happen by itself.

@@ -80,7 +80,7 @@ fn retries_used_up_are_a_question() {
 fn a_retry_goes_on_from_the_newest_checkpoint() {
     let mut story = one(|step| {
         step.retry = retry(2, 5);
-        step.checkpoint = checkpoint();
+        step.checkpoint = Some(checkpoint());
     });
     story.exits_with("train", |exit| {
         exit.end = End::Signal(9);
@@ -289,7 +289,7 @@ fn a_time_limit_fails_whatever_the_code() {
 #[test]
 fn a_stopped_run_goes_on_where_it_was() {
     let mut train = step("train", &["prepare"]);
-    train.checkpoint = checkpoint();
+    train.checkpoint = Some(checkpoint());
     train.retry = retry(5, 1);
     let mut story = Story::of(workflow(vec![step("prepare", &[]), train, step("export", &["train"])]));
     story.exits("prepare", 0).claimed("train").skim();
