@@ -80,6 +80,10 @@ mod on {
     }
 
     fn die() {
+        // The first process of a sandbox is deaf to its own KILL; ending at once is the same for everybody else.
+        if std::process::id() == 1 {
+            std::process::exit(137);
+        }
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         // The signal is on its way; nothing may happen after this point.
         loop {

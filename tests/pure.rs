@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "pure/cli.rs"]
+mod cli;
 #[path = "pure/config.rs"]
 mod config;
 #[path = "pure/expr.rs"]
@@ -11,8 +13,12 @@ mod expr;
 mod files;
 #[path = "pure/graph.rs"]
 mod graph;
+#[path = "pure/hands.rs"]
+mod hands;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/plain.rs"]
+mod plain;
 #[path = "pure/record.rs"]
 mod record;
 #[path = "pure/scenarios.rs"]

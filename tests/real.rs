@@ -20,5 +20,7 @@ mod shim;
 mod speed;
 #[path = "support/house.rs"]
 mod house;
+#[path = "real/sweep.rs"]
+mod sweep;
 #[path = "real/headline.rs"]
 mod headline;

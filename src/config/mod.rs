@@ -29,6 +29,9 @@ use flow::Missing;
 use problems::Found;
 use read::Reader;
 
+/// How many places that are no TOML are looked at: behind them nothing means what it seems.
+const MOST_SYNTAX: usize = 50;
+
 /// The largest workflow file, in bytes.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -141,7 +144,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
 /// Notes what is no TOML, once for each line: what follows a mistake is rarely another one.
 fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
     let mut last = None;
-    for error in errors {
+    for error in errors.iter().take(MOST_SYNTAX) {
         let at = error.span().unwrap_or(0..0);
         let line = source.get(..at.start).map_or(0, |before| before.matches('\n').count());
         if last != Some(line) {

@@ -221,6 +221,11 @@ impl Found {
         Noted(&mut self.list.last_mut().expect("it was pushed on the line before").3)
     }
 
+    /// Whether there are so many problems that hints, which take time, help nobody.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.list.len() > 1000
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         self.list.iter().any(|(severity, ..)| *severity == Severity::Error)
     }

@@ -133,7 +133,8 @@ impl<'a> Reader<'a> {
                 self.found.error(&item.key_at, format!("`{key}`{place} is not supported yet")).hint(known.hint);
                 continue;
             }
-            let hint = match section.kind.nearest(key) {
+            let near = if self.found.is_crowded() { None } else { section.kind.nearest(key) };
+            let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if section.kind == Kind::Defaults && Kind::Step.keys().contains(&key) => {
                     format!("`{key}` belongs to a step; defaults are {}", listed(section.kind.keys()))

@@ -241,9 +241,18 @@ impl Core {
 
     fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
         for event in events {
-            self.engine.apply(&event);
-            turn.events.push(event);
+            if !self.is_known(&event.what) {
+                self.engine.apply(&event);
+                turn.events.push(event);
+            }
         }
+    }
+
+    /// The end of an attempt may be told twice, by its keeper and by a look-up: it is recorded once.
+    fn is_known(&self, what: &What) -> bool {
+        let What::Exited { attempt, .. } = what else { return false };
+        let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+        lane.is_some_and(|lane| lane.n == attempt.n && lane.last_exit.is_some())
     }
 
     /// Decides, commits, answers, hands out.
@@ -494,7 +503,14 @@ fn is_fact(what: &What) -> bool {
 fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
     let read = journal.read();
     let mut engine = Engine::new(read.newest_escalation()?);
-    for row in read.unfinished()? {
+    let mut rows = read.unfinished()?;
+    // A run that has ended is held until its environment has, too: an engine may have died between the two.
+    for (id, dir) in read.ended()? {
+        if crate::environment::outlives(std::path::Path::new(&dir)) {
+            rows.extend(read.run(&id)?);
+        }
+    }
+    for row in rows {
         for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
             engine.apply(&event);
         }

@@ -58,6 +58,11 @@ pub enum Error {
     NotEnded { dir: PathBuf, why: String },
 }
 
+/// Does anybody still listen in an environment of this run?
+pub fn outlives(run_dir: &std::path::Path) -> bool {
+    std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().any(|entry| dir::is_listened(&entry.path()))
+}
+
 /// The secret of an environment that was made before; `None` where there never was one.
 pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
     dir::read_secret(dir)

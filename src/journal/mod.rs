@@ -186,6 +186,14 @@ impl ReadRef<'_> {
         self.rows("WHERE ended IS NULL ORDER BY created, rowid", params![])
     }
 
+    /// Runs that have ended, and their folders.
+    pub fn ended(&self) -> Result<Vec<(RunId, String)>, Error> {
+        let mut statement = self.db.prepare_cached("SELECT id, dir FROM runs WHERE ended IS NOT NULL")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        let rows = rows.collect::<Result<Vec<(String, String)>, _>>()?;
+        Ok(rows.into_iter().filter_map(|(id, dir)| Some((RunId::new(&id).ok()?, dir))).collect())
+    }
+
     /// All runs, newest first.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>, Error> {
         self.rows("ORDER BY created DESC, rowid DESC LIMIT ?1", params![i64::try_from(limit).unwrap_or(i64::MAX)])

@@ -63,7 +63,8 @@ fn span(stamps: &[(f64, f64)]) -> f64 {
 
 fn now_ms() -> f64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+    std::time::Duration::new(seconds, nanoseconds).as_secs_f64() * 1e3
 }
 
 /// A step that does nothing but say when: one line, written in one go.

@@ -72,6 +72,18 @@ fn lanes_are_numbered_in_the_files_order_and_the_first_key_is_slowest() {
 }
 
 #[test]
+fn a_rule_that_says_retry_and_not_how_often_gives_three_attempts() {
+    let attempts = |step: &str| {
+        let loaded = parse(&format!("version = 1\n[steps.a]\nrun = 'true'\n{step}")).expect("the file is right");
+        loaded.workflow.steps[&id("a")].on_failure[0].retry.as_ref().map(|retry| retry.max_attempts)
+    };
+    assert_eq!(attempts("on_failure = [{ action = 'retry' }]"), Some(3));
+    assert_eq!(attempts("on_failure = [{ action = 'retry', retry = { max_attempts = 5 } }]"), Some(5));
+    // The step's own counts where it says something.
+    assert_eq!(attempts("retry = { max_attempts = 2 }\non_failure = [{ action = 'retry' }]"), None);
+}
+
+#[test]
 fn every_example_is_read_without_a_word() {
     let mut seen = 0;
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/workflows")).unwrap() {

@@ -155,6 +155,7 @@ const ROOMS: &[Room] = &[
         may: &[
             "model",
             "gauge",
+            // `graph` draws a file that no engine has seen.
             "report",
             "clock",
             "wire",

@@ -151,6 +151,10 @@ impl Drop for Keep {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let tmux = self.dir.path().join("rt/tmux.sock");
+            until("tmux has gone with its keeper", || UnixStream::connect(&tmux).is_err());
+        }
     }
 }
 

@@ -85,6 +85,8 @@ impl Style {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     parts: Vec<(Style, String)>,
+    /// Never cut: a command that somebody is to type.
+    uncut: bool,
 }
 
 /// The shape of a run's state.
@@ -152,6 +154,13 @@ impl Row {
         row.space(missing)
     }
 
+    /// This row is not cut: it holds a command that somebody is to type, and the terminal folds it.
+    #[must_use]
+    pub fn uncut(mut self) -> Self {
+        self.uncut = true;
+        self
+    }
+
     /// Columns.
     pub fn width(&self) -> usize {
         self.parts.iter().map(|(_, text)| width(text)).sum()
@@ -166,7 +175,7 @@ impl Row {
     pub fn show(&self, look: &Look) -> String {
         let mut left = look.width;
         let mut shown = String::new();
-        let whole = self.width() <= left;
+        let whole = self.uncut || self.width() <= left;
         for (style, text) in &self.parts {
             let text = if whole { text.clone() } else { cut_part(text, &mut left) };
             paint(&mut shown, *style, &text, look.color);

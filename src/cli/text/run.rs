@@ -99,6 +99,11 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     {
         parts.push(format!("again in {}", span(until - now_ms)));
     }
+    // What a step says itself is newer than what is known about it.
+    if !output.is_empty() {
+        parts.push(output.to_owned());
+        return parts.join(" · ");
+    }
     if step.state != StepState::Succeeded
         && let Some(exit) = &step.exit
         && !step.detail.contains(exit.as_str())
@@ -115,9 +120,6 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     }
     if let Some(id) = step.escalation {
         parts.push(format!("e{id}"));
-    }
-    if !output.is_empty() {
-        parts.push(output.to_owned());
     }
     parts.join(" · ")
 }
@@ -138,27 +140,26 @@ pub fn questions(view: &RunView) -> Vec<Row> {
         .collect()
 }
 
-/// The command that a person would type next, where there is an obvious one.
-pub fn next(view: &RunView) -> Option<Row> {
+/// The commands that a person would type next, where there are obvious ones.
+pub fn next(view: &RunView) -> Vec<Row> {
     let run = run_arg(&view.line);
-    let command = match view.line.state {
-        RunState::Failed => failed_next(view, &run),
-        RunState::Stopped => format!("dogwatch resume {run}"),
-        RunState::Paused => format!("dogwatch unpause {run}"),
+    let commands = match view.line.state {
+        RunState::Failed => after_failure(view, &run),
+        RunState::Stopped => vec![format!("dogwatch resume {run}")],
+        RunState::Paused => vec![format!("dogwatch unpause {run}")],
         RunState::Running | RunState::Waiting | RunState::Stopping | RunState::Succeeded | RunState::Rejected => {
-            return None;
+            Vec::new()
         }
     };
-    Some(Row::new().add(Style::Dim, "next: ").text(&command))
+    commands.iter().map(|command| Row::new().add(Style::Dim, "next: ").text(command).uncut()).collect()
 }
 
-fn failed_next(view: &RunView, run: &str) -> String {
-    view.steps.iter().find(|step| step.state == StepState::Failed && step.attempt > 0).map_or_else(
-        || format!("dogwatch resume {run}"),
-        |step| {
-            format!("dogwatch logs {run} {} --tail 50   then: dogwatch retry {run} {}", step_arg(step), step_arg(step))
-        },
-    )
+fn after_failure(view: &RunView, run: &str) -> Vec<String> {
+    let failed = view.steps.iter().find(|step| step.state == StepState::Failed && step.attempt > 0);
+    let Some(step) = failed.map(step_arg) else {
+        return vec![format!("dogwatch resume {run}")];
+    };
+    vec![format!("dogwatch logs {run} {step} --tail 50"), format!("dogwatch retry {run} {step}")]
 }
 
 /// What is said when a run has ended that somebody followed.
@@ -171,7 +172,7 @@ pub fn summary(view: &RunView, look: &Look) -> Vec<Row> {
     if view.steps.len() > 40 {
         rows.push(counts(&view.steps));
     }
-    rows.push(Row::new().add(Style::Dim, "record: ").text(&format!("{}/record.md", view.dir)));
+    rows.push(Row::new().add(Style::Dim, "record: ").text(&format!("{}/record.md", view.dir)).uncut());
     rows.extend(next(view));
     rows
 }

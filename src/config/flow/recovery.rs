@@ -113,6 +113,9 @@ pub(super) fn unknown<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: 
     }
 }
 
+/// What a rule with `action = "retry"` or `"resume"` gives, where neither it nor the step nor `[defaults]` says how often.
+const ATTEMPTS_OF_A_RULE: u32 = 3;
+
 /// `[[steps.x.on_failure]]`.
 pub(super) fn rules<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
     let Some(item) = section.get("on_failure") else { return };
@@ -180,6 +183,13 @@ fn rule<'a>(
             .error(&item.at, format!("step {} saves no checkpoint to resume from", step.id))
             .hint(format!("add [steps.{}.checkpoint], or use action = \"retry\"", step.id));
     }
+    // Who writes `action = "retry"` and says nowhere how often means that it is repeated.
+    let unsaid = again && retry.is_none() && step.retry == Retry::default();
+    let retry = if unsaid {
+        Some((Retry { max_attempts: ATTEMPTS_OF_A_RULE, ..step.retry.clone() }, element.at.clone()))
+    } else {
+        retry
+    };
     let attempts = retry.as_ref().map_or(step.retry.max_attempts, |(retry, _)| retry.max_attempts);
     if again && attempts == 1 {
         reader

@@ -202,6 +202,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "on_failure = { action = 'retry' }",
         "on_failure = [{ match = {} }]",
         "on_failure = [{ action = 'retry' }]",
+        "on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]",
         "on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]",
         "on_failure = [{ action = 'retry_modified' }, { action = 'skip' }]",
         "on_failure = [{ action = 'abort', retry = { max_attempts = 3 } }]",
@@ -356,6 +357,8 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     on_failure = [{ match = {} }]
         error 4:15 rule 1 of [steps.a] has no `action`; action = "retry", "resume", "escalate" or "abort"
     on_failure = [{ action = 'retry' }]
+        fine
+    on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]
         warning 4:26 rule 1 of [steps.a] repeats nothing: max_attempts is 1, and the first attempt counts; retry = { max_attempts = 3 }, in the rule, in the step or in [defaults]
     on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]
         error 4:26 step a saves no checkpoint to resume from; add [steps.a.checkpoint], or use action = "retry"
