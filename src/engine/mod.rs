@@ -15,6 +15,7 @@ mod apply;
 mod escalation;
 pub mod expr;
 mod judged;
+mod lane;
 mod order;
 mod owed;
 pub mod plan;

@@ -196,7 +196,7 @@ fn troubles(run: &Run, stories: &BTreeMap<AttemptId, Story<'_>>, out: &mut Strin
         match &story.close {
             Some(Close::Exit(exit)) => exit_lines(exit, out),
             Some(Close::Lost(why, _)) => {
-                line(out, format_args!("- UNKNOWN: {}", words::lost(*why)))
+                line(out, format_args!("- UNKNOWN: {}", words::lost(*why)));
             }
             None => {}
         }
