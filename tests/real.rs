@@ -20,5 +20,7 @@ mod speed;
 mod house;
 #[path = "real/sweep.rs"]
 mod sweep;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/headline.rs"]
 mod headline;

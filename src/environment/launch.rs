@@ -4,20 +4,20 @@
 //! What the keeper gets is open already, so that none of it needs a path inside: its listening socket, the run's
 //! folder, the write end of the bell (a byte for each ended step) and the secret.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::dir::{self, Process, Running};
 use super::{Error, Isolation, Spec, binary, compose};
-use crate::faults;
+use crate::{clock, faults};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
@@ -29,6 +29,8 @@ pub(super) struct Started {
     pub(super) bell: OwnedFd,
 }
 
+/// bubblewrap tells the keeper's number within this time, or is stuck.
+const NUMBER_MS: i64 = 10_000;
 /// What bubblewrap says of itself; one line for the start, one for the end.
 const STATUS: &str = "bwrap.json";
 
@@ -102,21 +104,20 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     let copy = binary::copy(&spec.dogwatch, &spec.state_dir)?;
     let blank = dir.join("blank");
     std::fs::write(&blank, b"").map_err(Error::io("making", &blank))?;
-    let (info, info_in) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::io("making a pipe for", bwrap))?;
-    rustix::io::fcntl_setfd(&info_in, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", bwrap))?;
     let status = status_file(dir)?;
     let mut command = Command::new(bwrap);
     command.args(compose::arguments(spec, &copy, &blank)?);
-    command.args(["--info-fd", &info_in.as_raw_fd().to_string(), "--json-status-fd", &status.as_raw_fd().to_string()]);
+    command.args(["--json-status-fd", &status.as_raw_fd().to_string()]);
     command.args(["--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let child = begin(&mut command, bwrap)?;
-    drop(info_in);
-    Ok((child, read_info(info).and_then(Process::of)))
+    let mut child = begin(&mut command, bwrap)?;
+    let keeper = wait_for_number(dir, &mut child);
+    Ok((child, keeper.and_then(Process::of)))
 }
 
-/// bubblewrap writes the keeper's number here, too: found by the next porter should this one be killed before it
-/// has noted it.
+/// bubblewrap writes the keeper's number here: found by the next porter should this one be killed before it has noted
+/// it. A file, not a pipe: bubblewrap would die of a pipe that nobody reads any more, and leave its child, which holds
+/// the keeper's socket, waiting for it for ever.
 fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
     let path = dir.join(STATUS);
     let file = std::fs::File::create(&path).map_err(Error::io("making", &path))?;
@@ -127,10 +128,7 @@ fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
 /// The keeper that an earlier porter started but did not note: bubblewrap's word, if that process is still the first
 /// one of a namespace.
 pub(super) fn unnoted_keeper(dir: &Path) -> Option<Process> {
-    let path = dir.join(STATUS);
-    let text = std::fs::read_to_string(&path).ok()?;
-    let first: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
-    let pid = first.get("child-pid")?.as_i64()?.try_into().ok()?;
+    let pid = number(dir)?;
     let process = Process::of(pid)?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().nth(1)?;
@@ -163,23 +161,24 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
     })
 }
 
-/// The number of the sandbox's first process as the host counts, told by bubblewrap. `None` when it ended before.
-fn read_info(info: OwnedFd) -> Option<i32> {
-    let mut text = String::new();
-    let mut file = std::fs::File::from(info);
-    let mut chunk = [0u8; 1024];
+/// The number of the sandbox's first process as the host counts, as far as bubblewrap has told it.
+fn number(dir: &Path) -> Option<i32> {
+    let text = std::fs::read_to_string(dir.join(STATUS)).ok()?;
+    let (first, _) = text.split_once('\n')?;
+    let first: serde_json::Value = serde_json::from_str(first).ok()?;
+    first.get("child-pid")?.as_i64()?.try_into().ok()
+}
+
+/// The same, waited for; `None` when bubblewrap ended before.
+fn wait_for_number(dir: &Path, child: &mut Child) -> Option<i32> {
+    let deadline = clock::boottime_ms() + NUMBER_MS;
     loop {
-        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
-        poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)], Some(&limit))
-            .ok()
-            .filter(|ready| *ready > 0)?;
-        match file.read(&mut chunk).ok()? {
-            0 => break,
-            read => text.push_str(&String::from_utf8_lossy(&chunk[..read])),
+        let number = number(dir);
+        if number.is_some() || clock::boottime_ms() >= deadline || !matches!(child.try_wait(), Ok(None)) {
+            return number;
         }
+        clock::pause(Duration::from_millis(1));
     }
-    let info: serde_json::Value = serde_json::from_str(&text).ok()?;
-    info.get("child-pid")?.as_i64()?.try_into().ok()
 }
 
 /// Room for the rest of a socket's path in the 107 bytes that an address has.
