@@ -22,5 +22,9 @@ mod house;
 mod sweep;
 #[path = "real/kills.rs"]
 mod kills;
+#[path = "real/space.rs"]
+mod space;
+#[path = "real/flood.rs"]
+mod flood;
 #[path = "real/headline.rs"]
 mod headline;
