@@ -2,7 +2,7 @@
 //! Owns the names of what lies in it; never opens the journal, takes the engine's lock or speaks on a socket.
 //!
 //! Invariant: a [`StateDir`] that exists was made 0700 or checked: it is the user's own, nobody else may write to it, and
-//! it lies on a file system where locks and SQLite's shared memory work.
+//! it lies on a file system where locks and `SQLite`'s shared memory work.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -26,11 +26,7 @@ pub enum Error {
     )]
     Relative { path: PathBuf },
     #[error("the state directory {} cannot be {act}: {source}; make it yours, or set {VARIABLE} to another folder", path.display())]
-    Io {
-        path: PathBuf,
-        act: &'static str,
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, act: &'static str, source: std::io::Error },
     #[error("the state directory {} is not a folder; move that file away, or set {VARIABLE} to another folder", path.display())]
     NoFolder { path: PathBuf },
     #[error(
@@ -64,19 +60,9 @@ impl StateDir {
         if !path.is_absolute() {
             return Err(Error::Relative { path: path.into() });
         }
-        let io = |act| {
-            move |source| Error::Io {
-                path: path.into(),
-                act,
-                source,
-            }
-        };
+        let io = |act| move |source| Error::Io { path: path.into(), act, source };
         if !path.exists() {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(io("made"))?;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("made"))?;
         }
         // What is checked is what is used: no link is followed later.
         let path = path.canonicalize().map_err(io("read"))?;
@@ -132,11 +118,7 @@ impl StateDir {
 
 /// Which folder the variables name; nothing is made or checked.
 pub fn place(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
-    let set = |name: &str| {
-        variable(name)
-            .filter(|text| !text.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
     if let Some(path) = set(VARIABLE) {
         return Ok(path);
     }
@@ -149,38 +131,20 @@ pub fn place(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Err
 }
 
 fn check(path: &Path) -> Result<(), Error> {
-    let meta = std::fs::metadata(path).map_err(|source| Error::Io {
-        path: path.into(),
-        act: "read",
-        source,
-    })?;
+    let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), act: "read", source })?;
     if !meta.is_dir() {
         return Err(Error::NoFolder { path: path.into() });
     }
     let me = rustix::process::geteuid().as_raw();
     if meta.uid() != me {
-        return Err(Error::Foreign {
-            path: path.into(),
-            owner: meta.uid(),
-            me,
-        });
+        return Err(Error::Foreign { path: path.into(), owner: meta.uid(), me });
     }
     if meta.mode() & 0o022 != 0 {
-        return Err(Error::Writable {
-            path: path.into(),
-            mode: meta.mode() & 0o7777,
-        });
+        return Err(Error::Writable { path: path.into(), mode: meta.mode() & 0o7777 });
     }
-    let magic = file_system(path).map_err(|source| Error::Io {
-        path: path.into(),
-        act: "read",
-        source,
-    })?;
+    let magic = file_system(path).map_err(|source| Error::Io { path: path.into(), act: "read", source })?;
     match unreliable(magic) {
-        Some(kind) => Err(Error::Shared {
-            path: path.into(),
-            kind,
-        }),
+        Some(kind) => Err(Error::Shared { path: path.into(), kind }),
         None => Ok(()),
     }
 }
@@ -219,18 +183,8 @@ pub fn reach(socket: &Path) -> std::io::Result<Reach> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(std::io::ErrorKind::InvalidInput.into());
     };
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let dir = rustix::fs::open(
-        folder,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let path = Path::new("/proc/self/fd")
-        .join(dir.as_fd().as_raw_fd().to_string())
-        .join(name);
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let dir = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let path = Path::new("/proc/self/fd").join(dir.as_fd().as_raw_fd().to_string()).join(name);
     Ok(Reach { _dir: dir, path })
 }

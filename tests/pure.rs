@@ -1,4 +1,29 @@
-//! (being built)
+//! What can be proven without a process, a socket or a sleep. Each file of `tests/pure/` is named here: `layers` refuses a
+//! forgotten one.
 
+mod support;
+
+#[path = "pure/cli.rs"]
+mod cli;
 #[path = "pure/config.rs"]
 mod config;
+#[path = "pure/expr.rs"]
+mod expr;
+#[path = "pure/files.rs"]
+mod files;
+#[path = "pure/graph.rs"]
+mod graph;
+#[path = "pure/hands.rs"]
+mod hands;
+#[path = "pure/layers.rs"]
+mod layers;
+#[path = "pure/plain.rs"]
+mod plain;
+#[path = "pure/record.rs"]
+mod record;
+#[path = "pure/scenarios.rs"]
+mod scenarios;
+#[path = "pure/table.rs"]
+mod table;
+#[path = "pure/worlds.rs"]
+mod worlds;

@@ -4,6 +4,8 @@
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/log.rs"]
+mod log;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]

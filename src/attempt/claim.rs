@@ -48,7 +48,8 @@ pub struct Claim {
     pub(super) dir: OwnedFd,
     /// Where the exit record will be written.
     pub(super) reserve: OwnedFd,
-    _lock: OwnedFd,
+    /// Open as long as the claim is held.
+    lock: OwnedFd,
 }
 
 /// What came of trying to claim.
@@ -70,9 +71,8 @@ pub struct Seen {
 /// Tries to claim the attempt whose directory is `dir`.
 pub fn take(dir: impl AsFd, claimant: &Claimant) -> Result<Taken, Error> {
     let dir = dir.as_fd();
-    let own = format!("{CLAIM}.{}", claimant.pid);
-    // A left-over of a process of this pid that died between mkdir and rename, in an earlier life of the environment.
-    discard(dir, &own);
+    // Not by the pid alone: two environments may have shims of the same number.
+    let own = format!("{CLAIM}.{}-{:08x}", claimant.pid, u32::from_le_bytes(clock::random_bytes()));
     let claim = prepare(dir, &own, claimant).inspect_err(|_| discard(dir, &own))?;
     faults::crash_point("shim.before-claim-rename");
     match rename_claim(dir, &own) {
@@ -80,7 +80,7 @@ pub fn take(dir: impl AsFd, claimant: &Claimant) -> Result<Taken, Error> {
             faults::crash_point("shim.after-claim-rename");
             if faults::mutant("lock_after_rename") {
                 clock::pause(std::time::Duration::from_millis(300));
-                lock(&claim._lock)?;
+                lock(&claim.lock)?;
             }
             Ok(Taken::Mine(claim))
         }
@@ -117,7 +117,7 @@ fn prepare(at: BorrowedFd<'_>, own: &str, claimant: &Claimant) -> Result<Claim, 
     let reserve = create(&dir, RESERVE)?;
     // Blanks, so that a record with the rest of its room behind it is still JSON.
     write_all(&reserve, &[b' '; RESERVED]).map_err(|source| Error::io("reserve room for the exit record", source))?;
-    Ok(Claim { dir, reserve, _lock: held })
+    Ok(Claim { dir, reserve, lock: held })
 }
 
 fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Error> {
@@ -139,7 +139,7 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a claim that never became one. Failing is harmless: nobody reads `claim.<pid>`.
+/// Removes a claim that never became one. Failing is harmless: nobody reads it under this name.
 fn discard(at: BorrowedFd<'_>, own: &str) {
     if let Ok(dir) = openat(at, own, DIRECTORY, Mode::empty()) {
         for name in ["lock", "claim.json", RESERVE] {

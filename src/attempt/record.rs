@@ -142,9 +142,12 @@ fn is_link(errno: i32) -> bool {
 /// A record that was written and synced but whose new name was lost. Anything else there means nothing: while the step
 /// runs it is all blanks.
 fn read_reserve(dir: BorrowedFd<'_>, key: &str, mac_key: &[u8; 32]) -> Option<ExitRecord> {
+    unseal(&reserve(dir)?, key, mac_key).ok()
+}
+
+fn reserve(dir: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let claim = rustix::fs::openat(dir, "claim", super::DIRECTORY, rustix::fs::Mode::empty()).ok()?;
-    let bytes = read_small(claim, RESERVE, LIMIT).ok()??;
-    unseal(&bytes, key, mac_key).ok()
+    read_small(claim, RESERVE, LIMIT).ok()?
 }
 
 /// What the record says, whoever wrote it: for showing only.
@@ -175,9 +178,11 @@ pub fn signal_name(number: i32) -> String {
     signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), Into::into)
 }
 
-/// Is there an exit record, as far as one can tell without its key?
+/// Is there an exit record, as far as one can tell without its key? Also one whose new name was lost.
 pub fn is_there(dir: impl AsFd) -> bool {
+    let dir = dir.as_fd();
     statat(dir, NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+        || reserve(dir).is_some_and(|bytes| bytes.starts_with(b"{") && bytes.contains(&b'\n'))
 }
 
 /// The 32 bytes that `text` is the hex form of.

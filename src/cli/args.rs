@@ -108,18 +108,6 @@ pub enum Verb {
         #[command(flatten)]
         key: DetachKey,
     },
-    /// Type a line into a step
-    Send {
-        run: String,
-        step: String,
-        text: String,
-        /// Press Enter after it (this is the default)
-        #[arg(long, overrides_with = "no_enter")]
-        enter: bool,
-        /// Only the text
-        #[arg(long)]
-        no_enter: bool,
-    },
     /// Questions that wait for a person
     Inbox,
     /// A question with its evidence and choices
@@ -146,6 +134,44 @@ pub enum Verb {
     Approve(GateArgs),
     /// Reject an open gate
     Reject(GateArgs),
+    #[command(flatten)]
+    Control(Control),
+    /// Check workflow files
+    Validate { files: Vec<PathBuf> },
+    /// Show what depends on what
+    Graph {
+        file: Option<PathBuf>,
+        #[arg(long, value_enum, default_value_t = GraphFormat::Ascii)]
+        format: GraphFormat,
+    },
+    /// The JSON Schema of the workflow file
+    Schema,
+    /// Whether this machine has what dogwatch needs, and what to do
+    Doctor,
+    /// The one background engine
+    Engine {
+        #[command(subcommand)]
+        verb: EngineVerb,
+    },
+    #[command(flatten)]
+    Inner(Inner),
+}
+
+/// Orders: one request each, done or refused by the engine.
+#[derive(Debug, Subcommand)]
+pub enum Control {
+    /// Type a line into a step
+    Send {
+        run: String,
+        step: String,
+        text: String,
+        /// Press Enter after it (this is the default)
+        #[arg(long, overrides_with = "no_enter")]
+        enter: bool,
+        /// Only the text
+        #[arg(long)]
+        no_enter: bool,
+    },
     /// Say that a step is done: fixed by hand
     Done {
         run: String,
@@ -184,25 +210,6 @@ pub enum Verb {
         #[arg(long, value_name = "STEP")]
         from: Option<String>,
     },
-    /// Check workflow files
-    Validate { files: Vec<PathBuf> },
-    /// Show what depends on what
-    Graph {
-        file: Option<PathBuf>,
-        #[arg(long, value_enum, default_value_t = GraphFormat::Ascii)]
-        format: GraphFormat,
-    },
-    /// The JSON Schema of the workflow file
-    Schema,
-    /// Whether this machine has what dogwatch needs, and what to do
-    Doctor,
-    /// The one background engine
-    Engine {
-        #[command(subcommand)]
-        verb: EngineVerb,
-    },
-    #[command(flatten)]
-    Inner(Inner),
 }
 
 /// Entries of the same binary that dogwatch starts itself.
@@ -406,10 +413,7 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
             _ => return Err(wrong()),
         };
         rest = &rest[letters..];
-        total = count
-            .checked_mul(unit)
-            .and_then(|part| total.checked_add(part))
-            .ok_or_else(wrong)?;
+        total = count.checked_mul(unit).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
     }
     if text.is_empty() {
         return Err(wrong());

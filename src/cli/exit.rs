@@ -69,29 +69,16 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn usage(words: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Usage,
-            words: words.into(),
-            hint: Some(hint.into()),
-            whole: false,
-        }
+        Self { exit: Exit::Usage, words: words.into(), hint: Some(hint.into()), whole: false }
     }
 
     /// Words of another room that need no beginning.
     pub(crate) fn whole(exit: Exit, words: String) -> Self {
-        Self {
-            whole: true,
-            ..Self::new(exit, words)
-        }
+        Self { whole: true, ..Self::new(exit, words) }
     }
 
     pub(crate) fn new(exit: Exit, words: impl Into<String>) -> Self {
-        Self {
-            exit,
-            words: words.into(),
-            hint: None,
-            whole: false,
-        }
+        Self { exit, words: words.into(), hint: None, whole: false }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -101,11 +88,8 @@ impl Failure {
 
     /// The engine answered with something that this verb does not know.
     pub(crate) fn unexpected(what: &str) -> Self {
-        Self::new(
-            Exit::Failed,
-            format!("the engine's answer to {what} is not understood"),
-        )
-        .hint("is it of another version? dogwatch engine stop, and try again (steps go on)")
+        Self::new(Exit::Failed, format!("the engine's answer to {what} is not understood"))
+            .hint("is it of another version? dogwatch engine stop, and try again (steps go on)")
     }
 }
 
@@ -114,22 +98,15 @@ impl From<client::Error> for Failure {
         use client::Error as E;
         let words = error.to_string();
         match error {
-            E::Refused(refusal) => Self {
-                exit: Exit::of_refusal(refusal.kind),
-                words,
-                hint: refusal.hint,
-                whole: false,
-            },
-            E::NoEngine { .. } => Self::new(Exit::Nothing, words).hint("dogwatch engine start"),
-            E::NotStarted { .. } => {
-                Self::new(Exit::Nothing, words).hint("dogwatch doctor says what is missing")
+            E::Refused(refusal) => {
+                Self { exit: Exit::of_refusal(refusal.kind), words, hint: refusal.hint, whole: false }
             }
+            E::NoEngine { .. } => Self::new(Exit::Nothing, words).hint("dogwatch engine start"),
+            E::NotStarted { .. } => Self::new(Exit::Nothing, words).hint("dogwatch doctor says what is missing"),
             E::Foreign { .. } => Self::new(Exit::Refused, words),
-            E::Gone { .. }
-            | E::Silent { .. }
-            | E::Stopped
-            | E::Version { .. }
-            | E::Garbled { .. } => Self::new(Exit::Nothing, words),
+            E::Gone { .. } | E::Silent { .. } | E::Stopped | E::Version { .. } | E::Garbled { .. } => {
+                Self::new(Exit::Nothing, words)
+            }
         }
     }
 }

@@ -38,20 +38,14 @@ impl Face {
             }
             None => StateDir::find()?,
         };
-        Ok(Place {
-            state,
-            other_socket: self.flags.socket.clone(),
-        })
+        Ok(Place { state, other_socket: self.flags.socket.clone() })
     }
 
     /// The engine; started where none answers.
     fn engine(&self) -> Result<Client, Failure> {
         let client = self.place()?.connect_or_start()?;
         let engine = client.engine();
-        self.screen.detail(&format!(
-            "engine {} (pid {}, epoch {})",
-            engine.version, engine.pid, engine.epoch
-        ));
+        self.screen.detail(&format!("engine {} (pid {}, epoch {})", engine.version, engine.pid, engine.epoch));
         if let Some(trouble) = &engine.trouble {
             self.screen.note(trouble);
         }
@@ -65,15 +59,12 @@ pub fn main() -> ExitCode {
     let verb = match line.verb {
         // Entries for dogwatch itself: no face, no colours, their own exit codes.
         Some(args::Verb::Inner(inner)) => return enter(inner),
-        Some(args::Verb::Engine {
-            verb: args::EngineVerb::Run { background },
-        }) => return verbs::engine::become_engine(&line.flags, background),
+        Some(args::Verb::Engine { verb: args::EngineVerb::Run { background } }) => {
+            return verbs::engine::become_engine(&line.flags, background);
+        }
         verb => verb,
     };
-    let face = Face {
-        screen: Screen::new(&line.flags),
-        flags: line.flags,
-    };
+    let face = Face { screen: Screen::new(&line.flags), flags: line.flags };
     match verbs::act(&face, verb) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -11,6 +11,7 @@ use super::text::{Look, Row, Style, json, page};
 
 /// The two outputs, and how they are to look.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Screen {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
@@ -46,13 +47,8 @@ impl Screen {
     pub(crate) fn new(flags: &Flags) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let around = |terminal| Surroundings {
-            terminal,
-            dumb,
-            no_color: set("NO_COLOR"),
-        };
-        let (out_color, motion) =
-            color_and_motion(flags.color, around(io::stdout().is_terminal()));
+        let around = |terminal| Surroundings { terminal, dumb, no_color: set("NO_COLOR") };
+        let (out_color, motion) = color_and_motion(flags.color, around(io::stdout().is_terminal()));
         let (err_color, _) = color_and_motion(flags.color, around(io::stderr().is_terminal()));
         let zone = jiff::tz::TimeZone::system();
         Self {
@@ -62,25 +58,14 @@ impl Screen {
             yes: flags.yes,
             input: !flags.no_input && !flags.json && io::stdin().is_terminal(),
             motion: motion && !flags.json && !flags.quiet,
-            out: Look {
-                width: columns(io::stdout().is_terminal()),
-                color: out_color,
-                zone: zone.clone(),
-            },
-            err: Look {
-                width: Look::ENDLESS,
-                color: err_color,
-                zone,
-            },
+            out: Look { width: columns(io::stdout().is_terminal()), color: out_color, zone: zone.clone() },
+            err: Look { width: Look::ENDLESS, color: err_color, zone },
         }
     }
 
     /// How results look; the width is looked up anew, for a window changes.
     pub(crate) fn look(&self) -> Look {
-        Look {
-            width: columns(io::stdout().is_terminal()),
-            ..self.out.clone()
-        }
+        Look { width: columns(io::stdout().is_terminal()), ..self.out.clone() }
     }
 
     /// Rows of the terminal.

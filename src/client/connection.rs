@@ -49,27 +49,16 @@ pub enum Wake {
 impl Client {
     /// Connects to the engine's socket and shakes hands.
     pub fn connect(socket: &Path) -> Result<Self, Error> {
-        let unreachable = |source| Error::NoEngine {
-            socket: socket.into(),
-            source,
-        };
+        let unreachable = |source| Error::NoEngine { socket: socket.into(), source };
         let way = reach(socket).map_err(unreachable)?;
         let stream = UnixStream::connect(way.path()).map_err(unreachable)?;
-        let owner = rustix::net::sockopt::socket_peercred(&stream)
-            .map_err(|errno| unreachable(errno.into()))?
-            .uid
-            .as_raw();
+        let owner =
+            rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| unreachable(errno.into()))?.uid.as_raw();
         let me = rustix::process::geteuid().as_raw();
         if owner != me {
-            return Err(Error::Foreign {
-                socket: socket.into(),
-                owner,
-                me,
-            });
+            return Err(Error::Foreign { socket: socket.into(), owner, me });
         }
-        stream
-            .set_write_timeout(Some(ANSWER))
-            .map_err(unreachable)?;
+        stream.set_write_timeout(Some(ANSWER)).map_err(unreachable)?;
         let mut client = Self {
             stream,
             unread: Vec::new(),
@@ -93,17 +82,10 @@ impl Client {
     fn shake_hands(&mut self) -> Result<(), Error> {
         let greeting: Greeting = self.read_within(GREETING)?;
         if greeting.v != VERSION {
-            return Err(Error::Version {
-                theirs: greeting.v,
-                ours: VERSION,
-            });
+            return Err(Error::Version { theirs: greeting.v, ours: VERSION });
         }
         self.engine = greeting.engine;
-        self.say(&Hello {
-            v: VERSION,
-            principal: principal(),
-            client: "cli".into(),
-        })
+        self.say(&Hello { v: VERSION, principal: principal(), client: "cli".into() })
     }
 
     /// Who it is, as greeted.
@@ -136,15 +118,11 @@ impl Client {
     /// Asks for a terminal: its descriptor and what it is called.
     pub fn ask_pty(&mut self, ask: Ask) -> Result<(OwnedFd, String), Error> {
         let Reply::Pty { title } = self.ask(ask)? else {
-            return Err(Error::Garbled {
-                what: "asked for a terminal, got something else".into(),
-            });
+            return Err(Error::Garbled { what: "asked for a terminal, got something else".into() });
         };
         match self.descriptors.pop_front() {
             Some(terminal) => Ok((terminal, title)),
-            None => Err(Error::Garbled {
-                what: "the terminal came without its descriptor".into(),
-            }),
+            None => Err(Error::Garbled { what: "the terminal came without its descriptor".into() }),
         }
     }
 
@@ -173,11 +151,7 @@ impl Client {
                 return Ok(Wake::Changed(seq));
             }
             let mut watched = vec![PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
-            watched.extend(
-                others
-                    .iter()
-                    .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)),
-            );
+            watched.extend(others.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)));
             if !poll_until(&mut watched, until)? {
                 return Ok(Wake::TimedOut);
             }
@@ -194,9 +168,7 @@ impl Client {
     }
 
     fn say(&mut self, message: &impl serde::Serialize) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(message).map_err(|why| Error::Garbled {
-            what: why.to_string(),
-        })?;
+        let mut line = serde_json::to_vec(message).map_err(|why| Error::Garbled { what: why.to_string() })?;
         line.push(b'\n');
         self.stream.write_all(&line).map_err(|why| gone(&why))
     }
@@ -212,9 +184,7 @@ impl Client {
             }
             let mut watched = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
             if !poll_until(&mut watched, until)? {
-                return Err(Error::Silent {
-                    seconds: limit.as_secs(),
-                });
+                return Err(Error::Silent { seconds: limit.as_secs() });
             }
             self.receive()?;
         }
@@ -226,24 +196,15 @@ impl Client {
             return Ok(None);
         };
         let line: Vec<u8> = self.unread.drain(..=end).collect();
-        serde_json::from_slice(&line)
-            .map(Some)
-            .map_err(|why| Error::Garbled {
-                what: why.to_string(),
-            })
+        serde_json::from_slice(&line).map(Some).map_err(|why| Error::Garbled { what: why.to_string() })
     }
 
     /// Takes what the socket has: bytes, and the descriptors that came with them.
     fn receive(&mut self) -> Result<(), Error> {
-        let mut bytes = [0u8; 64 * 1024];
+        let mut bytes = [0u8; 16 * 1024];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = recvmsg(
-            &self.stream,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        );
+        let received = recvmsg(&self.stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
         let count = match received {
             Ok(received) => received.bytes,
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(()),
@@ -255,24 +216,18 @@ impl Client {
             }
         }
         if count == 0 {
-            return Err(Error::Gone {
-                why: "it closed the connection".into(),
-            });
+            return Err(Error::Gone { why: "it closed the connection".into() });
         }
         self.unread.extend_from_slice(&bytes[..count]);
         if self.unread.len() > LONGEST {
-            return Err(Error::Garbled {
-                what: "a line without an end".into(),
-            });
+            return Err(Error::Garbled { what: "a line without an end".into() });
         }
         Ok(())
     }
 }
 
 fn gone(why: &std::io::Error) -> Error {
-    Error::Gone {
-        why: why.to_string(),
-    }
+    Error::Gone { why: why.to_string() }
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -283,10 +238,7 @@ fn millis(duration: Duration) -> i64 {
 pub(super) fn poll_until(watched: &mut [PollFd<'_>], until: i64) -> Result<bool, Error> {
     loop {
         let left = (until - boottime_ms()).max(0);
-        let timeout = Timespec {
-            tv_sec: left / 1000,
-            tv_nsec: (left % 1000) * 1_000_000,
-        };
+        let timeout = Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000) * 1_000_000 };
         match poll(watched, Some(&timeout)) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
@@ -299,11 +251,24 @@ pub(super) fn poll_until(watched: &mut [PollFd<'_>], until: i64) -> Result<bool,
 
 /// `user@host`, recorded with each decision.
 fn principal() -> String {
-    let user = std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| format!("uid{}", rustix::process::geteuid().as_raw()));
+    let uid = rustix::process::getuid().as_raw();
+    let user = std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|passwd| user_name(&passwd, uid))
+        .or_else(|| std::env::var("USER").ok())
+        .unwrap_or_else(|| format!("uid{uid}"));
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();
     let short = host.split('.').next().unwrap_or("host");
     format!("{user}@{short}")
+}
+
+/// The name of this user id; `$USER` may say anything.
+fn user_name(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let id = fields.nth(1)?;
+        (id.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }

@@ -2,8 +2,8 @@
 //! refused by itself. Nothing here takes that lock or kills a process.
 
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -29,9 +29,7 @@ pub struct Place {
 impl Place {
     /// The socket to connect to.
     pub fn socket(&self) -> PathBuf {
-        self.other_socket
-            .clone()
-            .unwrap_or_else(|| self.state.socket())
+        self.other_socket.clone().unwrap_or_else(|| self.state.socket())
     }
 
     /// Connects to an engine that is there; starts none.
@@ -52,10 +50,7 @@ impl Place {
 
 /// Starts the engine in the background and connects to it. Where one runs already, that one answers.
 pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
-    let not_started = |why: String| Error::NotStarted {
-        why,
-        tail: log_tail(state, 8),
-    };
+    let not_started = |why: String| Error::NotStarted { why, tail: log_tail(state, 8) };
     let mut starter = launch(state).map_err(|why| not_started(why.to_string()))?;
     // The starter leaves the terminal, starts the engine and ends: nobody is the engine's parent.
     let status = starter.wait().map_err(|why| not_started(why.to_string()))?;
@@ -67,10 +62,7 @@ pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
         match Client::connect(&state.socket()) {
             Err(why) if why.passing() => {
                 if boottime_ms() >= until {
-                    return Err(not_started(format!(
-                        "it does not answer after {} s",
-                        START_MS / 1000
-                    )));
+                    return Err(not_started(format!("it does not answer after {} s", START_MS / 1000)));
                 }
             }
             other => return other,
@@ -110,12 +102,7 @@ fn own_binary() -> std::io::Result<PathBuf> {
 fn first_words(state: &StateDir) -> Option<File> {
     let folder = state.log_dir();
     std::fs::create_dir_all(&folder).ok()?;
-    File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(folder.join("start"))
-        .ok()
+    File::options().create(true).append(true).mode(0o600).open(folder.join("start")).ok()
 }
 
 /// The last lines of the engine's newest log file, as plain text.
@@ -153,9 +140,7 @@ pub fn stop_engine(place: &Place) -> Result<(), Error> {
             Err(other) => return Err(other),
         }
     }
-    Err(Error::Silent {
-        seconds: START_MS.unsigned_abs() / 1000,
-    })
+    Err(Error::Silent { seconds: START_MS.unsigned_abs() / 1000 })
 }
 
 /// Reads what the engine logs from now on, over its files of each day.
@@ -173,12 +158,7 @@ impl LogFollower {
         let folder = state.log_dir();
         let file = newest(&folder).unwrap_or_else(|| folder.join("engine.log"));
         let offset = std::fs::metadata(&file).map_or(0, |meta| meta.len());
-        Self {
-            folder,
-            file,
-            offset,
-            unfinished: Vec::new(),
-        }
+        Self { folder, file, offset, unfinished: Vec::new() }
     }
 
     /// Whole lines that were written since, as plain text. A file that cannot be read now is tried again later.

@@ -24,17 +24,9 @@ pub struct Link {
 
 impl Link {
     /// Subscribes on this connection; `say` is told when the engine went and came back.
-    pub fn new(
-        place: Place,
-        mut client: Client,
-        say: impl FnMut(&str) + 'static,
-    ) -> Result<Self, Error> {
+    pub fn new(place: Place, mut client: Client, say: impl FnMut(&str) + 'static) -> Result<Self, Error> {
         client.subscribe()?;
-        Ok(Self {
-            place,
-            client,
-            say: Box::new(say),
-        })
+        Ok(Self { place, client, say: Box::new(say) })
     }
 
     /// Asks; after a crash of the engine, again.
@@ -90,9 +82,7 @@ impl Link {
             Err(why) if why.passing() && self.place.state.stopped_marker().exists() => {
                 return Err(Error::Stopped);
             }
-            Err(why)
-                if why.passing() && gone_for >= OTHERS_MS && self.place.other_socket.is_none() =>
-            {
+            Err(why) if why.passing() && gone_for >= OTHERS_MS && self.place.other_socket.is_none() => {
                 start_engine(&self.place.state)?
             }
             other => other?,

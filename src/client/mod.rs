@@ -21,30 +21,19 @@ use crate::wire::client::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no engine answers at {}: {source}", socket.display())]
-    NoEngine {
-        socket: PathBuf,
-        source: std::io::Error,
-    },
+    NoEngine { socket: PathBuf, source: std::io::Error },
     #[error("the engine at {} belongs to user id {owner}, and you are {me}: nothing was said to it", socket.display())]
-    Foreign {
-        socket: PathBuf,
-        owner: u32,
-        me: u32,
-    },
+    Foreign { socket: PathBuf, owner: u32, me: u32 },
     #[error(
         "the engine speaks version {theirs} and this dogwatch version {ours}; end it with: dogwatch engine stop (steps go on)"
     )]
     Version { theirs: u32, ours: u32 },
-    #[error(
-        "the engine said something that is not understood ({what}); look at: dogwatch engine logs"
-    )]
+    #[error("the engine said something that is not understood ({what}); look at: dogwatch engine logs")]
     Garbled { what: String },
     /// The connection broke: the engine ended or was killed.
     #[error("the engine went away ({why}); steps go on without it")]
     Gone { why: String },
-    #[error(
-        "the engine did not answer within {seconds} s; steps go on without it; look at: dogwatch engine logs"
-    )]
+    #[error("the engine did not answer within {seconds} s; steps go on without it; look at: dogwatch engine logs")]
     Silent { seconds: u64 },
     #[error("the engine could not be started: {why}{}", tail_of(tail))]
     NotStarted { why: String, tail: Vec<String> },

@@ -1,5 +1,7 @@
 //! A workflow for one command without a file: `dogwatch exec -- CMD…`.
 
+use std::fmt::Write as _;
+
 use super::flow::usable;
 
 /// A command that cannot be written into a workflow file.
@@ -36,7 +38,8 @@ fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    // A script may not hold an expression: the `$` gets quotes of its own.
+    format!("'{}'", word.replace('\'', r"'\''").replace("${{", "$''{{"))
 }
 
 /// A basic string of TOML 1.0.
@@ -49,8 +52,7 @@ fn toml_text(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
             c if c.is_control() => {
-                quoted.push_str("\\u");
-                quoted.push_str(&format!("{:04x}", u32::from(c)));
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
             }
             c => quoted.push(c),
         }

@@ -1,5 +1,11 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
+mod matrix;
+mod params;
+mod place;
+mod recovery;
+mod step;
+
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -8,12 +14,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::judge::Judge;
 use super::keys::Kind;
-use super::params::{self, Missing};
-use super::place::{self, Placed};
-use super::read::{Item, Reader, Section};
-use super::recovery;
-use super::step::{self, Defaults, Draft};
+use super::read::{Item, Limit, Reader, Section};
+use super::problems::Found;
 use crate::model::{StepId, Workflow};
+pub(super) use params::Missing;
+use place::Placed;
+pub(super) use step::Draft;
+use step::Defaults;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -27,7 +34,14 @@ const PARALLEL: u32 = 4;
 /// What a file says, when it says nothing wrong.
 pub(super) struct Read {
     pub(super) workflow: Workflow,
-    pub(super) placed: Placed,
+    placed: Placed,
+}
+
+impl Read {
+    /// Notes what is not there on this host, or is not what it seems.
+    pub(super) fn look(&self, found: &mut Found) {
+        place::look(&self.placed, found);
+    }
 }
 
 /// What a file is read with.
@@ -77,21 +91,19 @@ fn version<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>) -> bool {
         reader.found.error(&(0..0), "the file has no `version`").hint(hint);
         return true;
     };
-    match value.get_ref() {
-        DeValue::Integer(n) if i64::from_str_radix(n.as_str(), n.radix()) == Ok(VERSION) => true,
-        DeValue::Integer(n) => {
-            reader
-                .found
-                .error(&value.span(), format!("version {n} of the file format is not known"))
-                .hint(format!("this dogwatch reads version {VERSION}"));
-            false
-        }
-        other => {
-            let item = Item { title: "`version` in the file".into(), key_at: key.span(), value: other, at: value.span() };
-            reader.wrong_type(&item, "an integer", Some(hint));
-            true
-        }
+    let DeValue::Integer(n) = value.get_ref() else {
+        let item = Item { title: "`version`".into(), key_at: key.span(), value: value.get_ref(), at: value.span() };
+        reader.wrong_type(&item, "an integer", Some(hint));
+        return true;
+    };
+    let known = i64::from_str_radix(n.as_str(), n.radix()) == Ok(VERSION);
+    if !known {
+        reader
+            .found
+            .error(&value.span(), format!("version {n} of the file format is not known"))
+            .hint(format!("this dogwatch reads version {VERSION}"));
     }
+    known
 }
 
 fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) {
@@ -111,7 +123,7 @@ fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) 
     workflow.description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
     let parallel = section.get("max_parallel").and_then(|item| reader.integer(&item, 1..=i64::from(u32::MAX)));
     workflow.max_parallel = parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(PARALLEL);
-    workflow.timeout = section.get("timeout").and_then(|item| reader.limit(&item)).flatten();
+    workflow.timeout = section.get("timeout").and_then(|item| reader.limit(&item)).and_then(Limit::duration);
 }
 
 fn steps<'a>(

@@ -8,13 +8,14 @@ use indexmap::IndexMap;
 
 use super::keys::nearest;
 use super::problems::MOST;
-use super::read::{At, Reader, Use, Wanted, listed};
-use super::step::Draft;
+use super::flow::Draft;
+use super::phrase::{Use, Wanted};
+use super::read::{At, Reader, listed};
 use crate::engine::expr::{self, ExprError, Mention, Scope, StepFacts, StepState};
 use crate::model::{Step, StepWhat, Value};
 
 /// Lanes whose values an expression is tried with.
-const TRIED_LANES: usize = 50;
+const TRIED_LANES: usize = 10;
 
 /// The steps of a file while they are judged.
 pub(super) struct Judge<'a, 'd> {
@@ -33,6 +34,9 @@ impl<'a> Judge<'a, '_> {
         let uses = std::mem::take(&mut reader.uses);
         let mut far = Vec::new();
         for one in &uses {
+            if reader.found.is_crowded() {
+                break;
+            }
             self.check(reader, one, &mut far);
         }
         self.reach(reader, far);
@@ -40,6 +44,7 @@ impl<'a> Judge<'a, '_> {
 
     fn needs(&mut self, reader: &mut Reader<'a>) {
         let ids: HashMap<String, _> = self.drafts.iter().map(|(name, d)| (name.clone(), d.step.id.clone())).collect();
+        let written: HashSet<&str> = self.written.iter().copied().collect();
         for (name, draft) in self.drafts.iter_mut() {
             let mut seen = HashSet::new();
             for (need, at) in &draft.needs {
@@ -49,9 +54,10 @@ impl<'a> Judge<'a, '_> {
                     reader.found.error(at, format!("step {name} needs {need} twice")).hint("remove one of them");
                 } else if let Some(id) = ids.get(need) {
                     draft.step.needs.push(id.clone());
-                } else if !self.written.contains(&need.as_str()) {
+                } else if !written.contains(need.as_str()) {
                     let words = format!("step {name} needs `{need}`, and there is no such step");
-                    reader.found.error(at, words).hint(near_step(need, self.written));
+                    let near = if reader.found.is_crowded() { None } else { Some(near_step(need, self.written)) };
+                    reader.found.error(at, words).hint_if(near);
                 }
             }
         }
@@ -164,25 +170,37 @@ impl<'a> Judge<'a, '_> {
         Ok((!direct).then_some(target))
     }
 
-    /// Notes mentions of steps that need not have ended before: one search for each step that is mentioned.
+    /// Notes mentions of steps that need not have ended before: one walk over all steps for 64 of those mentioned.
     fn reach(&self, reader: &mut Reader<'a>, mut far: Vec<Far<'_>>) {
-        far.sort_by_key(|far| far.target);
-        let mut after: Vec<Vec<usize>> = vec![vec![]; if far.is_empty() { 0 } else { self.drafts.len() }];
-        for (n, draft) in self.drafts.values().enumerate().filter(|_| !far.is_empty()) {
-            for need in draft.step.needs.iter().filter_map(|need| self.drafts.get_index_of(need.as_str())) {
-                after[need].push(n);
-            }
+        if far.is_empty() {
+            return;
         }
-        for group in far.chunk_by(|a, b| a.target == b.target) {
-            let target = group[0].target;
-            let mut reached = vec![false; self.drafts.len()];
-            let mut next = vec![target];
-            while let Some(n) = next.pop() {
-                next.extend(after[n].iter().copied().filter(|later| !std::mem::replace(&mut reached[*later], true)));
+        let needs = |draft: &Draft| {
+            let known = draft.step.needs.iter().filter_map(|need| self.drafts.get_index_of(need.as_str()));
+            known.collect::<Vec<usize>>()
+        };
+        let needs: Vec<Vec<usize>> = self.drafts.values().map(needs).collect();
+        let order = in_order(&needs);
+        if order.len() < needs.len() {
+            // In a circle no step comes before another, and that has been told.
+            return;
+        }
+        far.sort_by_key(|far| far.target);
+        let mut targets: Vec<usize> = far.iter().map(|far| far.target).collect();
+        targets.dedup();
+        let mut rest = far.as_slice();
+        for group in targets.chunks(64) {
+            let mut before = vec![0u64; needs.len()];
+            for &n in &order {
+                let own = group.binary_search(&n).map_or(0, |bit| 1 << bit);
+                before[n] = needs[n].iter().fold(own, |all, need| all | before[*need]);
             }
-            let name = self.drafts[target].step.id.as_str();
-            for far in group {
-                if self.drafts.get_index_of(far.by).is_some_and(|by| !reached[by]) {
+            let (these, others) = rest.split_at(rest.partition_point(|far| group.last() >= Some(&far.target)));
+            rest = others;
+            for far in these {
+                let bit = group.binary_search(&far.target).map_or(0, |bit| 1 << bit);
+                if self.drafts.get_index_of(far.by).is_some_and(|by| before[by] & bit == 0) {
+                    let name = self.drafts[far.target].step.id.as_str();
                     reader
                         .found
                         .error(&far.at, format!("step {} uses step {name} and does not need it", far.by))
@@ -230,6 +248,29 @@ impl<'a> Judge<'a, '_> {
         let outputs = outputs.into_iter().flatten().map(|(name, output)| (name.clone(), output.path.clone()));
         StepFacts { state, outputs: outputs.collect() }
     }
+}
+
+/// The steps so that each comes after its needs; those in a circle, and after one, are missing.
+fn in_order(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut after = vec![vec![]; needs.len()];
+    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
+    for (n, needs) in needs.iter().enumerate() {
+        for need in needs {
+            after[*need].push(n);
+        }
+    }
+    let mut order: Vec<usize> = (0..needs.len()).filter(|n| open[*n] == 0).collect();
+    let mut next = 0;
+    while let Some(&n) = order.get(next) {
+        next += 1;
+        for &later in &after[n] {
+            open[later] -= 1;
+            if open[later] == 0 {
+                order.push(later);
+            }
+        }
+    }
+    order
 }
 
 /// A mention of a step that is not needed directly.

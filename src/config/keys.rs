@@ -115,10 +115,15 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
     let word = word.to_lowercase();
     names
         .filter_map(|name| {
+            // What is much longer or shorter is not measured.
+            if word.len() > name.len() * 3 || name.len() > word.len() * 3 {
+                return None;
+            }
             let distance = strsim::damerau_levenshtein(&word, name);
             let longest = word.chars().count().max(name.chars().count());
             let begins = word.len() >= 3 && (name.starts_with(&word) || word.starts_with(name) && name.len() >= 3);
-            let close = distance * 3 <= longest || begins || longest <= 4 && distance == 1;
+            let part = name.split('_').any(|part| part.len() > 4 && strsim::damerau_levenshtein(&word, part) <= 1);
+            let close = distance * 3 <= longest || begins || part || longest <= 4 && distance == 1;
             close.then_some((distance, name))
         })
         .min_by_key(|(distance, _)| *distance)

@@ -6,14 +6,10 @@ mod command;
 mod flow;
 mod judge;
 mod keys;
-mod matrix;
-mod params;
-mod place;
+mod phrase;
 mod problems;
 mod read;
-mod recovery;
 mod schema;
-mod step;
 mod toml10;
 mod units;
 
@@ -29,9 +25,12 @@ pub use schema::schema;
 pub use units::{BadDuration, duration, is_variable};
 
 use crate::model::Workflow;
-use params::Missing;
+use flow::Missing;
 use problems::Found;
 use read::Reader;
+
+/// How many places that are no TOML are looked at: behind them nothing means what it seems.
+const MOST_SYNTAX: usize = 50;
 
 /// The largest workflow file, in bytes.
 pub const LARGEST: usize = 4 * 1024 * 1024;
@@ -83,10 +82,10 @@ fn open(path: &Path, params: &[(String, String)], missing: Missing) -> Result<Lo
 /// The text of a file, which must not be too large.
 fn text(path: &Path, file: &str) -> Result<String, Problems> {
     let unreadable = |error: std::io::Error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "name a workflow file, or start in a folder with a dogwatch.toml",
-            std::io::ErrorKind::PermissionDenied => "make it readable for this user",
-            _ => "name a workflow file",
+        let hint = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "make it readable for this user"
+        } else {
+            "name a workflow file, or start in a folder with a dogwatch.toml"
         };
         Problems::of_file(file, format!("the file cannot be read: {error}"), hint)
     };
@@ -132,7 +131,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
         read = flow::read(&mut reader, tree.get_ref(), with);
     }
     if let Some(read) = read.as_ref().filter(|_| given.look) {
-        place::look(&read.placed, &mut reader.found);
+        read.look(&mut reader.found);
     }
     let failed = reader.found.has_errors();
     let problems = reader.found.into_problems(given.file, source);
@@ -145,12 +144,16 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
 /// Notes what is no TOML, once for each line: what follows a mistake is rarely another one.
 fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
     let mut last = None;
-    for error in errors {
+    for error in errors.iter().take(MOST_SYNTAX) {
         let at = error.span().unwrap_or(0..0);
         let line = source.get(..at.start).map_or(0, |before| before.matches('\n').count());
         if last != Some(line) {
             let words = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
-            found.error(&at, words).hint_if(hint_for(source, &at));
+            let twice = source.get(at.clone()).filter(|key| words == "duplicate key" && key.len() < 80);
+            match twice {
+                Some(key) => found.error(&at, format!("`{key}` is there twice")).hint("remove one of them"),
+                None => found.error(&at, words).hint_if(hint_for(source, &at)),
+            }
         }
         last = Some(line);
     }

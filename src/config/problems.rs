@@ -5,8 +5,11 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-/// How many problems of one file are told.
+/// How many problems of one file are shown.
 pub const MOST: usize = 20;
+
+/// How many are kept.
+const KEPT: usize = 200;
 
 /// The widest piece of a source line that is shown, in characters.
 const WIDEST: usize = 96;
@@ -53,9 +56,9 @@ pub struct Problem {
 pub struct Problems {
     /// As it was named.
     pub file: String,
-    /// At most [`MOST`].
+    /// The first 200.
     pub list: Vec<Problem>,
-    /// How many more there are.
+    /// How many there are beyond these.
     pub more: usize,
     text: String,
 }
@@ -104,9 +107,10 @@ impl Problems {
     }
 
     fn shown(&self) -> String {
-        let mut blocks: Vec<String> = self.list.iter().map(|problem| self.show(problem)).collect();
-        if self.more > 0 {
-            blocks.push(format!("… and {} more\n", self.more));
+        let mut blocks: Vec<String> = self.list.iter().take(MOST).map(|problem| self.show(problem)).collect();
+        let more = self.list.len() + self.more - blocks.len();
+        if more > 0 {
+            blocks.push(format!("… and {more} more\n"));
         }
         blocks.join("\n").trim_end().to_owned()
     }
@@ -117,9 +121,11 @@ fn excerpt(source: &str, line: usize, bytes: &Range<usize>) -> String {
     let start = source[..bytes.start].rfind('\n').map_or(0, |n| n + 1);
     let end = source[bytes.start..].find('\n').map_or(source.len(), |n| bytes.start + n);
     let text = source[start..end].trim_end_matches('\r');
-    let from = source[start..bytes.start].chars().count();
-    let to = bytes.end.clamp(bytes.start, start + text.len());
-    let length = source[bytes.start.min(to)..to].chars().count().max(1);
+    // A place can be the line's end, and can go on to further lines: only this one is shown.
+    let first = bytes.start.min(start + text.len());
+    let last = bytes.end.clamp(first, start + text.len());
+    let from = source[start..first].chars().count();
+    let length = source[first..last].chars().count().max(1);
     let (first, last) = window(text.chars().count(), from);
     let mut shown = String::new();
     let mut carets = String::new();
@@ -215,6 +221,11 @@ impl Found {
         Noted(&mut self.list.last_mut().expect("it was pushed on the line before").3)
     }
 
+    /// Whether there are so many problems that hints, which take time, help nobody.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.list.len() > 1000
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         self.list.iter().any(|(severity, ..)| *severity == Severity::Error)
     }
@@ -229,8 +240,8 @@ impl Found {
             Where::Argument(_) => (0, 0),
         });
         found.dedup();
-        let more = found.len().saturating_sub(MOST);
-        found.truncate(MOST);
+        let more = found.len().saturating_sub(KEPT);
+        found.truncate(KEPT);
         let list = found
             .into_iter()
             .map(|(severity, message, place, hint)| {

@@ -11,10 +11,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Kind, nearest};
+use super::phrase::Use;
 use super::problems::Found;
 use super::units;
-use crate::engine::expr::{self, ExprError};
-use crate::model::{Part, Template, Value};
+use crate::model::Value;
 
 /// The longest text of a file: the kernel takes no argument or variable above 128 KiB.
 const LONGEST_TEXT: usize = 100 * 1024;
@@ -61,31 +61,18 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What an expression is for.
+/// A limit that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Condition,
-    Text,
+pub(super) enum Limit {
+    None,
+    Of(Duration),
 }
 
-/// An expression that was read and is judged when all steps are known.
-#[derive(Debug)]
-pub(super) struct Use {
-    pub(super) source: String,
-    /// Where the source begins when it stands in the file byte for byte, else the place of the whole text.
-    pub(super) at: At,
-    pub(super) exact: bool,
-    pub(super) wanted: Wanted,
-    /// The step it belongs to.
-    pub(super) step: Option<String>,
-}
-
-impl Use {
-    /// The place of a piece of the expression.
-    pub(super) fn place(&self, piece: Option<&At>) -> At {
-        match piece {
-            Some(piece) if self.exact => self.at.start + piece.start..self.at.start + piece.end,
-            _ => self.at.clone(),
+impl Limit {
+    pub(super) fn duration(self) -> Option<Duration> {
+        match self {
+            Self::None => None,
+            Self::Of(duration) => Some(duration),
         }
     }
 }
@@ -102,7 +89,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The file's own table.
     pub(super) fn file(&mut self, table: &'a DeTable<'a>) -> Section<'a> {
-        let section = Section { kind: Kind::File, title: "the file".into(), table, at: 0..0 };
+        let section = Section { kind: Kind::File, title: "the top level of the file".into(), table, at: 0..0 };
         self.check_keys(&section);
         section
     }
@@ -123,18 +110,17 @@ impl<'a> Reader<'a> {
     }
 
     fn table(&mut self, item: &Item<'a>, kind: Kind, title: String) -> Option<Section<'a>> {
-        match item.value {
-            DeValue::Table(table) => Some(Section { kind, title, table, at: item.key_at.clone() }),
-            DeValue::Array(array) if array.iter().all(|value| value.get_ref().is_table()) && array.len() > 0 => {
-                let hint = format!("write {title} once, with single brackets");
-                self.found.error(&item.key_at, format!("{} must be one table, not a list of tables", item.title)).hint(hint);
-                None
-            }
-            _ => {
-                self.wrong_type(item, "a table", None);
-                None
-            }
+        if let DeValue::Table(table) = item.value {
+            return Some(Section { kind, title, table, at: item.key_at.clone() });
         }
+        let list = item.value.as_array();
+        if list.is_some_and(|list| !list.is_empty() && list.iter().all(|value| value.get_ref().is_table())) {
+            let hint = format!("write {title} once, with single brackets");
+            self.found.error(&item.key_at, format!("{} must be one table, not a list of tables", item.title)).hint(hint);
+        } else {
+            self.wrong_type(item, "a table", None);
+        }
+        None
     }
 
     fn check_keys(&mut self, section: &Section<'a>) {
@@ -147,14 +133,17 @@ impl<'a> Reader<'a> {
                 self.found.error(&item.key_at, format!("`{key}`{place} is not supported yet")).hint(known.hint);
                 continue;
             }
-            let hint = match section.kind.nearest(key) {
+            let near = if self.found.is_crowded() { None } else { section.kind.nearest(key) };
+            let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if section.kind == Kind::Defaults && Kind::Step.keys().contains(&key) => {
                     format!("`{key}` belongs to a step; defaults are {}", listed(section.kind.keys()))
                 }
                 None => format!("keys are {}", listed(section.kind.keys())),
             };
-            self.found.error(&item.key_at, format!("unknown key `{key}` in {}", section.title)).hint(hint);
+            let shown: String = key.chars().take(80).collect();
+            let place = if section.kind == Kind::File { "at" } else { "in" };
+            self.found.error(&item.key_at, format!("unknown key `{shown}` {place} {}", section.title)).hint(hint);
         }
     }
 
@@ -225,25 +214,25 @@ impl<'a> Reader<'a> {
         let (low, high) = (*range.start(), *range.end());
         let value = i64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
         if value.is_none() {
-            let limits = if high >= i64::from(u32::MAX) { format!("at least {low}") } else { format!("{low} to {high}") };
-            self.found.error(&item.at, format!("{} must be {limits}", item.title));
+            self.found.error(&item.at, format!("{} must be {low} to {high}", item.title));
         }
         value
     }
 
     /// An integer or a float, finite and at least `low`.
     pub(super) fn number(&mut self, item: &Item<'a>, low: f64) -> Option<f64> {
-        let value = match item.value {
-            DeValue::Integer(n) => n.to_string().parse::<f64>().ok(),
-            DeValue::Float(n) => n.as_str().parse().ok(),
-            _ => {
-                self.wrong_type(item, "a number", None);
-                return None;
-            }
+        let value = if let DeValue::Float(n) = item.value {
+            n.as_str().parse().ok()
+        } else if let DeValue::Integer(n) = item.value {
+            n.to_string().parse().ok()
+        } else {
+            self.wrong_type(item, "a number", None);
+            return None;
         };
         let value = value.filter(|n: &f64| n.is_finite() && *n >= low);
         if value.is_none() {
-            self.found.error(&item.at, format!("{} must be a number of at least {low}", item.title));
+            let least = if low > f64::MIN { format!(" of at least {low}") } else { String::new() };
+            self.found.error(&item.at, format!("{} must be a finite number{least}", item.title));
         }
         value
     }
@@ -265,25 +254,23 @@ impl<'a> Reader<'a> {
     }
 
     /// A limit in time: above zero, or `"none"` for no limit.
-    pub(super) fn limit(&mut self, item: &Item<'a>) -> Option<Option<Duration>> {
+    pub(super) fn limit(&mut self, item: &Item<'a>) -> Option<Limit> {
         if item.value.as_str() == Some("none") {
-            return Some(None);
+            return Some(Limit::None);
         }
         let limit = self.duration(item)?;
         if limit.is_zero() {
             self.found.error(&item.at, format!("{} must be longer than zero", item.title)).hint("\"none\" means no limit");
             return None;
         }
-        Some(Some(limit))
+        Some(Limit::Of(limit))
     }
 
     /// The elements of a list.
     pub(super) fn list(&mut self, item: &Item<'a>) -> Option<Vec<Item<'a>>> {
         let DeValue::Array(array) = item.value else {
-            let hint = match item.value {
-                DeValue::String(text) => Some(format!("write [\"{text}\"]")),
-                other => scalar(other).map(|value| format!("write [{value}]")),
-            };
+            let quoted = item.value.as_str().map(|text| format!("\"{text}\""));
+            let hint = quoted.or_else(|| scalar(item.value)).map(|value| format!("write [{value}]"));
             self.wrong_type(item, "a list", hint);
             return None;
         };
@@ -325,86 +312,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    /// A text with `${{ … }}`; numbers and booleans are taken as their text is.
-    pub(super) fn template(&mut self, item: &Item<'a>) -> Option<Template> {
-        if let DeValue::Array(_) | DeValue::Table(_) | DeValue::Datetime(_) = item.value {
-            self.wrong_type(item, "a text", None);
-            return None;
-        }
-        if let Some(plain) = scalar(item.value) {
-            return Some(Template(vec![Part::Text(plain)]));
-        }
-        let text = self.text(item)?;
-        let pieces = match expr::pieces(text) {
-            Ok(pieces) => pieces,
-            Err(error) => {
-                self.bad_expression(item, text, &error);
-                return None;
-            }
-        };
-        for (part, at) in &pieces {
-            if let Part::Expression(source) = part {
-                self.note_use(item, text, source, at.start, Wanted::Text);
-            }
-        }
-        Some(Template(pieces.into_iter().map(|(part, _)| part).collect()))
-    }
-
-    /// The source of one expression, bare or as the only thing in `${{ … }}`.
-    pub(super) fn expression(&mut self, item: &Item<'a>, wanted: Wanted) -> Option<String> {
-        let text = self.filled(item)?;
-        let (source, start) = match expr::pieces(text) {
-            Ok(pieces) if text.contains("${{") => {
-                let mut filled = pieces.into_iter().filter(|(part, _)| !matches!(part, Part::Text(t) if t.trim().is_empty()));
-                match (filled.next(), filled.next()) {
-                    (Some((Part::Expression(source), at)), None) => (source, at.start),
-                    _ => {
-                        self.found
-                            .error(&item.at, format!("{} must be one expression", item.title))
-                            .hint("write the whole of it inside one ${{ }}, or without ${{ }}");
-                        return None;
-                    }
-                }
-            }
-            Ok(_) => (text.trim().to_owned(), text.len() - text.trim_start().len()),
-            Err(error) => {
-                self.bad_expression(item, text, &error);
-                return None;
-            }
-        };
-        self.note_use(item, text, &source, start, wanted);
-        Some(source)
-    }
-
-    /// The place of a piece of a text, or of the whole of it when it is written with escapes.
-    pub(super) fn inside(&self, item: &Item<'a>, text: &str, piece: At) -> At {
-        inside(self.source, &item.at, text).map_or(item.at.clone(), |start| start + piece.start..start + piece.end)
-    }
-
-    fn bad_expression(&mut self, item: &Item<'a>, text: &str, error: &ExprError) {
-        let at = error.at.clone().map_or(item.at.clone(), |at| self.inside(item, text, at));
-        self.found.error(&at, format!("{}: {}", item.title, error.message)).hint_if(error.hint.clone());
-    }
-
-    fn note_use(&mut self, item: &Item<'a>, text: &str, source: &str, start: usize, wanted: Wanted) {
-        let exact = inside(self.source, &item.at, text);
-        let at = exact.map_or(item.at.clone(), |inner| inner + start..inner + start + source.len());
-        self.uses.push(Use { source: source.into(), at, exact: exact.is_some(), wanted, step: self.step.clone() });
-    }
-}
-
-/// Where a text's first byte is in the file, when it stands there without escapes.
-fn inside(source: &str, at: &At, text: &str) -> Option<usize> {
-    let raw = source.get(at.clone())?;
-    let open = match raw {
-        raw if raw.starts_with("\"\"\"") || raw.starts_with("'''") => {
-            let after = &raw[3..];
-            3 + if after.starts_with("\r\n") { 2 } else { usize::from(after.starts_with('\n')) }
-        }
-        _ => 1,
-    };
-    raw.get(open..)?.starts_with(text).then_some(at.start + open)
 }
 
 /// A number or boolean as it is written, without quotes.

@@ -1,6 +1,381 @@
 //! JSON Schema of the supported format, so that an editor says the same as `dogwatch validate`.
+//!
+//! Describes only: `flow` and its neighbours read the file, with better words than a schema can find. A test holds both
+//! against the list in `keys`.
 
-/// The schema as text.
+#![expect(dead_code, reason = "the types are never made: schemars reads their shape and their comments")]
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value as Json;
+
+/// The schema as text, for draft 7: what editors' TOML tools know best.
 pub fn schema() -> String {
-    String::new()
+    let settings = SchemaSettings::draft07();
+    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
+    without_null(&mut schema);
+    format!("{schema:#}\n")
+}
+
+/// A key can be left out; TOML has no null to write instead.
+fn without_null(schema: &mut Json) {
+    let null = Json::String("null".into());
+    match schema {
+        Json::Object(map) => {
+            if let Some(Json::Array(types)) = map.get_mut("type") {
+                types.retain(|kind| *kind != null);
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    map.insert("type".into(), one);
+                }
+            }
+            if let Some(Json::Array(all)) = map.get_mut("anyOf") {
+                all.retain(|one| one.get("type") != Some(&null));
+                if let [Json::Object(one)] = all.as_slice() {
+                    let one = one.clone();
+                    map.remove("anyOf");
+                    for (key, value) in one {
+                        map.entry(key).or_insert(value);
+                    }
+                }
+            }
+            // Draft 7 ignores what stands beside a reference, and descriptions belong there.
+            if map.len() > 1
+                && let Some(reference) = map.remove("$ref")
+            {
+                map.insert("allOf".into(), serde_json::json!([{ "$ref": reference }]));
+            }
+            map.values_mut().for_each(without_null);
+        }
+        Json::Array(all) => all.iter_mut().for_each(without_null),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// A dogwatch workflow.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "dogwatch workflow")]
+struct File {
+    /// Version of the file format.
+    #[schemars(range(min = 1, max = 1))]
+    version: u32,
+    /// The workflow as a whole.
+    workflow: Option<About>,
+    /// Typed parameters; a run overrides them with -p name=value.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))]
+    params: Option<IndexMap<String, Param>>,
+    /// Variables that every step sees. `${{ params.x }}` works here.
+    env: Option<Variables>,
+    /// Where steps run.
+    environment: Option<Environment>,
+    /// For all steps; a step may override any of these.
+    defaults: Option<Defaults>,
+    /// The steps by name, in the order in which they are shown.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
+    steps: IndexMap<String, Step>,
+}
+
+/// A duration like "90s", "45m", "1h30m", "500ms" or "2d".
+#[derive(JsonSchema)]
+struct Duration(#[schemars(regex(pattern = r"^(?=.)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"))] String);
+
+/// A duration, or "none" for no limit.
+#[derive(JsonSchema)]
+struct Limit(#[schemars(regex(pattern = r"^(none|(?=.)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$"))] String);
+
+/// Variables by name; a value may hold `${{ … }}`. Names that begin with DOGWATCH_ are dogwatch's own.
+#[derive(JsonSchema)]
+#[schemars(extend("propertyNames" = { "pattern": "^(?!DOGWATCH_)[A-Za-z_][A-Za-z0-9_]*$" }))]
+struct Variables(IndexMap<String, Scalar>);
+
+/// A text, a number or a boolean.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Scalar {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+}
+
+/// One or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum OneOrMore<T> {
+    One(T),
+    More(#[schemars(length(min = 1))] Vec<T>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct About {
+    /// The file's name without its endings, when it is not given.
+    #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"))]
+    name: Option<String>,
+    description: Option<String>,
+    /// Steps at once, all lanes together. Default 4.
+    #[schemars(range(min = 1))]
+    max_parallel: Option<u32>,
+    /// Of the whole run.
+    timeout: Option<Limit>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Param {
+    r#type: ParamType,
+    /// Without one, every run must give a value with -p.
+    default: Option<Scalar>,
+    description: Option<String>,
+    /// The only values that are allowed.
+    #[schemars(length(min = 1))]
+    choices: Option<Vec<Scalar>>,
+    /// For integers and numbers.
+    min: Option<f64>,
+    /// For integers and numbers.
+    max: Option<f64>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum ParamType {
+    String,
+    Integer,
+    Number,
+    Boolean,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Environment {
+    /// The folder that steps work in, relative to this file. Default: this file's folder.
+    workspace: Option<String>,
+    /// The sandbox where it is permitted (auto), the sandbox or nothing (required), no sandbox (none).
+    isolation: Option<Isolation>,
+    /// Folders of this host that steps see.
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Isolation {
+    Auto,
+    Required,
+    None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Mount {
+    /// "source:target" or "source:target:ro".
+    Short(#[schemars(regex(pattern = "^[^:]+:/[^:]*(:r[ow])?$"))] String),
+    Long(LongMount),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct LongMount {
+    /// On this host: absolute, below ~, or relative to this file.
+    source: String,
+    /// Absolute path inside.
+    #[schemars(regex(pattern = "^/"))]
+    target: String,
+    /// Default false.
+    readonly: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Defaults {
+    /// Of one attempt.
+    timeout: Option<Limit>,
+    /// Between TERM and KILL. Default 30s.
+    grace: Option<Duration>,
+    retry: Option<Retry>,
+    /// What needs the step runs also when it failed.
+    allow_failure: Option<bool>,
+    /// When it cannot be known whether an attempt finished: ask a person, or run the step again.
+    on_unknown: Option<DefaultUnknown>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum DefaultUnknown {
+    Ask,
+    Rerun,
+}
+
+/// When and how often an attempt that failed is repeated.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Retry {
+    /// Counts the first one. Default 1: nothing is repeated.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_attempts: Option<u32>,
+    /// Before the second attempt. Default 10s.
+    delay: Option<Duration>,
+    /// Factor for each further attempt. Default 2.
+    #[schemars(range(min = 1))]
+    backoff: Option<f64>,
+    /// Default 10m.
+    max_delay: Option<Duration>,
+    /// Whether delays vary a little, so that lanes do not all come back at once. Default true.
+    jitter: Option<bool>,
+}
+
+/// A step: a script, or a question to a person.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["run"] }, { "required": ["approval"] }]))]
+struct Step {
+    description: Option<String>,
+    /// Steps that must have succeeded before.
+    needs: Option<Vec<String>>,
+    /// A script for `sh -e` in the workspace. Values come in as variables, by `env` and `inputs`.
+    run: Option<String>,
+    /// Replaces "all needs succeeded": an expression like failed(steps.train).
+    r#if: Option<Condition>,
+    /// Variables of this step.
+    env: Option<Variables>,
+    /// What the step depends on; exported under their names.
+    inputs: Option<IndexMap<String, Scalar>>,
+    /// Files or folders that the step must have written when it ends.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
+    outputs: Option<IndexMap<String, Output>>,
+    /// One lane for each combination of values.
+    matrix: Option<Matrix>,
+    /// Of one attempt.
+    timeout: Option<Limit>,
+    /// Between TERM and KILL. Default 30s.
+    grace: Option<Duration>,
+    retry: Option<Retry>,
+    /// What needs this step runs also when it failed.
+    allow_failure: Option<bool>,
+    /// What the step saves itself, and how it goes on from there.
+    checkpoint: Option<Checkpoint>,
+    /// The first rule that matches a failure decides.
+    on_failure: Option<Vec<Rule>>,
+    /// When it cannot be known whether an attempt finished: ask a person, run it again, or run `probe`.
+    on_unknown: Option<Unknown>,
+    /// A script: 0 = the step had finished, 10 = it had not happened, else a person is asked.
+    probe: Option<String>,
+    /// A question to a person.
+    approval: Option<Approval>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Condition {
+    Expression(String),
+    Constant(bool),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Unknown {
+    Ask,
+    Rerun,
+    Probe,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Output {
+    /// Relative to the workspace, or below `$DOGWATCH_DIR`.
+    path: String,
+}
+
+/// Lists of values by name; every combination is a lane.
+#[derive(JsonSchema)]
+struct Matrix {
+    /// Combinations to leave out.
+    exclude: Option<Vec<IndexMap<String, Scalar>>>,
+    /// Lanes of this step at once.
+    #[schemars(range(min = 1))]
+    max_parallel: Option<u32>,
+    /// Stop the other lanes when one has failed for good. Default false.
+    fail_fast: Option<bool>,
+    #[schemars(flatten)]
+    axes: IndexMap<String, Axis>,
+}
+
+#[derive(JsonSchema)]
+struct Axis(#[schemars(length(min = 1))] Vec<Scalar>);
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Checkpoint {
+    /// What the program prints when it has saved one: a regex with a group `path` and, if you like, `step`.
+    #[schemars(regex(pattern = r"\(\?P?<path>"))]
+    pattern: String,
+    /// The variable that tells a new attempt which checkpoint to go on from.
+    #[schemars(regex(pattern = "^(?!DOGWATCH_)[A-Za-z_][A-Za-z0-9_]*$"))]
+    resume_env: Option<String>,
+}
+
+/// What to do about a failure.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Rule {
+    /// Shown where the rule decided.
+    name: Option<String>,
+    /// All that is written must hold; without it, the rule matches everything.
+    r#match: Option<Match>,
+    action: Action,
+    /// Over the step's own, key by key.
+    retry: Option<Retry>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Match {
+    /// A regex that some line of the attempt's output matches.
+    output: Option<String>,
+    exit_code: Option<OneOrMore<ExitCode>>,
+    /// Like "SIGKILL" or 9.
+    signal: Option<OneOrMore<Signal>>,
+}
+
+#[derive(JsonSchema)]
+struct ExitCode(#[schemars(range(min = 0, max = 255))] i64);
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Signal {
+    Name(String),
+    Number(#[schemars(range(min = 1, max = 64))] i64),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Action {
+    /// A new attempt from the start.
+    Retry,
+    /// A new attempt from the newest checkpoint.
+    Resume,
+    /// A person decides.
+    Escalate,
+    /// The run ends as failed.
+    Abort,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Approval {
+    /// The question. May hold `${{ … }}`.
+    prompt: String,
+    /// Expressions whose values are shown with the question.
+    show: Option<Vec<String>>,
+    /// How long the question waits.
+    timeout: Option<Limit>,
+    /// What happens then.
+    on_timeout: Option<OnTimeout>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum OnTimeout {
+    Wait,
+    Reject,
+    Approve,
 }

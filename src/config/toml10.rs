@@ -69,7 +69,7 @@ fn string(source: &str, start: usize, found: &mut Vec<TooNew>) -> usize {
         if quote == "\"" && rest.starts_with('\\') {
             if rest.starts_with("\\e") || rest.starts_with("\\x") {
                 let place = start + at..start + at + 2;
-                found.push(new("the escapes \\e and \\x", "write \\u001b for escape, \\u00ff for \\xff", place));
+                found.push(new("the escape \\e or \\x", "write \\u001b for escape, \\u00ff for \\xff", place));
             }
             at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
         } else if rest.starts_with(&close) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest duration: beyond it arithmetic with times would saturate, and nobody means it.
-const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,30 +14,40 @@ pub struct BadDuration {
 
 /// `90s`, `1h30m`, `500ms`, `2d`.
 pub fn duration(text: &str) -> Result<Duration, BadDuration> {
-    let bad = |message: &str, hint: String| BadDuration { message: message.into(), hint };
-    let examples = || "write it like \"90s\", \"45m\", \"1h30m\", \"500ms\" or \"2d\"".to_owned();
+    let bad = |message: &str, hint: &str| BadDuration { message: message.into(), hint: hint.into() };
+    match read(text) {
+        Ok(total) if total > LONGEST => Err(bad("is longer than ten years", "write a shorter duration")),
+        Ok(total) => Ok(total),
+        Err(Wrong::Order) => Err(bad("is not a duration", "write the larger unit first, and each unit once")),
+        Err(Wrong::Form) => {
+            let hint = meant(text).map(|meant| format!("write \"{meant}\""));
+            let examples = "write it like \"90s\", \"45m\", \"1h30m\", \"500ms\" or \"2d\"";
+            Err(bad("is not a duration", hint.as_deref().unwrap_or(examples)))
+        }
+    }
+}
+
+enum Wrong {
+    Form,
+    Order,
+}
+
+fn read(text: &str) -> Result<Duration, Wrong> {
     let mut total = Duration::ZERO;
     let mut rest = text;
-    let mut last_unit = u128::MAX;
-    while !rest.is_empty() {
+    let mut last = Duration::MAX;
+    while !rest.is_empty() || text.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let letters = rest[digits..].bytes().take_while(u8::is_ascii_lowercase).count();
-        let unit = unit(&rest[digits..digits + letters]);
-        let (Ok(n), Some(unit)) = (rest[..digits].parse::<u32>(), unit) else {
-            return Err(bad("is not a duration", meant(text).map_or_else(examples, |meant| format!("write \"{meant}\""))));
-        };
-        if unit.as_millis() >= last_unit {
-            return Err(bad("is not a duration", "write the larger unit first, and each unit once".into()));
+        // A number with more digits than fit is too long, whatever its unit.
+        let n = rest[..digits].parse::<u32>().or(if digits > 0 { Ok(u32::MAX) } else { Err(Wrong::Form) })?;
+        let unit = unit(&rest[digits..digits + letters]).ok_or(Wrong::Form)?;
+        if unit >= last {
+            return Err(Wrong::Order);
         }
-        last_unit = unit.as_millis();
+        last = unit;
         total = total.saturating_add(unit.saturating_mul(n));
         rest = &rest[digits + letters..];
-    }
-    if text.is_empty() {
-        return Err(bad("is not a duration", examples()));
-    }
-    if total > LONGEST {
-        return Err(bad("is longer than ten years", "write a shorter duration".into()));
     }
     Ok(total)
 }
@@ -46,9 +56,9 @@ fn unit(word: &str) -> Option<Duration> {
     match word {
         "ms" => Some(Duration::from_millis(1)),
         "s" => Some(Duration::from_secs(1)),
-        "m" => Some(Duration::from_mins(1)),
-        "h" => Some(Duration::from_hours(1)),
-        "d" => Some(Duration::from_hours(24)),
+        "m" => Some(Duration::from_secs(60)),
+        "h" => Some(Duration::from_secs(3600)),
+        "d" => Some(Duration::from_secs(24 * 3600)),
         _ => None,
     }
 }
@@ -77,7 +87,7 @@ fn meant(text: &str) -> Option<String> {
         rest = after[letters..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
         rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
     }
-    duration(&written).ok()?;
+    read(&written).ok()?;
     Some(written)
 }
 

@@ -173,13 +173,24 @@ impl Core {
             let wait = std::time::Duration::from_secs(2);
             self.parts.tell_after(wait, Input::KeeperGone { run: run.clone() });
         }
+        for event in &facts {
+            if let What::Claimed { attempt } = &event.what {
+                self.watch(attempt);
+            }
+        }
         crash_point("engine.after-adoption");
         // A claim that is known already is no news.
-        facts.retain(|event| match &event.what {
-            What::Claimed { attempt } => !self.is_claimed(attempt),
-            _ => true,
-        });
+        facts.retain(|event| !matches!(&event.what, What::Claimed { attempt } if self.is_claimed(attempt)));
         facts
+    }
+
+    /// Follows the attempt's output for checkpoints, once per engine life.
+    fn watch(&mut self, attempt: &AttemptId) {
+        let Some(run) = self.engine.run(&attempt.run) else { return };
+        let Some(lane) = run.lane(&attempt.lane) else { return };
+        if run.step_of(lane).checkpoint.is_some() && self.watched.insert(attempt.clone()) {
+            super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), &self.parts);
+        }
     }
 
     fn is_claimed(&self, attempt: &AttemptId) -> bool {
@@ -188,11 +199,11 @@ impl Core {
     }
 
     /// Facts that follow from what a keeper said; what needs the disk is read elsewhere and comes back.
-    pub(super) fn keeper_said(&mut self, id: &RunId, event: wire::keeper::Event) -> Vec<Event> {
+    pub(super) fn keeper_said(&mut self, id: &RunId, event: &wire::keeper::Event) -> Vec<Event> {
         let at = self.parts.clock.now();
         let (wire::keeper::Event::Claimed { key }
         | wire::keeper::Event::Exited { key }
-        | wire::keeper::Event::ShimGone { key, .. }) = &event
+        | wire::keeper::Event::ShimGone { key, .. }) = event
         else {
             tracing::info!(run = %id, "the tmux server was gone and has been started again; steps went on");
             return Vec::new();
@@ -201,10 +212,10 @@ impl Core {
         let Some((attempt, lane)) = run.live_attempts().find(|(attempt, _)| attempt.key() == *key) else {
             return Vec::new();
         };
-        match &event {
+        match event {
             wire::keeper::Event::Claimed { .. } => {
-                super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), &self.parts);
                 let known = lane.started.is_some();
+                self.watch(&attempt);
                 let fact = Event { run: id.clone(), at, what: What::Claimed { attempt } };
                 if known { Vec::new() } else { vec![fact] }
             }

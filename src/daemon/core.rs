@@ -118,6 +118,8 @@ pub(super) struct Core {
     unadopted: BTreeSet<RunId>,
     /// Attempts whose environment does not answer.
     pub(super) unreachable: HashSet<AttemptId>,
+    /// Attempts whose output is followed for checkpoints.
+    pub(super) watched: HashSet<AttemptId>,
     /// Facts that could not be committed yet.
     pending: Vec<Event>,
     /// Why nothing new starts.
@@ -143,6 +145,7 @@ impl Core {
             handed: HashSet::new(),
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
+            watched: HashSet::new(),
             pending: Vec::new(),
             trouble: None,
             unwritten: BTreeSet::new(),
@@ -209,7 +212,7 @@ impl Core {
                 self.stage(events, turn);
             }
             Input::Keeper { run, event } => {
-                let events = self.keeper_said(&run, event);
+                let events = self.keeper_said(&run, &event);
                 self.stage(events, turn);
             }
             Input::KeeperGone { run } => {
@@ -284,7 +287,7 @@ impl Core {
                 }
                 self.hand_out(&effects);
             }
-            Err(error) => self.uncommitted(error, events, turn),
+            Err(error) => self.uncommitted(&error, events, turn),
         }
     }
 
@@ -315,7 +318,7 @@ impl Core {
     }
 
     /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
-    fn uncommitted(&mut self, error: journal::Error, events: Vec<Event>, turn: Turn) {
+    fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
         if matches!(error, journal::Error::Fenced { .. }) {
             tracing::error!("{error}");
             self.stopping = true;
@@ -327,7 +330,7 @@ impl Core {
             self.trouble = Some(words);
         }
         for (answer, _) in turn.answers {
-            drop(answer.send(super::requests::internal(&error)));
+            drop(answer.send(super::requests::internal(error)));
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
         self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();

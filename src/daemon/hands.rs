@@ -27,7 +27,7 @@ const LOG_HALF: u64 = 32 * 1024 * 1024;
 const ROWS: u16 = 40;
 const COLS: u16 = 120;
 /// A probe is given up after this long.
-const PROBE: Duration = Duration::from_mins(5);
+const PROBE: Duration = Duration::from_secs(300);
 /// Before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Until the processes of an environment whose keeper is gone must be gone, too.

@@ -109,8 +109,8 @@ async fn client(
                 let message = FromEngine::Answer { id, result: answer.result };
                 send(&mut write, &message, answer.fd).await?;
             }
-            changed = changes.changed(), if subscribed => {
-                if changed.is_err() {
+            news = changes.changed(), if subscribed => {
+                if news.is_err() {
                     return Ok(());
                 }
                 let seq = *changes.borrow_and_update();

@@ -113,7 +113,7 @@ impl Core {
             Ask::StartRun(start) => {
                 let parts = self.parts.clone();
                 Ok(Reaction::Later(Box::new(move |answer| {
-                    tokio::task::spawn_blocking(move || start_run(*start, by, &parts, answer));
+                    tokio::task::spawn_blocking(move || start_run(&start, by, &parts, answer));
                 })))
             }
             Ask::Runs { limit, state } => now(self.runs(limit, state)?),
@@ -348,7 +348,7 @@ impl Core {
             self.journal.read().events(&run.id, since, &workflow).map_err(|error| Box::new(internal(&error)))?;
         let seq = events.last().map_or(since, |(seq, _)| *seq);
         let cut = events.len().saturating_sub(limit);
-        let events = events.iter().skip(cut).filter_map(|(seq, event)| words::event(run, *seq, event)).collect();
+        let events = events.iter().skip(cut).map(|(seq, event)| words::event(run, *seq, event)).collect();
         Ok(reply(Reply::Events { events, seq }))
     }
 
@@ -380,6 +380,7 @@ impl Core {
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "refusals travel boxed, and this is for map_err")]
 fn refuse(why: engine::Refused) -> Box<Answer> {
     Box::new(refused(why.0))
 }
@@ -455,15 +456,13 @@ fn find_lane(run: &Run, text: &str) -> Refusable<LaneId> {
         (Some(inside), lanes) => {
             let wanted = inside.trim();
             let found = lanes.iter().find(|spec| spec.label() == wanted || spec.lane.to_string() == wanted);
-            match found {
-                Some(spec) => lane(spec.lane),
-                None => {
-                    let names: Vec<String> =
-                        lanes.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
-                    let words = format!("{name} has no lane [{wanted}]");
-                    Err(Box::new(refusal(RefusalKind::NotFound, words, Some(&names.join("  ")))))
-                }
-            }
+            let Some(spec) = found else {
+                let names: Vec<String> =
+                    lanes.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
+                let words = format!("{name} has no lane [{wanted}]");
+                return Err(Box::new(refusal(RefusalKind::NotFound, words, Some(&names.join("  ")))));
+            };
+            lane(spec.lane)
         }
     }
 }
@@ -477,8 +476,8 @@ fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<Strin
 }
 
 /// Checks the workflow, makes the run's folder, and tells the loop. Blocks on the disk.
-fn start_run(start: wire::StartRun, by: Principal, parts: &Parts, answer: oneshot::Sender<Answer>) {
-    match new_run(&start, by, parts) {
+fn start_run(start: &wire::StartRun, by: Principal, parts: &Parts, answer: oneshot::Sender<Answer>) {
+    match new_run(start, by, parts) {
         Ok((row, created)) => parts.tell(Input::NewRun { row: Box::new(row), created: Box::new(created), answer }),
         Err(refusal) => drop(answer.send(*refusal)),
     }

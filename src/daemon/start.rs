@@ -1,6 +1,6 @@
 //! How the engine starts and ends: lock, log, journal, fold, adoption, socket, loop. Owns that order.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::{mpsc, watch};
@@ -14,16 +14,16 @@ use crate::journal::Journal;
 use crate::state_dir::StateDir;
 
 /// How the engine is started.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
 pub struct DaemonArgs {
-    /// The state directory, instead of the one found.
-    #[arg(long)]
-    pub state_dir: Option<PathBuf>,
+    /// The folder of everything; one engine at a time has it.
+    pub state_dir: StateDir,
 }
 
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
-pub fn main(args: &DaemonArgs) -> ExitCode {
-    match run(args) {
+pub fn main(args: DaemonArgs) -> ExitCode {
+    let DaemonArgs { state_dir } = args;
+    match run(&state_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -39,11 +39,7 @@ fn report(error: &Error) {
     drop(writeln!(std::io::stderr(), "dogwatch: the engine cannot start: {error}"));
 }
 
-fn run(args: &DaemonArgs) -> Result<(), Error> {
-    let state = match &args.state_dir {
-        Some(path) => StateDir::at(path)?,
-        None => StateDir::find()?,
-    };
+fn run(state: &StateDir) -> Result<(), Error> {
     let _lock = lock::take(&state.engine_lock())?;
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
@@ -63,7 +59,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         .map_err(Error::io("cannot start threads for", state.path()))?;
     runtime.block_on(async {
         let (inputs, queue) = mpsc::unbounded_channel();
-        let (changed, changes) = watch::channel(journal.read().newest_event()?);
+        let (changed, news) = watch::channel(journal.read().newest_event()?);
         let parts = Parts {
             state: state.clone(),
             clock: Clock { offset },
@@ -81,7 +77,7 @@ fn run(args: &DaemonArgs) -> Result<(), Error> {
         let listener = hub::listen(&state.socket())?;
         crash_point("engine.after-listen");
         let greeting = core.engine_view();
-        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), changes));
+        tokio::spawn(hub::serve(listener, greeting, inputs.clone(), news));
         tokio::spawn(signals(inputs));
         core.run(queue).await;
         Ok::<(), Error>(())

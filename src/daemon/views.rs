@@ -100,10 +100,7 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
-        escalation: match lane.state {
-            LaneState::Asking { escalation } => Some(escalation.0),
-            _ => None,
-        },
+        escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
     }
 }
 

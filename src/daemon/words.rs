@@ -9,18 +9,18 @@ use crate::wire::client::EventView;
 
 use super::views::exit_words;
 
-/// The event as clients see it; `None` for what is only bookkeeping.
-pub(super) fn event(run: &Run, seq: u64, event: &Event) -> Option<EventView> {
-    let (kind, lane, attempt, text) = line(run, &event.what)?;
+/// The event as clients see it.
+pub(super) fn event(run: &Run, seq: u64, event: &Event) -> EventView {
+    let (kind, lane, attempt, text) = line(run, &event.what);
     let step = lane.map(|lane| run.lane_name(&lane)).unwrap_or_default();
-    Some(EventView { seq, at_ms: event.at.as_ms(), kind: kind.into(), step, attempt, text })
+    EventView { seq, at_ms: event.at.as_ms(), kind: kind.into(), step, attempt, text }
 }
 
 type Line = (&'static str, Option<LaneId>, Option<u32>, String);
 
-fn line(run: &Run, what: &What) -> Option<Line> {
+fn line(run: &Run, what: &What) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
-    Some(match what {
+    match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
             ("environment.ready", None, None, "the sandbox is ready".into())
@@ -56,7 +56,7 @@ fn line(run: &Run, what: &What) -> Option<Line> {
                 None => {}
             }
             if !exit.leaked.is_empty() {
-                text.push_str(&format!("; leaked {} process(es)", exit.leaked.len()));
+                text = format!("{text}; leaked {} process(es)", exit.leaked.len());
             }
             ("attempt.ended", lane, n, text)
         }
@@ -109,7 +109,7 @@ fn line(run: &Run, what: &What) -> Option<Line> {
             ("run.resumed", None, None, format!("resumed{from} by {by}"))
         }
         What::Ended { result } => ("run.ended", None, None, ended(*result).into()),
-    })
+    }
 }
 
 fn noted(note: Option<&str>) -> String {

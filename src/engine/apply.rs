@@ -1,8 +1,8 @@
 //! Folding one event into one run. Total on (state, event): what does not fit changes nothing. Decides nothing.
 
 use crate::model::{
-    AttemptId, Cause, Checkpoint, Choice, EscalationId, EscalationKind, Event, LaneId, Order,
-    Principal, SkipWhy, StepId, Time, Verdict, What,
+    AskWhy, AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, Principal,
+    RunStopWhy, SkipWhy, Time, Verdict, What,
 };
 
 use super::Run;
@@ -13,8 +13,11 @@ impl Run {
         let at = event.at;
         match &event.what {
             What::Created(_) => {}
-            What::EnvironmentReady { isolation } => self.isolation = Some(isolation.clone()),
-            What::EnvironmentFailed { .. } => {}
+            What::EnvironmentReady { isolation } => {
+                self.isolation = Some(isolation.clone());
+                self.no_environment = false;
+            }
+            What::EnvironmentFailed { why } => self.environment_failed(why),
             What::Intended {
                 attempt,
                 cause,
@@ -46,6 +49,7 @@ impl Run {
                     self.note_checkpoint(place, checkpoint.as_ref());
                     self.lanes[place].lost += 1;
                     self.lanes[place].lost_why = Some(*why);
+                    self.lanes[place].lost_evidence.clone_from(evidence);
                     self.put(
                         place,
                         LaneState::Lost {
@@ -64,6 +68,7 @@ impl Run {
                     && stop.is_none()
                 {
                     *stop = Some(*reason);
+                    self.lanes[place].stop_asked = Some(*reason);
                 }
             }
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
@@ -79,20 +84,13 @@ impl Run {
                 choice,
                 by,
                 note,
-            } => self.answered(*escalation, *choice, by, note.as_ref(), at),
+            } => self.answered(*escalation, (*choice, by), note.as_ref(), at),
             What::Ordered {
                 lane, order, by, ..
             } => self.ordered(lane, *order, by, at),
             What::Paused { .. } => self.paused = true,
             What::Unpaused { .. } => self.paused = false,
-            What::RunStopAsked { by, why } => {
-                if matches!(self.phase, Phase::Going) {
-                    self.phase = Phase::Stopping {
-                        why: why.clone(),
-                        by: by.clone(),
-                    };
-                }
-            }
+            What::RunStopAsked { by, why } => self.stop(why.clone(), by),
             What::Resumed { from, by } => self.resumed(from.as_ref(), by, at),
             What::Ended { result } => {
                 if !matches!(self.phase, Phase::Ended { .. }) {
@@ -138,12 +136,16 @@ impl Run {
         lane.next = None;
         lane.started = None;
         lane.last_exit = None;
+        lane.stop_asked = None;
+        lane.cause = Some(cause.clone());
         match cause {
             Cause::Person(_) | Cause::First => {
                 lane.tries = 1;
                 lane.lost = 0;
             }
-            Cause::Retry { .. } | Cause::Unknown => lane.tries += 1,
+            Cause::Retry { .. } => lane.tries += 1,
+            // It was not the step that failed: see `recovery` for how often this is done.
+            Cause::Unknown => {}
         }
         self.put(
             place,
@@ -154,6 +156,47 @@ impl Run {
                 stop: None,
             },
         );
+    }
+
+    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it. One lane asks
+    /// what is to be done; the others wait for the answer.
+    fn environment_failed(&mut self, why: &str) {
+        let unclaimed = |place: &usize| {
+            matches!(
+                self.lanes[*place].state,
+                LaneState::Active { claimed: None, .. }
+            )
+        };
+        let places: Vec<usize> = self.sets.active.iter().copied().filter(unclaimed).collect();
+        for (nth, place) in places.into_iter().enumerate() {
+            self.no_environment = true;
+            let state = if nth == 0 {
+                let why = format!("there is no environment to run it in: {why}");
+                let why = ToAsk::CannotStart { why };
+                LaneState::ToAsk { why }
+            } else {
+                self.not_started(place);
+                LaneState::Waiting
+            };
+            self.put(place, state);
+        }
+    }
+
+    /// The intent came to nothing: the next one is made for the same reason.
+    fn not_started(&mut self, place: usize) {
+        let lane = &mut self.lanes[place];
+        let LaneState::Active { resume, .. } = &lane.state else {
+            return;
+        };
+        let cause = lane.cause.clone().unwrap_or(Cause::First);
+        if matches!(cause, Cause::Retry { .. }) {
+            lane.tries -= 1;
+        }
+        lane.next = Some(Next {
+            cause,
+            resume: resume.clone(),
+            heeds: false,
+        });
     }
 
     fn cannot_start(&mut self, lane: &LaneId, why: &str) {
@@ -189,7 +232,7 @@ impl Run {
 
     fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint) {
         if let Some(place) = self.active_place(attempt) {
-            self.lanes[place].checkpoint = Some(checkpoint.clone());
+            self.note_checkpoint(place, Some(checkpoint));
         }
     }
 
@@ -240,6 +283,7 @@ impl Run {
                     Cause::Unknown
                 };
                 self.lanes[place].next = Some(Next {
+                    heeds: false,
                     cause,
                     resume: resume.clone(),
                 });
@@ -267,7 +311,7 @@ impl Run {
                     },
                 );
                 if matches!(self.phase, Phase::Going) {
-                    let why = crate::model::RunStopWhy::Abort { rule: rule.clone() };
+                    let why = RunStopWhy::Abort { rule: rule.clone() };
                     self.phase = Phase::Stopping {
                         why,
                         by: Principal::Rule,
@@ -283,13 +327,11 @@ impl Run {
             ),
             Verdict::Ask { why } => {
                 let why = match (why, exit, unknown) {
-                    (crate::model::AskWhy::Failed { rule, of, .. }, Some(exit), _) => {
-                        ToAsk::Failed {
-                            exit,
-                            rule: rule.clone(),
-                            of: *of,
-                        }
-                    }
+                    (AskWhy::Failed { rule, of, .. }, Some(exit), _) => ToAsk::Failed {
+                        exit,
+                        rule: rule.clone(),
+                        of: *of,
+                    },
                     (_, _, Some((why, evidence))) => ToAsk::Unknown { why, evidence },
                     (_, _, None) => return,
                 };
@@ -330,7 +372,11 @@ impl Run {
         let Some(&place) = self.places.get(lane) else {
             return;
         };
-        if matches!(self.lanes[place].state, LaneState::Waiting) {
+        if matches!(
+            self.lanes[place].state,
+            LaneState::Waiting | LaneState::Delayed { .. }
+        ) {
+            self.lanes[place].next = None;
             self.put(
                 place,
                 LaneState::Done {
@@ -341,7 +387,7 @@ impl Run {
         }
     }
 
-    fn opened(&mut self, escalation: &crate::model::Escalation, at: Time) {
+    fn opened(&mut self, escalation: &Escalation, at: Time) {
         let Some(&place) = self.places.get(&escalation.lane) else {
             return;
         };
@@ -365,220 +411,6 @@ impl Run {
                 },
             );
         }
-    }
-
-    fn answered(
-        &mut self,
-        id: EscalationId,
-        choice: Choice,
-        by: &Principal,
-        note: Option<&String>,
-        at: Time,
-    ) {
-        let Some(question) = self.questions.get_mut(&id) else {
-            return;
-        };
-        let Some(&place) = self.places.get(&question.escalation.lane) else {
-            return;
-        };
-        let asks =
-            matches!(self.lanes[place].state, LaneState::Asking { escalation } if escalation == id);
-        if question.answer.is_some() || !asks || !question.escalation.choices.contains(&choice) {
-            return;
-        }
-        question.answer = Some((choice, by.clone(), at, note.cloned()));
-        let evidence = question.escalation.evidence.clone();
-        let done = |how| LaneState::Done { how, at };
-        match choice {
-            Choice::Retry => self.again(place, by, None),
-            Choice::Resume => {
-                let resume = self.lanes[place]
-                    .checkpoint
-                    .as_ref()
-                    .map(|checkpoint| checkpoint.path.clone());
-                self.again(place, by, resume);
-            }
-            Choice::Probe => {
-                let why = self.lanes[place]
-                    .lost_why
-                    .unwrap_or(crate::model::LostWhy::ShimDied);
-                self.put(place, LaneState::Probing { why, evidence });
-            }
-            Choice::Done | Choice::Approve => {
-                self.put(place, done(Ended::Succeeded(Finish::Person(by.clone()))))
-            }
-            Choice::Skip => self.put(place, done(Ended::LeftOut(by.clone()))),
-            Choice::Fail => self.put(place, done(Ended::Failed)),
-            Choice::Reject => {
-                self.put(place, done(Ended::Failed));
-                self.stop(crate::model::RunStopWhy::Rejected, by);
-            }
-            Choice::StopRun => {
-                self.put(place, done(Ended::Stopped));
-                self.stop(crate::model::RunStopWhy::Asked, by);
-            }
-        }
-    }
-
-    fn stop(&mut self, why: crate::model::RunStopWhy, by: &Principal) {
-        if matches!(self.phase, Phase::Going) {
-            self.phase = Phase::Stopping {
-                why,
-                by: by.clone(),
-            };
-        }
-    }
-
-    /// The lane gets a new attempt by a person's word.
-    fn again(&mut self, place: usize, by: &Principal, resume: Option<String>) {
-        self.lanes[place].next = Some(Next {
-            cause: Cause::Person(by.clone()),
-            resume,
-        });
-        self.put(place, LaneState::Waiting);
-        self.unskip_after(place);
-    }
-
-    /// What was left out because this lane had not succeeded waits for it again.
-    fn unskip_after(&mut self, place: usize) {
-        let step = self.steps[self.lanes[place].step].id.clone();
-        let after = self.downstream(&step);
-        let own = self.lanes[place].step;
-        let mut changed = false;
-        for lane in self
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.step != own && after.contains(&lane.step))
-        {
-            let skipped = matches!(
-                lane.state,
-                LaneState::Done {
-                    how: Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded),
-                    ..
-                }
-            );
-            if skipped {
-                lane.state = LaneState::Waiting;
-                changed = true;
-            }
-        }
-        if changed {
-            self.recount();
-        }
-    }
-
-    fn ordered(&mut self, lane: &LaneId, order: Order, by: &Principal, at: Time) {
-        let Some(&place) = self.places.get(lane) else {
-            return;
-        };
-        let movable = matches!(
-            self.lanes[place].state,
-            LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. }
-        );
-        if !movable {
-            return;
-        }
-        if matches!(self.phase, Phase::Ended { .. }) {
-            self.phase = Phase::Going;
-            self.since = at;
-        }
-        match order {
-            Order::Retry => self.again(place, by, None),
-            Order::Resume => {
-                let resume = self.lanes[place]
-                    .checkpoint
-                    .as_ref()
-                    .map(|checkpoint| checkpoint.path.clone());
-                self.again(place, by, resume);
-            }
-            Order::Skip => {
-                self.put(
-                    place,
-                    LaneState::Done {
-                        how: Ended::LeftOut(by.clone()),
-                        at,
-                    },
-                );
-                self.unskip_after(place);
-            }
-            Order::Done => {
-                let how = Ended::Succeeded(Finish::Person(by.clone()));
-                self.put(place, LaneState::Done { how, at });
-                self.unskip_after(place);
-            }
-        }
-    }
-
-    /// Goes on with a run that had ended or is being stopped. Lanes that cannot be known to have finished stay a question.
-    fn resumed(&mut self, from: Option<&StepId>, by: &Principal, at: Time) {
-        if matches!(self.phase, Phase::Going) {
-            return;
-        }
-        self.phase = Phase::Going;
-        self.since = at;
-        self.paused = false;
-        let again = from.map(|from| self.downstream(from));
-        for place in 0..self.lanes.len() {
-            let redo = again
-                .as_ref()
-                .is_some_and(|again| again.contains(&self.lanes[place].step));
-            let next = Next {
-                cause: Cause::Person(by.clone()),
-                resume: if redo {
-                    None
-                } else {
-                    self.lanes[place]
-                        .checkpoint
-                        .as_ref()
-                        .map(|c| c.path.clone())
-                },
-            };
-            let asking = match &self.lanes[place].state {
-                LaneState::Asking { escalation } => Some(*escalation),
-                _ => None,
-            };
-            let goes = match &self.lanes[place].state {
-                LaneState::Done { how, .. } => match how {
-                    Ended::Failed | Ended::Stopped => true,
-                    Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => true,
-                    Ended::Skipped(SkipWhy::NotSelected) => false,
-                    Ended::Skipped(SkipWhy::Condition)
-                    | Ended::Allowed
-                    | Ended::LeftOut(_)
-                    | Ended::Succeeded(_) => redo,
-                },
-                LaneState::Asking { escalation } => {
-                    self.questions.get(escalation).is_some_and(|q| {
-                        matches!(
-                            q.escalation.kind,
-                            EscalationKind::Failed | EscalationKind::CannotStart
-                        )
-                    })
-                }
-                LaneState::Waiting
-                | LaneState::Active { .. }
-                | LaneState::Exited { .. }
-                | LaneState::Lost { .. }
-                | LaneState::Probing { .. }
-                | LaneState::Probed { .. }
-                | LaneState::Delayed { .. }
-                | LaneState::ToAsk { .. } => false,
-            };
-            if goes {
-                if let Some(question) = asking.and_then(|id| self.questions.get_mut(&id)) {
-                    question.answer = Some((
-                        Choice::Retry,
-                        by.clone(),
-                        at,
-                        Some("the run was resumed".into()),
-                    ));
-                }
-                let lane = &mut self.lanes[place];
-                lane.next = (lane.n > 0).then_some(next);
-                lane.state = LaneState::Waiting;
-            }
-        }
-        self.recount();
     }
 }
 

@@ -7,8 +7,9 @@
 //! sees them. So a step may be called `half-batch` or `7b` (to minijinja the first is a subtraction), what an expression
 //! mentions is known without running it, only that much is looked up, and the places of errors stay true.
 
+mod scan;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -17,6 +18,8 @@ use minijinja::value::{Object, Rest, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use crate::model::{Part, Template, Value};
+pub use scan::{Mention, pieces, split};
+use scan::{Scanned, placeholder};
 
 /// The longest source of an expression, in bytes: bounds how deep minijinja can recurse.
 pub const LONGEST: usize = 1000;
@@ -96,88 +99,6 @@ impl ExprError {
     }
 }
 
-/// What an expression refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mention {
-    Param(String),
-    Matrix(String),
-    /// A step as a whole: `failed(steps.x)`.
-    Step(String),
-    Output {
-        step: String,
-        output: String,
-    },
-}
-
-impl fmt::Display for Mention {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Param(name) => write!(f, "params.{name}"),
-            Self::Matrix(name) => write!(f, "matrix.{name}"),
-            Self::Step(step) => write!(f, "steps.{step}"),
-            Self::Output { step, output } => write!(f, "steps.{step}.outputs.{output}"),
-        }
-    }
-}
-
-/// Cuts a text at its `${{ … }}`. A `}}` inside quotes or braces does not end an expression.
-pub fn split(text: &str) -> Result<Template, ExprError> {
-    let parts = pieces(text)?;
-    Ok(Template(
-        parts
-            .into_iter()
-            .map(|(part, _)| part)
-            .collect(),
-    ))
-}
-
-/// Like [`split`], with the place of each part's text.
-pub fn pieces(text: &str) -> Result<Vec<(Part, Range<usize>)>, ExprError> {
-    let mut parts = Vec::new();
-    let mut at = 0;
-    while let Some(found) = text[at..].find("${{") {
-        let open = at + found;
-        if open > at {
-            parts.push((Part::Text(text[at..open].into()), at..open));
-        }
-        let inner = open + 3;
-        let Some(end) = closing(&text[inner..]).map(|n| inner + n) else {
-            return Err(ExprError::new("`${{` is never closed").at(open..inner).hint("close it with `}}`"));
-        };
-        let source = text[inner..end].trim();
-        if source.is_empty() {
-            return Err(ExprError::new("there is no expression between `${{` and `}}`").at(open..end + 2));
-        }
-        let start = inner + text[inner..end].len() - text[inner..end].trim_start().len();
-        parts.push((Part::Expression(source.into()), start..start + source.len()));
-        at = end + 2;
-    }
-    if at < text.len() {
-        parts.push((Part::Text(text[at..].into()), at..text.len()));
-    }
-    Ok(parts)
-}
-
-/// Where the `}}` that ends an expression begins.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut quote = None;
-    let mut chars = text.char_indices();
-    while let Some((i, c)) = chars.next() {
-        match (quote, c) {
-            (Some(_), '\\') => drop(chars.next()),
-            (Some(q), c) if c == q => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '{') => depth += 1,
-            (None, '}') if depth > 0 => depth -= 1,
-            (None, '}') if text[i..].starts_with("}}") => return Some(i),
-            (None, _) => {}
-        }
-    }
-    None
-}
-
 /// The text of a template with the values of a scope in it.
 pub fn render(template: &Template, scope: &Scope<'_>) -> Result<String, ExprError> {
     let mut text = String::new();
@@ -193,11 +114,20 @@ pub fn render(template: &Template, scope: &Scope<'_>) -> Result<String, ExprErro
 /// The value of one expression as text. Only texts, numbers and booleans have one.
 pub fn value(source: &str, scope: &Scope<'_>) -> Result<String, ExprError> {
     let value = evaluate(source, scope)?;
-    match value.kind() {
-        ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
-        _ => Err(ExprError::wrong_type(format!("the expression gives {}, not a text, a number or a boolean", kind(&value)))
-            .at(0..source.len())),
+    let kind = value.kind();
+    if kind == ValueKind::Bool {
+        // As the file writes them; minijinja says `True` and `0.0000001`.
+        return Ok(Value::Boolean(value.is_true()).to_string());
     }
+    if kind == ValueKind::Number {
+        let float = f64::try_from(value.clone()).ok().filter(|_| !value.is_integer());
+        return Ok(float.map_or_else(|| value.to_string(), |float| Value::Number(float).to_string()));
+    }
+    if kind == ValueKind::String {
+        return Ok(value.to_string());
+    }
+    let words = format!("the expression gives {}, not a text, a number or a boolean", in_words(&value));
+    Err(ExprError::wrong_type(words).at(0..source.len()))
 }
 
 /// Whether a condition holds. Anything but a boolean is an error.
@@ -206,7 +136,7 @@ pub fn holds(source: &str, scope: &Scope<'_>) -> Result<bool, ExprError> {
     if value.kind() == ValueKind::Bool {
         return Ok(value.is_true());
     }
-    Err(ExprError::wrong_type(format!("a condition must be true or false, and this is {}", kind(&value)))
+    Err(ExprError::wrong_type(format!("a condition must be true or false, and this is {}", in_words(&value)))
         .at(0..source.len())
         .hint("compare it with something, as in `params.target == 'prod'`"))
 }
@@ -218,18 +148,23 @@ pub fn mentions(source: &str) -> Result<Vec<(Mention, Range<usize>)>, ExprError>
     Ok(scanned.mentions)
 }
 
-fn kind(value: &minijinja::Value) -> String {
+fn in_words(value: &minijinja::Value) -> String {
     if value.downcast_object_ref::<StepObject>().is_some() {
         return "a step".into();
     }
-    match value.kind() {
-        ValueKind::Undefined | ValueKind::None => "nothing".into(),
-        ValueKind::Bool => "a boolean".into(),
-        ValueKind::Number => format!("the number {value}"),
-        ValueKind::String => "a text".into(),
-        ValueKind::Seq | ValueKind::Iterable => "a list".into(),
-        ValueKind::Map => "a table".into(),
-        other => format!("a {other}"),
+    let words = [
+        (ValueKind::Undefined, "nothing"),
+        (ValueKind::None, "nothing"),
+        (ValueKind::Bool, "a boolean"),
+        (ValueKind::String, "a text"),
+        (ValueKind::Seq, "a list"),
+        (ValueKind::Iterable, "a list"),
+        (ValueKind::Map, "a table"),
+    ];
+    let kind = value.kind();
+    match words.iter().find(|(known, _)| *known == kind) {
+        Some((_, words)) => (*words).to_owned(),
+        None => format!("the {kind} {value}"),
     }
 }
 
@@ -279,59 +214,7 @@ struct StepObject(StepState);
 
 impl Object for StepObject {}
 
-/// An expression with its references replaced.
-struct Scanned<'a> {
-    source: &'a str,
-    /// As long as `source`, byte for byte.
-    code: String,
-    mentions: Vec<(Mention, Range<usize>)>,
-    /// Every other name that is not an attribute.
-    names: Vec<Range<usize>>,
-}
-
-impl<'a> Scanned<'a> {
-    fn new(source: &'a str) -> Result<Self, ExprError> {
-        if source.len() > LONGEST {
-            return Err(ExprError::new(format!("the expression is longer than {LONGEST} bytes")).at(0..source.len()));
-        }
-        let mut scanned = Self { source, code: String::with_capacity(source.len()), mentions: vec![], names: vec![] };
-        let mut at = 0;
-        while let Some(c) = source[at..].chars().next() {
-            let end = match c {
-                '\'' | '"' => at + quoted(&source[at..]),
-                c if is_name(c) => at + source[at..].find(|c| !is_name(c)).unwrap_or(source.len() - at),
-                c => at + c.len_utf8(),
-            };
-            at = if c.is_ascii_alphabetic() || c == '_' { scanned.name(at..end)? } else { scanned.copy(at..end) };
-        }
-        Ok(scanned)
-    }
-
-    fn copy(&mut self, range: Range<usize>) -> usize {
-        self.code.push_str(&self.source[range.clone()]);
-        range.end
-    }
-
-    /// Takes the name in `range`, with the rest of its path when it begins a reference.
-    fn name(&mut self, range: Range<usize>) -> Result<usize, ExprError> {
-        let word = &self.source[range.clone()];
-        let attribute = self.source[..range.start].trim_end().ends_with('.');
-        if attribute {
-            return Ok(self.copy(range));
-        }
-        if word.len() > 1 && word[1..].bytes().all(|b| b.is_ascii_digit()) && word.starts_with('_') {
-            return Err(ExprError::new(format!("there is nothing called `{word}` in expressions")).at(range));
-        }
-        if !matches!(word, "params" | "matrix" | "steps") {
-            self.names.push(range.clone());
-            return Ok(self.copy(range));
-        }
-        let (mention, end) = path(self.source, &range)?;
-        self.code.push_str(&placeholder(self.mentions.len(), end - range.start));
-        self.mentions.push((mention, range.start..end));
-        Ok(end)
-    }
-
+impl Scanned<'_> {
     fn compile(&self) -> Result<minijinja::Expression<'static, 'static>, ExprError> {
         let compiled = ENVIRONMENT
             .compile_expression_owned(self.code.clone())
@@ -381,77 +264,6 @@ impl ExprError {
     }
 }
 
-/// The reference that begins with the root in `root`, and where it ends.
-fn path(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprError> {
-    let word = &source[root.clone()];
-    let dashes = word == "steps";
-    let Some((first, mut end)) = segment(source, root.end, dashes) else {
-        let example = if dashes { "steps.train.outputs.model".into() } else { format!("{word}.name") };
-        return Err(ExprError::new(format!("`{word}` must be followed by a name"))
-            .at(root.clone())
-            .hint(format!("write it as in `{example}`")));
-    };
-    match word {
-        "params" => return Ok((Mention::Param(first), end)),
-        "matrix" => return Ok((Mention::Matrix(first), end)),
-        _ => {}
-    }
-    let Some((what, after)) = segment(source, end, true) else { return Ok((Mention::Step(first), end)) };
-    let place = end..after;
-    let bad = |message: String| ExprError::new(message).at(place.clone());
-    end = after;
-    match (what.as_str(), segment(source, end, true)) {
-        ("outputs", Some((output, end))) => Ok((Mention::Output { step: first, output }, end)),
-        ("outputs", None) => Err(bad("`outputs` must be followed by the name of an output".into())
-            .hint(format!("write steps.{first}.outputs.name"))),
-        ("metrics" | "lanes" | "checkpoint", _) => {
-            Err(bad(format!("`{what}` of a step is not supported yet")).hint("only outputs can be named"))
-        }
-        (_, _) => Err(bad(format!("a step has no `{what}`"))
-            .hint(format!("write steps.{first}.outputs.name, failed(steps.{first}) or succeeded(steps.{first})"))),
-    }
-}
-
-/// `.name` or `['name']` at `at`: the name, and where it ends.
-fn segment(source: &str, at: usize, dashes: bool) -> Option<(String, usize)> {
-    let rest = &source[at..];
-    if let Some(name) = rest.strip_prefix('.') {
-        let end = name.find(|c| !(is_name(c) || dashes && c == '-')).unwrap_or(name.len());
-        return (end > 0).then(|| (name[..end].to_owned(), at + 1 + end));
-    }
-    for quote in ['\'', '"'] {
-        if let Some(inner) = rest.strip_prefix('[').and_then(|rest| rest.strip_prefix(quote)) {
-            let (name, after) = inner.split_once(quote)?;
-            let usable = !name.is_empty() && name.chars().all(|c| is_name(c) || c == '-');
-            return (usable && after.starts_with(']')).then(|| (name.to_owned(), at + name.len() + 4));
-        }
-    }
-    None
-}
-
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// How long the quoted text at the start of `text` is.
-fn quoted(text: &str) -> usize {
-    let mut chars = text.char_indices();
-    let quote = chars.next().map(|(_, quote)| quote);
-    while let Some((i, c)) = chars.next() {
-        if c == '\\' {
-            chars.next();
-        } else if Some(c) == quote {
-            return i + 1;
-        }
-    }
-    text.len()
-}
-
-/// The name that stands for the `n`th reference, as long as it. [`Scanned::name`] refuses it in sources.
-fn placeholder(n: usize, length: usize) -> String {
-    format!("_{n:0width$}", width = length - 1)
-}
-
 /// Minijinja with its filters and tests, none of its globals, and our functions.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -497,9 +309,10 @@ fn extreme(
 
 /// Minijinja's error in our words.
 fn told(error: &minijinja::Error, source: &str) -> ExprError {
-    let message = match error.kind() {
-        ErrorKind::OutOfFuel => "the expression takes too long to evaluate".to_owned(),
-        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    let message = if error.kind() == ErrorKind::OutOfFuel {
+        "the expression takes too long to evaluate".to_owned()
+    } else {
+        error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
     };
     let whole = 0..source.len();
     let at = error.range().filter(|at| {

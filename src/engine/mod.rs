@@ -17,7 +17,9 @@ pub mod expr;
 mod order;
 mod owed;
 pub mod plan;
+mod people;
 mod recovery;
+mod starts;
 mod state;
 
 use std::collections::BTreeMap;
@@ -94,6 +96,12 @@ impl Engine {
     /// Lets go of a run that has ended: it is folded again when somebody asks.
     pub fn forget(&mut self, id: &RunId) {
         self.runs.remove(id);
+    }
+
+    /// Whether the sets that `owed` reads are what a recount from the lanes' states gives. For tests.
+    #[doc(hidden)]
+    pub fn consistent(&self) -> bool {
+        self.runs.values().all(Run::consistent)
     }
 
     /// The run with an open or answered question of this number.

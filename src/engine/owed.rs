@@ -1,21 +1,13 @@
 //! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
 
 use crate::model::{
-    AttemptId, Cause, Command, EscalationId, Event, Principal, RunResult, RunStopWhy, SkipWhy,
-    Step, StepWhat, StopReason, Time, What,
+    AttemptId, Command, EscalationId, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
+    What,
 };
 
 use super::Run;
-use super::expr;
 use super::recovery;
-use super::state::{Ended, LaneRun, LaneState, Phase, StepEnd};
-
-/// Whether a lane whose needs have ended is to run.
-enum Fate {
-    Run,
-    Skip(SkipWhy),
-    Cannot(String),
-}
+use super::state::{Ended, LaneRun, LaneState, Phase, Question};
 
 impl Run {
     /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
@@ -29,11 +21,16 @@ impl Run {
         self.limits(now, out);
         match &self.phase {
             Phase::Going => {
-                if !self.paused {
+                // What was decided just now may end the run, or leave out what would start.
+                if !self.held() && out.len() == before {
                     self.starts(now, next, out);
                 }
             }
-            Phase::Stopping { by, .. } => self.stops(by, now, out),
+            Phase::Stopping { by, .. } => {
+                if out.len() == before {
+                    self.stops(by, now, out);
+                }
+            }
             Phase::Ended { .. } => {}
         }
         if out.len() == before
@@ -43,7 +40,12 @@ impl Run {
         }
     }
 
-    fn record(&self, at: Time, what: What) -> Command {
+    /// Nothing new starts.
+    fn held(&self) -> bool {
+        self.paused || self.no_environment
+    }
+
+    pub(super) fn record(&self, at: Time, what: What) -> Command {
         Command::Record(Event {
             run: self.id.clone(),
             at,
@@ -62,19 +64,15 @@ impl Run {
                 LaneState::Exited { exit } => {
                     recovery::judge(step, lane, &attempt.key(), exit, now)
                 }
-                LaneState::Lost { why, .. } => match recovery::judge_lost(step, lane, *why, now) {
-                    Some(verdict) => verdict,
-                    None => {
-                        out.push(self.record(
-                            now,
-                            What::ProbeAsked {
-                                attempt,
-                                by: Principal::Rule,
-                            },
-                        ));
+                LaneState::Lost { why, .. } => {
+                    if let Some(verdict) = recovery::judge_lost(step, lane, *why, now) {
+                        verdict
+                    } else {
+                        let by = Principal::Rule;
+                        out.push(self.record(now, What::ProbeAsked { attempt, by }));
                         continue;
                     }
-                },
+                }
                 LaneState::Probed { why, code, .. } => {
                     recovery::judge_probed(lane, *why, *code, now)
                 }
@@ -110,72 +108,74 @@ impl Run {
         })
     }
 
-    /// Time limits that have passed.
+    /// Time limits that have passed, and lanes that are no longer wanted.
     fn limits(&self, now: Time, out: &mut Vec<Command>) {
-        for &place in &self.sets.active {
-            let lane = &self.lanes[place];
-            if let (Some(deadline), Some(attempt)) =
-                (self.attempt_deadline(lane), self.attempt(lane))
-                && deadline <= now
-            {
-                let reason = StopReason::Timeout;
-                out.push(self.record(
-                    now,
-                    What::StopAsked {
-                        attempt,
-                        reason,
-                        by: Principal::Rule,
-                    },
-                ));
-            } else if let (LaneState::Active { stop: None, .. }, Some(attempt)) =
-                (&lane.state, self.attempt(lane))
-                && self.step_of(lane).fail_fast
-                && self.sibling_failed(lane)
-            {
-                let reason = StopReason::Stop;
-                out.push(self.record(
-                    now,
-                    What::StopAsked {
-                        attempt,
-                        reason,
-                        by: Principal::Rule,
-                    },
-                ));
-            }
-        }
-        for &place in &self.sets.asking {
-            if let LaneState::Asking { escalation } = self.lanes[place].state
-                && let Some(question) = self.questions.get(&escalation)
-                && let (Some(deadline), Some(choice)) = (
-                    question.escalation.deadline,
-                    question.escalation.on_deadline,
-                )
-                && deadline <= now
-                && question.answer.is_none()
-            {
-                let note = Some("nobody answered in time".into());
-                out.push(self.record(
-                    now,
-                    What::Answered {
-                        escalation,
-                        choice,
-                        by: Principal::Rule,
-                        note,
-                    },
-                ));
-            }
-        }
+        let places = self.sets.active.iter();
+        out.extend(places.filter_map(|place| self.over_limit(*place, now)));
+        let places = self.sets.asking.iter();
+        out.extend(places.filter_map(|place| self.unanswered(*place, now)));
         if matches!(self.phase, Phase::Going)
             && self.run_deadline().is_some_and(|deadline| deadline <= now)
         {
-            out.push(self.record(
-                now,
-                What::RunStopAsked {
-                    by: Principal::Rule,
-                    why: RunStopWhy::Timeout,
-                },
-            ));
+            let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
+            out.push(self.record(now, What::RunStopAsked { by, why }));
         }
+    }
+
+    fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
+        let lane = &self.lanes[place];
+        let LaneState::Active {
+            since, stop: None, ..
+        } = &lane.state
+        else {
+            return None;
+        };
+        let timed_out = self
+            .attempt_deadline(lane)
+            .is_some_and(|deadline| deadline <= now);
+        // A lane that a person had started after the failure is wanted.
+        let unwanted = self.step_of(lane).fail_fast && self.sibling_failed(lane, Some(*since));
+        let reason = match (timed_out, unwanted) {
+            (true, _) => StopReason::Timeout,
+            (false, true) => StopReason::Stop,
+            (false, false) => return None,
+        };
+        let attempt = self.attempt(lane)?;
+        let by = Principal::Rule;
+        Some(self.record(
+            now,
+            What::StopAsked {
+                attempt,
+                reason,
+                by,
+            },
+        ))
+    }
+
+    /// The answer that a question takes when nobody gave one in time.
+    fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
+        let question = self.open_question(place)?;
+        let deadline = question.escalation.deadline?;
+        let choice = question.escalation.on_deadline?;
+        if deadline > now || question.answer.is_some() {
+            return None;
+        }
+        Some(self.record(
+            now,
+            What::Answered {
+                escalation: question.escalation.id,
+                choice,
+                by: Principal::Rule,
+                note: Some("nobody answered in time".into()),
+            },
+        ))
+    }
+
+    fn open_question(&self, place: usize) -> Option<&Question> {
+        let LaneState::Asking { escalation } = &self.lanes[place].state else {
+            return None;
+        };
+        self.questions.get(escalation)
     }
 
     fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
@@ -196,147 +196,6 @@ impl Run {
         self.workflow
             .timeout
             .map(|timeout| self.since.plus(timeout))
-    }
-
-    /// Lanes that may start now, in the file's order, as many as there are places.
-    fn starts(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
-        let mut free = usize::try_from(self.workflow.max_parallel)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(self.sets.active.len());
-        let mut taken: std::collections::HashMap<usize, usize> = std::collections::HashMap::new();
-        let due = self
-            .sets
-            .delayed
-            .iter()
-            .filter(|place| match &self.lanes[**place].state {
-                LaneState::Delayed { until, .. } => *until <= now,
-                _ => false,
-            });
-        for &place in due.chain(&self.sets.ready) {
-            let lane = &self.lanes[place];
-            let step = self.step_of(lane);
-            match self.fate(step, lane) {
-                Fate::Skip(why) => {
-                    out.push(self.record(
-                        now,
-                        What::Skipped {
-                            lane: lane.id.clone(),
-                            why,
-                        },
-                    ));
-                    continue;
-                }
-                Fate::Cannot(why) => {
-                    out.push(self.record(
-                        now,
-                        What::CannotStart {
-                            lane: lane.id.clone(),
-                            why,
-                        },
-                    ));
-                    continue;
-                }
-                Fate::Run => {}
-            }
-            match &step.what {
-                StepWhat::Approval(_) => {
-                    if let Some(escalation) = self.question(lane, *next, now) {
-                        next.0 += 1;
-                        out.push(self.record(
-                            now,
-                            What::Opened {
-                                escalation: Box::new(escalation),
-                            },
-                        ));
-                    }
-                }
-                StepWhat::Run { .. } => {
-                    if free == 0 {
-                        break;
-                    }
-                    let taken = taken.entry(lane.step).or_default();
-                    let limit = step
-                        .lanes_at_once
-                        .and_then(|limit| usize::try_from(limit).ok())
-                        .unwrap_or(usize::MAX);
-                    if self.steps[lane.step].lanes_active + *taken >= limit {
-                        continue;
-                    }
-                    out.push(self.start(lane, now));
-                    *taken += 1;
-                    free -= 1;
-                }
-            }
-        }
-    }
-
-    fn start(&self, lane: &LaneRun, now: Time) -> Command {
-        if let Err(why) = self.launch_environment(lane) {
-            return self.record(
-                now,
-                What::CannotStart {
-                    lane: lane.id.clone(),
-                    why,
-                },
-            );
-        }
-        let (cause, resume) = match &lane.next {
-            Some(next) => (next.cause.clone(), next.resume.clone()),
-            None => (Cause::First, None),
-        };
-        let attempt = AttemptId {
-            run: self.id.clone(),
-            lane: lane.id.clone(),
-            n: lane.n + 1,
-        };
-        self.record(
-            now,
-            What::Intended {
-                attempt,
-                cause,
-                resume,
-            },
-        )
-    }
-
-    /// `if` replaces "all needs succeeded". A lane that has been started once, or was ordered to, is not asked again.
-    fn fate(&self, step: &Step, lane: &LaneRun) -> Fate {
-        if lane.next.is_some() {
-            return Fate::Run;
-        }
-        if let Some(condition) = &step.condition {
-            return match self.with_scope(lane, |scope| expr::holds(condition, scope)) {
-                Ok(true) => Fate::Run,
-                Ok(false) => Fate::Skip(SkipWhy::Condition),
-                Err(error) => Fate::Cannot(format!("`if = \"{condition}\"`: {error}")),
-            };
-        }
-        if step.fail_fast && self.sibling_failed(lane) {
-            return Fate::Skip(SkipWhy::Need(step.id.clone()));
-        }
-        for need in &step.needs {
-            match self.step_end(need) {
-                Some(StepEnd::Succeeded | StepEnd::Allowed) => {}
-                Some(StepEnd::Failed | StepEnd::Skipped) | None => {
-                    return Fate::Skip(SkipWhy::Need(need.clone()));
-                }
-            }
-        }
-        Fate::Run
-    }
-
-    fn sibling_failed(&self, lane: &LaneRun) -> bool {
-        self.lanes[self.steps[lane.step].lanes.clone()]
-            .iter()
-            .any(|other| {
-                matches!(
-                    other.state,
-                    LaneState::Done {
-                        how: Ended::Failed,
-                        ..
-                    }
-                )
-            })
     }
 
     /// A stopping run ends what runs.
@@ -435,28 +294,11 @@ impl Run {
             .active
             .iter()
             .filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let retries =
-            self.sets
-                .delayed
-                .iter()
-                .filter_map(|place| match &self.lanes[*place].state {
-                    LaneState::Delayed { until, .. }
-                        if !self.paused && matches!(self.phase, Phase::Going) =>
-                    {
-                        Some(*until)
-                    }
-                    _ => None,
-                });
-        let gates = self
-            .sets
-            .asking
-            .iter()
-            .filter_map(|place| match &self.lanes[*place].state {
-                LaneState::Asking { escalation } => {
-                    self.questions.get(escalation)?.escalation.deadline
-                }
-                _ => None,
-            });
+        let starts = !self.held() && matches!(self.phase, Phase::Going);
+        let retries = self.sets.delayed.iter().filter(|_| starts);
+        let retries = retries.filter_map(|place| self.retry_deadline(*place));
+        let gates = self.sets.asking.iter();
+        let gates = gates.filter_map(|place| self.open_question(*place)?.escalation.deadline);
         let run = self
             .run_deadline()
             .filter(|_| matches!(self.phase, Phase::Going));

@@ -20,6 +20,10 @@ pub(super) fn judge(step: &Step, lane: &LaneRun, key: &str, exit: &Exit, now: Ti
     if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() {
         return Verdict::Succeeded;
     }
+    // It ended by itself just before the stop reached it: still nobody wants it repeated.
+    if lane.stop_asked == Some(StopReason::Stop) {
+        return Verdict::Stopped;
+    }
     let rule = step
         .on_failure
         .iter()
@@ -68,6 +72,7 @@ pub(super) fn judge_lost(step: &Step, lane: &LaneRun, why: LostWhy, now: Time) -
         OnUnknown::Ask => Some(Verdict::Ask {
             why: AskWhy::Unknown(why),
         }),
+        OnUnknown::Rerun if lane.stop_asked == Some(StopReason::Stop) => Some(Verdict::Stopped),
         OnUnknown::Rerun if lane.lost <= LOST_AT_MOST => {
             Some(rerun(lane, "on_unknown = \"rerun\"", now))
         }
@@ -82,6 +87,7 @@ pub(super) fn judge_lost(step: &Step, lane: &LaneRun, why: LostWhy, now: Time) -
 pub(super) fn judge_probed(lane: &LaneRun, why: LostWhy, code: Option<i32>, now: Time) -> Verdict {
     match code {
         Some(0) => Verdict::Succeeded,
+        Some(10) if lane.stop_asked == Some(StopReason::Stop) => Verdict::Stopped,
         Some(10) if lane.lost <= LOST_AT_MOST => {
             rerun(lane, "the probe said that it had not happened", now)
         }
@@ -132,6 +138,10 @@ fn matches(place: usize, rule: &FailureRule, exit: &Exit) -> bool {
 /// that failed together do not come back together. Never shorter than written. The jitter follows from the key: the same
 /// journal gives the same times.
 fn delay(retry: &Retry, tries: u32, key: &str) -> Duration {
+    // Zero times an infinite factor is no number.
+    if retry.delay.is_zero() {
+        return Duration::ZERO;
+    }
     let exponent = i32::try_from(tries.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds = (retry.delay.as_secs_f64() * retry.backoff.powi(exponent))
         .min(retry.max_delay.as_secs_f64());

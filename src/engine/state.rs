@@ -27,6 +27,8 @@ pub struct Run {
     pub phase: Phase,
     pub paused: bool,
     pub isolation: Option<Isolation>,
+    /// The environment could not be had: nothing starts until a person has answered.
+    pub(super) no_environment: bool,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
     pub(super) places: HashMap<LaneId, usize>,
@@ -91,10 +93,16 @@ pub struct LaneRun {
     pub n: u32,
     /// Attempts of the present series: a person's answer starts a new one.
     pub tries: u32,
+    /// Why the newest attempt was made.
+    pub cause: Option<Cause>,
     /// Attempts of the present series that were lost.
     pub lost: u32,
     /// Why the newest lost one was.
     pub lost_why: Option<LostWhy>,
+    /// What was found then.
+    pub(super) lost_evidence: Vec<String>,
+    /// The newest attempt is to end: what it does after that is no failure of its own.
+    pub(super) stop_asked: Option<StopReason>,
     /// The newest one seen, of any attempt.
     pub checkpoint: Option<Checkpoint>,
     /// How the newest attempt ended, if it did.
@@ -110,6 +118,9 @@ pub struct LaneRun {
 pub(super) struct Next {
     pub(super) cause: Cause,
     pub(super) resume: Option<String>,
+    /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
+    /// A rule's retry and a person's word about this very lane do not.
+    pub(super) heeds: bool,
 }
 
 /// Where a lane is. Each state holds what exists then.
@@ -277,6 +288,7 @@ impl Run {
             phase: Phase::Going,
             paused: false,
             isolation: None,
+            no_environment: false,
             lanes,
             questions: BTreeMap::new(),
             places,
@@ -349,6 +361,12 @@ impl Run {
         for place in 0..self.lanes.len() {
             self.enter(place);
         }
+    }
+
+    pub(super) fn consistent(&self) -> bool {
+        let mut recounted = self.clone();
+        recounted.recount();
+        recounted.sets == self.sets && recounted.steps == self.steps
     }
 
     fn enter(&mut self, place: usize) {
@@ -456,31 +474,58 @@ impl Run {
         if step.lanes_open > 0 {
             return None;
         }
-        let mut end = StepEnd::Succeeded;
+        let (mut allowed, mut ran, mut left_out) = (false, false, false);
         for lane in &self.lanes[step.lanes.clone()] {
             let LaneState::Done { how, .. } = &lane.state else {
                 return None;
             };
             match how {
                 Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
-                Ended::Allowed => end = StepEnd::Allowed,
-                Ended::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                    end = StepEnd::Skipped
+                Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    return self.worst_of(step.lanes.clone());
                 }
-                Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {}
+                Ended::Allowed => (allowed, ran) = (true, true),
+                // One lane that its `if` leaves out does not leave out the others.
+                Ended::Skipped(SkipWhy::Condition) => left_out = true,
+                Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {
+                    ran = true;
+                }
             }
         }
+        let end = match (allowed, ran, left_out) {
+            (true, _, _) => StepEnd::Allowed,
+            (false, false, true) => StepEnd::Skipped,
+            (false, _, _) => StepEnd::Succeeded,
+        };
         Some(end)
+    }
+
+    /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
+    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> Option<StepEnd> {
+        let failed = lanes.any(|place| {
+            matches!(
+                &self.lanes[place].state,
+                LaneState::Done {
+                    how: Ended::Failed | Ended::Stopped,
+                    ..
+                }
+            )
+        });
+        Some(if failed {
+            StepEnd::Failed
+        } else {
+            StepEnd::Skipped
+        })
     }
 
     /// Whether a person is needed and nothing else will happen by itself.
     pub fn only_waits(&self) -> bool {
-        !self.sets.asking.is_empty()
-            && self.sets.active.is_empty()
-            && self.sets.delayed.is_empty()
+        let quiet = self.sets.active.is_empty()
             && self.sets.undecided.is_empty()
-            && self.sets.probing.is_empty()
-            && self.sets.ready.is_empty()
+            && self.sets.probing.is_empty();
+        let nothing_starts =
+            self.no_environment || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        !self.sets.asking.is_empty() && quiet && nothing_starts
     }
 
     /// How many attempts are intended or live.
@@ -525,8 +570,11 @@ impl LaneRun {
             state: LaneState::Waiting,
             n: 0,
             tries: 0,
+            cause: None,
             lost: 0,
             lost_why: None,
+            lost_evidence: Vec::new(),
+            stop_asked: None,
             checkpoint: None,
             last_exit: None,
             started: None,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 
 use super::Error;
-use super::dir::hex;
+use super::dir::{hex, note};
 use crate::clock;
 
 /// The copy of this binary, made if it is not there yet. Copies of other builds are removed: whoever has them
@@ -27,11 +27,11 @@ pub(super) fn copy(dogwatch: &Path, state_dir: &Path) -> Result<PathBuf, Error> 
         .map_err(Error::io("making the folder", &folder))?;
     let flags = rustix::fs::statvfs(&folder).map_err(Error::io("looking at", &folder))?.f_flag;
     if flags.contains(StatVfsMountFlags::NOEXEC) {
-        eprintln!(
+        note(&format!(
             "nothing can be executed on the file system of {}: {} itself is shown inside",
             folder.display(),
             dogwatch.display()
-        );
+        ));
         return Ok(dogwatch.to_owned());
     }
     let name = format!("dogwatch-{:x}-{:x}-{:x}-{:x}", meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());

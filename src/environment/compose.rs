@@ -43,6 +43,10 @@ const PROC_EMPTY: &[&str] = &["/proc/acpi", "/proc/asound", "/proc/scsi"];
 const PROC_BLANK: &[&str] =
     &["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/kallsyms"];
 
+/// In `/sys`, for the same reason: the firmware's tables, and what traces or steers the whole kernel.
+const SYS_EMPTY: &[&str] =
+    &["/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/config", "/sys/fs/bpf"];
+
 /// Refuses, with words, what can never be honoured.
 pub(super) fn check(spec: &Spec) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::Refused(why));
@@ -58,33 +62,35 @@ pub(super) fn check(spec: &Spec) -> Result<(), Error> {
             state.display()
         ));
     }
-    for mount in &spec.mounts {
-        let source = real(&mount.source, "the mount's source")?;
-        let socket = std::fs::metadata(&source).is_ok_and(|meta| meta.file_type().is_socket());
-        let own = |path: &Path| path.starts_with(&state) || path.starts_with(RUNTIME);
-        if source.starts_with(&state) || own(&mount.target) {
-            return refuse(format!(
-                "the mount {} -> {} would show dogwatch's own state",
-                source.display(),
-                mount.target.display()
-            ));
-        }
-        if socket {
-            return refuse(format!(
-                "the mount {} is a socket; whoever reaches it commands its owner",
-                source.display()
-            ));
-        }
-        if !mount.target.is_absolute() || mount.target.components().any(|part| part == Component::ParentDir) {
-            return refuse(format!(
-                "the mount's target {} is not an absolute path without `..`",
-                mount.target.display()
-            ));
-        }
-        if [Path::new("/"), Path::new("/proc"), Path::new("/dev"), Path::new("/run")].contains(&mount.target.as_path())
-        {
-            return refuse(format!("nothing can be mounted on {}", mount.target.display()));
-        }
+    let hidden = Hidden::on_this_host(spec);
+    spec.mounts.iter().try_for_each(|mount| check_mount(mount, &spec.workspace, &state, &hidden))
+}
+
+fn check_mount(mount: &Mount, workspace: &Path, state: &Path, hidden: &Hidden) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::Refused(why));
+    let (given, target) = (mount.source.display(), mount.target.display());
+    let source = real(&mount.source, "the mount's source")?;
+    if source.starts_with(state) || mount.target.starts_with(state) || mount.target.starts_with(RUNTIME) {
+        return refuse(format!("the mount {given} -> {target} would show dogwatch's own state"));
+    }
+    if std::fs::metadata(&source).is_ok_and(|meta| meta.file_type().is_socket()) {
+        return refuse(format!("the mount {given} is a socket; whoever reaches it commands its owner"));
+    }
+    // A step may have put the link there, to be given what it leads to by the next run.
+    let leads = source.display();
+    if mount.source.starts_with(workspace) && !source.starts_with(real(workspace, "the workspace")?) {
+        return refuse(format!(
+            "the mount {given} leads out of the workspace, to {leads}; name that itself if it is meant"
+        ));
+    }
+    if hidden.covers(&source) && !hidden.covers(&mount.source) {
+        return refuse(format!("the mount {given} leads to credentials ({leads}); name that itself if it is meant"));
+    }
+    if !mount.target.is_absolute() || mount.target.components().any(|part| part == Component::ParentDir) {
+        return refuse(format!("the mount's target {target} is not an absolute path without `..`"));
+    }
+    if ["/", "/proc", "/sys", "/dev", "/run"].map(Path::new).contains(&mount.target.as_path()) {
+        return refuse(format!("nothing can be mounted on {target}"));
     }
     Ok(())
 }
@@ -171,6 +177,11 @@ impl Root<'_> {
             }
         }
         self.pair("--ro-bind", Path::new("/sys"), Path::new("/sys"));
+        if rustix::process::geteuid().is_root() {
+            for path in SYS_EMPTY.iter().map(Path::new).filter(|path| path.exists()) {
+                self.sealed(path, 0o555);
+            }
+        }
         self.add(&["--dev".as_ref(), "/dev".as_ref()]);
         self.tmpfs(Path::new("/dev/shm"), 0o1777);
         for device in entries(Path::new("/dev")) {

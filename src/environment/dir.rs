@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::net::{AddressFamily, SocketType};
@@ -207,6 +207,33 @@ pub(super) fn log_tail(dir: &Path) -> String {
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
+}
+
+/// A line in the porter's log. On a full disk it is lost, and nothing else: `eprintln!` would end the porter.
+pub(super) fn note(words: &str) {
+    let at =
+        jiff::Timestamp::from_millisecond(clock::wall_ms()).map_or_else(|_| String::new(), |at| format!("{at:.0}"));
+    let _ = writeln!(std::io::stderr(), "{at} {words}");
+}
+
+/// Makes the folders of `relative` below `base`, whatever a step has put there: no link is followed, so nothing is
+/// ever made outside of `base`.
+pub fn make_below(base: &Path, relative: &Path) -> Result<(), Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut folder = open_dir(base)?;
+    let mut path = base.to_owned();
+    for part in relative.components() {
+        path.push(part);
+        let Component::Normal(name) = part else {
+            return Err(Error::Refused(format!("{} is not a plain path below its folder", relative.display())));
+        };
+        match rustix::fs::mkdirat(&folder, name, Mode::RWXU) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(source) => return Err(Error::io("making the folder", &path)(source)),
+        }
+        folder = rustix::fs::openat(&folder, name, flags, Mode::empty()).map_err(Error::io("entering", &path))?;
+    }
+    Ok(())
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::{FlockOperation, OFlags};
 
 use super::Spec;
+use super::dir::note;
 use crate::{clock, faults, spawn};
 
 /// Shortest time between two starts; doubled while engines end at once, up to [`SLOWEST_MS`].
@@ -46,8 +47,8 @@ impl EngineWatch {
         if let Some(child) = &mut self.started {
             match child.try_wait() {
                 Ok(None) => return Seen::Fine,
-                Ok(Some(status)) => eprintln!("the engine that was started from here has ended: {status}"),
-                Err(error) => eprintln!("the engine that was started from here cannot be waited for: {error}"),
+                Ok(Some(status)) => note(&format!("the engine that was started from here has ended: {status}")),
+                Err(error) => note(&format!("the engine that was started from here cannot be waited for: {error}")),
             }
             self.started = None;
         }
@@ -76,14 +77,14 @@ impl EngineWatch {
             Ok(lock) => rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_ok(),
             Err(error) if error.kind() == ErrorKind::NotFound => true,
             Err(error) => {
-                eprintln!("cannot look at the engine's lock: {error}");
+                note(&format!("cannot look at the engine's lock: {error}"));
                 false
             }
         }
     }
 
     fn start(&mut self) {
-        eprintln!("no engine holds its lock: starting one");
+        note(&format!("no engine holds its lock: starting one"));
         let mut command = Command::new(&self.dogwatch);
         command.args(["engine", "run", "--state-dir"]).arg(&self.state_dir);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
@@ -93,7 +94,7 @@ impl EngineWatch {
         faults::crash_point("porter.after-engine");
         match engine {
             Ok(child) => self.started = Some(child),
-            Err(error) => eprintln!("{} cannot be started: {error}", self.dogwatch.display()),
+            Err(error) => note(&format!("{} cannot be started: {error}", self.dogwatch.display())),
         }
     }
 }

@@ -202,6 +202,11 @@ impl Hidden {
         self.paths.iter().any(|hidden| hidden == path)
     }
 
+    /// Is this path hidden, or something above it?
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.paths.iter().any(|hidden| path.starts_with(hidden))
+    }
+
     /// Must this folder be shown entry by entry?
     pub(super) fn is_composed(&self, folder: &Path) -> bool {
         let homes = HOMES

@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::dir::{self, Process, Running};
+use super::dir::{self, Process, Running, note};
 use super::{Error, Isolation, Spec, binary, compose};
 use crate::{clock, faults};
 
@@ -29,8 +29,6 @@ pub(super) struct Started {
     pub(super) bell: OwnedFd,
 }
 
-/// bubblewrap tells the keeper's number within this time, or is stuck.
-const NUMBER_MS: i64 = 10_000;
 /// What bubblewrap says of itself; one line for the start, one for the end.
 const STATUS: &str = "bwrap.json";
 
@@ -55,9 +53,16 @@ pub(super) fn start(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<Started
     drop(inherited);
     running.keeper.clone_from(&keeper);
     faults::crash_point("porter.before-note");
-    dir::replace_json(dir, dir::RUNNING, &running)?;
+    note_running(dir, &running);
     faults::crash_point("porter.after-note");
     Ok(Started { child, keeper, bell })
+}
+
+/// Notes who the keeper is. It runs already: a disk that is full now must not end its porter.
+pub(super) fn note_running(dir: &Path, running: &Running) {
+    if let Err(error) = dir::replace_json(dir, dir::RUNNING, running) {
+        note(&error.to_string());
+    }
 }
 
 fn make_work_dir(spec: &Spec) -> Result<(), Error> {
@@ -107,28 +112,61 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     let status = status_file(dir)?;
     let mut command = Command::new(bwrap);
     command.args(compose::arguments(spec, &copy, &blank)?);
-    command.args(["--json-status-fd", &status.as_raw_fd().to_string()]);
-    command.args(["--", compose::BINARY]);
+    command.args(["--json-status-fd", &status.as_raw_fd().to_string(), "--", compose::BINARY]);
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
-    let mut child = begin(&mut command, bwrap)?;
-    let keeper = wait_for_number(dir, &mut child);
-    Ok((child, keeper.and_then(Process::of)))
+    let mut child = first_to_go(|| begin(&mut command, bwrap))?;
+    let keeper = wait_for_keeper(dir, || child.try_wait().is_ok_and(|ended| ended.is_none()));
+    Ok((child, keeper))
 }
 
-/// bubblewrap writes the keeper's number here: found by the next porter should this one be killed before it has noted
-/// it. A file, not a pipe: bubblewrap would die of a pipe that nobody reads any more, and leave its child, which holds
-/// the keeper's socket, waiting for it for ever.
+/// Starts a child that the kernel takes before other processes when memory runs out, and all that the child starts.
+/// An ordinary user's shim cannot raise its step's score by itself: it was never dumpable, so that file is root's. With
+/// the same score for both, the kernel takes the larger one, which is the step. Root's shim can, and does.
+fn first_to_go<T>(start: impl FnOnce() -> T) -> T {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    let own = std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(own) = own.filter(|_| !rustix::process::geteuid().is_root()) else { return start() };
+    let set = |score: i32| {
+        if let Err(error) = std::fs::write(PATH, score.to_string()) {
+            note(&format!("the kernel's order of victims stays as it is: {error}"));
+        }
+    };
+    set((own + 500).min(1000));
+    let started = start();
+    set(own);
+    started
+}
+
+/// Where bubblewrap writes the keeper's number. A file, not a pipe: its reader may be killed, and bubblewrap, killed by
+/// the broken pipe, would leave a half-made sandbox that waits for ever and holds the keeper's socket (measured). With
+/// room in it from the start, for on a full disk the same would happen.
 fn status_file(dir: &Path) -> Result<std::fs::File, Error> {
     let path = dir.join(STATUS);
-    let file = std::fs::File::create(&path).map_err(Error::io("making", &path))?;
+    let room = std::fs::write(&path, [b' '; 512]).and_then(|()| std::fs::OpenOptions::new().write(true).open(&path));
+    let file = room.map_err(Error::io("making", &path))?;
     rustix::io::fcntl_setfd(&file, FdFlags::empty()).map_err(Error::io("handing over a descriptor to", &path))?;
     Ok(file)
 }
 
-/// The keeper that an earlier porter started but did not note: bubblewrap's word, if that process is still the first
-/// one of a namespace.
-pub(super) fn unnoted_keeper(dir: &Path) -> Option<Process> {
-    let pid = number(dir)?;
+/// The keeper, as soon as bubblewrap has named it; at most 5 s, and only while `goes_on`.
+pub(super) fn wait_for_keeper(dir: &Path, mut goes_on: impl FnMut() -> bool) -> Option<Process> {
+    let deadline = clock::boottime_ms() + 5_000;
+    loop {
+        // Asked first: what ended after it was named has been named.
+        let last = !goes_on() || clock::boottime_ms() >= deadline;
+        let keeper = named_keeper(dir);
+        if keeper.is_some() || last {
+            return keeper;
+        }
+        clock::pause(Duration::from_millis(1));
+    }
+}
+
+/// Whom bubblewrap named, if that process is still the first one of a namespace.
+pub(super) fn named_keeper(dir: &Path) -> Option<Process> {
+    let text = std::fs::read_to_string(dir.join(STATUS)).ok()?;
+    let first: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
+    let pid = first.get("child-pid")?.as_i64()?.try_into().ok()?;
     let process = Process::of(pid)?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().nth(1)?;
@@ -159,26 +197,6 @@ fn environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString
         let name = name.to_string_lossy();
         NAMES.contains(&name.as_ref()) || (cfg!(feature = "faults") && faults::VARIABLES.contains(&name.as_ref()))
     })
-}
-
-/// The number of the sandbox's first process as the host counts, as far as bubblewrap has told it.
-fn number(dir: &Path) -> Option<i32> {
-    let text = std::fs::read_to_string(dir.join(STATUS)).ok()?;
-    let (first, _) = text.split_once('\n')?;
-    let first: serde_json::Value = serde_json::from_str(first).ok()?;
-    first.get("child-pid")?.as_i64()?.try_into().ok()
-}
-
-/// The same, waited for; `None` when bubblewrap ended before.
-fn wait_for_number(dir: &Path, child: &mut Child) -> Option<i32> {
-    let deadline = clock::boottime_ms() + NUMBER_MS;
-    loop {
-        let number = number(dir);
-        if number.is_some() || clock::boottime_ms() >= deadline || !matches!(child.try_wait(), Ok(None)) {
-            return number;
-        }
-        clock::pause(Duration::from_millis(1));
-    }
 }
 
 /// Room for the rest of a socket's path in the 107 bytes that an address has.

@@ -29,6 +29,7 @@ mod sandbox;
 mod spec;
 mod trial;
 
+pub use dir::make_below;
 pub use sandbox::{Handle, Sandbox};
 pub use spec::{Isolation, Mount, Spec, Wanted};
 
@@ -77,6 +78,17 @@ pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, 
 }
 
 impl Error {
+    /// Will it go by itself? A keeper that is silent may speak again, and a full or read-only disk be made writable:
+    /// nothing was wrong with what was asked for.
+    pub fn passes(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::Silent { .. } => true,
+            Self::Io { source, .. } => matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
+            Self::Refused(_) | Self::NotIsolated { .. } | Self::NoKeeper { .. } | Self::NotEnded { .. } => false,
+        }
+    }
+
     /// Wraps an input or output error of `path`; for `map_err`.
     pub(crate) fn io<E: Into<std::io::Error>>(what: &'static str, path: &std::path::Path) -> impl FnOnce(E) -> Self {
         move |source| Self::Io { what, path: path.to_owned(), source: source.into() }

@@ -9,10 +9,10 @@ use std::process::{Child, ExitCode};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::dir::{self, Running};
+use super::dir::{self, Running, note};
 use super::engine_watch::{EngineWatch, Seen};
 use super::launch::{self, Started};
-use super::{Error, Spec};
+use super::{Error, Isolation, Spec};
 use crate::{faults, spawn};
 
 /// How often the engine is looked for without a reason.
@@ -39,7 +39,7 @@ pub fn main(args: &PorterArgs) -> ExitCode {
         Ok(Tended::ToItsEnd) => ExitCode::SUCCESS,
         Ok(Tended::ByAnother) => ExitCode::from(ANOTHER),
         Err(error) => {
-            eprintln!("porter: {error}");
+            note(&format!("porter: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -56,14 +56,16 @@ fn tend(dir: &Path) -> Result<Tended, Error> {
     let secret = dir::read_secret(dir)?.ok_or_else(|| Error::Refused(format!("{} has no secret", dir.display())))?;
     let engine = EngineWatch::new(&spec);
     let how = if dir::is_listened(dir) {
-        eprintln!("the keeper of {} lives: watching it", dir.display());
+        note(&format!("the keeper of {} lives: watching it", dir.display()));
         adopt(dir, engine)?
     } else {
         begin(dir, &spec, secret, engine)?
     };
-    eprintln!("the environment has ended: {how}");
+    note(&format!("the environment has ended: {how}"));
     faults::crash_point("porter.before-ended");
-    dir::replace(dir, dir::ENDED, format!("{how}\n").as_bytes())?;
+    if let Err(error) = dir::replace(dir, dir::ENDED, format!("{how}\n").as_bytes()) {
+        note(&error.to_string());
+    }
     faults::crash_point("porter.after-ended");
     let socket = dir.join(dir::SOCKET);
     std::fs::remove_file(&socket).map_err(Error::io("removing", &socket))?;
@@ -98,9 +100,10 @@ fn pidfd(child: &Child) -> Result<OwnedFd, Error> {
 fn adopt(dir: &Path, engine: EngineWatch) -> Result<String, Error> {
     let mut keeper = None;
     if let Some(mut running) = dir::read_json::<Running>(dir, dir::RUNNING)? {
-        if running.keeper.is_none() {
-            running.keeper = launch::unnoted_keeper(dir);
-            dir::replace_json(dir, dir::RUNNING, &running)?;
+        if running.keeper.is_none() && matches!(running.isolation, Isolation::Sandboxed { .. }) {
+            // That porter was killed before it noted whom it had started.
+            running.keeper = launch::wait_for_keeper(dir, || dir::is_listened(dir));
+            launch::note_running(dir, &running);
         }
         keeper = running.keeper.and_then(|process| process.open());
     }

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, porter, trial};
+use super::{Error, Isolation, Spec, Wanted, compose, launch, porter, trial};
 use crate::wire::keeper::Greeting;
 use crate::{clock, faults, spawn};
 
@@ -127,12 +128,24 @@ impl Sandbox {
         if !force {
             return refuse("its keeper still holds its socket");
         }
-        let keeper = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper);
-        let Some(process) = keeper.and_then(|keeper| keeper.open()) else {
+        let Some(process) = noted_keeper(dir).await? else {
             return refuse("its keeper is not the process that was noted, so nothing was killed");
         };
         rustix::process::pidfd_send_signal(&process, Signal::KILL).map_err(Error::io("killing the keeper of", dir))?;
         if ended_within(dir, START).await { Ok(()) } else { refuse("its keeper was killed but is still there") }
+    }
+}
+
+/// The keeper's process. Its porter notes it a moment after it started, when it may have been spoken to already.
+async fn noted_keeper(dir: &Path) -> Result<Option<OwnedFd>, Error> {
+    let deadline = clock::boottime_ms() + 2_000;
+    loop {
+        let noted = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper);
+        let keeper = noted.or_else(|| launch::named_keeper(dir));
+        if keeper.is_some() || clock::boottime_ms() >= deadline {
+            return Ok(keeper.and_then(|keeper| keeper.open()));
+        }
+        clock::sleep(LOOK).await;
     }
 }
 

@@ -23,10 +23,7 @@ pub fn line(bytes: &[u8]) -> String {
 pub fn lines(bytes: &[u8]) -> impl Iterator<Item = String> + '_ {
     let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let none = bytes.is_empty();
-    ended
-        .split(|byte| *byte == b'\n')
-        .filter(move |_| !none)
-        .map(line)
+    ended.split(|byte| *byte == b'\n').filter(move |_| !none).map(line)
 }
 
 /// Where the parser is; the names are those of the VT500 state diagram.
@@ -126,27 +123,18 @@ impl Row {
             c if escaped => self.escape(c),
             '\x07' | '\u{9c}' | '\x18' | '\x1a' => {}
             '\x1b' => {
-                self.at = At::Text {
-                    said,
-                    escaped: true,
-                };
+                self.at = At::Text { said, escaped: true };
             }
             c => {
                 said.push(c);
-                self.at = At::Text {
-                    said,
-                    escaped: false,
-                };
+                self.at = At::Text { said, escaped: false };
             }
         }
     }
 
     /// The few sequences that progress lines are made with. To the right only as far as there is text.
     fn order(&mut self, order: char, parameters: &str) {
-        let n = parameters
-            .split(';')
-            .next()
-            .and_then(|text| text.parse::<usize>().ok());
+        let n = parameters.split(';').next().and_then(|text| text.parse::<usize>().ok());
         let count = n.unwrap_or(1).max(1);
         match order {
             'K' if self.cells.len().max(self.cursor) > LONGEST_ERASED => {}
@@ -172,11 +160,7 @@ impl Row {
     }
 
     fn show(&mut self, c: char) {
-        let before = self
-            .cursor
-            .checked_sub(1)
-            .and_then(|at| self.cells.get(at))
-            .copied();
+        let before = self.cursor.checked_sub(1).and_then(|at| self.cells.get(at)).copied();
         if hidden(c) && !(joins(c) && before.is_some_and(|b| !b.is_ascii() || b.is_ascii_digit())) {
             self.escaped(&format!("\\u{{{:x}}}", u32::from(c)));
         } else {
@@ -216,10 +200,7 @@ impl Row {
 }
 
 fn string() -> At {
-    At::Text {
-        said: String::new(),
-        escaped: false,
-    }
+    At::Text { said: String::new(), escaped: false }
 }
 
 /// Joiners and the emoji selector: harmless after a character that is not ASCII (or a keycap's digit).

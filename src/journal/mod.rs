@@ -1,4 +1,4 @@
-//! The journal: every recorded fact and decision, in SQLite (WAL, synchronous=FULL). Owns `journal.db`, its tables and
+//! The journal: every recorded fact and decision, in `SQLite` (WAL, `synchronous=FULL`). Owns `journal.db`, its tables and
 //! the stored form of events. It may never decide anything, and never drops or rewrites an event.
 //!
 //! One transaction holds what belongs together: facts, the decisions about them, and the intents that follow. Every
@@ -275,7 +275,7 @@ impl ReadRef<'_> {
         Ok(events)
     }
 
-    fn rows(&self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<RunRow>, Error> {
+    fn rows(self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<RunRow>, Error> {
         let sql = format!(
             "SELECT id, name, number, created, ended, result, dir, source, file, base, params FROM runs {clause}"
         );
@@ -370,21 +370,17 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
             record::kind(&event.what),
             body,
         ])?;
-    match &event.what {
-        What::Ended { result } => {
-            let result = format!("{result:?}").to_lowercase();
-            let ended = params![event.at.as_ms(), result, event.run.as_str()];
-            transaction.execute("UPDATE runs SET ended = ?1, result = ?2 WHERE id = ?3", ended)?;
-        }
-        What::Resumed { .. } | What::Ordered { .. } => {
-            transaction.execute("UPDATE runs SET ended = NULL, result = NULL WHERE id = ?1", [event.run.as_str()])?;
-        }
-        What::Opened { escalation } => {
-            let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
-            transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
-        }
-        _ => {}
+    if let What::Ended { result } = &event.what {
+        let result = format!("{result:?}").to_lowercase();
+        let ended = params![event.at.as_ms(), result, event.run.as_str()];
+        transaction.execute("UPDATE runs SET ended = ?1, result = ?2 WHERE id = ?3", ended)?;
     }
-
+    if matches!(event.what, What::Resumed { .. } | What::Ordered { .. }) {
+        transaction.execute("UPDATE runs SET ended = NULL, result = NULL WHERE id = ?1", [event.run.as_str()])?;
+    }
+    if let What::Opened { escalation } = &event.what {
+        let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
+        transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
+    }
     Ok(())
 }

@@ -27,8 +27,12 @@ impl Keeper {
         match ask {
             Ask::Launch(launch) => Answer::of(self.launch(*launch)),
             Ask::LookUp { attempts } => Answer::of(self.look_up(attempts)),
-            Ask::Stop { key, grace_ms, reason } => self.pass_on(&key, &ToShim::Stop { grace_ms, reason, epoch }),
-            Ask::Input { key, bytes } => self.pass_on(&key, &ToShim::Input { bytes, epoch }),
+            Ask::Stop { key, grace_ms, reason } => {
+                self.stop(asker, &key, &ToShim::Stop { grace_ms, reason, epoch }, grace_ms)
+            }
+            Ask::Input { key, bytes } => {
+                Answer::of(self.shims.order(&key, &ToShim::Input { bytes, epoch }).map(|()| Reply::Done))
+            }
             Ask::Run { argv, env, cwd, timeout_ms } => self.probe(asker, &Task { argv, env, cwd }, timeout_ms),
             Ask::OpenPty { argv, env, cwd, rows, cols } => {
                 match on_new_terminal(&Task { argv, env, cwd }, rows, cols) {
@@ -53,14 +57,14 @@ impl Keeper {
         found.collect::<Result<Vec<_>, _>>().map(Reply::Found)
     }
 
-    /// An attempt that has ended needs no order any more, and to say so twice is no error.
-    fn pass_on(&mut self, key: &str, order: &ToShim) -> Answer {
-        let over =
-            self.shims.place_of_ended(key).is_some() || self.shims.get(key).is_some_and(super::shims::Shim::is_over);
-        if over && matches!(order, ToShim::Stop { .. }) {
-            return Answer::Now(Outcome::Reply(Reply::Done));
+    /// A shim ends its step and all that descends from it. Where there is none any more, what is left of the attempt is
+    /// ended without it; nothing left is no error.
+    fn stop(&mut self, asker: Asker, key: &str, order: &ToShim, grace_ms: u64) -> Answer {
+        if self.shims.get(key).is_some_and(|shim| !shim.is_over()) {
+            return Answer::of(self.shims.order(key, order).map(|()| Reply::Done));
         }
-        Answer::of(self.shims.order(key, order).map(|()| Reply::Done))
+        self.orphans.end(asker, key, grace_ms);
+        Answer::Later
     }
 
     fn probe(&mut self, asker: Asker, task: &Task, timeout_ms: u64) -> Answer {

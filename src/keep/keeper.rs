@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,38 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
-use super::asks::Answer;
-use super::jobs::{Asker, Jobs};
+use super::jobs::Jobs;
+use super::orphans::Orphans;
+use super::peers::{Peer, Stage};
 use super::sessions::{Effect, Sessions, Source, YOUNG_MS};
 use super::shims::Shims;
 use super::{Error, Ground};
 use crate::attempt::record::signal_name;
-use crate::wire::keeper::{
-    Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, StopReason, VERSION, Welcome, proof,
-};
-use crate::wire::lines::{Lines, Lost};
+use crate::wire::keeper::{Outcome, Reply, StopReason};
+use crate::wire::lines::Lines;
 use crate::wire::shim::ToShim;
 use crate::{clock, spawn};
 
-/// A peer that has not proven itself by then is dropped.
-const HANDSHAKE_MS: i64 = 5_000;
-/// Connections at the same time.
-const PEERS: usize = 32;
 /// After a forced end, what is still alive by then dies with the environment.
 const CLOSING_MS: i64 = 8_000;
-
-/// Somebody who is connected.
-#[derive(Debug)]
-struct Peer {
-    lines: Lines,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Greeted { nonce: String, until: i64 },
-    Engine { epoch: u64 },
-}
 
 /// Whom poll has news of.
 #[derive(Debug)]
@@ -60,13 +43,14 @@ pub(super) struct Keeper {
     pub(super) shims: Shims,
     pub(super) jobs: Jobs,
     pub(super) sessions: Sessions,
-    listener: OwnedFd,
-    secret: [u8; 32],
-    notify: Option<OwnedFd>,
-    peers: BTreeMap<u64, Peer>,
-    next_peer: u64,
+    pub(super) orphans: Orphans,
+    pub(super) listener: OwnedFd,
+    pub(super) secret: [u8; 32],
+    pub(super) notify: Option<OwnedFd>,
+    pub(super) peers: BTreeMap<u64, Peer>,
+    pub(super) next_peer: u64,
     /// The highest epoch seen.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// Readable when a child has ended.
     children: OwnedFd,
     asked_to_end: Arc<AtomicBool>,
@@ -85,6 +69,7 @@ impl Keeper {
             shims,
             sessions,
             jobs: Jobs::default(),
+            orphans: Orphans::default(),
             listener: ground.listener,
             secret: ground.secret,
             notify: ground.notify,
@@ -99,33 +84,50 @@ impl Keeper {
 
     pub(super) fn run(mut self) -> ExitCode {
         loop {
-            for news in self.wait() {
-                match news {
-                    News::Listener => self.accept(),
-                    News::Children => self.reap(),
-                    News::Peer(number) => self.serve(number),
-                    News::Shim(key) => {
-                        let events = self.shims.hear(&key);
-                        self.tell(events);
-                        if let Some(shim) = self.shims.get(&key) {
-                            self.sessions.sized(&key, shim.size);
-                        }
-                    }
-                    News::Probes => self.jobs.read(),
-                    // Found again by the turn of the sessions.
-                    News::Tmux => {}
-                }
+            // A sandbox dies with its first process, and every step in it: a defect here may cost the connections, never
+            // the keeper. What caused it came from a peer, who has to come again.
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(true) => return ExitCode::SUCCESS,
+                Ok(false) => {}
+                Err(_) => self.peers.clear(),
             }
-            let now = clock::boottime_ms();
-            self.drop_silent(now);
-            for (asker, reply) in self.jobs.finished(now) {
-                self.reply(asker, Outcome::Reply(reply), None);
+        }
+    }
+
+    /// Waits for news and deals with it; true when the keeper has to go.
+    fn turn(&mut self) -> bool {
+        for news in self.wait() {
+            match news {
+                News::Listener => self.accept(),
+                News::Children => self.reap(),
+                News::Peer(number) => self.serve(number),
+                News::Shim(key) => self.hear(&key),
+                News::Probes => self.jobs.read(),
+                // Found again by the turn of the sessions.
+                News::Tmux => {}
             }
-            self.turn_sessions(now);
-            if self.is_done(now) {
-                self.sessions.end();
-                return ExitCode::SUCCESS;
-            }
+        }
+        let now = clock::boottime_ms();
+        self.drop_silent(now);
+        for (asker, reply) in self.jobs.finished(now) {
+            self.reply(asker, Outcome::Reply(reply), None);
+        }
+        for (asker, outcome) in self.orphans.turn(now) {
+            self.reply(asker, outcome, None);
+        }
+        self.turn_sessions(now);
+        let done = self.is_done(now);
+        if done {
+            self.sessions.end();
+        }
+        done
+    }
+
+    fn hear(&mut self, key: &str) {
+        let events = self.shims.hear(key);
+        self.tell(events);
+        if let Some(shim) = self.shims.get(key) {
+            self.sessions.sized(key, shim.size);
         }
     }
 
@@ -169,6 +171,7 @@ impl Keeper {
         silent
             .chain(self.jobs.next_deadline())
             .chain(self.sessions.next_deadline())
+            .chain(self.orphans.next_deadline())
             .chain(grown)
             .chain(self.closing)
             .min()
@@ -200,134 +203,6 @@ impl Keeper {
                 Effect::Refuse(asker, why) => self.reply(asker, Outcome::Refused(why), None),
                 Effect::Hand(asker, terminal) => self.reply(asker, Outcome::Reply(Reply::Pty), Some(terminal)),
             }
-        }
-    }
-
-    fn accept(&mut self) {
-        let Ok(socket) = rustix::net::accept_with(&self.listener, rustix::net::SocketFlags::CLOEXEC) else {
-            return;
-        };
-        if self.peers.len() >= PEERS {
-            return;
-        }
-        let Ok(mut lines) = Lines::new(socket) else {
-            return;
-        };
-        let nonce = blake3::Hash::from_bytes(clock::random_bytes::<32>()).to_hex()[..32].to_owned();
-        let greeting =
-            Greeting { v: VERSION, boot_id: clock::boot_id(), nonce: nonce.clone(), pid: std::process::id() };
-        if lines.say(&greeting).is_ok() {
-            let stage = Stage::Greeted { nonce, until: clock::boottime_ms() + HANDSHAKE_MS };
-            self.peers.insert(self.next_peer, Peer { lines, stage });
-            self.next_peer += 1;
-        }
-    }
-
-    fn drop_silent(&mut self, now: i64) {
-        self.peers.retain(|_, peer| match peer.stage {
-            Stage::Greeted { until, .. } => now < until,
-            Stage::Engine { .. } => true,
-        });
-    }
-
-    fn serve(&mut self, number: u64) {
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return;
-        };
-        let received = peer.lines.flush().and_then(|()| peer.lines.receive());
-        if self.serve_lines(number).and(received).is_err() {
-            self.peers.remove(&number);
-        }
-    }
-
-    fn serve_lines(&mut self, number: u64) -> Result<(), Lost> {
-        loop {
-            let Some(peer) = self.peers.get_mut(&number) else {
-                return Ok(());
-            };
-            match &peer.stage {
-                Stage::Greeted { nonce, .. } => {
-                    let nonce = nonce.clone();
-                    let Some(hello) = peer.lines.next::<Hello>()? else {
-                        return Ok(());
-                    };
-                    self.welcome(number, &nonce, &hello)?;
-                }
-                Stage::Engine { epoch } => {
-                    let epoch = *epoch;
-                    let Some(asked) = peer.lines.next::<Asked>()? else {
-                        return Ok(());
-                    };
-                    self.attend(Asker { peer: number, id: asked.id }, asked, epoch);
-                }
-            }
-        }
-    }
-
-    /// Checks what a newcomer knows, and proves the keeper to it.
-    fn welcome(&mut self, number: u64, nonce: &str, hello: &Hello) -> Result<(), Lost> {
-        let refusal = if hello.v != VERSION {
-            Some(format!("this keeper speaks version {VERSION} of the protocol, not {}", hello.v))
-        } else if !is_proof(&proof(&self.secret, "engine", nonce), &hello.proof) {
-            Some("the peer does not know the secret of this environment".to_owned())
-        } else if hello.epoch < self.epoch {
-            Some(format!(
-                "a newer engine (epoch {}) commands this environment; this one has epoch {}",
-                self.epoch, hello.epoch
-            ))
-        } else {
-            None
-        };
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return Ok(());
-        };
-        if let Some(why) = refusal {
-            peer.lines.say(&FromKeeper::Answer { id: 0, result: Outcome::Refused(why) })?;
-            return Err(Lost::Closed);
-        }
-        self.epoch = hello.epoch;
-        peer.stage = Stage::Engine { epoch: hello.epoch };
-        peer.lines.say(&Welcome { v: VERSION, proof: proof(&self.secret, "keeper", &hello.nonce) })
-    }
-
-    fn attend(&mut self, asker: Asker, asked: Asked, epoch: u64) {
-        let answer = if epoch < self.epoch {
-            let why =
-                format!("a newer engine (epoch {}) commands this environment; this one has epoch {epoch}", self.epoch);
-            Answer::Now(Outcome::Refused(why))
-        } else {
-            self.answer(asker, asked.ask, epoch)
-        };
-        match answer {
-            Answer::Now(outcome) => self.reply(asker, outcome, None),
-            Answer::Terminal(terminal) => self.reply(asker, Outcome::Reply(Reply::Pty), Some(terminal)),
-            Answer::Later => {}
-        }
-    }
-
-    pub(super) fn reply(&mut self, asker: Asker, result: Outcome, terminal: Option<OwnedFd>) {
-        if let Some(peer) = self.peers.get_mut(&asker.peer)
-            && peer.lines.say_with(&FromKeeper::Answer { id: asker.id, result }, terminal).is_err()
-        {
-            self.peers.remove(&asker.peer);
-        }
-    }
-
-    /// Tells every engine, and whoever starts engines.
-    pub(super) fn tell(&mut self, events: Vec<Event>) {
-        for event in events {
-            if let (Event::Exited { .. } | Event::ShimGone { .. }, Some(notify)) = (&event, &self.notify) {
-                // Full or closed: then somebody has been told already, or nobody wants to know.
-                let _ = rustix::io::write(notify, b"e");
-            }
-            if let Event::Exited { key } | Event::ShimGone { key, .. } = &event {
-                self.sessions.ended(key);
-            }
-            let message = FromKeeper::Event(event);
-            self.peers.retain(|_, peer| match peer.stage {
-                Stage::Engine { .. } => peer.lines.say(&message).is_ok(),
-                Stage::Greeted { .. } => true,
-            });
         }
     }
 
@@ -367,11 +242,6 @@ impl Keeper {
         }
         self.closing.is_some_and(|at| idle || now >= at)
     }
-}
-
-/// Compares two proofs in constant time.
-fn is_proof(right: &str, given: &str) -> bool {
-    matches!((blake3::Hash::from_hex(right), blake3::Hash::from_hex(given)), (Ok(right), Ok(given)) if right == given)
 }
 
 fn in_words(status: WaitStatus) -> String {

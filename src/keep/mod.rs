@@ -7,6 +7,8 @@
 mod asks;
 mod jobs;
 mod keeper;
+mod orphans;
+mod peers;
 mod sessions;
 mod shims;
 mod tmux;

@@ -82,7 +82,7 @@ pub(super) enum Effect {
 pub(super) struct Sessions {
     tmux: Tmux<Purpose>,
     dogwatch: String,
-    sessions: BTreeMap<String, Session>,
+    known: BTreeMap<String, Session>,
     /// Those whose attempt has ended, oldest first.
     ended: VecDeque<String>,
     opens: Vec<Open>,
@@ -99,7 +99,7 @@ impl Sessions {
         Self {
             tmux: Tmux::new(program, runtime_dir, anchor),
             dogwatch,
-            sessions: BTreeMap::new(),
+            known: BTreeMap::new(),
             ended: VecDeque::new(),
             opens: Vec::new(),
             clients: BTreeMap::new(),
@@ -108,7 +108,7 @@ impl Sessions {
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.sessions.contains_key(key)
+        self.known.contains_key(key)
     }
 
     /// Makes sure that there is, or will be, a session of this attempt.
@@ -116,12 +116,14 @@ impl Sessions {
         if matches!(source, Source::File(_)) && !self.has(key) {
             self.ended.push_back(key.into());
         }
-        self.sessions.entry(key.into()).or_insert(Session { stage: Stage::Wanted, source, rows, cols });
+        let (rows, cols) = (rows.clamp(2, 1000), cols.clamp(2, 1000));
+        self.known.entry(key.into()).or_insert(Session { stage: Stage::Wanted, source, rows, cols });
+        self.drop_oldest();
     }
 
     /// Somebody wants a terminal on the session of this attempt, which is wanted already.
     pub(super) fn open(&mut self, asker: Asker, key: &str, (rows, cols): (u16, u16), readonly: bool) {
-        if let Some(session) = self.sessions.get_mut(key).filter(|session| session.stage == Stage::Failed) {
+        if let Some(session) = self.known.get_mut(key).filter(|session| session.stage == Stage::Failed) {
             session.stage = Stage::Wanted;
         }
         let (rows, cols) = (rows.clamp(2, 1000), cols.clamp(2, 1000));
@@ -130,19 +132,23 @@ impl Sessions {
 
     /// The step's terminal has this size now; a session that has to be made anew takes it.
     pub(super) fn sized(&mut self, key: &str, (rows, cols): (u16, u16)) {
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.known.get_mut(key) {
             (session.rows, session.cols) = (rows, cols);
         }
     }
 
     /// The attempt has ended: its session stays for a while, showing the end.
     pub(super) fn ended(&mut self, key: &str) {
-        if self.sessions.get(key).is_some_and(|session| matches!(session.stage, Stage::Wanted | Stage::Failed)) {
+        if self.known.get(key).is_some_and(|session| matches!(session.stage, Stage::Wanted | Stage::Failed)) {
             // Never made, and nobody has asked for it.
-            self.sessions.remove(key);
+            self.known.remove(key);
         } else if self.has(key) {
             self.ended.push_back(key.into());
         }
+        self.drop_oldest();
+    }
+
+    fn drop_oldest(&mut self) {
         while self.ended.len() > KEPT
             && let Some(oldest) = self.ended.pop_front()
         {
@@ -151,7 +157,7 @@ impl Sessions {
     }
 
     fn forget(&mut self, key: &str) {
-        if self.sessions.remove(key).is_some() {
+        if self.known.remove(key).is_some() {
             self.tmux.submit(Purpose::Tidy, &["kill-session", "-t", &target(key)]);
         }
     }
@@ -165,7 +171,7 @@ impl Sessions {
     }
 
     fn is_needed(&self) -> bool {
-        !self.opens.is_empty() || self.sessions.values().any(|session| session.stage != Stage::Made)
+        !self.opens.is_empty() || self.known.values().any(|session| session.stage != Stage::Made)
     }
 
     pub(super) fn end(&mut self) {
@@ -228,12 +234,12 @@ impl Sessions {
         self.died = true;
         self.clients.clear();
         let opens = &self.opens;
-        self.sessions.retain(|key, session| {
+        self.known.retain(|key, session| {
             session.stage = Stage::Wanted;
             !self.ended.contains(key) || opens.iter().any(|open| open.key == *key)
         });
-        let sessions = &self.sessions;
-        self.ended.retain(|key| sessions.contains_key(key));
+        let known = &self.known;
+        self.ended.retain(|key| known.contains_key(key));
         self.opens.iter_mut().for_each(|open| open.fitting = false);
     }
 
@@ -252,7 +258,7 @@ impl Sessions {
     }
 
     fn made(&mut self, key: &str) {
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.known.get_mut(key) {
             session.stage = Stage::Made;
         }
     }
@@ -260,7 +266,7 @@ impl Sessions {
     fn failed(&mut self, purpose: Purpose, why: &str, effects: &mut Vec<Effect>) {
         match purpose {
             Purpose::Create(key) => {
-                if let Some(session) = self.sessions.get_mut(&key) {
+                if let Some(session) = self.known.get_mut(&key) {
                     session.stage = Stage::Failed;
                 }
                 self.refuse(|open| open.key == key, why, effects);
@@ -283,7 +289,7 @@ impl Sessions {
     }
 
     fn create(&mut self) {
-        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.stage == Stage::Wanted) {
+        for (key, session) in self.known.iter_mut().filter(|(_, session)| session.stage == Stage::Wanted) {
             session.stage = Stage::Creating;
             let (how, path) = match &session.source {
                 Source::Shim(path) => ("--socket", path),
@@ -303,7 +309,7 @@ impl Sessions {
     fn serve(&mut self, effects: &mut Vec<Effect>) {
         let mut ready = Vec::new();
         for open in &mut self.opens {
-            match self.sessions.get(&open.key) {
+            match self.known.get(&open.key) {
                 Some(session) if session.stage == Stage::Made && !open.fitting => {}
                 Some(_) => continue,
                 None => {

@@ -107,10 +107,6 @@ impl Shims {
         self.live.get(key)
     }
 
-    pub(super) fn place_of_ended(&self, key: &str) -> Option<&Place> {
-        self.ended.get(key)
-    }
-
     pub(super) fn socket_of(&self, key: &str) -> PathBuf {
         self.sockets.join(key)
     }
@@ -198,7 +194,9 @@ impl Shims {
                     self.live.insert(key, shim);
                 }
                 // Nobody listens: the shim has gone, and its attempt directory tells how.
-                Err(_) => drop(std::fs::remove_file(entry.path())),
+                Err(_) => {
+                    let _ = std::fs::remove_file(entry.path());
+                }
             }
         }
     }
@@ -242,7 +240,7 @@ impl Shims {
         let end = attempt::record::peek(&dir);
         let mut log = attempt::log::Log::open(dir)?;
         let from = log.tail_offset(PICTURE_LINES)?.max(log.end().saturating_sub(PICTURE));
-        let mut picture = log.read_all(from, PICTURE as usize)?;
+        let mut picture = log.read_all(from, usize::MAX)?;
         let words = end.map_or_else(|| "[its end is not known]".into(), |record| record.last_line());
         picture.extend_from_slice(format!("\r\n{words}\r\n").as_bytes());
         let path = self.pictures.join(key);
@@ -267,12 +265,8 @@ impl Shims {
         let shim = self.live.remove(key)?;
         let _ = std::fs::remove_file(self.socket_of(key));
         let told = shim.exited.is_some();
-        let on_disk = || {
-            attempt::open(&self.run_dir, &shim.place.dir)
-                .ok()
-                .flatten()
-                .is_some_and(|dir| attempt::record::is_there(dir))
-        };
+        let on_disk =
+            || attempt::open(&self.run_dir, &shim.place.dir).ok().flatten().is_some_and(attempt::record::is_there);
         let event = if told {
             None
         } else if on_disk() && shim.claimed {
@@ -300,7 +294,7 @@ impl Shim {
     fn listen(&mut self, control_key: &str, events: &mut Vec<Event>) -> Result<(), Lost> {
         if let Some(Link::Greeting(lines)) = &mut self.link {
             let received = lines.receive();
-            let Some(greeting) = lines.next::<Greeting>()? else {
+            let Some(greeting) = lines.take::<Greeting>()? else {
                 return received;
             };
             let key = attempt::record::key_from_hex(control_key).unwrap_or_default();
@@ -319,10 +313,12 @@ impl Shim {
         lines.flush()?;
         let received = lines.receive();
         let mut said = Vec::new();
-        while let Some(message) = lines.next::<FromShim>()? {
+        while let Some(message) = lines.take::<FromShim>()? {
             said.push(message);
         }
-        said.into_iter().for_each(|message| events.extend(self.note(message)));
+        for message in said {
+            events.extend(self.note(message));
+        }
         received
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid};
 
 use crate::{clock, faults};
 
@@ -20,6 +20,8 @@ const COMMAND_MS: i64 = 5_000;
 /// After a start that failed, the next one is tried after this long, then twice as long, and so on.
 const FIRST_PAUSE_MS: i64 = 500;
 const LONGEST_PAUSE_MS: i64 = 60_000;
+/// How long the end of the keeper waits for tmux.
+const GOODBYE_MS: i64 = 1_000;
 /// The session that is always there. No key can have this name.
 const ANCHOR: &str = "anchor";
 
@@ -258,13 +260,28 @@ impl<P> Tmux<P> {
         }
     }
 
-    /// Ends the server without waiting for that.
+    /// Ends the server, also one of an earlier keeper and one that is just being started. The last thing that a keeper
+    /// does, so it may wait a little.
     pub(super) fn end(&mut self) {
-        if self.is_up() {
-            let mut command = self.command();
-            command.arg("kill-server");
-            let _ = start(command, ());
+        if let Some(Running { purpose: Purpose::Start, pid, .. }) = self.running.take() {
+            wait_a_little(pid);
         }
+        let mut command = self.command();
+        command.arg("kill-server");
+        if self.socket.exists()
+            && let Ok(Running { pid, .. }) = start(command, ())
+        {
+            wait_a_little(pid);
+        }
+    }
+}
+
+/// Until the child with this pid has ended, but not for long.
+fn wait_a_little(pid: u32) {
+    let deadline = clock::boottime_ms() + GOODBYE_MS;
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    while clock::boottime_ms() < deadline && matches!(waitpid(pid, WaitOptions::NOHANG), Ok(None)) {
+        clock::pause(std::time::Duration::from_millis(2));
     }
 }
 

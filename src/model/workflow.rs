@@ -188,7 +188,7 @@ impl Default for Retry {
             max_attempts: 1,
             delay: Duration::from_secs(10),
             backoff: 2.0,
-            max_delay: Duration::from_mins(10),
+            max_delay: Duration::from_secs(600),
             jitter: true,
         }
     }

@@ -104,7 +104,9 @@ fn order(needs: &[Vec<usize>]) -> Vec<usize> {
     let mut after = vec![vec![]; needs.len()];
     let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
     for (n, needs) in needs.iter().enumerate() {
-        needs.iter().for_each(|need| after[*need].push(n));
+        for need in needs {
+            after[*need].push(n);
+        }
     }
     let mut order: Vec<usize> = (0..needs.len()).filter(|n| open[*n] == 0).collect();
     let mut next = 0;

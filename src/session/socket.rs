@@ -41,7 +41,7 @@ impl Socket {
             match UnixStream::connect(&path).await {
                 // Its queue is full: somebody is there, but does not accept now. The caller has the deadline.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    crate::clock::sleep(std::time::Duration::from_millis(20)).await
+                    crate::clock::sleep(std::time::Duration::from_millis(20)).await;
                 }
                 connected => return connected.map(Self::new),
             }

@@ -6,6 +6,7 @@
 
 mod descend;
 mod end;
+mod newcomers;
 mod oom;
 mod step;
 pub mod view;
@@ -51,10 +52,7 @@ pub(crate) enum Error {
 /// The program `dogwatch shim`; see [`Order`] for what it is given.
 pub fn main() -> ExitCode {
     faults::crash_point("shim.start");
-    let [dir, order, keeper] = match spawn::take_standard() {
-        Ok(taken) => taken,
-        Err(_) => return ExitCode::from(NO_CLAIM),
-    };
+    let Ok([dir, order, keeper]) = spawn::take_standard() else { return ExitCode::from(NO_CLAIM) };
     let Ok(mut keeper) = Lines::new(keeper) else {
         return ExitCode::from(NO_CLAIM);
     };

@@ -6,16 +6,18 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use crate::spawn;
 use crate::wire::shim::{Frame, Greeting, Opening, VERSION, Want};
+use crate::{clock, spawn};
 
 /// Longest greeting of a shim.
 const GREETING: usize = 4096;
+/// A terminal that does not answer by then never will.
+const SETTLE_MS: i64 = 2_000;
 /// How much is copied at once.
 const BLOCK: usize = 16 * 1024;
 
@@ -76,8 +78,9 @@ fn show_file(path: &Path) -> Result<(), Error> {
             .map_err(|error| cannot(error.into()))?;
     let mut picture = Vec::new();
     std::fs::File::from(file).read_to_end(&mut picture).map_err(cannot)?;
-    let _raw = Raw::begin();
+    let raw = Raw::begin();
     std::io::stdout().write_all(&picture).and_then(|()| std::io::stdout().flush())?;
+    settle(&raw);
     Ok(())
 }
 
@@ -104,19 +107,57 @@ impl Drop for Raw {
     }
 }
 
+/// Waits until the terminal has taken in all that was written. tmux loses the last output of a pane whose program ends
+/// right after it; a terminal answers the question for the cursor's place only after it has read what came before.
+fn settle(raw: &Raw) {
+    if raw.0.is_none() || std::io::stdout().write_all(b"\x1b[6n").and_then(|()| std::io::stdout().flush()).is_err() {
+        return;
+    }
+    let deadline = clock::boottime_ms() + SETTLE_MS;
+    let mut answer = Vec::new();
+    while !is_place(&answer) {
+        let left = deadline - clock::boottime_ms();
+        if left <= 0 {
+            return;
+        }
+        let input = rustix::stdio::stdin();
+        let timeout = Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000) * 1_000_000 };
+        let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN)];
+        let mut block = [0u8; 256];
+        if poll(&mut fds, Some(&timeout)).is_ok_and(|found| found > 0) {
+            match rustix::io::read(input, &mut block[..]) {
+                Ok(read) if read > 0 => answer.extend_from_slice(&block[..read]),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Does it hold `ESC [ row ; column R`? Somebody may have typed before it.
+fn is_place(answer: &[u8]) -> bool {
+    let starts =
+        answer.windows(2).enumerate().filter(|(_, pair)| pair == b"\x1b[").map(|(index, _)| &answer[index + 2..]);
+    starts.into_iter().any(|rest| {
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit() && *byte != b';');
+        end.is_some_and(|end| end > 0 && rest[end] == b'R')
+    })
+}
+
 fn follow(path: &Path) -> Result<(), Error> {
     let mut shim = connect(path).map_err(|source| Error::Unreachable { path: path.into(), source })?;
     let greeting = greeting(&mut shim)?;
     let opening = serde_json::to_vec(&Opening { v: VERSION, want: Want::View })
         .map_err(|error| Error::NotUnderstood(error.to_string()))?;
     shim.write_all(&[&opening[..], b"\n"].concat())?;
-    let _raw = Raw::begin();
+    let raw = Raw::begin();
     let (resized, writer) = UnixStream::pair()?;
     resized.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, writer)?;
     let mut size = (greeting.rows, greeting.cols);
     send_size(&mut shim, &mut size)?;
-    Copying { shim, resized, inbox: Vec::new(), size, typing: true }.run()
+    Copying { shim, resized, inbox: Vec::new(), size, typing: true }.run()?;
+    settle(&raw);
+    Ok(())
 }
 
 fn connect(path: &Path) -> std::io::Result<UnixStream> {

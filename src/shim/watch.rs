@@ -12,29 +12,19 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, wait};
 
 use super::descend;
 use super::end::{Ending, Phase};
+use super::newcomers::Newcomer;
 use super::views::{Recent, View, Wish};
 use super::{Error, Owned, step};
 use crate::attempt::log::{Stamp, Writer, again};
-use crate::wire::keeper::{StopReason, proof};
+use crate::wire::keeper::StopReason;
 use crate::wire::lines::{Lines, Lost};
-use crate::wire::shim::{End, Frame, FromShim, Greeting, MAX_FRAME, Opening, ToShim, VERSION, Want};
+use crate::wire::shim::{End, Frame, FromShim, MAX_FRAME, ToShim};
 use crate::{clock, faults, spawn};
 
-/// A peer that has not said what it wants by then is dropped.
-const OPENING_MS: i64 = 5_000;
 /// The most that waits to be typed; beyond it the step is not reading.
 const TYPED: usize = 64 * 1024;
-/// Connections that have not said what they want, and views, at most.
-const PEERS: usize = 32;
 /// How much is read from the terminal before the log gets it.
 const BATCH: usize = MAX_FRAME;
-
-/// Somebody who has not said what he wants.
-struct Newcomer {
-    lines: Lines,
-    nonce: String,
-    until: i64,
-}
 
 /// See the module's description.
 pub(super) struct Watch {
@@ -44,11 +34,11 @@ pub(super) struct Watch {
     pub(super) ending: Ending,
     pub(super) step: Option<Pid>,
     pub(super) views: Vec<View>,
-    keepers: Vec<Lines>,
-    newcomers: Vec<Newcomer>,
-    listener: Option<OwnedFd>,
+    pub(super) keepers: Vec<Lines>,
+    pub(super) newcomers: Vec<Newcomer>,
+    pub(super) listener: Option<OwnedFd>,
     typed: VecDeque<u8>,
-    size: (u16, u16),
+    pub(super) size: (u16, u16),
     epoch: u64,
     batch: Vec<u8>,
 }
@@ -227,6 +217,10 @@ impl Watch {
             }
             !found.contains(PollFlags::OUT) || view.flush(recent).is_ok()
         });
+        self.grant(wishes);
+    }
+
+    pub(super) fn grant(&mut self, wishes: Vec<Wish>) {
         for wish in wishes {
             match wish {
                 Wish::Type(bytes) => self.type_in(&bytes),
@@ -247,7 +241,7 @@ impl Watch {
         }
     }
 
-    fn obey(&mut self, order: ToShim) {
+    pub(super) fn obey(&mut self, order: ToShim) {
         let (ToShim::Stop { epoch, .. } | ToShim::Input { epoch, .. }) = &order;
         if *epoch < self.epoch {
             let why = format!("the order is of an older engine (epoch {epoch}, a newer one is {})", self.epoch);
@@ -304,65 +298,6 @@ impl Watch {
         self.tell(&FromShim::Sized { rows: size.0, cols: size.1 });
     }
 
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
-        let Ok(socket) = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC) else {
-            return;
-        };
-        let same_user =
-            rustix::net::sockopt::socket_peercred(&socket).is_ok_and(|peer| peer.uid == rustix::process::geteuid());
-        if !same_user || self.newcomers.len() + self.views.len() + self.keepers.len() >= PEERS {
-            return;
-        }
-        let Ok(mut lines) = Lines::new(socket) else {
-            return;
-        };
-        let nonce = blake3::Hash::from_bytes(clock::random_bytes::<32>()).to_hex().to_string();
-        let (rows, cols) = self.size;
-        let place = self.owned.order.launch.place.clone();
-        let greeting = Greeting { v: VERSION, key: place.key, dir: place.dir, nonce: nonce.clone(), rows, cols };
-        if lines.say(&greeting).is_ok() {
-            self.newcomers.push(Newcomer { lines, nonce, until: clock::boottime_ms() + OPENING_MS });
-        }
-    }
-
-    fn serve_newcomers(&mut self, found: &[PollFlags]) {
-        let now = clock::boottime_ms();
-        let mut found = found.iter();
-        for mut newcomer in std::mem::take(&mut self.newcomers) {
-            let found = found.next().copied().unwrap_or(PollFlags::empty());
-            let heard = if found.is_empty() { Ok(None) } else { opening(&mut newcomer.lines) };
-            match heard {
-                Ok(None) if now < newcomer.until => self.newcomers.push(newcomer),
-                Ok(Some(opening)) if opening.v == VERSION => self.admit(newcomer, &opening.want),
-                // Silent for too long, another version, or gone.
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-
-    fn admit(&mut self, newcomer: Newcomer, want: &Want) {
-        match want {
-            Want::View => {
-                let (socket, inbox) = newcomer.lines.into_parts();
-                let mut view = View::new(socket, inbox, &self.recent);
-                if view.flush(&self.recent).is_ok() {
-                    self.views.push(view);
-                }
-            }
-            Want::Command { proof: given } => {
-                let key = blake3::Hash::from_hex(&self.owned.order.control_key).map(|key| *key.as_bytes());
-                let right = key.is_ok_and(|key| same(&proof(&key, "keeper", &newcomer.nonce), given));
-                let mut lines = newcomer.lines;
-                if right && lines.say(&FromShim::Claimed).is_ok() {
-                    self.keepers.push(lines);
-                }
-            }
-        }
-    }
-
     /// What to do next; false when the shim has nothing left to do.
     fn advance(&mut self) -> bool {
         let now = clock::boottime_ms();
@@ -383,29 +318,15 @@ impl Watch {
     }
 }
 
-/// Compares two hex codes in constant time; what is not one is not equal.
-fn same(one: &str, other: &str) -> bool {
-    matches!((blake3::Hash::from_hex(one), blake3::Hash::from_hex(other)), (Ok(one), Ok(other)) if one == other)
-}
-
 fn end_of(status: WaitStatus) -> Option<End> {
     status.exit_status().map(End::Code).or_else(|| status.terminating_signal().map(End::Signal))
 }
 
-fn hear(keeper: &mut Lines, orders: &mut Vec<ToShim>) -> Result<(), Lost> {
+pub(super) fn hear(keeper: &mut Lines, orders: &mut Vec<ToShim>) -> Result<(), Lost> {
     let received = keeper.receive();
-    while let Some(order) = keeper.next()? {
+    while let Some(order) = keeper.take()? {
         orders.push(order);
     }
     received?;
     keeper.flush()
-}
-
-fn opening(lines: &mut Lines) -> Result<Option<Opening>, Lost> {
-    lines.flush()?;
-    let received = lines.receive();
-    match lines.next()? {
-        Some(opening) => Ok(Some(opening)),
-        None => received.map(|()| None),
-    }
 }

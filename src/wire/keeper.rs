@@ -9,7 +9,7 @@
 //! keeper: {"event":{"claimed":{"key":"…"}}}                        to every connected engine, in between
 //! ```
 //! Both prove that they know the environment's secret before anything else is said: a step that shares the
-//! environment can neither command the keeper nor play it. A reply may carry one file descriptor (SCM_RIGHTS with
+//! environment can neither command the keeper nor play it. A reply may carry one file descriptor (`SCM_RIGHTS` with
 //! its first byte): only [`Reply::Pty`] does.
 
 use std::collections::BTreeMap;

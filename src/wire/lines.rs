@@ -44,7 +44,9 @@ struct Outgoing {
 pub struct Lines {
     socket: OwnedFd,
     inbox: Vec<u8>,
-    /// How much of the inbox is known to hold no end of line.
+    /// How much of the inbox was taken already; dropped now and then, so that many small lines cost no more than few.
+    taken: usize,
+    /// Up to where the inbox is known to hold no further end of line.
     scanned: usize,
     outbox: VecDeque<Outgoing>,
     queued: usize,
@@ -60,7 +62,7 @@ impl Lines {
     /// Takes over a connected socket.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket, inbox: Vec::new(), scanned: 0, outbox: VecDeque::new(), queued: 0 })
+        Ok(Self { socket, inbox: Vec::new(), taken: 0, scanned: 0, outbox: VecDeque::new(), queued: 0 })
     }
 
     /// Reads what is there. `Err(Closed)` comes only after the lines that arrived before it were taken.
@@ -68,32 +70,33 @@ impl Lines {
         let mut block = [0u8; 16 * 1024];
         loop {
             match rustix::io::read(&self.socket, &mut block[..]) {
-                Ok(0) => return Err(Lost::Closed),
+                Ok(0) | Err(Errno::CONNRESET) => return Err(Lost::Closed),
                 Ok(read) => {
                     self.inbox.extend_from_slice(&block[..read]);
                     // Enough for now: what is here is looked at before more is taken in.
-                    if self.inbox.len() > MAX_LINE {
+                    if self.inbox.len() - self.taken > MAX_LINE {
                         return Ok(());
                     }
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return Err(Lost::Closed),
                 Err(error) => return Err(Lost::Io(error.into())),
             }
         }
     }
 
     /// The next whole line as a message.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Lost> {
+    pub fn take<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Lost> {
         let Some(length) = self.inbox[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+            self.inbox.drain(..self.taken);
+            self.taken = 0;
             self.scanned = self.inbox.len();
             return if self.inbox.len() > MAX_LINE { Err(Lost::TooLong) } else { Ok(None) };
         };
         let end = self.scanned + length;
-        self.scanned = 0;
-        let message = serde_json::from_slice(&self.inbox[..end]);
-        self.inbox.drain(..=end);
+        let message = serde_json::from_slice(&self.inbox[self.taken..end]);
+        self.taken = end + 1;
+        self.scanned = end + 1;
         Ok(Some(message?))
     }
 
@@ -141,7 +144,8 @@ impl Lines {
     }
 
     /// Gives up the socket and what was received beyond the lines taken: the connection goes on in another form.
-    pub fn into_parts(self) -> (OwnedFd, Vec<u8>) {
+    pub fn into_parts(mut self) -> (OwnedFd, Vec<u8>) {
+        self.inbox.drain(..self.taken);
         (self.socket, self.inbox)
     }
 }

@@ -1,35 +1,293 @@
-//! The workflow file.
+//! The workflow file: what is read, and how each mistake is told.
+
+#[path = "config/broken.rs"]
+mod broken;
+#[path = "config/told.rs"]
+mod told;
+#[path = "config/values.rs"]
+mod values;
+
+use std::fmt::Write as _;
 use std::path::Path;
-use dogwatch::config;
+use std::time::Duration;
+
+use dogwatch::config::{self, Kind, Loaded, Place, Problems};
+use dogwatch::model::{Action, OnUnknown, Part, StepId, StepWhat, Template, Value};
+
+const COMPLETE: &str = include_str!("data/complete.dogwatch.toml");
+const CORE: &str = include_str!("data/core.dogwatch.toml");
+
+fn parse(source: &str) -> Result<Loaded, Problems> {
+    config::parse(source, "flow.toml", Path::new("/work"), &[])
+}
+
+/// All problems as people see them.
+fn shown(source: &str) -> String {
+    match parse(source) {
+        Ok(loaded) => panic!("nothing was wrong; warnings: {}", loaded.warnings),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// What is said about each of several files: `line:column message; hint`.
+fn told(head: &str, files: &[&str]) -> String {
+    let mut text = String::new();
+    for file in files {
+        let _ = writeln!(text, "{}", file.trim().replace('\0', "\\0"));
+        let problems = match parse(&format!("{head}{file}")) {
+            Ok(loaded) => loaded.warnings,
+            Err(problems) => problems,
+        };
+        if problems.is_empty() {
+            text.push_str("    fine\n");
+        }
+        for problem in &problems.list {
+            let place = match &problem.place {
+                Place::Source { line, column, .. } => format!("{line}:{column}"),
+                Place::Argument(argument) => format!("-p {argument}"),
+                Place::File => "file".into(),
+            };
+            let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let _ = writeln!(text, "    {} {place} {}{hint}", problem.severity, problem.message);
+        }
+    }
+    text
+}
+
+const STEP: &str = "version = 1\n[steps.a]\nrun = 'true'\n";
+
+fn id(name: &str) -> StepId {
+    StepId::new(name).expect("the name is a constant")
+}
 
 #[test]
-fn look() {
-    let text = std::fs::read_to_string("tests/pure/data/complete.dogwatch.toml").unwrap();
-    let r = config::parse(&text, "complete.dogwatch.toml", Path::new("/w"), &[]);
-    match r { Err(e) => println!("{e}"), Ok(l) => println!("{:#?}", l.workflow) }
-    let text = r#"version = 1
-[params]
-epochs = { type = "integer", default = 3, min = 1 }
-[steps.prepare]
-run = "echo hi > data"
-outputs = { data = { path = "data" } }
-[steps.train-all]
-needs = ["prepare"]
-run = "train \"$LR\""
-env = { LR = "${{ matrix.lr }}", E = "${{ params.epochs * 2 }}", D = "${{ steps.prepare.outputs.data }}" }
-matrix = { lr = [0.02, 1e-7, 1.0] }
-timeout = "1h30m"
-[steps.evaluate]
-needs = ["train-all"]
-if = "succeeded(steps.train-all) and params.epochs > 1"
-run = "true"
-[steps.gate]
-needs = ["evaluate", "prepare"]
-approval = { prompt = "Go ${{ params.epochs }}?", timeout = "1h", on_timeout = "reject" }
-"#;
-    match config::parse(text, "complete.dogwatch.toml", Path::new("/w"), &[]) { Err(e) => println!("{e}"), Ok(l) => {
-        println!("{:#?}\n{}", l.workflow, l.warnings);
-        println!("{}", dogwatch::report::graph::render(&l.workflow, dogwatch::report::graph::Format::Ascii));
-        println!("{}", dogwatch::report::graph::render(&l.workflow, dogwatch::report::graph::Format::Mermaid));
-    } }
+fn lanes_are_numbered_in_the_files_order_and_the_first_key_is_slowest() {
+    let loaded = parse(&format!(
+        "{STEP}[steps.a.matrix]\nlr = ['1e-4', '1e-3']\nseed = [1, 2]\nexclude = [{{ lr = '1e-3', seed = 1 }}]\nmax_parallel = 2\nfail_fast = true\n"
+    ));
+    let step = &loaded.unwrap().workflow.steps[&id("a")];
+    let labels: Vec<String> = step.lanes.iter().map(|lane| format!("{} {}", lane.lane, lane.label())).collect();
+    assert_eq!(labels, ["0 lr=1e-4,seed=1", "1 lr=1e-4,seed=2", "2 lr=1e-3,seed=2"]);
+    assert_eq!((step.has_matrix, step.lanes_at_once, step.fail_fast), (true, Some(2), true));
+}
+
+#[test]
+fn a_rule_that_says_retry_and_not_how_often_gives_three_attempts() {
+    let attempts = |step: &str| {
+        let loaded = parse(&format!("version = 1\n[steps.a]\nrun = 'true'\n{step}")).expect("the file is right");
+        loaded.workflow.steps[&id("a")].on_failure[0].retry.as_ref().map(|retry| retry.max_attempts)
+    };
+    assert_eq!(attempts("on_failure = [{ action = 'retry' }]"), Some(3));
+    assert_eq!(attempts("on_failure = [{ action = 'retry', retry = { max_attempts = 5 } }]"), Some(5));
+    // The step's own counts where it says something.
+    assert_eq!(attempts("retry = { max_attempts = 2 }\non_failure = [{ action = 'retry' }]"), None);
+}
+
+#[test]
+fn every_example_is_read_without_a_word() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let loaded = config::load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "there are no examples");
+}
+
+#[test]
+fn every_supported_key_is_read() {
+    let loaded = config::parse(CORE, "core.dogwatch.toml", Path::new("/work"), &[]).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let flow = loaded.workflow;
+    let told = (flow.name.as_str(), flow.max_parallel, flow.timeout, flow.environment.workspace.as_str());
+    assert_eq!(told, ("core", 3, Some(Duration::from_hours(12)), "/work"));
+    assert_eq!(flow.env["THREADS"], Template(vec![Part::Text("2".into())]));
+    assert_eq!(flow.params["rate"], Value::Number(1e-3));
+    let mounts: Vec<_> = flow.environment.mounts.iter().map(|m| (m.target.as_str(), m.readonly)).collect();
+    assert_eq!(mounts, [("/data", true), ("/cache", false)]);
+    assert_eq!(flow.environment.mounts[0].source, "/work/data");
+    assert!(flow.environment.mounts[1].source.ends_with("/cache") && !flow.environment.mounts[1].source.contains('~'));
+
+    let prepare = &flow.steps[&id("prepare")];
+    assert_eq!(prepare.timeout, Some(Duration::from_mins(45)));
+    assert_eq!((prepare.grace, prepare.retry.max_attempts), (Duration::from_secs(20), 3), "defaults hold");
+
+    let train = &flow.steps[&id("train")];
+    assert_eq!(train.needs, [id("prepare")]);
+    assert_eq!((train.lanes.len(), train.lanes_at_once), (3, Some(2)));
+    assert_eq!((train.grace, train.timeout), (Duration::from_secs(90), Some(Duration::from_hours(2))));
+    assert_eq!((train.retry.max_attempts, train.retry.delay), (5, Duration::from_secs(30)), "retry is merged key by key");
+    assert_eq!(train.on_unknown, OnUnknown::Probe { script: "test -e done".into() });
+    assert_eq!(train.checkpoint.as_ref().unwrap().resume_env.as_deref(), Some("RESUME"));
+    let rules: Vec<_> = train.on_failure.iter().map(|rule| (rule.name.as_str(), rule.action)).collect();
+    assert_eq!(rules, [("network", Action::Retry), ("rule 2", Action::Resume), ("rule 3", Action::Escalate)]);
+    let retry = train.on_failure[0].retry.as_ref().unwrap();
+    assert_eq!((retry.max_attempts, retry.delay), (6, Duration::from_mins(1)));
+    assert_eq!(retry.max_delay, Duration::from_mins(10), "a rule's retry is merged over the step's");
+    assert_eq!((&train.on_failure[1].matcher.exit_code[..], &train.on_failure[1].matcher.signal[..]), (&[137, 143][..], &[9][..]));
+
+    let StepWhat::Approval(gate) = &flow.steps[&id("review")].what else { panic!("review is a question") };
+    assert_eq!(gate.show, ["steps.prepare.outputs.dataset", "params.epochs"]);
+    assert_eq!(gate.prompt.0[1], Part::Expression("params.model".into()));
+    assert_eq!(gate.timeout, Some(Duration::from_hours(24)));
+    let cleanup = &flow.steps[&id("cleanup")];
+    assert_eq!((cleanup.allow_failure, &cleanup.on_unknown), (true, &OnUnknown::Rerun));
+    assert_eq!(cleanup.condition.as_deref(), Some("failed(steps.train)"));
+}
+
+#[test]
+fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
+    let problems = config::parse(COMPLETE, "complete.dogwatch.toml", Path::new("/work"), &[]).unwrap_err();
+    assert_eq!(problems.more, 0);
+    for problem in &problems.list {
+        assert!(problem.message.ends_with("is not supported yet"), "{}", problem.message);
+        assert!(problem.hint.is_some(), "{} has no hint", problem.message);
+    }
+    let mut refused: Vec<&str> = problems.list.iter().map(|problem| problem.message.as_str()).collect();
+    refused.sort_unstable();
+    refused.dedup();
+    insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
+    `agent` in [steps.triage]
+    `alerts` in [steps.train]
+    `alternatives` in [steps.train]
+    `best()`
+    `cache` in output `dataset` of [steps.prepare]
+    `class` in `match` of rule 1 of [steps.train]
+    `confirm` in [steps.review.approval]
+    `cpus` in [environment]
+    `environment` in [steps.server]
+    `environments`
+    `escalation` in [defaults]
+    `format` in output `scores` of [steps.evaluate]
+    `gpus` in [environment]
+    `gpus` in [steps.train]
+    `image` in [environment]
+    `keep` in [steps.train.checkpoint]
+    `memory` in [environment]
+    `metrics` in [steps.train]
+    `metrics` of a step
+    `network` in [environment]
+    `notify`
+    `progress` in [steps.evaluate]
+    `progress` in [steps.prepare]
+    `progress` in [steps.train]
+    `prompt` in [steps.triage]
+    `readiness_probe` in [steps.server]
+    `secrets` in [steps.export]
+    `secrets` in [steps.prepare]
+    `secrets` in [steps.train]
+    `secrets`
+    `service` in [steps.server]
+    `shm` in [environment]
+    `snapshot` in [steps.train]
+    `use` in rule 1 of [steps.train]
+    `verify` in [steps.train.checkpoint]
+    `wait` in [steps.train]
+    action "retry_modified"
+    "#);
+    // Keys that only the table below the example names.
+    for (place, keys) in [
+        ("[steps.a]\nrun = 'true'", &["verify", "autonomy", "wait_for", "fresh"][..]),
+        ("[steps.a]\nrun = 'true'\n[workflow]", &["autonomy"]),
+        ("[steps.a]\nrun = 'true'\n[environment]", &["pull", "user", "caps", "ulimits", "read_only", "keep"]),
+        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
+    ] {
+        for key in keys {
+            let problems = parse(&format!("version = 1\n{place}\n{key} = 1\n")).unwrap_err();
+            let [problem] = &problems.list[..] else { panic!("{problems}") };
+            assert!(problem.message.starts_with(&format!("`{key}` in [")), "{}", problem.message);
+            assert!(problem.message.ends_with("is not supported yet"), "{}", problem.message);
+        }
+    }
+}
+
+#[test]
+fn files_are_read_from_disk_with_their_folder_as_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let load = |path: &Path| config::load(path, &[]).map_err(|problems| problems.list[0].clone());
+    let good = write("Tiny LM.dogwatch.toml", STEP.as_bytes());
+    let loaded = load(&good).unwrap();
+    assert_eq!(loaded.workflow.name, "tiny-lm");
+    assert_eq!(Path::new(&loaded.workflow.environment.workspace), folder.path());
+    let frozen = config::parse(&loaded.source, good.to_str().unwrap(), folder.path(), &[]).unwrap();
+    assert_eq!(frozen.workflow, loaded.workflow, "the frozen copy reads the same");
+
+    let problem = load(&folder.path().join("none.toml")).unwrap_err();
+    assert!(problem.message.starts_with("the file cannot be read: No such file"), "{}", problem.message);
+    assert_eq!(load(folder.path()).unwrap_err().message, "this is a folder");
+    let latin = write("latin.toml", b"version = 1\n[steps.a]\nrun = 'caf\xe9'\n");
+    let problem = load(&latin).unwrap_err();
+    assert_eq!(problem.message, "this is not UTF-8");
+    assert!(matches!(problem.place, Place::Source { line: 3, column: 11, .. }), "{:?}", problem.place);
+    let gone = write("gone.toml", format!("{STEP}[environment]\nworkspace = 'gone'\n").as_bytes());
+    assert!(load(&gone).unwrap_err().message.contains("the workspace cannot be used"));
+    let file = write("file.toml", format!("{STEP}[environment]\nworkspace = './gone.toml'\n").as_bytes());
+    assert!(load(&file).unwrap_err().message.contains("the workspace is not a folder"));
+    assert!(load(Path::new("/dev/zero")).unwrap_err().message.contains("larger than 4 MiB"));
+
+    let asks = write("asks.toml", format!("{STEP}[params]\nn = {{ type = 'integer' }}\n").as_bytes());
+    assert!(load(&asks).unwrap_err().message.contains("has no default and no value"));
+    let looked = config::inspect(&asks, &[]).unwrap();
+    assert_eq!(looked.warnings.list.len(), 1, "to look at a file needs no values");
+    assert!(config::load(&asks, &[("n".into(), "3".into())]).is_ok());
+}
+
+#[test]
+fn the_schema_knows_exactly_the_supported_keys() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    for kind in Kind::ALL {
+        let table = match kind {
+            Kind::File => &schema,
+            Kind::Workflow => &schema["definitions"]["About"],
+            Kind::Mount => &schema["definitions"]["LongMount"],
+            Kind::Param
+            | Kind::Environment
+            | Kind::Defaults
+            | Kind::Retry
+            | Kind::Step
+            | Kind::Output
+            | Kind::Checkpoint
+            | Kind::Approval
+            | Kind::Rule
+            | Kind::Match => &schema["definitions"][format!("{kind:?}")],
+        };
+        assert_eq!(table["additionalProperties"], false, "{kind:?}");
+        let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = kind.keys().to_vec();
+        described.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(described, known, "{kind:?}");
+    }
+    assert!(!config::schema().contains("\"null\""), "TOML has no null");
+}
+
+#[test]
+fn a_command_becomes_a_workflow_that_runs_exactly_it() {
+    let script = |argv: &[&str]| {
+        let argv: Vec<String> = argv.iter().map(|word| (*word).into()).collect();
+        let source = config::for_command(&argv, None).unwrap();
+        let loaded = config::parse(&source, "exec", Path::new("/work"), &[]);
+        let flow = loaded.unwrap_or_else(|problems| panic!("{problems}\n{source}")).workflow;
+        assert_eq!(flow.steps.len(), 1);
+        let StepWhat::Run { script } = &flow.steps[&id("run")].what else { panic!("it is a script") };
+        (flow.name.clone(), script.clone())
+    };
+    assert_eq!(script(&["make", "test"]), ("make".into(), "exec make test".into()));
+    let python = script(&["/usr/bin/Python3", "-c", "print('a b')"]);
+    assert_eq!(python, ("python3".into(), r"exec /usr/bin/Python3 -c 'print('\''a b'\'')'".into()));
+    let odd = script(&["echo", "", "$HOME", "a\nb", "\u{1b}\u{7f}\"\\", "é", "*", "a\r\nb"]).1;
+    assert_eq!(odd, "exec echo '' '$HOME' 'a\nb' '\u{1b}\u{7f}\"\\' 'é' '*' 'a\r\nb'");
+    assert_eq!(script(&["echo", "${{ params.x }}"]).1, "exec echo '$''{{ params.x }}'");
+    assert_eq!(config::for_command(&[], None).unwrap_err(), config::NotToml::Empty);
+    assert_eq!(config::for_command(&["a".into(), "b\0".into()], None).unwrap_err(), config::NotToml::Nul { n: 2 });
+    let named = config::for_command(&["true".into()], Some("Night job")).unwrap();
+    assert_eq!(config::parse(&named, "exec", Path::new("/work"), &[]).unwrap().workflow.name, "night-job");
 }

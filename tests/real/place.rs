@@ -56,6 +56,7 @@ impl Drop for Place {
             runtime.block_on(Sandbox::remove(&dir, Duration::ZERO, true))
         });
         if let Err(error) = ended.join().unwrap() {
+            assert!(std::thread::panicking(), "left behind: {error}");
             eprintln!("left behind: {error}");
         }
     }
@@ -81,6 +82,23 @@ impl Inside {
         match self.keeper.ask(Ask::Run { argv, env, cwd: "/".into(), timeout_ms: 20_000 }).await.unwrap() {
             Reply::Ran { code, output, .. } => (code, output),
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Inside {
+    /// Runs a shell script as a step of its own, to its end.
+    pub(crate) async fn step(&mut self, place: &Place, name: &str, script: &str) {
+        let (key, dir) = (format!("dw-k3x9ab-{name}-0-a1"), format!("{name}/0/a1"));
+        std::fs::create_dir_all(place.spec.run_dir.join(&dir)).unwrap();
+        assert_eq!(self.keeper.ask(launch(&key, &dir, script)).await.unwrap(), Reply::Launched);
+        loop {
+            let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+            match event.unwrap_or_else(|_| panic!("{key} does not end")).expect("the keeper lives") {
+                Event::Exited { key: ended } if ended == key => return,
+                Event::ShimGone { key: gone, status } if gone == key => panic!("the shim of {key} is gone: {status}"),
+                _ => {}
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What a step can reach from inside the sandbox, tried with the real bubblewrap, as root and as an ordinary user.
 
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dogwatch::environment::{Error, Isolation, Mount, Sandbox, Wanted};
 use dogwatch::session::{AskError, Keeper};
+use dogwatch::wire::keeper::{Ask, Event, Reply, StopReason};
 
 use crate::place::{Inside, Place};
 
@@ -284,6 +285,104 @@ async fn what_a_step_needs_is_there() {
     assert!(!place.path("home/me/.ssh/known_hosts").exists(), "what a step writes to its .ssh stays inside");
 }
 
+/// What a step tries against those who started it.
+const FROM_A_STEP: &[(&str, &str)] = &[
+    ("inherited descriptors", "for n in 3 4 5 6 7 8 9 10 11 12 13; do test -e /proc/$$/fd/$n && exit 0; done; exit 1"),
+    ("its shim's environment", "cat /proc/$PPID/environ"),
+    ("its shim's descriptors", "for f in /proc/$PPID/fd/*; do (exec 9<$f) 2>/dev/null && exit 0; done; exit 1"),
+    ("its shim's folder", "ls /proc/$PPID/cwd/"),
+    ("its shim's memory", "head -c 1 /proc/$PPID/maps | grep -q ."),
+    ("its shim as a debugger", "perl -e 'exit(syscall(101, 0x4206, $ARGV[0], 0, 0) == 0 ? 0 : 1)' $PPID"),
+    ("the keeper as a debugger", "perl -e 'exit(syscall(101, 0x4206, 1, 0, 0) == 0 ? 0 : 1)'"),
+    ("its own exit record", "ls $S/runs/k3x9ab/probe"),
+];
+
+#[tokio::test]
+async fn a_step_gets_nothing_of_its_shim_or_the_keeper() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    for (number, (name, script)) in FROM_A_STEP.iter().enumerate() {
+        let filled = fill(&place, &format!("({script}) > $W/said 2>&1; echo $? > $W/code"));
+        inside.step(&place, &format!("probe{number}"), &filled).await;
+        let code = std::fs::read_to_string(place.path("project/code")).unwrap();
+        let said = std::fs::read_to_string(place.path("project/said")).unwrap();
+        assert_ne!(code, "0\n", "{name}: {said}");
+        std::fs::remove_file(place.path("project/code")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_person_can_attach_to_a_step_in_the_sandbox() {
+    let mut place = Place::new();
+    place.spec.tmux = ["/usr/bin/tmux", "/usr/local/bin/tmux", "/bin/tmux"]
+        .iter()
+        .map(Into::into)
+        .find(|path: &PathBuf| path.exists());
+    let mut inside = place.start().await;
+    let key = "dw-k3x9ab-talk-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("talk/0/a1")).unwrap();
+    let script =
+        fill(&place, "read line; echo \"got $line\" > $W/got; cat /proc/self/oom_score_adj > $W/oom; sleep 60");
+    let launched = inside.keeper.ask(crate::place::launch(key, "talk/0/a1", &script)).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    while !matches!(inside.events.recv().await, Some(Event::Claimed { .. })) {}
+    let open = Ask::OpenSession { key: key.into(), rows: 24, cols: 80, readonly: false };
+    let pty = inside.keeper.ask_pty(open).await.expect("a session");
+    rustix::io::write(&pty, b"hello\r").unwrap();
+    crate::place::until("the step got the line", || {
+        std::fs::read_to_string(place.path("project/got")).is_ok_and(|got| got == "got hello\n")
+    })
+    .await;
+    crate::place::until("it noted its score", || {
+        std::fs::read_to_string(place.path("project/oom")).is_ok_and(|got| got == "500\n")
+    })
+    .await;
+    let shell = Ask::OpenPty { argv: vec!["/bin/sh".into()], env: [].into(), cwd: "/".into(), rows: 24, cols: 80 };
+    let shell = inside.keeper.ask_pty(shell).await.expect("a shell");
+    rustix::io::write(&shell, fill(&place, "echo beside > $W/beside\r").replace('\n', "\r").as_bytes()).unwrap();
+    crate::place::until("the shell runs", || place.path("project/beside").exists()).await;
+    let stop = Ask::Stop { key: key.into(), grace_ms: 100, reason: StopReason::Stop };
+    inside.keeper.ask(stop).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_debugger_is_quick_enough_for_a_new_shim() {
+    let place = Place::new();
+    let mut inside = place.start().await;
+    // Tries to seize every process that it sees and that is not its own; notes whom it got, and how often it tried.
+    let hunter = "perl -e '
+        my ($tries, $got) = (0, 0); my %mine = ($$ => 1, getppid() => 1);
+        until (-e \"$ARGV[0]/stop\") {
+            opendir(my $d, \"/proc\"); my @new = grep { /^\\d+$/ && !$mine{$_} } readdir($d); closedir($d);
+            for my $pid (@new) {
+                open(my $c, \"<\", \"/proc/$pid/comm\") or next; my $comm = <$c> // \"\"; close($c);
+                next unless $comm =~ /^(exe|dogwatch)$/;
+                $tries++;
+                next if syscall(101, 0x4206, int($pid), 0, 0) != 0;
+                syscall(101, 0x4207, int($pid), 0, 0); waitpid($pid, 0x40000000);
+                my $exe = readlink(\"/proc/$pid/exe\") // \"\";
+                $got++ if $exe =~ /dogwatch$/;
+                syscall(101, 17, int($pid), 0, 0);
+            }
+        }
+        open(my $f, \">\", \"$ARGV[0]/hunted\"); print $f \"$tries $got\"; close($f);' $W";
+    let key = "dw-k3x9ab-hunter-0-a1";
+    std::fs::create_dir_all(place.spec.run_dir.join("hunter/0/a1")).unwrap();
+    let launched = inside.keeper.ask(crate::place::launch(key, "hunter/0/a1", &fill(&place, hunter))).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    for number in 0..60 {
+        inside.step(&place, &format!("prey{number}"), "exit 0").await;
+    }
+    write(&place.path("project/stop"), "");
+    crate::place::until("the hunter has ended", || place.path("project/hunted").exists()).await;
+    crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty())
+        .await;
+    let hunted = std::fs::read_to_string(place.path("project/hunted")).unwrap();
+    let (tries, got) = hunted.split_once(' ').unwrap();
+    assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {hunted}");
+    assert_eq!(got, "0", "a shim was seized; tries and successes: {hunted}");
+}
+
 #[tokio::test]
 async fn the_whole_home_as_workspace_brings_no_credential_back() {
     let place = Place::at(tempfile::tempdir().unwrap(), "home/me", "home/me/.local/state/dogwatch");
@@ -356,6 +455,9 @@ async fn what_can_never_be_honoured_is_refused_with_words() {
     let mount =
         |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.into(), writable: false };
     let state = place.spec.state_dir.clone();
+    write(&place.path("home/me/.aws/credentials"), "canary");
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("project/planted")).unwrap();
+    std::os::unix::fs::symlink(place.path("home/me/.aws"), place.path("elsewhere")).unwrap();
     for (words, workspace, mounts) in [
         ("lies inside dogwatch's own state", place.spec.run_dir.clone(), vec![]),
         ("the workspace is the root folder", "/".into(), vec![]),
@@ -364,6 +466,8 @@ async fn what_can_never_be_honoured_is_refused_with_words() {
         ("would show dogwatch's own state", place.path("project"), vec![mount(&state, "/s")]),
         ("would show dogwatch's own state", place.path("project"), vec![mount(&state.join("runs"), "/s")]),
         ("would show dogwatch's own state", place.path("project"), vec![mount(&place.path("home"), "/run/dogwatch/x")]),
+        ("leads out of the workspace", place.path("project"), vec![mount(&place.path("project/planted"), "/s")]),
+        ("leads to credentials", place.path("project"), vec![mount(&place.path("elsewhere"), "/s")]),
         ("is a socket", place.path("project"), vec![mount(&socket, "/s")]),
         ("without `..`", place.path("project"), vec![mount(&place.path("home"), "/a/../b")]),
         ("nothing can be mounted on /proc", place.path("project"), vec![mount(&place.path("home"), "/proc")]),
@@ -415,10 +519,7 @@ async fn a_secret_of_another_environment_opens_nothing() {
     let error = Keeper::connect(handle.dir(), &[0; 32], 1).await.expect_err("the secret is wrong");
     assert!(!matches!(error, dogwatch::session::Error::Unreachable { .. }), "{error}");
     let inside = Inside::of(&handle).await;
-    assert!(!matches!(
-        inside.keeper.ask(dogwatch::wire::keeper::Ask::LookUp { attempts: vec![] }).await,
-        Err(AskError::Gone)
-    ));
+    assert!(!matches!(inside.keeper.ask(Ask::LookUp { attempts: vec![] }).await, Err(AskError::Gone)));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_signal_is_told_as_a_signal() {
 fn binary_output_is_in_the_log_byte_by_byte() {
     let keep = Keep::start();
     let mut engine = keep.connect();
-    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
     std::fs::write(keep.dir.path().join("data"), &data).expect("data");
     engine.launch(launch("a", &format!("stty raw; cat {}/data", keep.dir.path().display())));
     engine.wait_exited(&place("a"));

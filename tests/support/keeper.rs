@@ -48,21 +48,53 @@ impl Keep {
         Self::start_with(&[], None)
     }
 
+    /// As the first process of a sandbox, or `None` where namespaces are not permitted.
+    pub(crate) fn start_in_sandbox() -> Option<Self> {
+        let sandbox = [
+            "bwrap",
+            "--bind",
+            "/",
+            "/",
+            "--dev-bind",
+            "/dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--unshare-pid",
+            "--as-pid-1",
+            "--unshare-ipc",
+            "--cap-drop",
+            "ALL",
+            "--",
+        ];
+        let possible = Command::new(sandbox[0]).args(&sandbox[1..]).arg("true").status();
+        if possible.is_ok_and(|status| status.success()) {
+            return Some(Self::start_behind(&sandbox.join(" "), &[], None));
+        }
+        eprintln!("SKIPPED: bubblewrap cannot make a sandbox here");
+        None
+    }
+
     pub(crate) fn start_with(env: &[(&str, &str)], run_dir: Option<PathBuf>) -> Self {
+        Self::start_behind("", env, run_dir)
+    }
+
+    fn start_behind(prefix: &str, env: &[(&str, &str)], run_dir: Option<PathBuf>) -> Self {
         let dir = tempfile::Builder::new().prefix("dwk").tempdir().expect("a temporary directory");
         let run_dir = run_dir.unwrap_or_else(|| dir.path().join("run"));
         std::fs::create_dir_all(&run_dir).expect("a run directory");
         std::fs::write(dir.path().join("secret"), SECRET).expect("a secret");
-        let child = Self::spawn(dir.path(), &run_dir, env);
+        let child = Self::spawn(prefix, dir.path(), &run_dir, env);
         let keep = Self { dir, child, run_dir };
         until("the keeper listens", || UnixStream::connect(keep.socket()).is_ok());
         keep
     }
 
-    fn spawn(dir: &Path, run_dir: &Path, env: &[(&str, &str)]) -> Child {
-        let script = "exec \"$0\" keep --run-dir \"$1\" --listen \"$2/keep.sock\" --secret-fd 3 --runtime-dir \"$2/rt\" --dogwatch \"$0\" 3<\"$2/secret\"";
+    fn spawn(prefix: &str, dir: &Path, run_dir: &Path, env: &[(&str, &str)]) -> Child {
+        let keep = "\"$0\" keep --run-dir \"$1\" --listen \"$2/keep.sock\" --secret-fd 3 --runtime-dir \"$2/rt\" --dogwatch \"$0\" 3<\"$2/secret\"";
+        let script = format!("exec {prefix} {keep}");
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, env!("CARGO_BIN_EXE_dogwatch")]).arg(run_dir).arg(dir);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_dogwatch")]).arg(run_dir).arg(dir);
         command.envs(env.iter().copied());
         command.spawn().expect("the keeper starts")
     }
@@ -72,7 +104,7 @@ impl Keep {
         self.child.kill().expect("the keeper is killed");
         self.child.wait().expect("the keeper is reaped");
         let _ = std::fs::remove_file(self.socket());
-        self.child = Self::spawn(self.dir.path(), &self.run_dir, &[]);
+        self.child = Self::spawn("", self.dir.path(), &self.run_dir, &[]);
         until("the keeper listens again", || UnixStream::connect(self.socket()).is_ok());
     }
 
@@ -119,6 +151,10 @@ impl Drop for Keep {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let tmux = self.dir.path().join("rt/tmux.sock");
+            until("tmux has gone with its keeper", || UnixStream::connect(&tmux).is_err());
+        }
     }
 }
 
@@ -188,7 +224,7 @@ impl Engine {
             if let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
                 return Ok(self.inbox.drain(..=end).collect());
             }
-            let mut block = [0u8; 65536];
+            let mut block = vec![0u8; 65536];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let received = loop {
@@ -250,10 +286,10 @@ impl Engine {
     }
 
     pub(crate) fn look_up(&mut self, place: &Place) -> Found {
-        match self.reply(Ask::LookUp { attempts: vec![place.clone()] }) {
-            Reply::Found(mut found) => found.remove(0),
-            other => panic!("{other:?}"),
-        }
+        let Reply::Found(mut found) = self.reply(Ask::LookUp { attempts: vec![place.clone()] }) else {
+            panic!("a look-up is answered by what was found");
+        };
+        found.remove(0)
     }
 
     /// The terminal that came with the last answer.
@@ -273,11 +309,8 @@ impl Engine {
 
     pub(crate) fn wait_exited(&mut self, place: &Place) {
         let key = place.key.clone();
-        match self
-            .wait_for(|event| matches!(event, Event::Exited { key: k } | Event::ShimGone { key: k, .. } if *k == key))
-        {
-            Event::Exited { .. } => {}
-            other => panic!("{other:?}"),
-        }
+        let end = self
+            .wait_for(|event| matches!(event, Event::Exited { key: k } | Event::ShimGone { key: k, .. } if *k == key));
+        assert_eq!(end, Event::Exited { key });
     }
 }

@@ -76,9 +76,9 @@ pub struct Log {
 impl Log {
     /// The log in the attempt directory `dir`; an attempt that has not started has an empty one.
     pub fn open(dir: OwnedFd) -> Result<Self, Error> {
-        let mut log = Self { dir, segments: Vec::new() };
-        log.refresh()?;
-        Ok(log)
+        let mut opened = Self { dir, segments: Vec::new() };
+        opened.refresh()?;
+        Ok(opened)
     }
 
     /// Looks again.
@@ -91,7 +91,7 @@ impl Log {
                 continue;
             };
             match statat(&self.dir, segment_name(start), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => segments.push(Segment { start, len: u64::try_from(stat.st_size).unwrap_or(0) }),
+                Ok(found) => segments.push(Segment { start, len: u64::try_from(found.st_size).unwrap_or(0) }),
                 // The shim dropped it meanwhile.
                 Err(Errno::NOENT) => {}
                 Err(source) => return Err(Error::io("look at the log", source)),

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use super::{Stamp, TIMES, segment_name, times};
 
+/// Beyond this length of `log.times` a new size alone is not noted: somebody plays with the window.
+const MOST_STAMPS: u64 = 8 * 1024 * 1024;
+
 /// Appends to the log of one attempt.
 #[derive(Debug)]
 pub struct Writer {
@@ -151,7 +154,9 @@ impl Writer {
 
     /// Notes that the terminal has another size now.
     pub fn resized(&mut self, now: Stamp) {
-        self.write_stamp(Stamp { offset: self.offset, ..now });
+        if self.times_len < MOST_STAMPS {
+            self.write_stamp(Stamp { offset: self.offset, ..now });
+        }
     }
 
     /// Failing is harmless: the next one will do.

@@ -19,15 +19,11 @@ impl Key {
             )
         };
         let lower = text.to_ascii_lowercase();
-        let rest = ["ctrl-", "ctrl+", "c-", "^"]
-            .iter()
-            .find_map(|start| lower.strip_prefix(start))
-            .ok_or_else(wrong)?;
+        let rest =
+            ["ctrl-", "ctrl+", "c-", "^"].iter().find_map(|start| lower.strip_prefix(start)).ok_or_else(wrong)?;
         match rest.as_bytes() {
             [b'c' | b'i' | b'j' | b'm'] => Err(wrong()),
-            [character @ (b'a'..=b'z' | b']' | b'\\' | b'^' | b'_')] => Ok(Self {
-                character: *character,
-            }),
+            [character @ (b'a'..=b'z' | b']' | b'\\' | b'^' | b'_')] => Ok(Self { character: *character }),
             _ => Err(wrong()),
         }
     }
@@ -77,11 +73,7 @@ pub struct Typed {
 impl Watch {
     /// For this key.
     pub fn new(key: Key) -> Self {
-        Self {
-            spellings: key.spellings(),
-            held: Vec::new(),
-            keys: Keys::default(),
-        }
+        Self { spellings: key.spellings(), held: Vec::new(), keys: Keys::default() }
     }
 
     /// Something was typed.
@@ -99,16 +91,11 @@ impl Watch {
             }
         }
         self.keys.count(&pass);
-        Typed {
-            pass,
-            let_go: false,
-        }
+        Typed { pass, let_go: false }
     }
 
     fn could_become(&self) -> bool {
-        self.spellings
-            .iter()
-            .any(|spelling| spelling.starts_with(&self.held))
+        self.spellings.iter().any(|spelling| spelling.starts_with(&self.held))
     }
 
     /// Whether something is held back: an Escape key looks like the beginning of a spelling.
@@ -162,21 +149,15 @@ impl Keys {
     fn next(&mut self, byte: u8) -> Within {
         match (self.within, byte) {
             (Within::Nothing | Within::Escape, 0x1b) => return Within::Escape,
-            (Within::Answer, 0x1b) => return Within::Answer,
             // Bytes in the middle of a character.
-            (Within::Nothing, 0x80..=0xbf) => {}
-            (Within::Nothing, _) => self.pressed += 1,
+            (Within::Nothing, 0x80..=0xbf) | (Within::Answer, 0x07 | b'\\') => {}
             (Within::Escape, b'[' | b'O') => return Within::Sequence,
-            (Within::Escape, b'P' | b']' | b'_' | b'^' | b'X') => return Within::Answer,
-            // Alt and a key.
-            (Within::Escape, _) => self.pressed += 1,
-            (Within::Sequence, b'A'..=b'H' | b'P' | b'Q' | b'S' | b'Z' | b'~' | b'u') => {
-                self.pressed += 1;
-            }
+            (Within::Escape, b'P' | b']' | b'_' | b'^' | b'X') | (Within::Answer, _) => return Within::Answer,
+            // A character; Alt and a key; a key with a sequence of its own.
+            (Within::Nothing | Within::Escape, _)
+            | (Within::Sequence, b'A'..=b'H' | b'P' | b'Q' | b'S' | b'Z' | b'~' | b'u') => self.pressed += 1,
             (Within::Sequence, 0x40..=0x7e) => {}
             (Within::Sequence, _) => return Within::Sequence,
-            (Within::Answer, 0x07 | b'\\') => {}
-            (Within::Answer, _) => return Within::Answer,
         }
         Within::Nothing
     }

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 /// Modes that are off in a terminal that nobody has changed: cursor keys, mouse, focus, alternate screen, paste, output
 /// that is held back.
-const OFF: &[u16] = &[
-    1, 9, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1049, 2004, 2026,
-];
+const OFF: &[u16] = &[1, 9, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1049, 2004, 2026];
 /// Modes that are on: wrapping, the cursor.
 const ON: &[u16] = &[7, 25];
 
@@ -103,10 +101,7 @@ impl Modes {
         out.extend_from_slice(b"\x1b[0m\x1b(B\x0f\x1b7\x1b[r\x1b8\x1b[0 q");
         // The screens last: leaving the alternate one brings the cursor back to its place.
         let screens = [47, 1047, 1049];
-        let (last, first): (Vec<u16>, Vec<u16>) = self
-            .changed
-            .iter()
-            .partition(|mode| screens.contains(mode));
+        let (last, first): (Vec<u16>, Vec<u16>) = self.changed.iter().partition(|mode| screens.contains(mode));
         for mode in first.into_iter().chain(last) {
             let end = if ON.contains(&mode) { 'h' } else { 'l' };
             out.extend_from_slice(format!("\x1b[?{mode}{end}").as_bytes());

@@ -16,10 +16,7 @@ use crate::clock::boottime_ms;
 /// Few enough that a terminal which is ready takes them without blocking.
 const CHUNK: usize = 512;
 /// How long the beginning of an escape sequence is held back: terminals send the rest at once.
-const HOLD: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 50_000_000,
-};
+const HOLD: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Why a visit was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +62,7 @@ pub(in crate::cli) fn visit(terminal: &OwnedFd, key: Key, readonly: bool) -> io:
     let left = pump.run(&leave, &resized);
     raw.farewell = pump.modes.take_back();
     drop(raw);
-    Ok(Visit {
-        left: left?,
-        keys: if readonly { 0 } else { pump.watch.keys() },
-        ms: boottime_ms() - began,
-    })
+    Ok(Visit { left: left?, keys: if readonly { 0 } else { pump.watch.keys() }, ms: boottime_ms() - began })
 }
 
 struct Pump<'a> {
@@ -129,15 +122,7 @@ impl Pump<'_> {
     /// The step's terminal gets the size of the own one. One that is gone is seen when it is read.
     fn fit(&self) {
         let (rows, columns) = size();
-        let _ = tcsetwinsize(
-            self.terminal,
-            Winsize {
-                ws_row: rows,
-                ws_col: columns,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            },
-        );
+        let _ = tcsetwinsize(self.terminal, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 });
     }
 
     /// Only what can be done is waited for: one side that is full holds back what would fill it further.
@@ -157,10 +142,8 @@ impl Pump<'_> {
         if !self.typed.is_empty() {
             watched.push((Source::Takes, terminal, PollFlags::OUT));
         }
-        let mut fds: Vec<PollFd<'_>> = watched
-            .iter()
-            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-            .collect();
+        let mut fds: Vec<PollFd<'_>> =
+            watched.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         let timeout = self.watch.holds().then_some(&HOLD);
         loop {
             match poll(&mut fds, timeout) {

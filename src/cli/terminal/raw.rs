@@ -18,10 +18,7 @@ impl Raw {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
-        Ok(Self {
-            before,
-            farewell: Vec::new(),
-        })
+        Ok(Self { before, farewell: Vec::new() })
     }
 }
 

@@ -15,11 +15,7 @@ pub fn line(kind: &str, value: &impl Serialize) -> String {
         Ok(Value::Object(fields)) => {
             for (name, field) in fields {
                 // Where a field has the name of ours, ours stays and the other is told under the object's kind.
-                let name = if object.contains_key(&name) {
-                    format!("{}_{name}", kind.replace('.', "_"))
-                } else {
-                    name
-                };
+                let name = if object.contains_key(&name) { format!("{}_{name}", kind.replace('.', "_")) } else { name };
                 object.insert(name, field);
             }
         }

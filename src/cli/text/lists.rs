@@ -25,11 +25,7 @@ pub fn runs(lines: &[RunLine], now_ms: i64, look: &Look) -> Vec<Row> {
             .space(2)
             .field(style, line.state.word(), 9)
             .space(2)
-            .field(
-                Style::Plain,
-                &format!("{}/{}", line.steps_done, line.steps),
-                7,
-            )
+            .field(Style::Plain, &format!("{}/{}", line.steps_done, line.steps), 7)
             .field(Style::Plain, &format!("{took:>6}"), 6)
             .space(2)
             .add(Style::Dim, &clock(line.created_ms, now_ms, &look.zone))
@@ -44,12 +40,7 @@ pub fn ps(views: &[RunView], look: &Look) -> Vec<Row> {
     for view in views {
         rows.push(super::run::head(view));
         rows.extend(super::run::trouble(view));
-        let busy: Vec<_> = view
-            .steps
-            .iter()
-            .filter(|step| active(step.state))
-            .cloned()
-            .collect();
+        let busy: Vec<_> = view.steps.iter().filter(|step| active(step.state)).cloned().collect();
         let at = columns(&busy, look);
         rows.extend(busy.iter().map(|step| lane(step, view.now_ms, at, "")));
     }
@@ -60,20 +51,13 @@ pub fn ps(views: &[RunView], look: &Look) -> Vec<Row> {
 pub fn active(state: StepState) -> bool {
     !matches!(
         state,
-        StepState::Waiting
-            | StepState::Succeeded
-            | StepState::Failed
-            | StepState::Skipped
-            | StepState::Stopped
+        StepState::Waiting | StepState::Succeeded | StepState::Failed | StepState::Skipped | StepState::Stopped
     )
 }
 
 /// Open questions, oldest first.
 pub fn inbox(questions: &[EscalationView], now_ms: i64, look: &Look) -> Vec<Row> {
-    let wheres: Vec<String> = questions
-        .iter()
-        .map(|q| format!("{} {}", q.run_name, q.step))
-        .collect();
+    let wheres: Vec<String> = questions.iter().map(|q| format!("{} {}", q.run_name, q.step)).collect();
     let longest = wheres.iter().map(|w| width(w)).max().unwrap_or(0);
     let columns = longest.min((look.width / 3).clamp(8, 48));
     questions
@@ -84,11 +68,7 @@ pub fn inbox(questions: &[EscalationView], now_ms: i64, look: &Look) -> Vec<Row>
                 .field(Style::Asking, &format!("e{}", question.id), 5)
                 .field(Style::Bold, place, columns)
                 .space(2)
-                .field(
-                    Style::Dim,
-                    &format!("{:>6}", span(now_ms - question.opened_ms)),
-                    6,
-                )
+                .field(Style::Dim, &format!("{:>6}", span(now_ms - question.opened_ms)), 6)
                 .space(2)
                 .text(&question.title)
         })
@@ -100,13 +80,6 @@ pub fn in_words(view: &RunView) -> Vec<String> {
     view.steps
         .iter()
         .filter(|step| active(step.state))
-        .map(|step| {
-            format!(
-                "{} {} {}",
-                step.name(),
-                step.state.word(),
-                about(step, view.now_ms, "")
-            )
-        })
+        .map(|step| format!("{} {} {}", step.name(), step.state.word(), about(step, view.now_ms, "")))
         .collect()
 }

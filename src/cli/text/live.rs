@@ -12,18 +12,11 @@ use crate::wire::client::{RunView, StepView};
 const FREE: usize = 2;
 
 /// The picture of this moment. `outputs` has the last line of lanes that run, by their names.
-pub fn frame(
-    view: &RunView,
-    outputs: &BTreeMap<String, String>,
-    look: &Look,
-    height: usize,
-) -> Vec<Row> {
+pub fn frame(view: &RunView, outputs: &BTreeMap<String, String>, look: &Look, height: usize) -> Vec<Row> {
     let mut rows = vec![head(view)];
     rows.extend(trouble(view));
     let foot = questions(view);
-    let room = height
-        .saturating_sub(FREE + rows.len() + foot.len() + 1)
-        .max(1);
+    let room = height.saturating_sub(FREE + rows.len() + foot.len() + 1).max(1);
     let shown = shown(&view.steps, room);
     let at = columns(&shown, look);
     rows.extend(shown.iter().map(|step| {
@@ -46,28 +39,17 @@ fn shown(steps: &[StepView], room: usize) -> Vec<StepView> {
     }
     // One row is for the counts.
     let room = room.saturating_sub(1).max(1);
-    let telling: Vec<StepView> = steps
-        .iter()
-        .filter(|step| worth_telling(step.state))
-        .cloned()
-        .collect();
+    let telling: Vec<StepView> = steps.iter().filter(|step| worth_telling(step.state)).cloned().collect();
     if telling.len() <= room {
         return telling;
     }
-    telling
-        .into_iter()
-        .filter(|step| active(step.state))
-        .take(room)
-        .collect()
+    telling.into_iter().filter(|step| active(step.state)).take(room).collect()
 }
 
 /// What is written to draw `rows` where `before` rows were drawn the last time: up, each row anew, what is left below
 /// erased. Written in one piece, so that nothing flickers.
 pub fn redraw(rows: &[Row], before: usize, look: &Look) -> String {
-    let mut out = String::new();
-    if before > 0 {
-        out.push_str(&format!("\x1b[{before}A"));
-    }
+    let mut out = if before > 0 { format!("\x1b[{before}A") } else { String::new() };
     out.push('\r');
     for row in rows {
         out.push_str(&row.show(look));
@@ -82,9 +64,5 @@ pub fn redraw(rows: &[Row], before: usize, look: &Look) -> String {
 
 /// What is written to take a picture of so many rows away again.
 pub fn erase(before: usize) -> String {
-    if before == 0 {
-        String::new()
-    } else {
-        format!("\x1b[{before}A\r\x1b[J")
-    }
+    if before == 0 { String::new() } else { format!("\x1b[{before}A\r\x1b[J") }
 }

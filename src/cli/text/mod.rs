@@ -64,10 +64,7 @@ impl Style {
             | StepState::Probing
             | StepState::Stopping
             | StepState::Retrying => Self::Active,
-            StepState::Asking
-            | StepState::Unknown
-            | StepState::Gate
-            | StepState::Unreachable => Self::Asking,
+            StepState::Asking | StepState::Unknown | StepState::Gate | StepState::Unreachable => Self::Asking,
             StepState::Succeeded => Self::Good,
             StepState::Failed | StepState::Stopped => Self::Bad,
         }
@@ -88,6 +85,8 @@ impl Style {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     parts: Vec<(Style, String)>,
+    /// Never cut: a command that somebody is to type.
+    uncut: bool,
 }
 
 /// The shape of a run's state.
@@ -109,11 +108,14 @@ impl Row {
     }
 
     /// Adds text; whatever could control a terminal is taken out of it.
+    #[must_use]
     pub fn add(mut self, style: Style, text: &str) -> Self {
         let safe = if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             text.to_owned()
         } else {
-            plain::line(text.as_bytes()).replace('\t', " ")
+            let words = text.trim_end_matches(' ');
+            let spaces = text.len() - words.len();
+            plain::line(words.as_bytes()).replace('\t', " ") + &" ".repeat(spaces)
         };
         if !safe.is_empty() {
             self.parts.push((style, safe));
@@ -122,23 +124,27 @@ impl Row {
     }
 
     /// Adds text without a meaning of its own.
+    #[must_use]
     pub fn text(self, text: &str) -> Self {
         self.add(Style::Plain, text)
     }
 
     /// Spaces.
+    #[must_use]
     pub fn space(mut self, count: usize) -> Self {
         self.parts.push((Style::Plain, " ".repeat(count)));
         self
     }
 
     /// Spaces up to this column; at least one where the row is longer already.
+    #[must_use]
     pub fn to(self, column: usize) -> Self {
         let count = column.saturating_sub(self.width()).max(1);
         self.space(count)
     }
 
     /// Adds text that is cut or filled to exactly this many columns.
+    #[must_use]
     pub fn field(self, style: Style, text: &str, columns: usize) -> Self {
         let start = self.width();
         let probe = Self::new().add(style, text);
@@ -146,6 +152,13 @@ impl Row {
         let row = self.add(style, &cut);
         let missing = (start + columns).saturating_sub(row.width());
         row.space(missing)
+    }
+
+    /// This row is not cut: it holds a command that somebody is to type, and the terminal folds it.
+    #[must_use]
+    pub fn uncut(mut self) -> Self {
+        self.uncut = true;
+        self
     }
 
     /// Columns.
@@ -162,13 +175,9 @@ impl Row {
     pub fn show(&self, look: &Look) -> String {
         let mut left = look.width;
         let mut shown = String::new();
-        let whole = self.width() <= left;
+        let whole = self.uncut || self.width() <= left;
         for (style, text) in &self.parts {
-            let text = if whole {
-                text.clone()
-            } else {
-                cut_part(text, &mut left)
-            };
+            let text = if whole { text.clone() } else { cut_part(text, &mut left) };
             paint(&mut shown, *style, &text, look.color);
             if !whole && left == 0 {
                 break;

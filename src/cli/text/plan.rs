@@ -47,12 +47,8 @@ pub fn selected(workflow: &Workflow, selection: &Selection) -> BTreeSet<StepId> 
 /// The plan for people.
 pub fn plan(workflow: &Workflow, selection: &Selection, look: &Look) -> Vec<Row> {
     let chosen = selected(workflow, selection);
-    let lanes: usize = workflow
-        .steps
-        .values()
-        .filter(|step| chosen.contains(&step.id))
-        .map(|step| step.lanes.len())
-        .sum();
+    let lanes: usize =
+        workflow.steps.values().filter(|step| chosen.contains(&step.id)).map(|step| step.lanes.len()).sum();
     let mut rows = vec![
         Row::new().add(Style::Bold, &workflow.name).text(&format!(
             ": {}, {}, at most {} at once",
@@ -63,28 +59,13 @@ pub fn plan(workflow: &Workflow, selection: &Selection, look: &Look) -> Vec<Row>
         environment(workflow),
     ];
     if !workflow.params.is_empty() {
-        let params: Vec<String> = workflow
-            .params
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let params: Vec<String> = workflow.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         rows.push(detail("params", &params.join(" ")));
     }
-    let column = workflow
-        .steps
-        .keys()
-        .map(|id| width(id.as_str()))
-        .max()
-        .unwrap_or(0)
-        .min((look.width / 3).max(8));
+    let column = workflow.steps.keys().map(|id| width(id.as_str())).max().unwrap_or(0).min((look.width / 3).max(8));
     for (place, wave) in waves(workflow).into_iter().enumerate() {
         for step in wave {
-            rows.extend(step_rows(
-                workflow,
-                step,
-                (place + 1, column),
-                chosen.contains(&step.id),
-            ));
+            rows.extend(step_rows(workflow, step, (place + 1, column), chosen.contains(&step.id)));
         }
     }
     rows.push(Row::new().add(Style::Dim, "nothing was started"));
@@ -97,36 +78,24 @@ fn environment(workflow: &Workflow) -> Row {
         IsolationWanted::Required => "the sandbox or nothing",
         IsolationWanted::None => "NOT SANDBOXED, as the file says",
     };
-    let mut text = format!("{isolation}; workspace {}", workflow.environment.workspace);
-    for mount in &workflow.environment.mounts {
+    let mut parts = vec![format!("{isolation}; workspace {}", workflow.environment.workspace)];
+    parts.extend(workflow.environment.mounts.iter().map(|mount| {
         let how = if mount.readonly { " (read-only)" } else { "" };
-        text.push_str(&format!("; {} at {}{how}", mount.source, mount.target));
-    }
-    detail("environment", &text)
+        format!("{} at {}{how}", mount.source, mount.target)
+    }));
+    detail("environment", &parts.join("; "))
 }
 
 fn detail(name: &str, text: &str) -> Row {
-    Row::new()
-        .space(2)
-        .add(Style::Dim, &format!("{name}: "))
-        .text(text)
+    Row::new().space(2).add(Style::Dim, &format!("{name}: ")).text(text)
 }
 
-fn step_rows(
-    workflow: &Workflow,
-    step: &Step,
-    (place, column): (usize, usize),
-    chosen: bool,
-) -> Vec<Row> {
+fn step_rows(workflow: &Workflow, step: &Step, (place, column): (usize, usize), chosen: bool) -> Vec<Row> {
     let head = Row::new()
         .space(2)
         .text(&format!("{place:>2}"))
         .space(2)
-        .field(
-            if chosen { Style::Bold } else { Style::Dim },
-            step.id.as_str(),
-            column,
-        )
+        .field(if chosen { Style::Bold } else { Style::Dim }, step.id.as_str(), column)
         .space(2);
     if !chosen {
         return vec![head.add(Style::Dim, "would be skipped: not among the chosen steps")];
@@ -148,11 +117,7 @@ fn step_rows(
     let indent = 2 + 2 + 2;
     let mut rows = vec![head.text(&about.join("; "))];
     for lane in step.lanes.iter().filter(|_| step.has_matrix) {
-        rows.push(
-            Row::new()
-                .space(indent + 2)
-                .text(&format!("[{}]", lane.label())),
-        );
+        rows.push(Row::new().space(indent + 2).text(&format!("[{}]", lane.label())));
     }
     let names: BTreeSet<&str> = [&workflow.env, &step.env, &step.inputs]
         .into_iter()
@@ -160,11 +125,7 @@ fn step_rows(
         .collect();
     if !names.is_empty() {
         let names: Vec<&str> = names.into_iter().collect();
-        rows.push(
-            Row::new()
-                .space(indent + 2)
-                .add(Style::Dim, &format!("env: {}", names.join(" "))),
-        );
+        rows.push(Row::new().space(indent + 2).add(Style::Dim, &format!("env: {}", names.join(" "))));
     }
     rows
 }

@@ -9,53 +9,44 @@ pub const ENDS_RUN: &str = "stop-run";
 
 /// The whole question.
 pub fn question(asked: &EscalationView, now_ms: i64, look: &Look) -> Vec<Row> {
-    let mut rows = vec![head(asked)];
-    rows.push(Row::new().space(2).add(
-        Style::Dim,
-        &format!(
-            "asked {} ago{}",
-            span(now_ms - asked.opened_ms),
-            deadline(asked, now_ms)
-        ),
-    ));
+    let mut rows = head(asked, look);
+    rows.push(
+        Row::new()
+            .space(2)
+            .add(Style::Dim, &format!("asked {} ago{}", span(now_ms - asked.opened_ms), deadline(asked, now_ms))),
+    );
     rows.extend(evidence(asked, look));
-    match &asked.answer {
-        Some(answer) => {
-            let note = answer
-                .note
-                .as_ref()
-                .map_or(String::new(), |note| format!(": {note}"));
-            rows.push(Row::new().add(
-                Style::Good,
-                &format!(
-                    "answered {} by {} at {}{note}",
-                    answer.choice,
-                    answer.by,
-                    clock(answer.at_ms, now_ms, &look.zone)
-                ),
-            ));
-        }
-        None => {
-            rows.extend(choices(asked, look));
-            rows.push(command(asked));
-        }
+    if let Some(answer) = &asked.answer {
+        let note = answer.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+        rows.push(Row::new().add(
+            Style::Good,
+            &format!(
+                "answered {} by {} at {}{note}",
+                answer.choice,
+                answer.by,
+                clock(answer.at_ms, now_ms, &look.zone)
+            ),
+        ));
+    } else {
+        rows.extend(choices(asked, look));
+        rows.push(command(asked));
     }
     rows
 }
 
-/// `? e7  digits #3  train[lr=0.1]  attempt 3` and what is asked.
-pub fn head(asked: &EscalationView) -> Row {
-    let attempt = asked
-        .attempt
-        .map_or(String::new(), |n| format!(" attempt {n}"));
-    Row::new()
-        .add(Style::Asking, &format!("? e{}", asked.id))
-        .space(1)
-        .add(
-            Style::Bold,
-            &format!("{} {}{attempt}: ", asked.run_name, asked.step),
-        )
-        .text(&asked.title)
+/// `? e7  digits #3  train[lr=0.1]  attempt 3`, and what is asked.
+fn head(asked: &EscalationView, look: &Look) -> Vec<Row> {
+    let attempt = asked.attempt.map_or(String::new(), |n| format!("  attempt {n}"));
+    let mut rows = vec![
+        Row::new()
+            .add(Style::Asking, &format!("? e{}", asked.id))
+            .space(2)
+            .add(Style::Bold, &format!("{}  {}{attempt}", asked.run_name, asked.step)),
+    ];
+    let title = Row::new().text(&asked.title).plain();
+    let lines = wrap(&title, look.width.saturating_sub(2));
+    rows.extend(lines.iter().map(|line| Row::new().space(2).text(line)));
+    rows
 }
 
 fn deadline(asked: &EscalationView, now_ms: i64) -> String {
@@ -83,12 +74,7 @@ pub fn evidence(asked: &EscalationView, look: &Look) -> Vec<Row> {
 
 /// Numbered from 1, with what each does and costs.
 pub fn choices(asked: &EscalationView, look: &Look) -> Vec<Row> {
-    let longest = asked
-        .choices
-        .iter()
-        .map(|choice| super::width(&choice.word))
-        .max()
-        .unwrap_or(0);
+    let longest = asked.choices.iter().map(|choice| super::width(&choice.word)).max().unwrap_or(0);
     let indent = 2 + 2 + 1 + longest + 2;
     let mut rows = Vec::new();
     for (place, choice) in asked.choices.iter().enumerate() {
@@ -111,12 +97,12 @@ pub fn choices(asked: &EscalationView, look: &Look) -> Vec<Row> {
     rows
 }
 
-/// The command that answers it.
+/// The command that answers it, as it can be typed: the first choice, and which others there are.
 pub fn command(asked: &EscalationView) -> Row {
-    let words: Vec<&str> = asked.choices.iter().map(|c| c.word.as_str()).collect();
-    Row::new().add(Style::Dim, "answer: ").text(&format!(
-        "dogwatch decide e{} {}",
-        asked.id,
-        words.join("|")
-    ))
+    let mut words = asked.choices.iter().map(|choice| choice.word.as_str());
+    let first = words.next().unwrap_or("CHOICE");
+    let others: Vec<&str> = words.collect();
+    let row = Row::new().add(Style::Dim, "answer: ").text(&format!("dogwatch decide e{} {first}", asked.id));
+    let row = if others.is_empty() { row } else { row.add(Style::Dim, &format!("   (or {})", others.join(", "))) };
+    row.uncut()
 }

@@ -9,11 +9,7 @@ pub fn status(view: &RunView, look: &Look) -> Vec<Row> {
     let mut rows = vec![head(view), place(view)];
     rows.extend(trouble(view));
     let columns = columns(&view.steps, look);
-    rows.extend(
-        view.steps
-            .iter()
-            .map(|step| lane(step, view.now_ms, columns, "")),
-    );
+    rows.extend(view.steps.iter().map(|step| lane(step, view.now_ms, columns, "")));
     rows.extend(questions(view));
     rows.extend(next(view));
     rows
@@ -40,33 +36,18 @@ fn place(view: &RunView) -> Row {
     let badge = match &view.isolation {
         None => "no environment yet".to_owned(),
         Some(isolation) if isolation.sandboxed => "sandboxed".into(),
-        Some(isolation) => format!(
-            "NOT SANDBOXED: {}",
-            isolation.why.as_deref().unwrap_or("by the workflow")
-        ),
+        Some(isolation) => format!("NOT SANDBOXED: {}", isolation.why.as_deref().unwrap_or("by the workflow")),
     };
     let unsafe_badge = view.isolation.as_ref().is_some_and(|i| !i.sandboxed);
     Row::new()
         .space(2)
-        .add(
-            if unsafe_badge {
-                Style::Asking
-            } else {
-                Style::Dim
-            },
-            &badge,
-        )
-        .add(
-            Style::Dim,
-            &format!(", in {}, by {}", view.workspace, view.by),
-        )
+        .add(if unsafe_badge { Style::Asking } else { Style::Dim }, &badge)
+        .add(Style::Dim, &format!(", in {}, by {}", view.workspace, view.by))
 }
 
 /// Something that concerns the whole run.
 pub fn trouble(view: &RunView) -> Option<Row> {
-    view.trouble
-        .as_ref()
-        .map(|words| Row::new().space(2).add(Style::Asking, words))
+    view.trouble.as_ref().map(|words| Row::new().space(2).add(Style::Asking, words))
 }
 
 /// Where the columns of the lanes begin: names, and whether there is place for more than name, word and time.
@@ -77,23 +58,15 @@ pub struct Columns {
 
 /// For these lanes at this width.
 pub fn columns(steps: &[StepView], look: &Look) -> Columns {
-    let longest = steps
-        .iter()
-        .map(|step| width(&step.name()))
-        .max()
-        .unwrap_or(0);
+    let longest = steps.iter().map(|step| width(&step.name())).max().unwrap_or(0);
     let most = (look.width / 3).clamp(8, 48);
-    Columns {
-        name: longest.min(most),
-    }
+    Columns { name: longest.min(most) }
 }
 
 /// `  ● train[lr=0.1]  running     1m02s  attempt 2/3 · loss 0.31`. `output` is its last line, where it is known.
 pub fn lane(step: &StepView, now_ms: i64, columns: Columns, output: &str) -> Row {
     let style = Style::of_step(step.state);
-    let time = took(step, now_ms)
-        .filter(|_| shows_time(step.state))
-        .map_or(String::new(), span);
+    let time = took(step, now_ms).filter(|_| shows_time(step.state)).map_or(String::new(), span);
     Row::new()
         .space(2)
         .add(style, step.state.shape())
@@ -108,10 +81,7 @@ pub fn lane(step: &StepView, now_ms: i64, columns: Columns, output: &str) -> Row
 }
 
 fn shows_time(state: StepState) -> bool {
-    !matches!(
-        state,
-        StepState::Waiting | StepState::Skipped | StepState::Gate | StepState::Retrying
-    )
+    !matches!(state, StepState::Waiting | StepState::Skipped | StepState::Gate | StepState::Retrying)
 }
 
 /// What else there is to say about a lane, shortest first.
@@ -129,6 +99,11 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     {
         parts.push(format!("again in {}", span(until - now_ms)));
     }
+    // What a step says itself is newer than what is known about it.
+    if !output.is_empty() {
+        parts.push(output.to_owned());
+        return parts.join(" · ");
+    }
     if step.state != StepState::Succeeded
         && let Some(exit) = &step.exit
         && !step.detail.contains(exit.as_str())
@@ -145,9 +120,6 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     }
     if let Some(id) = step.escalation {
         parts.push(format!("e{id}"));
-    }
-    if !output.is_empty() {
-        parts.push(output.to_owned());
     }
     parts.join(" · ")
 }
@@ -168,36 +140,26 @@ pub fn questions(view: &RunView) -> Vec<Row> {
         .collect()
 }
 
-/// The command that a person would type next, where there is an obvious one.
-pub fn next(view: &RunView) -> Option<Row> {
+/// The commands that a person would type next, where there are obvious ones.
+pub fn next(view: &RunView) -> Vec<Row> {
     let run = run_arg(&view.line);
-    let command = match view.line.state {
-        RunState::Failed => failed_next(view, &run),
-        RunState::Stopped => format!("dogwatch resume {run}"),
-        RunState::Paused => format!("dogwatch unpause {run}"),
-        RunState::Running
-        | RunState::Waiting
-        | RunState::Stopping
-        | RunState::Succeeded
-        | RunState::Rejected => return None,
+    let commands = match view.line.state {
+        RunState::Failed => after_failure(view, &run),
+        RunState::Stopped => vec![format!("dogwatch resume {run}")],
+        RunState::Paused => vec![format!("dogwatch unpause {run}")],
+        RunState::Running | RunState::Waiting | RunState::Stopping | RunState::Succeeded | RunState::Rejected => {
+            Vec::new()
+        }
     };
-    Some(Row::new().add(Style::Dim, "next: ").text(&command))
+    commands.iter().map(|command| Row::new().add(Style::Dim, "next: ").text(command).uncut()).collect()
 }
 
-fn failed_next(view: &RunView, run: &str) -> String {
-    view.steps
-        .iter()
-        .find(|step| step.state == StepState::Failed && step.attempt > 0)
-        .map_or_else(
-            || format!("dogwatch resume {run}"),
-            |step| {
-                format!(
-                    "dogwatch logs {run} {} --tail 50   then: dogwatch retry {run} {}",
-                    step_arg(step),
-                    step_arg(step)
-                )
-            },
-        )
+fn after_failure(view: &RunView, run: &str) -> Vec<String> {
+    let failed = view.steps.iter().find(|step| step.state == StepState::Failed && step.attempt > 0);
+    let Some(step) = failed.map(step_arg) else {
+        return vec![format!("dogwatch resume {run}")];
+    };
+    vec![format!("dogwatch logs {run} {step} --tail 50"), format!("dogwatch retry {run} {step}")]
 }
 
 /// What is said when a run has ended that somebody followed.
@@ -205,29 +167,19 @@ pub fn summary(view: &RunView, look: &Look) -> Vec<Row> {
     let mut rows = vec![head(view)];
     rows.extend(trouble(view));
     let columns = columns(&view.steps, look);
-    let shown = view
-        .steps
-        .iter()
-        .filter(|step| view.steps.len() <= 40 || worth_telling(step.state));
+    let shown = view.steps.iter().filter(|step| view.steps.len() <= 40 || worth_telling(step.state));
     rows.extend(shown.map(|step| lane(step, view.now_ms, columns, "")));
     if view.steps.len() > 40 {
         rows.push(counts(&view.steps));
     }
-    rows.push(
-        Row::new()
-            .add(Style::Dim, "record: ")
-            .text(&format!("{}/record.md", view.dir)),
-    );
+    rows.push(Row::new().add(Style::Dim, "record: ").text(&format!("{}/record.md", view.dir)).uncut());
     rows.extend(next(view));
     rows
 }
 
 /// Lanes that are told even where there are too many to tell all.
 pub fn worth_telling(state: StepState) -> bool {
-    !matches!(
-        state,
-        StepState::Waiting | StepState::Succeeded | StepState::Skipped
-    )
+    !matches!(state, StepState::Waiting | StepState::Succeeded | StepState::Skipped)
 }
 
 /// `  12 succeeded, 3 waiting`.
@@ -240,16 +192,6 @@ pub fn counts(steps: &[StepView]) -> Row {
             None => seen.push((word, 1)),
         }
     }
-    let parts: Vec<String> = seen
-        .into_iter()
-        .map(|(word, n)| format!("{n} {word}"))
-        .collect();
-    Row::new().space(2).add(
-        Style::Dim,
-        &format!(
-            "{}: {}",
-            count(steps.len(), "lane", "lanes"),
-            parts.join(", ")
-        ),
-    )
+    let parts: Vec<String> = seen.into_iter().map(|(word, n)| format!("{n} {word}")).collect();
+    Row::new().space(2).add(Style::Dim, &format!("{}: {}", count(steps.len(), "lane", "lanes"), parts.join(", ")))
 }

@@ -17,11 +17,7 @@ pub fn span(ms: i64) -> String {
 
 /// `21:35:02`; with the date when it is not of the same day as `now_ms`.
 pub fn clock(ms: i64, now_ms: i64, zone: &jiff::tz::TimeZone) -> String {
-    let at = |ms| {
-        jiff::Timestamp::from_millisecond(ms)
-            .unwrap_or_default()
-            .to_zoned(zone.clone())
-    };
+    let at = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(zone.clone());
     let (then, now) = (at(ms), at(now_ms));
     if then.date() == now.date() {
         then.strftime("%H:%M:%S").to_string()
@@ -59,8 +55,7 @@ pub fn quote(text: &str) -> String {
 
 /// How long a lane's newest attempt has taken, or took.
 pub fn took(step: &StepView, now_ms: i64) -> Option<i64> {
-    step.started_ms
-        .map(|start| step.ended_ms.unwrap_or(now_ms) - start)
+    step.started_ms.map(|start| step.ended_ms.unwrap_or(now_ms) - start)
 }
 
 /// `1 step`, `3 steps`.

@@ -26,10 +26,7 @@ pub(super) fn inbox(face: &Face) -> Ended {
         return Ok(Exit::Good);
     }
     let mut rows = lists::inbox(&questions, wall_ms(), &face.screen.look());
-    rows.push(Row::new().add(Style::Dim, "next: ").text(&format!(
-        "dogwatch show e{}",
-        questions[0].id
-    )));
+    rows.push(Row::new().add(Style::Dim, "next: ").text(&format!("dogwatch show e{}", questions[0].id)));
     face.screen.rows(&rows)?;
     Ok(Exit::Good)
 }
@@ -47,61 +44,42 @@ pub(super) fn present(face: &Face, asked: &EscalationView) -> Result<(), Failure
     if face.screen.json {
         return face.screen.json_line("escalation", asked);
     }
-    face.screen
-        .rows(&question::question(asked, wall_ms(), &face.screen.look()))
+    face.screen.rows(&question::question(asked, wall_ms(), &face.screen.look()))
 }
 
 fn ask(client: &mut Client, id: u64) -> Result<EscalationView, Failure> {
-    match client.ask(Ask::Escalation { id })? {
-        Reply::Escalation(asked) => Ok(asked),
-        _ => Err(Failure::unexpected("show")),
-    }
+    let Reply::Escalation(asked) = client.ask(Ask::Escalation { id })? else {
+        return Err(Failure::unexpected("show"));
+    };
+    Ok(asked)
 }
 
 /// `decide`.
-pub(super) fn decide(
-    face: &Face,
-    id: u64,
-    choice: String,
-    note: Option<String>,
-    confirm: Option<&str>,
-) -> Ended {
+pub(super) fn decide(face: &Face, id: u64, choice: &str, note: Option<String>, confirm: Option<&str>) -> Ended {
     let mut client = face.engine()?;
     let asked = ask(&mut client, id)?;
-    let word = chosen(&asked, &choice)?;
+    let word = chosen(&asked, choice)?;
     confirmed(face, &asked, &word, confirm)?;
     tell(face, &mut client, id, word, note)
 }
 
 /// The choice's word, from its word or its number; wrong ones are told with what there is.
 fn chosen(asked: &EscalationView, choice: &str) -> Result<String, Failure> {
-    let by_number = choice
-        .parse::<usize>()
-        .ok()
-        .and_then(|n| n.checked_sub(1))
-        .and_then(|place| asked.choices.get(place));
-    asked
-        .choices
-        .iter()
-        .find(|known| known.word == choice)
-        .or(by_number)
-        .map(|known| known.word.clone())
-        .ok_or_else(|| {
+    let by_number =
+        choice.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).and_then(|place| asked.choices.get(place));
+    asked.choices.iter().find(|known| known.word == choice).or(by_number).map(|known| known.word.clone()).ok_or_else(
+        || {
             let words: Vec<&str> = asked.choices.iter().map(|c| c.word.as_str()).collect();
             Failure::usage(
                 format!("e{} has no choice {choice:?}", asked.id),
                 format!("choose one of: {}", words.join(", ")),
             )
-        })
+        },
+    )
 }
 
 /// A choice that ends the whole run needs its name, typed or by `--confirm`.
-fn confirmed(
-    face: &Face,
-    asked: &EscalationView,
-    word: &str,
-    confirm: Option<&str>,
-) -> Result<(), Failure> {
+fn confirmed(face: &Face, asked: &EscalationView, word: &str, confirm: Option<&str>) -> Result<(), Failure> {
     if word != question::ENDS_RUN {
         return Ok(());
     }
@@ -127,19 +105,13 @@ fn confirmed(
     if given.trim() == name {
         Ok(())
     } else {
-        Err(Failure::new(
-            Exit::Refused,
-            format!("{:?} is not {name:?}: nothing was decided", given.trim()),
-        ))
+        Err(Failure::new(Exit::Refused, format!("{:?} is not {name:?}: nothing was decided", given.trim())))
     }
 }
 
 /// The run's name without its number.
 fn run_word(asked: &EscalationView) -> &str {
-    asked
-        .run_name
-        .split_once(" #")
-        .map_or(asked.run_name.as_str(), |(name, _)| name)
+    asked.run_name.split_once(" #").map_or(asked.run_name.as_str(), |(name, _)| name)
 }
 
 fn read_line() -> Result<String, Failure> {
@@ -148,20 +120,12 @@ fn read_line() -> Result<String, Failure> {
     Ok(line)
 }
 
-fn tell(
-    face: &Face,
-    client: &mut Client,
-    id: u64,
-    choice: String,
-    note: Option<String>,
-) -> Ended {
-    match client.ask(Ask::Decide { id, choice, note })? {
-        Reply::Done { words } => {
-            face.screen.done(&words)?;
-            Ok(Exit::Good)
-        }
-        _ => Err(Failure::unexpected("decide")),
-    }
+fn tell(face: &Face, client: &mut Client, id: u64, choice: String, note: Option<String>) -> Ended {
+    let Reply::Done { words } = client.ask(Ask::Decide { id, choice, note })? else {
+        return Err(Failure::unexpected("decide"));
+    };
+    face.screen.done(&words)?;
+    Ok(Exit::Good)
 }
 
 /// `approve` and `reject`: a question's number, or the run and step whose gate is open.
@@ -178,38 +142,27 @@ pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
         (Some(step), _) => open_gate(&mut client, &args.what, step)?,
     };
     if asked.kind != "gate" {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("e{} is no approval gate: {}", asked.id, asked.title),
-        )
-        .hint(format!("dogwatch show e{}", asked.id)));
+        return Err(Failure::new(Exit::Refused, format!("e{} is no approval gate: {}", asked.id, asked.title))
+            .hint(format!("dogwatch show e{}", asked.id)));
     }
     tell(face, &mut client, asked.id, choice.into(), args.message)
 }
 
 fn open_gate(client: &mut Client, run: &str, step: &str) -> Result<EscalationView, Failure> {
     let view = run_view(client, run.into())?;
-    let named = |candidate: &&StepView| candidate.name() == step || candidate.step == step;
-    let lanes: Vec<&StepView> = view.steps.iter().filter(named).collect();
+    let meant = |candidate: &&StepView| candidate.name() == step || candidate.step == step;
+    let lanes: Vec<&StepView> = view.steps.iter().filter(meant).collect();
     if lanes.is_empty() {
         let names: Vec<String> = view.steps.iter().map(StepView::name).collect();
-        return Err(Failure::new(
-            Exit::Nothing,
-            format!("{} has no step {step:?}", view.line.name),
-        )
-        .hint(format!("it has: {}", names.join(", "))));
+        return Err(Failure::new(Exit::Nothing, format!("{} has no step {step:?}", view.line.name))
+            .hint(format!("it has: {}", names.join(", "))));
     }
     let open = lanes.iter().find_map(|lane| {
-        view.escalations
-            .iter()
-            .find(|asked| Some(asked.id) == lane.escalation && asked.answer.is_none())
+        view.escalations.iter().find(|asked| Some(asked.id) == lane.escalation && asked.answer.is_none())
     });
     open.cloned().ok_or_else(|| {
-        Failure::new(
-            Exit::Refused,
-            format!("{step} has no open gate: it is {}", lanes[0].state.word()),
-        )
-        .hint("dogwatch inbox lists the open questions")
+        Failure::new(Exit::Refused, format!("{step} has no open gate: it is {}", lanes[0].state.word()))
+            .hint("dogwatch inbox lists the open questions")
     })
 }
 

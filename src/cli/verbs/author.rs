@@ -15,11 +15,7 @@ use crate::report::graph::{Format, render};
 
 /// `validate`: every file is looked at, also after one that is wrong.
 pub(super) fn validate(face: &Face, files: Vec<PathBuf>) -> Ended {
-    let files = if files.is_empty() {
-        vec![file::named_or_only(None)?]
-    } else {
-        files
-    };
+    let files = if files.is_empty() { vec![file::named_or_only(None)?] } else { files };
     let mut exit = Exit::Good;
     for path in &files {
         let found = config::inspect(path, &[]);
@@ -45,23 +41,11 @@ fn tell(face: &Face, path: &Path, found: &Result<Loaded, Problems>) -> Result<()
                 return Ok(());
             }
             let steps = loaded.workflow.steps.len();
-            let lanes: usize = loaded
-                .workflow
-                .steps
-                .values()
-                .map(|step| step.lanes.len())
-                .sum();
+            let lanes: usize = loaded.workflow.steps.values().map(|step| step.lanes.len()).sum();
             face.screen.rows(&[Row::new()
                 .add(Style::Good, "✓ ")
                 .text(&path.display().to_string())
-                .add(
-                    Style::Dim,
-                    &format!(
-                        "  {}, {}",
-                        count(steps, "step", "steps"),
-                        count(lanes, "lane", "lanes")
-                    ),
-                )])
+                .add(Style::Dim, &format!("  {}, {}", count(steps, "step", "steps"), count(lanes, "lane", "lanes")))])
         }
         Err(problems) => {
             face.screen.failure(&file::wrong(problems));

@@ -40,28 +40,15 @@ pub struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, says: impl Into<String>) -> Self {
-        Self {
-            mark: Mark::Ok,
-            what,
-            says: says.into(),
-            todo: None,
-        }
+        Self { mark: Mark::Ok, what, says: says.into(), todo: None }
     }
 
     fn warn(what: &'static str, says: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self {
-            mark: Mark::Warn,
-            what,
-            says: says.into(),
-            todo: Some(todo.into()),
-        }
+        Self { mark: Mark::Warn, what, says: says.into(), todo: Some(todo.into()) }
     }
 
     fn bad(what: &'static str, says: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self {
-            mark: Mark::Bad,
-            ..Self::warn(what, says, todo)
-        }
+        Self { mark: Mark::Bad, ..Self::warn(what, says, todo) }
     }
 }
 
@@ -70,18 +57,13 @@ pub(super) fn doctor(face: &Face) -> Ended {
     let mut findings = vec![tmux(), sandbox(), shell()];
     match face.place() {
         Ok(place) => {
-            findings.push(Finding::ok(
-                "state directory",
-                place.state.path().display().to_string(),
-            ));
+            findings.push(Finding::ok("state directory", place.state.path().display().to_string()));
             findings.extend(disk(&place.state));
             findings.push(engine(place.connect().map(|client| client.engine().pid)));
         }
-        Err(failure) => findings.push(Finding::bad(
-            "state directory",
-            failure.words,
-            "nothing can run until this is put right",
-        )),
+        Err(failure) => {
+            findings.push(Finding::bad("state directory", failure.words, "nothing can run until this is put right"));
+        }
     }
     findings.push(locale(|name| std::env::var(name).ok()));
     findings.push(boot_id());
@@ -112,9 +94,7 @@ pub fn rows(finding: &Finding, look: &Look) -> Vec<Row> {
     let mut rows = Vec::new();
     for line in wrap(&finding.says, columns) {
         let row = if rows.is_empty() {
-            Row::new()
-                .field(style, word, 6)
-                .field(Style::Plain, finding.what, 17)
+            Row::new().field(style, word, 6).field(Style::Plain, finding.what, 17)
         } else {
             Row::new().space(indent)
         };
@@ -153,22 +133,14 @@ fn tmux() -> Finding {
     let Some(path) = find("tmux") else {
         return Finding::bad("tmux", "it is not on PATH", install("tmux"));
     };
-    let said = Command::new(&path)
-        .arg("-V")
-        .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let said =
+        Command::new(&path).arg("-V").output().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     match said {
-        Ok(version) if old_tmux(&version) => Finding::bad(
-            "tmux",
-            format!("{} is {version}; 3.0 or newer is needed", path.display()),
-            install("tmux"),
-        ),
+        Ok(version) if old_tmux(&version) => {
+            Finding::bad("tmux", format!("{} is {version}; 3.0 or newer is needed", path.display()), install("tmux"))
+        }
         Ok(version) => Finding::ok("tmux", format!("{}, {version}", path.display())),
-        Err(why) => Finding::bad(
-            "tmux",
-            format!("{} cannot be started: {why}", path.display()),
-            install("tmux"),
-        ),
+        Err(why) => Finding::bad("tmux", format!("{} cannot be started: {why}", path.display()), install("tmux")),
     }
 }
 
@@ -183,23 +155,16 @@ fn old_tmux(version: &str) -> bool {
 
 fn sandbox() -> Finding {
     let search = std::env::var_os("PATH");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let tried = match runtime {
         Ok(runtime) => runtime.block_on(sandbox_works(search.as_deref())),
         Err(why) => Err(format!("the trial could not be made: {why}")),
     };
     match tried {
-        Ok(path) => Finding::ok(
-            "sandbox",
-            format!("{} makes namespaces here", path.display()),
-        ),
-        Err(why) => Finding::warn(
-            "sandbox",
-            why,
-            "until then steps run NOT SANDBOXED, and isolation = \"required\" refuses to",
-        ),
+        Ok(path) => Finding::ok("sandbox", format!("{} makes namespaces here", path.display())),
+        Err(why) => {
+            Finding::warn("sandbox", why, "until then steps run NOT SANDBOXED, and isolation = \"required\" refuses to")
+        }
     }
 }
 
@@ -215,21 +180,16 @@ fn disk(state: &StateDir) -> Vec<Finding> {
     let mut findings = Vec::new();
     match file_system(state.path()) {
         Ok(magic) => findings.push(Finding::ok("file system", file_system_name(magic))),
-        Err(why) => findings.push(Finding::bad(
-            "file system",
-            why.to_string(),
-            "check the disk of the state directory",
-        )),
+        Err(why) => {
+            findings.push(Finding::bad("file system", why.to_string(), "check the disk of the state directory"));
+        }
     }
     if let Ok(space) = rustix::fs::statvfs(state.path()) {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
-        let says = format!("{:.1} GiB free", free as f64 / LITTLE as f64);
+        let tenths = free / (LITTLE / 10);
+        let says = format!("{}.{} GiB free", tenths / 10, tenths % 10);
         findings.push(if free < LITTLE {
-            Finding::warn(
-                "disk",
-                says,
-                "when it is full nothing new starts; make room",
-            )
+            Finding::warn("disk", says, "when it is full nothing new starts; make room")
         } else {
             Finding::ok("disk", says)
         });
@@ -263,9 +223,7 @@ fn file_system_name(magic: rustix::fs::FsWord) -> String {
 fn engine(found: Result<u32, Error>) -> Finding {
     match found {
         Ok(pid) => Finding::ok("engine", format!("runs (pid {pid})")),
-        Err(Error::NoEngine { .. }) => {
-            Finding::ok("engine", "does not run; the first command starts it")
-        }
+        Err(Error::NoEngine { .. }) => Finding::ok("engine", "does not run; the first command starts it"),
         Err(why) => Finding::bad("engine", why.to_string(), "dogwatch engine logs"),
     }
 }

@@ -34,11 +34,7 @@ pub fn unit(binary: &str, state: &str) -> String {
 
 /// As systemd reads words: specifiers and variables are not for it to fill in.
 fn quoted(text: &str) -> String {
-    let text = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('%', "%%")
-        .replace('$', "$$");
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{text}\"")
 }
 
@@ -64,15 +60,11 @@ pub(super) fn enable(face: &Face) -> Ended {
     command(&["systemctl", "--user", "daemon-reload"])?;
     command(&["systemctl", "--user", "enable", "--now", UNIT])?;
     let linger = command(&["loginctl", "enable-linger"]);
-    face.screen
-        .done("the engine is a user service now: systemctl --user status dogwatch")?;
+    face.screen.done("the engine is a user service now: systemctl --user status dogwatch")?;
     if let Err(failure) = linger {
         return Err(Failure::new(
             Exit::Refused,
-            format!(
-                "but it ends when you log out, because lingering could not be switched on: {}",
-                failure.words
-            ),
+            format!("but it ends when you log out, because lingering could not be switched on: {}", failure.words),
         )
         .hint("ask an administrator for: loginctl enable-linger $USER"));
     }
@@ -80,9 +72,9 @@ pub(super) fn enable(face: &Face) -> Ended {
 }
 
 fn agreed(face: &Face) -> Result<bool, Failure> {
-    face.screen.say(&Row::new().text(
-        "this installs dogwatch as a service of yours and lets it live without a login; go on? [y/N]",
-    ));
+    face.screen.say(
+        &Row::new().text("this installs dogwatch as a service of yours and lets it live without a login; go on? [y/N]"),
+    );
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
@@ -98,10 +90,7 @@ fn speaks_systemd() -> bool {
 
 /// The engine of this moment ends, so that the service's own can take the lock.
 fn hand_over(state: &StateDir) -> Result<(), Failure> {
-    let place = crate::client::Place {
-        state: state.clone(),
-        other_socket: None,
-    };
+    let place = crate::client::Place { state: state.clone(), other_socket: None };
     match crate::client::stop_engine(&place) {
         Ok(()) | Err(crate::client::Error::NoEngine { .. }) => {}
         Err(other) => return Err(other.into()),
@@ -122,12 +111,7 @@ fn write(text: &str) -> Result<PathBuf, Failure> {
     let path = folder.join(UNIT);
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&path, text))
-        .map_err(|why| {
-            Failure::new(
-                Exit::Failed,
-                format!("{} cannot be written: {why}", path.display()),
-            )
-        })?;
+        .map_err(|why| Failure::new(Exit::Failed, format!("{} cannot be written: {why}", path.display())))?;
     Ok(path)
 }
 
@@ -141,16 +125,14 @@ fn command(words: &[&str]) -> Result<(), Failure> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(
-        Exit::Failed,
-        format!("{shown}: {}", said.trim()),
-    ))
+    Err(Failure::new(Exit::Failed, format!("{shown}: {}", said.trim())))
 }
 
 fn by_hand(face: &Face, binary: &str, state: &str) -> Ended {
     face.screen.rows(&[
         Row::new().text("There is no systemd user manager here, so nothing was installed."),
-        Row::new().text("The engine starts by itself with the first command, and with every step that ends. To have it"),
+        Row::new()
+            .text("The engine starts by itself with the first command, and with every step that ends. To have it"),
         Row::new().text("after a reboot, add this line with: crontab -e"),
     ])?;
     face.screen.write(&format!(

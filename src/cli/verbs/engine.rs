@@ -13,12 +13,12 @@ use crate::clock::wall_ms;
 use crate::wire::client::{Ask, EngineView, Reply};
 
 /// Does one of the engine's verbs.
-pub(super) fn engine(face: &Face, verb: EngineVerb) -> Ended {
+pub(super) fn engine(face: &Face, verb: &EngineVerb) -> Ended {
     match verb {
         EngineVerb::Start => start(face),
         EngineVerb::Stop => stop(face),
         EngineVerb::Status => status(face),
-        EngineVerb::Logs { follow, tail } => logs(face, follow, tail),
+        EngineVerb::Logs { follow, tail } => logs(face, *follow, *tail),
         EngineVerb::Enable => super::enable::enable(face),
         EngineVerb::Run { .. } => Err(Failure::unexpected("engine run")),
     }
@@ -27,16 +27,13 @@ pub(super) fn engine(face: &Face, verb: EngineVerb) -> Ended {
 fn start(face: &Face) -> Ended {
     let client = face.place()?.connect_or_start()?;
     let engine = client.engine();
-    face.screen
-        .done(&format!("the engine runs (pid {})", engine.pid))?;
+    face.screen.done(&format!("the engine runs (pid {})", engine.pid))?;
     Ok(Exit::Good)
 }
 
 fn stop(face: &Face) -> Ended {
     match stop_engine(&face.place()?) {
-        Ok(()) => face
-            .screen
-            .done("the engine has ended; steps go on, and the next command starts it again")?,
+        Ok(()) => face.screen.done("the engine has ended; steps go on, and the next command starts it again")?,
         Err(Error::NoEngine { .. }) => face.screen.done("no engine was running")?,
         Err(other) => return Err(other.into()),
     }
@@ -49,11 +46,10 @@ fn status(face: &Face) -> Ended {
         Ok(client) => client,
         Err(Error::NoEngine { .. }) => {
             if face.screen.json {
-                face.screen
-                    .json_line("engine", &serde_json::json!({ "running": false }))?;
+                face.screen.json_line("engine", &serde_json::json!({ "running": false }))?;
             } else {
-                face.screen.rows(&[Row::new()
-                    .text("no engine runs; any command starts it, or: dogwatch engine start")])?;
+                face.screen
+                    .rows(&[Row::new().text("no engine runs; any command starts it, or: dogwatch engine start")])?;
             }
             return Ok(Exit::Nothing);
         }
@@ -67,16 +63,14 @@ fn status(face: &Face) -> Ended {
         return Ok(Exit::Good);
     }
     face.screen.rows(&about(&view, wall_ms()))?;
-    face.screen
-        .note(&format!("state: {}", place.state.path().display()));
+    face.screen.note(&format!("state: {}", place.state.path().display()));
     Ok(Exit::Good)
 }
 
 fn about(view: &EngineView, now_ms: i64) -> Vec<Row> {
-    let mut row = Row::new().add(Style::Good, "●").text(&format!(
-        " engine {} runs (pid {}, epoch {}",
-        view.version, view.pid, view.epoch
-    ));
+    let mut row = Row::new()
+        .add(Style::Good, "●")
+        .text(&format!(" engine {} runs (pid {}, epoch {}", view.version, view.pid, view.epoch));
     if view.started_ms > 0 {
         row = row.text(&format!(", for {}", words::span(now_ms - view.started_ms)));
     }
@@ -86,11 +80,7 @@ fn about(view: &EngineView, now_ms: i64) -> Vec<Row> {
         words::count(view.running_steps, "running step", "running steps")
     ));
     let mut rows = vec![row];
-    rows.extend(
-        view.trouble
-            .as_ref()
-            .map(|trouble| Row::new().space(2).add(Style::Asking, trouble)),
-    );
+    rows.extend(view.trouble.as_ref().map(|trouble| Row::new().space(2).add(Style::Asking, trouble)));
     rows
 }
 
@@ -98,10 +88,7 @@ fn logs(face: &Face, follow: bool, tail: usize) -> Ended {
     let place = face.place()?;
     let lines = log_tail(&place.state, tail);
     if lines.is_empty() {
-        face.screen.note(&format!(
-            "the engine has logged nothing yet in {}",
-            place.state.log_dir().display()
-        ));
+        face.screen.note(&format!("the engine has logged nothing yet in {}", place.state.log_dir().display()));
     }
     tell(&face.screen, &lines)?;
     if !follow {
@@ -132,10 +119,7 @@ fn tell(screen: &Screen, lines: &[String]) -> Result<(), Failure> {
 /// and ends, so that nobody is the engine's parent.
 pub(in crate::cli) fn become_engine(flags: &Flags, background: bool) -> ExitCode {
     let screen = Screen::new(flags);
-    let face = Face {
-        screen,
-        flags: flags.clone(),
-    };
+    let face = Face { screen, flags: flags.clone() };
     let place = match face.place() {
         Ok(place) => place,
         Err(failure) => {
@@ -147,17 +131,12 @@ pub(in crate::cli) fn become_engine(flags: &Flags, background: bool) -> ExitCode
         return match leave_and_start(&place.state) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
-                face.screen.failure(&Failure::new(
-                    Exit::Nothing,
-                    format!("the engine cannot be started: {why}"),
-                ));
+                face.screen.failure(&Failure::new(Exit::Nothing, format!("the engine cannot be started: {why}")));
                 Exit::Nothing.into()
             }
         };
     }
-    crate::daemon::main(&crate::daemon::DaemonArgs {
-        state_dir: Some(place.state.path().to_owned()),
-    })
+    crate::daemon::main(crate::daemon::DaemonArgs { state_dir: place.state })
 }
 
 fn leave_and_start(state: &crate::state_dir::StateDir) -> std::io::Result<()> {

@@ -14,8 +14,8 @@ const DEFAULT: &str = "dogwatch.toml";
 const ENDING: &str = ".dogwatch.toml";
 
 /// The file named, else the folder's own.
-pub(super) fn named_or_only(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(path) = named {
+pub(super) fn named_or_only(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = given {
         return Ok(path.into());
     }
     if Path::new(DEFAULT).is_file() {
@@ -30,10 +30,8 @@ pub(super) fn named_or_only(named: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// The only workflow file among these names.
 pub fn choose(names: Vec<String>) -> Result<String, Failure> {
-    let mut found: Vec<String> = names
-        .into_iter()
-        .filter(|name| name.ends_with(ENDING) && name.len() > ENDING.len())
-        .collect();
+    let mut found: Vec<String> =
+        names.into_iter().filter(|name| name.ends_with(ENDING) && name.len() > ENDING.len()).collect();
     found.sort();
     match found.as_slice() {
         [only] => Ok(only.clone()),
@@ -49,11 +47,7 @@ pub fn choose(names: Vec<String>) -> Result<String, Failure> {
 }
 
 /// Reads and checks it. What is wrong is told whole, with its places; what is doubtful too.
-pub(super) fn load(
-    face: &Face,
-    path: &Path,
-    params: &[(String, String)],
-) -> Result<Loaded, Failure> {
+pub(super) fn load(face: &Face, path: &Path, params: &[(String, String)]) -> Result<Loaded, Failure> {
     let loaded = config::load(path, params).map_err(|problems| wrong(&problems))?;
     if !loaded.warnings.is_empty() {
         face.screen.note(&loaded.warnings.to_string());
@@ -67,21 +61,14 @@ pub(super) fn wrong(problems: &Problems) -> Failure {
 }
 
 /// Which steps are meant, checked against the file.
-pub(super) fn selection(
-    loaded: &Loaded,
-    only: &[String],
-    from: Option<&str>,
-) -> Result<Selection, Failure> {
+pub(super) fn selection(loaded: &Loaded, only: &[String], from: Option<&str>) -> Result<Selection, Failure> {
     if let Some(first) = from {
         return Ok(Selection::From(step(&loaded.workflow, first, "--from")?));
     }
     if only.is_empty() {
         return Ok(Selection::All);
     }
-    only.iter()
-        .map(|name| step(&loaded.workflow, name, "--only"))
-        .collect::<Result<_, _>>()
-        .map(Selection::Only)
+    only.iter().map(|name| step(&loaded.workflow, name, "--only")).collect::<Result<_, _>>().map(Selection::Only)
 }
 
 fn step(workflow: &Workflow, name: &str, flag: &str) -> Result<StepId, Failure> {
@@ -89,10 +76,7 @@ fn step(workflow: &Workflow, name: &str, flag: &str) -> Result<StepId, Failure> 
         return Ok(id.clone());
     }
     let names: Vec<&str> = workflow.steps.keys().map(StepId::as_str).collect();
-    Err(Failure::usage(
-        format!("{flag}: {} has no step {name:?}", workflow.name),
-        nearest(name, &names),
-    ))
+    Err(Failure::usage(format!("{flag}: {} has no step {name:?}", workflow.name), nearest(name, &names)))
 }
 
 /// `did you mean train?`, else what there is.
@@ -102,10 +86,7 @@ pub fn nearest(name: &str, names: &[&str]) -> String {
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .min()
         .filter(|(distance, _)| *distance <= 2.max(name.len() / 3))
-        .map_or_else(
-            || format!("it has: {}", names.join(", ")),
-            |(_, known)| format!("did you mean {known}?"),
-        )
+        .map_or_else(|| format!("it has: {}", names.join(", ")), |(_, known)| format!("did you mean {known}?"))
 }
 
 /// `run --dry-run`.
@@ -127,14 +108,12 @@ pub(super) fn plan(face: &Face, loaded: &Loaded, selection: &Selection) -> Ended
             }
         }
     } else {
-        face.screen
-            .rows(&plan::plan(workflow, selection, &face.screen.look()))?;
+        face.screen.rows(&plan::plan(workflow, selection, &face.screen.look()))?;
     }
     Ok(Exit::Good)
 }
 
 /// The workflow of one command.
 pub(super) fn for_command(command: &[String], name: Option<&str>) -> Result<String, Failure> {
-    config::for_command(command, name)
-        .map_err(|why| Failure::new(Exit::Usage, why.to_string()))
+    config::for_command(command, name).map_err(|why| Failure::new(Exit::Usage, why.to_string()))
 }

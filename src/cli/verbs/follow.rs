@@ -1,9 +1,11 @@
 //! Following a run: a live summary on a terminal, one line per event elsewhere, questions to the person who is there.
 //! Survives the engine; leaving stops nothing.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::watched::Signals;
@@ -56,8 +58,13 @@ pub(super) fn watch(face: &Face, name: String, plain: bool) -> Ended {
 
 /// Follows until the run is over, a person is needed and none is here, or the client leaves.
 pub(super) fn follow(face: &Face, client: Client, id: &str, manner: Manner) -> Ended {
-    let screen = face.screen.clone();
-    let link = Link::new(face.place()?, client, move |words| screen.note(words))?;
+    let drawn = Rc::new(Cell::new(0));
+    let (screen, picture) = (face.screen.clone(), Rc::clone(&drawn));
+    let link = Link::new(face.place()?, client, move |words| {
+        // The live summary stands where this is to be said. If it cannot be erased, drawing it will say why.
+        let _ = screen.write(&live::erase(picture.take()));
+        screen.note(words);
+    })?;
     let mut following = Following {
         face,
         link,
@@ -65,7 +72,7 @@ pub(super) fn follow(face: &Face, client: Client, id: &str, manner: Manner) -> E
         manner,
         since: manner.since,
         told: BTreeSet::new(),
-        drawn: 0,
+        drawn,
         outputs: Outputs::default(),
         leave: Signals::leave()?,
         resized: Signals::resized()?,
@@ -86,7 +93,7 @@ struct Following<'a> {
     /// Questions that were shown.
     told: BTreeSet<u64>,
     /// Rows of the live summary that stand on the terminal.
-    drawn: usize,
+    drawn: Rc<Cell<usize>>,
     outputs: Outputs,
     leave: Signals,
     resized: Signals,
@@ -114,22 +121,18 @@ impl Following<'_> {
             if !self.wait()? {
                 self.clear()?;
                 let run = words::run_arg(&view.line);
-                self.face
-                    .screen
-                    .note(&format!("the run goes on: dogwatch watch {run}"));
+                self.face.screen.note(&format!("the run goes on: dogwatch watch {run}"));
                 return Ok(Exit::Interrupted);
             }
         }
     }
 
     fn status(&mut self) -> Result<RunView, Failure> {
-        let ask = Ask::Status {
-            run: self.id.into(),
+        let ask = Ask::Status { run: self.id.into() };
+        let Reply::Run(view) = self.link.ask(&ask)? else {
+            return Err(Failure::unexpected("status"));
         };
-        match self.link.ask(&ask)? {
-            Reply::Run(view) => Ok(view),
-            _ => Err(Failure::unexpected("status")),
-        }
+        Ok(view)
     }
 
     fn screen(&self) -> &Screen {
@@ -138,11 +141,7 @@ impl Following<'_> {
 
     fn tell_events(&mut self, view: &RunView) -> Result<(), Failure> {
         loop {
-            let ask = Ask::Events {
-                run: self.id.into(),
-                since: self.since,
-                limit: PAGE,
-            };
+            let ask = Ask::Events { run: self.id.into(), since: self.since, limit: PAGE };
             let Reply::Events { events, seq } = self.link.ask(&ask)? else {
                 return Err(Failure::unexpected("events"));
             };
@@ -151,8 +150,7 @@ impl Following<'_> {
                 if self.screen().json {
                     self.screen().json_line("event", event)?;
                 } else if !self.screen().quiet {
-                    self.screen()
-                        .rows(&[events::event(event, view.now_ms, &look)])?;
+                    self.screen().rows(&[events::event(event, view.now_ms, &look)])?;
                 }
             }
             let last = events.last().map_or(seq, |event| event.seq);
@@ -181,17 +179,10 @@ impl Following<'_> {
 
     /// Waits for a number, for somebody else's answer, or for Ctrl-C, which the main loop sees.
     fn ask(&mut self, asked: &EscalationView) -> Result<(), Failure> {
-        self.screen().say(
-            &Row::new()
-                .add(Style::Asking, "a number decides")
-                .text("; Enter leaves it for later:"),
-        );
+        self.screen().say(&Row::new().add(Style::Asking, "a number decides").text("; Enter leaves it for later:"));
         let stdin = std::io::stdin();
         loop {
-            let wake = self.link.wait(
-                &[stdin.as_fd(), self.leave.fd()],
-                boottime_ms() + 60 * BEAT_MS,
-            )?;
+            let wake = self.link.wait(&[stdin.as_fd(), self.leave.fd()], boottime_ms() + 60 * BEAT_MS)?;
             match wake {
                 Wake::Other(0) => break,
                 // Left where it is, for the main loop.
@@ -205,11 +196,7 @@ impl Following<'_> {
         }
         let typed = typed_line()?;
         if let Some(choice) = answer::ask_here(self.face, asked, &typed)? {
-            let ask = Ask::Decide {
-                id: asked.id,
-                choice,
-                note: None,
-            };
+            let ask = Ask::Decide { id: asked.id, choice, note: None };
             match self.link.order(ask) {
                 Ok(Reply::Done { words }) => self.screen().note(&words),
                 Ok(_) => return Err(Failure::unexpected("decide")),
@@ -229,8 +216,7 @@ impl Following<'_> {
         let Some(answer) = now.answer else {
             return Ok(false);
         };
-        self.screen()
-            .note(&format!("e{id} was answered by {}: {}", answer.by, answer.choice));
+        self.screen().note(&format!("e{id} was answered by {}: {}", answer.by, answer.choice));
         Ok(true)
     }
 
@@ -238,15 +224,14 @@ impl Following<'_> {
         let look = self.screen().look();
         let outputs = self.outputs.last_lines(&mut self.link, view)?;
         let rows = live::frame(view, outputs, &look, Screen::height());
-        self.screen()
-            .write(&live::redraw(&rows, self.drawn, &look))?;
-        self.drawn = rows.len();
+        self.screen().write(&live::redraw(&rows, self.drawn.get(), &look))?;
+        self.drawn.set(rows.len());
         Ok(())
     }
 
     /// Takes the live summary away, so that something can be said that stays.
     fn clear(&mut self) -> Result<(), Failure> {
-        let text = live::erase(std::mem::take(&mut self.drawn));
+        let text = live::erase(self.drawn.take());
         self.screen().write(&text)
     }
 
@@ -270,7 +255,7 @@ impl Following<'_> {
         }
         if self.resized.take() {
             // The rows that stand there were folded anew by the terminal: begin below them.
-            self.drawn = 0;
+            self.drawn.set(0);
         }
         if let Wake::Changed(_) = wake {
             pause(GATHER);

@@ -12,18 +12,9 @@ use crate::wire::client::Ask;
 
 /// `attach`.
 pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key: Key) -> Ended {
-    on_a_terminal(
-        "attach",
-        &format!("dogwatch logs {} {} -f", quote(&run), quote(&step)),
-    )?;
+    on_a_terminal("attach", &format!("dogwatch logs {} {} -f", quote(&run), quote(&step)))?;
     let (rows, cols) = size();
-    let ask = Ask::Attach {
-        run,
-        step,
-        rows,
-        cols,
-        readonly,
-    };
+    let ask = Ask::Attach { run, step, rows, cols, readonly };
     let (terminal, title) = face.engine()?.ask_pty(ask)?;
     face.screen.note(&if readonly {
         format!("looking at {title}, not typing; {key} lets go")
@@ -40,19 +31,12 @@ pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key
 pub(super) fn shell(face: &Face, run: String, step: String, key: Key) -> Ended {
     on_a_terminal("shell", "use a terminal, or ssh -t")?;
     let (rows, cols) = size();
-    let ask = Ask::Shell {
-        run,
-        step,
-        rows,
-        cols,
-    };
+    let ask = Ask::Shell { run, step, rows, cols };
     let (terminal, title) = face.engine()?.ask_pty(ask)?;
-    face.screen.note(&format!(
-        "a shell beside {title}; exit ends it, {key} too"
-    ));
+    face.screen.note(&format!("a shell beside {title}; exit ends it, {key} too"));
     let seen = visit(&terminal, key, false)?;
     drop(terminal);
-    receipt(face, &title, seen);
+    receipt(face, &format!("the shell beside {title}"), seen);
     Ok(Exit::Good)
 }
 
@@ -60,10 +44,7 @@ fn on_a_terminal(verb: &str, instead: &str) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         return Ok(());
     }
-    Err(Failure::usage(
-        format!("{verb} needs a terminal for input and output, and this is none"),
-        instead,
-    ))
+    Err(Failure::usage(format!("{verb} needs a terminal for input and output, and this is none"), instead))
 }
 
 fn receipt(face: &Face, title: &str, seen: Visit) {
@@ -73,9 +54,5 @@ fn receipt(face: &Face, title: &str, seen: Visit) {
         Left::Signal => format!("left {title}"),
     };
     let keys = usize::try_from(seen.keys).unwrap_or(usize::MAX);
-    face.screen.note(&format!(
-        "{how} after {}; {} sent",
-        span(seen.ms),
-        count(keys, "key", "keys")
-    ));
+    face.screen.note(&format!("{how} after {}; {} sent", span(seen.ms), count(keys, "key", "keys")));
 }

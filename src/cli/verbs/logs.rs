@@ -10,11 +10,11 @@ use super::{Ended, run_view};
 use crate::attempt::Error as AttemptError;
 use crate::attempt::log::{Log, Piece, gap_line, read_stamps};
 use crate::attempt::open_run_dir;
+use crate::cli::Face;
 use crate::cli::args::Logs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::text::{cut, lists, words};
-use crate::cli::Face;
 use crate::client::{Link, Wake};
 use crate::clock::{boottime_ms, wall_ms};
 use crate::gauge::plain;
@@ -54,25 +54,20 @@ pub(super) fn logs(face: &Face, args: &Logs) -> Ended {
     reader.copy()?;
     reader.finish()?;
     if reader.offset == 0 && reader.log.is_none() {
-        face.screen
-            .note(&format!("{} has not started yet", place.step));
+        face.screen.note(&format!("{} has not started yet", place.step));
     }
     Ok(Exit::Good)
 }
 
 fn log_ask(args: &Logs, attempt: Option<u32>) -> Ask {
-    Ask::Log {
-        run: args.run.clone(),
-        step: args.step.clone(),
-        attempt,
-    }
+    Ask::Log { run: args.run.clone(), step: args.step.clone(), attempt }
 }
 
 fn place(reply: Reply) -> Result<LogPlace, Failure> {
-    match reply {
-        Reply::Log(place) => Ok(place),
-        _ => Err(Failure::unexpected("logs")),
-    }
+    let Reply::Log(place) = reply else {
+        return Err(Failure::unexpected("logs"));
+    };
+    Ok(place)
 }
 
 /// Goes on with what comes, over attempts, until the step is over or the client leaves.
@@ -86,8 +81,7 @@ fn follow(face: &Face, args: &Logs, mut link: Link, run: &str, mut reader: Reade
             reader.copy()?;
             if newer {
                 reader.finish()?;
-                face.screen
-                    .note(&format!("{}: attempt {}", now.step, now.attempt));
+                face.screen.note(&format!("{}: attempt {}", now.step, now.attempt));
             }
             reader.turn_to(&now)?;
         }
@@ -122,13 +116,7 @@ fn wait(reader: &mut Reader<'_>, link: &mut Link, leave: &Signals) -> Result<boo
 }
 
 /// Whether no further output is to be expected: the attempt asked for has ended, or the lane does nothing any more.
-fn is_over(
-    face: &Face,
-    link: &mut Link,
-    run: &str,
-    place: &LogPlace,
-    args: &Logs,
-) -> Result<bool, Failure> {
+fn is_over(face: &Face, link: &mut Link, run: &str, place: &LogPlace, args: &Logs) -> Result<bool, Failure> {
     if args.attempt.is_some() {
         return Ok(true);
     }
@@ -139,11 +127,7 @@ fn is_over(
     let over = view.line.state.ended() || lane.is_none_or(|lane| !will_go_on(lane));
     if over && let Some(lane) = lane {
         let took = words::took(lane, view.now_ms).map_or(String::new(), words::span);
-        face.screen.note(&format!(
-            "{} {} after {took}",
-            place.step,
-            lane.state.word()
-        ));
+        face.screen.note(&format!("{} {} after {took}", place.step, lane.state.word()));
         if let Some(id) = lane.escalation {
             face.screen.note(&format!("next: dogwatch show e{id}"));
         }
@@ -173,12 +157,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn open(
-        face: &'a Face,
-        args: &Logs,
-        pattern: Option<Regex>,
-        place: &LogPlace,
-    ) -> Result<Self, Failure> {
+    fn open(face: &'a Face, args: &Logs, pattern: Option<Regex>, place: &LogPlace) -> Result<Self, Failure> {
         Ok(Self {
             screen: &face.screen,
             log: open(place)?,
@@ -202,9 +181,7 @@ impl<'a> Reader<'a> {
             let stamps = read_stamps(open_run_dir(Path::new(&self.place.dir))?)?;
             let later = stamps.partition_point(|stamp| stamp.wall_ms < from);
             // The newest one before: what was printed since then is surely behind it.
-            self.offset = later
-                .checked_sub(1)
-                .map_or(0, |before| stamps[before].offset);
+            self.offset = later.checked_sub(1).map_or(0, |before| stamps[before].offset);
         }
         if let Some(count) = args.tail {
             if self.pattern.is_some() {

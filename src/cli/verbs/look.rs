@@ -40,8 +40,7 @@ pub(super) fn runs(face: &Face, state: Option<StateArg>, limit: usize) -> Ended 
     if lines.is_empty() {
         face.screen.note("no runs yet; start one with: dogwatch run FILE");
     }
-    face.screen
-        .rows(&lists::runs(&lines, wall_ms(), &face.screen.look()))?;
+    face.screen.rows(&lists::runs(&lines, wall_ms(), &face.screen.look()))?;
     Ok(Exit::Good)
 }
 
@@ -80,13 +79,9 @@ pub(super) fn overview(face: &Face) -> Ended {
         Ok(client) => client,
         Err(Error::NoEngine { .. }) => {
             if face.screen.json {
-                face.screen
-                    .json_line("overview", &serde_json::json!({ "engine": null }))?;
+                face.screen.json_line("overview", &serde_json::json!({ "engine": null }))?;
             } else {
-                face.screen.rows(&[
-                    Row::new().text("no engine runs here, so nothing does"),
-                    next(),
-                ])?;
+                face.screen.rows(&[Row::new().text("no engine runs here, so nothing does"), next()])?;
             }
             return Ok(Exit::Good);
         }
@@ -115,38 +110,24 @@ pub(super) fn overview(face: &Face) -> Ended {
 }
 
 fn next() -> Row {
-    Row::new()
-        .add(Style::Dim, "next: ")
-        .text("dogwatch run FILE, dogwatch watch RUN, dogwatch --help")
+    Row::new().add(Style::Dim, "next: ").text("dogwatch run FILE, dogwatch watch RUN, dogwatch --help")
 }
 
-fn list(
-    client: &mut Client,
-    state: Option<RunState>,
-    limit: usize,
-) -> Result<Vec<RunLine>, Failure> {
-    match client.ask(Ask::Runs { limit, state })? {
-        Reply::Runs(lines) => Ok(lines),
-        _ => Err(Failure::unexpected("runs")),
-    }
+fn list(client: &mut Client, state: Option<RunState>, limit: usize) -> Result<Vec<RunLine>, Failure> {
+    let Reply::Runs(lines) = client.ask(Ask::Runs { limit, state })? else {
+        return Err(Failure::unexpected("runs"));
+    };
+    Ok(lines)
 }
 
 /// Every run that is not over, newest first.
 fn active(client: &mut Client) -> Result<Vec<RunView>, Failure> {
     let mut lines = Vec::new();
-    for state in [
-        RunState::Running,
-        RunState::Waiting,
-        RunState::Paused,
-        RunState::Stopping,
-    ] {
+    for state in [RunState::Running, RunState::Waiting, RunState::Paused, RunState::Stopping] {
         lines.extend(list(client, Some(state), MANY)?);
     }
     lines.sort_by_key(|line| std::cmp::Reverse(line.created_ms));
     // It may have changed its state between two questions.
     lines.dedup_by(|a, b| a.id == b.id);
-    lines
-        .into_iter()
-        .map(|line| run_view(client, line.id))
-        .collect()
+    lines.into_iter().map(|line| run_view(client, line.id)).collect()
 }

@@ -39,29 +39,14 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Wait(wait) => wait::wait(face, &wait),
         Verb::Inbox => answer::inbox(face),
         Verb::Show { escalation } => answer::show(face, escalation),
-        Verb::Decide {
-            escalation,
-            choice,
-            message,
-            confirm,
-        } => answer::decide(face, escalation, choice, message, confirm.as_deref()),
+        Verb::Decide { escalation, choice, message, confirm } => {
+            answer::decide(face, escalation, &choice, message, confirm.as_deref())
+        }
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),
-        Verb::Engine { verb } => engine::engine(face, verb),
-        Verb::Send { .. }
-        | Verb::Done { .. }
-        | Verb::Retry { .. }
-        | Verb::Skip { .. }
-        | Verb::Stop { .. }
-        | Verb::Pause { .. }
-        | Verb::Unpause { .. }
-        | Verb::Resume { .. } => control::order(face, verb),
-        Verb::Attach {
-            run,
-            step,
-            readonly,
-            key,
-        } => hands::attach(face, run, step, readonly, key.detach_key),
+        Verb::Engine { verb } => engine::engine(face, &verb),
+        Verb::Control(control) => control::order(face, control),
+        Verb::Attach { run, step, readonly, key } => hands::attach(face, run, step, readonly, key.detach_key),
         Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
         Verb::Logs(logs) => logs::logs(face, &logs),
         Verb::Validate { files } => author::validate(face, files),
@@ -74,8 +59,8 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
 
 /// The run as it is now.
 fn run_view(client: &mut crate::client::Client, run: String) -> Result<RunView, Failure> {
-    match client.ask(Ask::Status { run })? {
-        Reply::Run(view) => Ok(view),
-        _ => Err(Failure::unexpected("status")),
-    }
+    let Reply::Run(view) = client.ask(Ask::Status { run })? else {
+        return Err(Failure::unexpected("status"));
+    };
+    Ok(view)
 }

@@ -31,11 +31,7 @@ struct Reading {
 
 impl Outputs {
     /// Of the lanes that run now.
-    pub(super) fn last_lines(
-        &mut self,
-        link: &mut Link,
-        view: &RunView,
-    ) -> Result<&BTreeMap<String, String>, Error> {
+    pub(super) fn last_lines(&mut self, link: &mut Link, view: &RunView) -> Result<&BTreeMap<String, String>, Error> {
         let running: Vec<&StepView> = view
             .steps
             .iter()
@@ -61,11 +57,7 @@ impl Outputs {
     }
 
     fn open(&mut self, link: &mut Link, view: &RunView, step: &StepView) -> Result<(), Error> {
-        let ask = Ask::Log {
-            run: view.line.id.clone(),
-            step: step.name(),
-            attempt: Some(step.attempt),
-        };
+        let ask = Ask::Log { run: view.line.id.clone(), step: step.name(), attempt: Some(step.attempt) };
         let place = match link.ask(&ask) {
             Ok(Reply::Log(place)) => place,
             // The step moved on between two questions.
@@ -73,11 +65,7 @@ impl Outputs {
             Err(other) => return Err(other),
         };
         if let Ok(log) = open_run_dir(Path::new(&place.dir)).and_then(Log::open) {
-            let reading = Reading {
-                attempt: step.attempt,
-                log,
-                seen: 0,
-            };
+            let reading = Reading { attempt: step.attempt, log, seen: 0 };
             self.logs.insert(step.name(), reading);
         }
         Ok(())
@@ -101,8 +89,6 @@ impl Reading {
                 bytes.extend(more);
             }
         }
-        Ok(plain::lines(&bytes)
-            .filter(|line| !line.trim().is_empty())
-            .last())
+        Ok(plain::lines(&bytes).filter(|line| !line.trim().is_empty()).last())
     }
 }

@@ -60,11 +60,7 @@ fn begin(face: &Face, start: StartRun, detach: bool) -> Ended {
 }
 
 fn go_on(face: &Face, client: Client, view: &RunView) -> Ended {
-    let manner = follow::Manner {
-        live: face.screen.motion(),
-        leave_to_person: face.flags.no_input,
-        since: 0,
-    };
+    let manner = follow::Manner { live: face.screen.motion(), leave_to_person: face.flags.no_input, since: 0 };
     follow::follow(face, client, &view.line.id, manner)
 }
 
@@ -79,19 +75,13 @@ pub(super) fn started(face: &Face, view: &RunView) -> Result<(), Failure> {
     face.screen.rows(&[Row::new()
         .add(Style::Bold, &words::run_name(&view.line))
         .text(" started")
-        .add(
-            Style::Dim,
-            &format!("   dogwatch watch {}", words::run_arg(&view.line)),
-        )])
+        .add(Style::Dim, &format!("   dogwatch watch {}", words::run_arg(&view.line)))])
 }
 
 fn here() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|why| {
-        Failure::new(
-            Exit::Usage,
-            format!("the folder you are in cannot be read: {why}"),
-        )
-        .hint("cd to a folder that exists")
+        Failure::new(Exit::Usage, format!("the folder you are in cannot be read: {why}"))
+            .hint("cd to a folder that exists")
     })
 }
 

@@ -26,9 +26,8 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
     let screen = face.screen.clone();
     let mut link = Link::new(face.place()?, client, move |words| screen.note(words))?;
     let leave = Signals::leave()?;
-    let deadline = args.timeout.map(|limit| {
-        boottime_ms().saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))
-    });
+    let deadline =
+        args.timeout.map(|limit| boottime_ms().saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
     let mut since = None;
     loop {
         let view = status(&mut link, &args.run)?;
@@ -54,53 +53,37 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
 
 fn timed_out(face: &Face, args: &Wait) -> Ended {
     if face.screen.json {
-        face.screen
-            .json_line("wait", &serde_json::json!({ "met": null, "exit": Exit::TimedOut as u8 }))?;
+        face.screen.json_line("wait", &serde_json::json!({ "met": null, "exit": Exit::TimedOut as u8 }))?;
     }
-    let limit = args.timeout.map_or(String::new(), |limit| {
-        words::span(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))
-    });
-    face.screen
-        .note(&format!("nothing of it happened within {limit}; the run goes on"));
+    let limit =
+        args.timeout.map_or(String::new(), |limit| words::span(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
+    face.screen.note(&format!("nothing of it happened within {limit}; the run goes on"));
     Ok(Exit::TimedOut)
 }
 
 fn status(link: &mut Link, run: &str) -> Result<RunView, Failure> {
-    match link.ask(&Ask::Status { run: run.into() })? {
-        Reply::Run(view) => Ok(view),
-        _ => Err(Failure::unexpected("status")),
-    }
+    let Reply::Run(view) = link.ask(&Ask::Status { run: run.into() })? else {
+        return Err(Failure::unexpected("status"));
+    };
+    Ok(view)
 }
 
 /// The first checkpoint saved after `since`, where that is waited for.
-fn checkpoints(
-    link: &mut Link,
-    args: &Wait,
-    view: &RunView,
-    since: u64,
-) -> Result<Option<EventView>, Failure> {
+fn checkpoints(link: &mut Link, args: &Wait, view: &RunView, since: u64) -> Result<Option<EventView>, Failure> {
     if !args.conditions.contains(&Condition::Checkpoint) {
         return Ok(None);
     }
     let mut after = since;
     loop {
-        let ask = Ask::Events {
-            run: view.line.id.clone(),
-            since: after,
-            limit: 500,
-        };
+        let ask = Ask::Events { run: view.line.id.clone(), since: after, limit: 500 };
         let Reply::Events { events, .. } = link.ask(&ask)? else {
             return Err(Failure::unexpected("events"));
         };
         let full = events.len() == 500;
         after = events.last().map_or(after, |event| event.seq);
-        let found = events.into_iter().find(|event| {
-            event.kind == "checkpoint"
-                && args
-                    .step
-                    .as_ref()
-                    .is_none_or(|step| about(&event.step, step))
-        });
+        let found = events
+            .into_iter()
+            .find(|event| event.kind == "checkpoint" && args.step.as_ref().is_none_or(|step| about(&event.step, step)));
         if found.is_some() || !full {
             return Ok(found);
         }
@@ -124,11 +107,7 @@ pub fn met(
         Some(asked) => lanes_of(view, asked)?,
     };
     if let Some(event) = checkpoint {
-        return Ok(Some(Met {
-            condition: "checkpoint",
-            exit: Exit::Good,
-            words: event.text.clone(),
-        }));
+        return Ok(Some(Met { condition: "checkpoint", exit: Exit::Good, words: event.text.clone() }));
     }
     let over = match step {
         None => Exit::of_run(view.line.state),
@@ -140,9 +119,10 @@ pub fn met(
         return Ok(Some(Met {
             condition: "done",
             // It is over, and the checkpoint that was waited for did not come.
-            exit: match exit {
-                Exit::Good if !wanted && conditions.contains(&Condition::Checkpoint) => Exit::Failed,
-                exit => exit,
+            exit: if exit == Exit::Good && !wanted && conditions.contains(&Condition::Checkpoint) {
+                Exit::Failed
+            } else {
+                exit
             },
             words: format!("{subject} is over: {}", how(exit)),
         }));
@@ -165,24 +145,24 @@ fn how(exit: Exit) -> &'static str {
     match exit {
         Exit::Good => "good",
         Exit::Stopped => "stopped or rejected",
-        _ => "failed",
+        Exit::Failed
+        | Exit::Usage
+        | Exit::Person
+        | Exit::Nothing
+        | Exit::Refused
+        | Exit::TimedOut
+        | Exit::Interrupted => "failed",
     }
 }
 
 fn lanes_of<'a>(view: &'a RunView, asked: &str) -> Result<Vec<&'a StepView>, Failure> {
     let by_number = |lane: &StepView| format!("{}[{}]", lane.step, lane.lane) == asked;
-    let lanes: Vec<&StepView> = view
-        .steps
-        .iter()
-        .filter(|lane| about(&lane.name(), asked) || by_number(lane))
-        .collect();
+    let lanes: Vec<&StepView> =
+        view.steps.iter().filter(|lane| about(&lane.name(), asked) || by_number(lane)).collect();
     if lanes.is_empty() {
         let names: Vec<String> = view.steps.iter().map(StepView::name).collect();
-        return Err(Failure::new(
-            Exit::Nothing,
-            format!("{} has no step {asked:?}", words::run_name(&view.line)),
-        )
-        .hint(format!("it has: {}", names.join(", "))));
+        return Err(Failure::new(Exit::Nothing, format!("{} has no step {asked:?}", words::run_name(&view.line)))
+            .hint(format!("it has: {}", names.join(", "))));
     }
     Ok(lanes)
 }

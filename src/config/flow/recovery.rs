@@ -1,9 +1,9 @@
 //! `retry`, `on_failure`, `on_unknown` and `probe`: what is done when an attempt does not succeed.
 
-use super::keys::{Kind, nearest};
-use super::read::{Item, Reader, Section};
+use crate::config::keys::{Kind, nearest};
+use crate::config::read::{Item, Reader, Section};
 use super::step::{self, Defaults};
-use super::units;
+use crate::config::units;
 use crate::model::{Action, FailureRule, Match, OnUnknown, Retry, Step};
 
 /// Actions of the format that are not supported yet.
@@ -20,7 +20,7 @@ const ACTIONS: [(&str, Action); 4] = [
 pub(super) fn retry<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Retry, title: &str) -> Retry {
     let mut retry = base.clone();
     if item.value.is_integer() {
-        let written = super::read::scalar(item.value).unwrap_or_default();
+        let written = crate::config::read::scalar(item.value).unwrap_or_default();
         reader.wrong_type(item, "a table", Some(format!("write {{ max_attempts = {written} }}")));
         return retry;
     }
@@ -56,7 +56,7 @@ pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Defaults
     let mut defaults = Defaults::default();
     let Some(section) = reader.section(item, Kind::Defaults, "[defaults]".into()) else { return defaults };
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
-        defaults.timeout = limit;
+        defaults.timeout = limit.duration();
     }
     if let Some(grace) = section.get("grace").and_then(|item| reader.duration(&item)) {
         defaults.grace = grace;
@@ -112,6 +112,9 @@ pub(super) fn unknown<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: 
         (None, _) => {}
     }
 }
+
+/// What a rule with `action = "retry"` or `"resume"` gives, where neither it nor the step nor `[defaults]` says how often.
+const ATTEMPTS_OF_A_RULE: u32 = 3;
 
 /// `[[steps.x.on_failure]]`.
 pub(super) fn rules<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
@@ -180,6 +183,13 @@ fn rule<'a>(
             .error(&item.at, format!("step {} saves no checkpoint to resume from", step.id))
             .hint(format!("add [steps.{}.checkpoint], or use action = \"retry\"", step.id));
     }
+    // Who writes `action = "retry"` and says nowhere how often means that it is repeated.
+    let unsaid = again && retry.is_none() && step.retry == Retry::default();
+    let retry = if unsaid {
+        Some((Retry { max_attempts: ATTEMPTS_OF_A_RULE, ..step.retry.clone() }, element.at.clone()))
+    } else {
+        retry
+    };
     let attempts = retry.as_ref().map_or(step.retry.max_attempts, |(retry, _)| retry.max_attempts);
     if again && attempts == 1 {
         reader

@@ -5,11 +5,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use toml::de::DeValue;
-
-use super::keys::Kind;
-use super::problems::Found;
-use super::read::{At, Item, Reader, Section};
+use crate::config::keys::Kind;
+use crate::config::problems::Found;
+use crate::config::read::{At, Item, Reader, Section};
 use crate::model::{EnvironmentSpec, IsolationWanted, Mount};
 
 const ISOLATION: [(&str, IsolationWanted); 3] =
@@ -93,24 +91,18 @@ pub(super) fn look(placed: &Placed, found: &mut Found) {
 }
 
 fn words_of(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or folder".into(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => error.to_string(),
-    }
+    if error.kind() == std::io::ErrorKind::NotFound { "no such file or folder".into() } else { error.to_string() }
 }
 
 fn mount<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Path) -> Option<Mount> {
-    let (source, target, readonly) = match item.value {
-        DeValue::String(_) => short(reader, item)?,
-        DeValue::Table(_) => {
-            let section = reader.section(item, Kind::Mount, "a mount of [environment]".into())?;
-            long(reader, &section)?
-        }
-        _ => {
-            reader.wrong_type(item, "a table or a text like \"data:/data:ro\"", None);
-            return None;
-        }
+    let (source, target, readonly) = if item.value.is_str() {
+        short(reader, item)?
+    } else if item.value.is_table() {
+        let section = reader.section(item, Kind::Mount, "a mount of [environment]".into())?;
+        long(reader, &section)?
+    } else {
+        reader.wrong_type(item, "a table or a text like \"data:/data:ro\"", None);
+        return None;
     };
     let source = on_host(reader, item, source, base)?;
     if let Some(why) = forbidden(&source) {
@@ -125,9 +117,8 @@ fn short<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<(&'a str, &'a s
     let text = reader.literal(item)?;
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
-        [source, target] => Some((source, target, false)),
+        [source, target] | [source, target, "rw"] => Some((source, target, false)),
         [source, target, "ro"] => Some((source, target, true)),
-        [source, target, "rw"] => Some((source, target, false)),
         _ => {
             reader
                 .found

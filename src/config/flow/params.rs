@@ -2,14 +2,14 @@
 
 use indexmap::IndexMap;
 
-use super::keys::{Kind, nearest};
-use super::read::{Item, Reader, Section, any_of, listed};
-use super::units::is_variable;
+use crate::config::keys::{Kind, nearest};
+use crate::config::read::{Item, Reader, Section, any_of, listed};
+use crate::config::units::is_variable;
 use crate::model::Value;
 
 /// What to do about a parameter that has neither a default nor a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(in crate::config) enum Missing {
     /// The workflow is to be run.
     Refuse,
     /// The file is only looked at: an example stands for the value, and a warning is given.
@@ -177,7 +177,7 @@ impl Declared {
     fn allows(&self, value: &Value) -> Result<(), String> {
         let shown = match value {
             Value::Text(text) => format!("\"{}\"", text.chars().take(60).collect::<String>()),
-            other => other.to_string(),
+            Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => value.to_string(),
         };
         if let Some(min) = self.min.as_ref().filter(|min| above(min, value)) {
             return Err(format!("must be at least {min}, not {shown}"));

@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::keys::nearest;
-use super::read::{Item, Reader, listed};
-use super::units::is_variable;
+use crate::config::keys::nearest;
+use crate::config::read::{Item, Reader, listed};
+use crate::config::units::is_variable;
 use crate::model::{Lane, LaneSpec, Step, Value};
 
 /// The most lanes of one step, before `exclude`.
@@ -127,7 +127,8 @@ fn exclusions<'a>(
                 Some(values) => {
                     let alike = values.iter().any(|other| other.to_string() == value.to_string());
                     let hint = if alike { "mind the quotes: \"1\" is a text and 1 a number" } else { "it would exclude nothing" };
-                    reader.found.error(&item.at, format!("{value} is not a value of `{name}` in the matrix")).hint(hint);
+                    let shown = if let Value::Text(text) = &value { format!("\"{text}\"") } else { value.to_string() };
+                    reader.found.error(&item.at, format!("{shown} is not a value of `{name}` in the matrix")).hint(hint);
                 }
                 None if !complete => {}
                 None => {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::keys::Kind;
+use crate::config::keys::Kind;
 use super::matrix;
-use super::read::{At, Item, Reader, Section, Wanted};
+use crate::config::phrase::Wanted;
+use crate::config::read::{At, Item, Limit, Reader, Section};
 use super::recovery;
-use super::units::is_variable;
+use crate::config::units::is_variable;
 use crate::model::{
     CheckpointSpec, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
 };
@@ -40,12 +41,12 @@ impl Default for Defaults {
 }
 
 /// A step with the places that later judgement needs.
-pub(super) struct Draft {
-    pub(super) step: Step,
+pub(in crate::config) struct Draft {
+    pub(in crate::config) step: Step,
     /// The place of its name.
-    pub(super) at: At,
+    pub(in crate::config) at: At,
     /// The places of `needs`, in their order, as written.
-    pub(super) needs: Vec<(String, At)>,
+    pub(in crate::config) needs: Vec<(String, At)>,
 }
 
 /// Keys that a question to a person can have.
@@ -126,7 +127,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.env = section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
     step.inputs = inputs(reader, section, &step.env);
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
-        step.timeout = limit;
+        step.timeout = limit.duration();
     }
     if let Some(grace) = section.get("grace").and_then(|item| reader.duration(&item)) {
         step.grace = grace;
@@ -225,11 +226,11 @@ fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
     let words = [("wait", OnTimeout::Wait), ("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve)];
     let on_timeout = gate.get("on_timeout").and_then(|item| Some((reader.choice(&item, &words)?, item.key_at)));
     match (&timeout, &on_timeout) {
-        (Some((Some(_), at)), None) if gate.get("on_timeout").is_none() => reader
+        (Some((Limit::Of(_), at)), None) if gate.get("on_timeout").is_none() => reader
             .found
             .error(at, format!("{} has a `timeout`, and does not say what happens then", gate.title))
             .hint("on_timeout = \"reject\", \"approve\" or \"wait\""),
-        (None | Some((None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at))) if gate.get("timeout").is_none() => reader
+        (None | Some((Limit::None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at))) if gate.get("timeout").is_none() => reader
             .found
             .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
             .hint("timeout = \"24h\""),
@@ -238,7 +239,7 @@ fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
     Gate {
         prompt: prompt.unwrap_or(Template(vec![])),
         show,
-        timeout: timeout.and_then(|(timeout, _)| timeout),
+        timeout: timeout.and_then(|(timeout, _)| timeout.duration()),
         on_timeout: on_timeout.map_or(OnTimeout::Wait, |(on_timeout, _)| on_timeout),
     }
 }

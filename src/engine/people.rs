@@ -1,0 +1,213 @@
+//! Folding what people said into one run: answers, orders, resumption. Decides nothing.
+
+use crate::model::{
+    Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy,
+    SkipWhy, StepId, Time,
+};
+
+use super::Run;
+use super::state::{Ended, Finish, LaneState, Next, Phase};
+
+impl Run {
+    pub(super) fn answered(
+        &mut self,
+        id: EscalationId,
+        (choice, by): (Choice, &Principal),
+        note: Option<&String>,
+        at: Time,
+    ) {
+        let Some(question) = self.questions.get_mut(&id) else {
+            return;
+        };
+        let Some(&place) = self.places.get(&question.escalation.lane) else {
+            return;
+        };
+        let asks =
+            matches!(self.lanes[place].state, LaneState::Asking { escalation } if escalation == id);
+        if question.answer.is_some() || !asks || !question.escalation.choices.contains(&choice) {
+            return;
+        }
+        question.answer = Some((choice, by.clone(), at, note.cloned()));
+        // Whatever the answer was: it is tried again, by this lane or by the next one.
+        if question.escalation.kind == EscalationKind::CannotStart {
+            self.no_environment = false;
+        }
+        let done = |how| LaneState::Done { how, at };
+        match choice {
+            Choice::Retry => self.again(place, by, None),
+            Choice::Resume => self.again(place, by, self.checkpoint_of(place)),
+            Choice::Probe => {
+                let lane = &self.lanes[place];
+                let why = lane.lost_why.unwrap_or(LostWhy::ShimDied);
+                let evidence = lane.lost_evidence.clone();
+                self.put(place, LaneState::Probing { why, evidence });
+            }
+            Choice::Done | Choice::Approve => {
+                self.put(place, done(Ended::Succeeded(Finish::Person(by.clone()))));
+            }
+            Choice::Skip => self.put(place, done(Ended::LeftOut(by.clone()))),
+            Choice::Fail => self.put(place, done(Ended::Failed)),
+            Choice::Reject => {
+                self.put(place, done(Ended::Failed));
+                self.stop(RunStopWhy::Rejected, by);
+            }
+            Choice::StopRun => {
+                self.put(place, done(Ended::Stopped));
+                self.stop(RunStopWhy::Asked, by);
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, why: RunStopWhy, by: &Principal) {
+        if matches!(self.phase, Phase::Going) {
+            let by = by.clone();
+            self.phase = Phase::Stopping { why, by };
+        }
+    }
+
+    fn checkpoint_of(&self, place: usize) -> Option<String> {
+        let checkpoint = self.lanes[place].checkpoint.as_ref();
+        checkpoint.map(|checkpoint| checkpoint.path.clone())
+    }
+
+    /// The lane gets a new attempt by a person's word.
+    fn again(&mut self, place: usize, by: &Principal, resume: Option<String>) {
+        self.lanes[place].next = Some(Next {
+            cause: Cause::Person(by.clone()),
+            resume,
+            heeds: false,
+        });
+        self.put(place, LaneState::Waiting);
+        self.unskip_after(place);
+    }
+
+    /// What was left out because of how this lane had ended waits for it again: what comes after it, and the lanes
+    /// beside it that `fail_fast` left out.
+    fn unskip_after(&mut self, place: usize) {
+        let own = self.lanes[place].step;
+        let id = self.steps[own].id.clone();
+        let after = self.downstream(&id);
+        let mut changed = false;
+        for lane in self
+            .lanes
+            .iter_mut()
+            .filter(|lane| after.contains(&lane.step))
+        {
+            let LaneState::Done {
+                how: Ended::Skipped(why),
+                ..
+            } = &lane.state
+            else {
+                continue;
+            };
+            let waits = match why {
+                SkipWhy::Need(need) => lane.step != own || *need == id,
+                // Its `if` may look at how this lane ends.
+                SkipWhy::Condition | SkipWhy::RunEnded => lane.step != own,
+                SkipWhy::NotSelected => false,
+            };
+            if waits {
+                lane.state = LaneState::Waiting;
+                changed = true;
+            }
+        }
+        if changed {
+            self.recount();
+        }
+    }
+
+    pub(super) fn ordered(&mut self, lane: &LaneId, order: Order, by: &Principal, at: Time) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        let movable = matches!(
+            self.lanes[place].state,
+            LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. }
+        );
+        if !movable {
+            return;
+        }
+        if matches!(self.phase, Phase::Ended { .. }) {
+            self.phase = Phase::Going;
+            self.since = at;
+        }
+        self.no_environment = false;
+        let how = match order {
+            Order::Retry => return self.again(place, by, None),
+            Order::Resume => return self.again(place, by, self.checkpoint_of(place)),
+            Order::Skip => Ended::LeftOut(by.clone()),
+            Order::Done => Ended::Succeeded(Finish::Person(by.clone())),
+        };
+        self.put(place, LaneState::Done { how, at });
+        self.unskip_after(place);
+    }
+
+    /// Goes on with a run that had ended or is being stopped. Lanes that cannot be known to have finished stay a question.
+    pub(super) fn resumed(&mut self, from: Option<&StepId>, by: &Principal, at: Time) {
+        if matches!(self.phase, Phase::Going) {
+            return;
+        }
+        self.phase = Phase::Going;
+        self.since = at;
+        self.paused = false;
+        self.no_environment = false;
+        let again = from.map(|from| self.downstream(from)).unwrap_or_default();
+        for place in 0..self.lanes.len() {
+            let redo = again.contains(&self.lanes[place].step);
+            if self.goes_again(place, redo, at) {
+                self.close_question(place, by, at);
+                let resume = self.checkpoint_of(place).filter(|_| !redo);
+                let cause = Cause::Person(by.clone());
+                let lane = &mut self.lanes[place];
+                lane.next = (lane.n > 0).then_some(Next {
+                    cause,
+                    resume,
+                    heeds: true,
+                });
+                lane.state = LaneState::Waiting;
+            }
+        }
+        self.recount();
+    }
+
+    /// Whether a lane is begun anew when the run is resumed; `redo`: it comes after the step that was named.
+    fn goes_again(&self, place: usize, redo: bool, at: Time) -> bool {
+        match &self.lanes[place].state {
+            LaneState::Done { how, .. } => match how {
+                Ended::Failed | Ended::Stopped => true,
+                // What an `if` says may be different this time.
+                Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition) => true,
+                Ended::Skipped(SkipWhy::NotSelected) => false,
+                Ended::Allowed | Ended::LeftOut(_) | Ended::Succeeded(_) => redo,
+            },
+            LaneState::Asking { escalation } => {
+                let question = self.questions.get(escalation);
+                question.is_some_and(|question| match question.escalation.kind {
+                    EscalationKind::Failed | EscalationKind::CannotStart => true,
+                    EscalationKind::Unknown => false,
+                    // Nobody could answer while the run stood still: the gate is opened anew, with all its time.
+                    EscalationKind::Gate => {
+                        question.escalation.deadline.is_some_and(|end| end <= at)
+                    }
+                })
+            }
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. } => false,
+        }
+    }
+
+    fn close_question(&mut self, place: usize, by: &Principal, at: Time) {
+        if let LaneState::Asking { escalation } = &self.lanes[place].state
+            && let Some(question) = self.questions.get_mut(escalation)
+        {
+            let note = Some("the run was resumed".into());
+            question.answer = Some((Choice::Retry, by.clone(), at, note));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! States, ends and events in words, for the record. Pure.
+
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, word};
+use crate::model::{
+    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy,
+    StopReason, Verdict, What,
+};
+
+use super::text::{inline, iso};
+
+pub(super) fn phase(run: &Run) -> String {
+    match &run.phase {
+        Phase::Going if run.paused => "paused".into(),
+        Phase::Going if run.only_waits() => "waits for a person".into(),
+        Phase::Going => "going on".into(),
+        Phase::Stopping { why, by } => format!("being stopped: {}", stop_why(why, &by.to_string())),
+        Phase::Ended { result, .. } => result_word(*result).into(),
+    }
+}
+
+fn result_word(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Succeeded => "succeeded",
+        RunResult::Failed => "failed",
+        RunResult::Stopped => "stopped",
+        RunResult::Rejected => "rejected",
+    }
+}
+
+fn stop_why(why: &RunStopWhy, by: &str) -> String {
+    match why {
+        RunStopWhy::Asked => format!("asked for by {}", inline(by)),
+        RunStopWhy::Timeout => "its time limit".into(),
+        RunStopWhy::Abort { rule } => format!("rule {}", inline(rule)),
+        RunStopWhy::Rejected => format!("rejected by {}", inline(by)),
+    }
+}
+
+pub(super) fn isolation(isolation: Option<&Isolation>) -> String {
+    match isolation {
+        None => "not known yet".into(),
+        Some(Isolation::Sandboxed) => "sandboxed".into(),
+        Some(Isolation::None { why }) => format!("**none**: {}", inline(why)),
+    }
+}
+
+pub(super) fn end(end: End) -> String {
+    match end {
+        End::Code(code) => format!("exit code {code}"),
+        End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+pub(super) fn stop(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Timeout => "time limit",
+        StopReason::Stop => "stopped",
+    }
+}
+
+pub(super) fn lost(why: LostWhy) -> &'static str {
+    match why {
+        LostWhy::ShimDied => "its supervisor process was killed",
+        LostWhy::HostRestarted => "the host was started anew",
+        LostWhy::ClaimGone => "its record is gone",
+        LostWhy::EnvironmentGone => "its environment ended",
+        LostWhy::Tampered => "its exit record is not authentic",
+    }
+}
+
+fn skipped(why: &SkipWhy) -> String {
+    match why {
+        SkipWhy::Condition => "its condition is false".into(),
+        SkipWhy::Need(step) => format!("{step} did not succeed"),
+        SkipWhy::NotSelected => "not part of this run".into(),
+        SkipWhy::RunEnded => "the run ended before".into(),
+    }
+}
+
+pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
+    match &lane.state {
+        LaneState::Waiting => "waiting".into(),
+        LaneState::Active { claimed: None, .. } => "starting".into(),
+        LaneState::Active { stop: Some(_), .. } => "being stopped".into(),
+        LaneState::Active { .. } => "running".into(),
+        LaneState::Exited { .. } => "ended".into(),
+        LaneState::Lost { .. } | LaneState::Probing { .. } | LaneState::Probed { .. } => "UNKNOWN".into(),
+        LaneState::Delayed { until, .. } => format!("retries at {}", iso(*until)),
+        LaneState::ToAsk { .. } => "waits for a person".into(),
+        LaneState::Asking { escalation } => {
+            let kind = run.questions.get(escalation).map(|question| question.escalation.kind);
+            let before = match kind {
+                Some(crate::model::EscalationKind::Unknown) => "UNKNOWN, ",
+                Some(_) | None => "",
+            };
+            format!("{before}waits for an answer to {escalation}")
+        }
+        LaneState::Done { how, .. } => match how {
+            Ended::Succeeded(Finish::Exit) => "succeeded".into(),
+            Ended::Succeeded(Finish::Probe) => "succeeded, says its probe".into(),
+            Ended::Succeeded(Finish::Person(by)) => format!("done, says {}", inline(&by.to_string())),
+            Ended::Allowed => "failed, which is allowed".into(),
+            Ended::Failed => "failed".into(),
+            Ended::Skipped(why) => format!("left out: {}", skipped(why)),
+            Ended::LeftOut(by) => format!("left out by {}", inline(&by.to_string())),
+            Ended::Stopped => "stopped".into(),
+        },
+    }
+}
+
+pub(super) fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded => "succeeded".into(),
+        Verdict::Retry { at, rule, resume } => {
+            let from = resume.as_deref().map_or_else(String::new, |path| format!(", from {}", inline(path)));
+            format!("tried again at {} ({}){from}", iso(*at), inline(rule))
+        }
+        Verdict::Allowed => "failed, which is allowed".into(),
+        Verdict::Abort { rule } => format!("the run ends, by rule {}", inline(rule)),
+        Verdict::Stopped => "stopped".into(),
+        Verdict::Ask { .. } => "a person is asked".into(),
+    }
+}
+
+pub(super) fn order(order: Order) -> &'static str {
+    match order {
+        Order::Resume => "run again from the newest checkpoint",
+        Order::Retry => "run again",
+        Order::Skip => "go on without it",
+        Order::Done => "it is done",
+    }
+}
+
+/// One line of the timeline; `None` for what would only make it long.
+pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
+    let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
+    let by = |by: &crate::model::Principal| inline(&by.to_string());
+    Some(match &event.what {
+        What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
+        What::EnvironmentReady { isolation: found } => format!("environment: {}", isolation(Some(found))),
+        What::EnvironmentFailed { why } => format!("no environment: {}", inline(why)),
+        What::Intended { attempt, cause, .. } => format!("{} is started: {}", name(attempt), cause_words(cause)),
+        What::CannotStart { lane, why } => {
+            format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
+        }
+        What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
+        What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),
+        What::Lost { attempt, why, .. } => format!("{} is UNKNOWN: {}", name(attempt), lost(*why)),
+        What::Judged { attempt, verdict: decided } => format!("{}: {}", name(attempt), verdict(decided)),
+        What::StopAsked { attempt, reason, by: who } => {
+            format!("{} is to end ({}), by {}", name(attempt), stop(*reason), by(who))
+        }
+        What::ProbeAsked { attempt, by: who } => format!("{} is probed, by {}", name(attempt), by(who)),
+        What::Skipped { lane, why } => format!("{} is left out: {}", inline(&run.lane_name(lane)), skipped(why)),
+        What::Opened { escalation } => format!("{} is asked: {}", escalation.id, inline(&escalation.title)),
+        What::Answered { escalation, choice, by: who, .. } => {
+            format!("{escalation} is answered: {}, by {}", word(*choice), by(who))
+        }
+        What::Ordered { lane, order: wanted, by: who, .. } => {
+            format!("{}: {}, says {}", inline(&run.lane_name(lane)), order(*wanted), by(who))
+        }
+        What::Paused { by: who } => format!("paused by {}", by(who)),
+        What::Unpaused { by: who } => format!("unpaused by {}", by(who)),
+        What::RunStopAsked { by: who, why } => format!("the run is stopped: {}", stop_why(why, &who.to_string())),
+        What::Resumed { from: Some(step), by: who } => format!("resumed from {step} by {}", by(who)),
+        What::Resumed { from: None, by: who } => format!("resumed by {}", by(who)),
+        What::Ended { result } => format!("the run has {}", ended(*result)),
+    })
+}
+
+fn ended(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Succeeded => "succeeded",
+        RunResult::Failed => "failed",
+        RunResult::Stopped => "been stopped",
+        RunResult::Rejected => "been rejected",
+    }
+}
+
+fn cause_words(cause: &Cause) -> String {
+    match cause {
+        Cause::First => "first".into(),
+        Cause::Retry { rule } => format!("again, by {}", inline(rule)),
+        Cause::Unknown => "again, for it is safe to repeat".into(),
+        Cause::Person(by) => format!("again, by {}", inline(&by.to_string())),
+    }
+}

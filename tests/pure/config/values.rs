@@ -1,0 +1,668 @@
+//! Each kind of mistake once: the file, and what is said about it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{STEP, parse, shown, told};
+use dogwatch::config;
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+fn what_an_expression_names_must_be_there() {
+    insta::assert_snapshot!(told("version = 1
+[params]
+model = { type = 'string', default = 'gpt2' }
+epochs = { type = 'integer', default = 3 }
+[steps.prepare]
+run = 'true'
+outputs = { data = { path = 'data' } }
+[steps.lanes]
+run = 'true'
+matrix = { lr = [1, 2] }
+outputs = { model = { path = '$DOGWATCH_DIR/m' } }
+[steps.gate]
+approval = { prompt = 'Go?' }
+[steps.x]
+needs = ['prepare', 'lanes', 'gate']
+run = 'true'
+", &[
+        "env = { A = '${{ params.modle }}' }",
+        "env = { A = '${{ steps.prepare.outputs.data }} ${{ params.model }}' }",
+        "env = { A = '${{ steps.prepar.outputs.data }}' }",
+        "env = { A = '${{ steps.prepare.outputs.dat }}' }",
+        "env = { A = '${{ steps.prepare.data }}' }",
+        "env = { A = '${{ steps.lanes.outputs.model }}' }",
+        "env = { A = '${{ steps.gate.outputs.x }}' }",
+        "env = { A = '${{ steps.x.outputs.x }}' }",
+        "env = { A = '${{ steps.prepare }}' }",
+        "env = { A = '${{ matrix.lr }}' }",
+        "env = { A = 'é${{ params.epochs + }}' }",
+        "env = { A = '${{ params.epochs' }",
+        "env = { A = '${{ }}' }",
+        "env = { A = '${{ param.epochs }}' }",
+        "env = { A = '${{ params }}' }",
+        "env = { A = '${{ params.epochs * \"x\" }}' }",
+        "env = { A = '${{ best(steps.lanes) }}' }",
+        "env = { A = '${{ steps.lanes.metrics.loss }}' }",
+        "if = 'params.epochs'",
+        "if = 'params.epochs > 2'",
+        "if = '${{ params.epochs > 2 }}'",
+        "if = 'x ${{ params.epochs > 2 }}'",
+        "if = 'params.epochs > 2 && succeeded(steps.lanes)'",
+        "if = 'params.model = 1'",
+        "if = 'steps.prepare.outputs.data'",
+        "if = 'failed(params.model)'",
+        "if = 'failed(steps.later)'\n[steps.later]\nrun = 'true'",
+        "if = true",
+        "[steps.y]\nneeds = ['x']\nrun = 'true'\nenv = { A = '${{ steps.prepare.outputs.data }}', B = '${{ steps.z.outputs.q }}' }\n[steps.z]\nrun = 'true'\noutputs = { q = { path = 'q' } }",
+        "[env]\nA = '${{ matrix.lr }}'\nB = '${{ steps.prepare.outputs.data }}'\nC = '${{ params.model }}'",
+        "env = { A = \"\\t${{ params.modle }}\" }",
+        "env = { A = '''\nline\n ${{ params.modle }}''' }",
+    ]), @r#"
+    env = { A = '${{ params.modle }}' }
+        error 17:18 there is no parameter `modle`; did you mean `model`?
+    env = { A = '${{ steps.prepare.outputs.data }} ${{ params.model }}' }
+        fine
+    env = { A = '${{ steps.prepar.outputs.data }}' }
+        error 17:18 there is no step `prepar`; did you mean `prepare`?
+    env = { A = '${{ steps.prepare.outputs.dat }}' }
+        error 17:18 step prepare has no output `dat`; did you mean `data`?
+    env = { A = '${{ steps.prepare.data }}' }
+        error 17:31 a step has no `data`; write steps.prepare.outputs.name, failed(steps.prepare) or succeeded(steps.prepare)
+    env = { A = '${{ steps.lanes.outputs.model }}' }
+        error 17:18 step lanes has several lanes: which one's output is meant cannot be said yet; let each lane write to a path of the workspace, as in out/$LR/model, and read those in the next step
+    env = { A = '${{ steps.gate.outputs.x }}' }
+        error 17:18 step gate is a question and has no outputs; name a step with `run`
+    env = { A = '${{ steps.x.outputs.x }}' }
+        error 17:18 step x has no output `x`; add it to [steps.x]: outputs = { x = { path = "…" } }
+    env = { A = '${{ steps.prepare }}' }
+        error 17:18 the expression gives a step, not a text, a number or a boolean
+    env = { A = '${{ matrix.lr }}' }
+        error 17:18 `matrix.lr` is used, and step x has no matrix; add [steps.x.matrix] with a list `lr`
+    env = { A = 'é${{ params.epochs + }}' }
+        error 17:33 unexpected end of input, expected expression
+    env = { A = '${{ params.epochs' }
+        error 17:14 `A` in env of [steps.x]: `${{` is never closed; close it with `}}`
+    env = { A = '${{ }}' }
+        error 17:14 `A` in env of [steps.x]: there is no expression between `${{` and `}}`
+    env = { A = '${{ param.epochs }}' }
+        error 17:18 there is nothing called `param` in expressions; did you mean `params`?
+    env = { A = '${{ params }}' }
+        error 17:18 `params` must be followed by a name; write it as in `params.name`
+    env = { A = '${{ params.epochs * "x" }}' }
+        fine
+    env = { A = '${{ best(steps.lanes) }}' }
+        error 17:18 `best()` is not supported yet; functions are: failed(), succeeded(), min(), max()
+    env = { A = '${{ steps.lanes.metrics.loss }}' }
+        error 17:29 `metrics` of a step is not supported yet; only outputs can be named
+    if = 'params.epochs'
+        error 17:7 a condition must be true or false, and this is the number 3; compare it with something, as in `params.target == 'prod'`
+    if = 'params.epochs > 2'
+        fine
+    if = '${{ params.epochs > 2 }}'
+        fine
+    if = 'x ${{ params.epochs > 2 }}'
+        error 17:6 `if` in [steps.x] must be one expression; write the whole of it inside one ${{ }}, or without ${{ }}
+    if = 'params.epochs > 2 && succeeded(steps.lanes)'
+        error 17:25 unexpected character; the operators are called `and`, `or` and `not`
+    if = 'params.model = 1'
+        error 17:20 unexpected input after expression; equality is written `==`
+    if = 'steps.prepare.outputs.data'
+        error 17:7 a condition must be true or false, and this is a text; compare it with something, as in `params.target == 'prod'`
+    if = 'failed(params.model)'
+        error 17:7 failed() takes a step, as in failed(steps.train)
+    if = 'failed(steps.later)'
+    [steps.later]
+    run = 'true'
+        error 17:14 step x uses step later and does not need it; add "later" to `needs` of [steps.x]
+    if = true
+        fine
+    [steps.y]
+    needs = ['x']
+    run = 'true'
+    env = { A = '${{ steps.prepare.outputs.data }}', B = '${{ steps.z.outputs.q }}' }
+    [steps.z]
+    run = 'true'
+    outputs = { q = { path = 'q' } }
+        error 20:59 step y uses step z and does not need it; add "z" to `needs` of [steps.y]
+    [env]
+    A = '${{ matrix.lr }}'
+    B = '${{ steps.prepare.outputs.data }}'
+    C = '${{ params.model }}'
+        error 18:10 `matrix.lr` is used outside of a step; move it into `env` of the step
+        error 19:10 `steps.prepare` is used outside of a step; move it into `env` or `inputs` of the step that needs it
+    env = { A = "\t${{ params.modle }}" }
+        error 17:13 there is no parameter `modle`; did you mean `model`?
+    env = { A = '''
+    line
+     ${{ params.modle }}''' }
+        error 19:6 there is no parameter `modle`; did you mean `model`?
+    "#);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+fn each_value_must_be_of_its_type_and_within_its_limits() {
+    insta::assert_snapshot!(told(STEP, &[
+        "run = 'twice'",
+        "needs = 'b'",
+        "needs = [3]",
+        "timeout = 30",
+        "timeout = '30'",
+        "timeout = '1.5h'",
+        "timeout = '2 days and 3 hours'",
+        "timeout = '30m1h'",
+        "timeout = '1h1h'",
+        "timeout = ''",
+        "timeout = '0s'",
+        "timeout = 'none'",
+        "timeout = '99999d'",
+        "timeout = '99999999999999999999s'",
+        "timeout = '1h 30m'",
+        "timeout = '８h'",
+        "grace = '0s'",
+        "allow_failure = 'true'",
+        "allow_failure = 1",
+        "retry = 3",
+        "retry = { max_attempts = 0 }",
+        "retry = { max_attempts = '3' }",
+        "retry = { backoff = 0.5 }",
+        "retry = { backoff = nan }",
+        "retry = { delay = '1h', max_delay = '1m' }",
+        "retry = { atempts = 3 }",
+        "description = ['x']",
+        "on_unknown = 'prob'",
+        "on_unknown = 'probe'",
+        "probe = 'true'",
+        "on_unknown = 'probe'\nprobe = 'test ${{ params.x }}'",
+        "on_unknown = 'ask'\nprobe = 'true'",
+        "env = { 'MY-VAR' = 'x' }",
+        "env = { DOGWATCH_KEY = 'x' }",
+        "env = { A = ['x'] }",
+        "env = { A = \"a\\u0000b\" }",
+        "env = { A = 3, B = true, C = 1e-4 }",
+        "env = 'A=1'",
+        "inputs = { 'my-input' = 'x' }",
+        "env = { A = '1' }\ninputs = { A = '2' }",
+        "outputs = { m = 'path' }",
+        "outputs = { m = { pth = 'path' } }",
+        "outputs = { m = { path = '/etc/passwd' } }",
+        "outputs = { m = { path = 'a/../../b' } }",
+        "outputs = { m = { path = '$HOME/x' } }",
+        "outputs = { m = { path = '$DOGWATCH_DIR' } }",
+        "outputs = { m = { path = '$DOGWATCH_DIRX/m' } }",
+        "outputs = { m = { path = 'x-${{ params.y }}' } }",
+        "outputs = { 'M x' = { path = 'x' } }",
+        "outputs = { m = { path = 'x', format = 'json' } }",
+        "checkpoint = { pattern = 'saved' }",
+        "checkpoint = { pattern = \"saved (?P<path>\\\\S+\" }",
+        "checkpoint = { resume_env = 'RESUME' }",
+        "checkpoint = { pattern = '(?P<path>.*)', resume_env = 'RE SUME' }",
+        "checkpoint = { pattern = '(?P<path>.*)', keep = 3 }",
+        "on_failure = { action = 'retry' }",
+        "on_failure = [{ match = {} }]",
+        "on_failure = [{ action = 'retry' }]",
+        "on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]",
+        "on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]",
+        "on_failure = [{ action = 'retry_modified' }, { action = 'skip' }]",
+        "on_failure = [{ action = 'abort', retry = { max_attempts = 3 } }]",
+        "on_failure = [{ action = 'abort' }, { action = 'escalate' }]",
+        "on_failure = [{ action = 'abort', match = { signal = 'SIGKIL' } }]",
+        "on_failure = [{ action = 'abort', match = { signal = ['KILL', 'SIGKILL', 9, '9'] } }]",
+        "on_failure = [{ action = 'abort', match = { signal = 65 } }]",
+        "on_failure = [{ action = 'abort', match = { exit_code = -1 } }]",
+        "on_failure = [{ action = 'abort', match = { exit_code = [] } }]",
+        "on_failure = [{ action = 'abort', match = { class = 'device_oom' } }]",
+        "on_failure = [{ action = 'abort', match = { output = '[' } }]",
+        "on_failure = [{ action = 'abort', name = 'x' , use = 'y' }]",
+        "[steps.b]",
+        "[steps.b]\nrun = ''",
+        "[steps.b]\nrun = 'true'\napproval = { prompt = 'Go?' }",
+        "[steps.b]\nagent = { use = 'claude-code' }",
+        "[steps.b]\napproval = {}",
+        "[steps.b]\napproval = { prompt = 'Go?', timeout = '1h' }",
+        "[steps.b]\napproval = { prompt = 'Go?', on_timeout = 'reject' }",
+        "[steps.b]\napproval = { prompt = 'Go?' }\nretry = { max_attempts = 2 }",
+        "[steps.b]\napproval = { prompt = 'Go?', confirm = 'x' }",
+        "[steps.'B b']\nrun = 'true'",
+        "[[steps.b]]\nrun = 'true'",
+        "[steps]\nb = 3",
+        "[steps.a]\nrun = 'twice'",
+        "[step.b]\nrun = 'true'",
+        "[defaults]\nrun = 'x'\non_unknown = 'probe'\nescalation = {}",
+        "[defaults]\nretry = { max_attempts = 3 }\ntimeout = '1h'\ngrace = '5s'\nallow_failure = true\non_unknown = 'rerun'",
+        "[workflow]\nname = 'Train LLM!'",
+        "[workflow]\nname = 'x'\nautonomy = 'act'",
+        "[workflow]\nmax_parallel = 99999999999",
+        "[secrets]\nX = { from = 'env' }",
+        "[[notify]]\nurl = 'x'",
+        "[environment]\nimage = 'x'\nisolation = 'always'",
+    ]), @r#"
+    run = 'twice'
+        error 4:1 `run` is there twice; remove one of them
+    needs = 'b'
+        error 4:9 `needs` in [steps.a] must be a list, not a text; write ["b"]
+    needs = [3]
+        error 4:10 an element of `needs` in [steps.a] must be a text, not an integer; write "3"
+    timeout = 30
+        error 4:11 `timeout` in [steps.a] must be a duration like "8h", not an integer; write "30s", "30m" or "30h"
+    timeout = '30'
+        error 4:11 "30" is not a duration: `timeout` in [steps.a]; write "30s", "30m" or "30h"
+    timeout = '1.5h'
+        error 4:11 "1.5h" is not a duration: `timeout` in [steps.a]; write "1h30m"
+    timeout = '2 days and 3 hours'
+        error 4:11 "2 days and 3 hours" is not a duration: `timeout` in [steps.a]; write "2d3h"
+    timeout = '30m1h'
+        error 4:11 "30m1h" is not a duration: `timeout` in [steps.a]; write the larger unit first, and each unit once
+    timeout = '1h1h'
+        error 4:11 "1h1h" is not a duration: `timeout` in [steps.a]; write the larger unit first, and each unit once
+    timeout = ''
+        error 4:11 "" is not a duration: `timeout` in [steps.a]; write it like "90s", "45m", "1h30m", "500ms" or "2d"
+    timeout = '0s'
+        error 4:11 `timeout` in [steps.a] must be longer than zero; "none" means no limit
+    timeout = 'none'
+        fine
+    timeout = '99999d'
+        error 4:11 "99999d" is longer than ten years: `timeout` in [steps.a]; write a shorter duration
+    timeout = '99999999999999999999s'
+        error 4:11 "99999999999999999999s" is longer than ten years: `timeout` in [steps.a]; write a shorter duration
+    timeout = '1h 30m'
+        error 4:11 "1h 30m" is not a duration: `timeout` in [steps.a]; write "1h30m"
+    timeout = '８h'
+        error 4:11 "８h" is not a duration: `timeout` in [steps.a]; write it like "90s", "45m", "1h30m", "500ms" or "2d"
+    grace = '0s'
+        fine
+    allow_failure = 'true'
+        error 4:17 `allow_failure` in [steps.a] must be true or false, not a text; write true without quotes
+    allow_failure = 1
+        error 4:17 `allow_failure` in [steps.a] must be true or false, not an integer
+    retry = 3
+        error 4:9 `retry` in [steps.a] must be a table, not an integer; write { max_attempts = 3 }
+    retry = { max_attempts = 0 }
+        error 4:26 `max_attempts` in retry of [steps.a] must be 1 to 1000000
+    retry = { max_attempts = '3' }
+        error 4:26 `max_attempts` in retry of [steps.a] must be an integer, not a text; write 3 without quotes
+    retry = { backoff = 0.5 }
+        error 4:21 `backoff` in retry of [steps.a] must be a finite number of at least 1
+    retry = { backoff = nan }
+        error 4:21 `backoff` in retry of [steps.a] must be a finite number of at least 1
+    retry = { delay = '1h', max_delay = '1m' }
+        error 4:37 `max_delay` in retry of [steps.a] is shorter than `delay`
+    retry = { atempts = 3 }
+        error 4:11 unknown key `atempts` in retry of [steps.a]; did you mean `max_attempts`?
+    description = ['x']
+        error 4:15 `description` in [steps.a] must be a text, not a list
+    on_unknown = 'prob'
+        error 4:14 `on_unknown` in [steps.a] must be "ask", "rerun" or "probe", not "prob"; did you mean "probe"?
+    on_unknown = 'probe'
+        error 4:1 [steps.a] has no `probe` to run; probe = "a command": 0 = it had finished, 10 = it had not happened, else a person is asked
+    probe = 'true'
+        error 4:1 the `probe` of [steps.a] is never run; on_unknown = "probe"
+    on_unknown = 'probe'
+    probe = 'test ${{ params.x }}'
+        error 5:15 `probe` in [steps.a] cannot hold an expression: values enter a script as variables; write env = { X = "${{ params.x }}" } and use "$X" in the script
+    on_unknown = 'ask'
+    probe = 'true'
+        error 5:1 the `probe` of [steps.a] is never run; on_unknown = "probe"
+    env = { 'MY-VAR' = 'x' }
+        error 4:9 a variable cannot be called `MY-VAR`; a letter or _, then letters, digits and _
+    env = { DOGWATCH_KEY = 'x' }
+        error 4:9 `DOGWATCH_KEY` cannot be set: dogwatch sets the variables that begin with DOGWATCH_; choose another name
+    env = { A = ['x'] }
+        error 4:13 `A` in env of [steps.a] must be a text, not a list
+    env = { A = "a\u0000b" }
+        error 4:13 `A` in env of [steps.a] contains a NUL character; remove it
+    env = { A = 3, B = true, C = 1e-4 }
+        fine
+    env = 'A=1'
+        error 4:7 `env` in [steps.a] must be a table, not a text
+    inputs = { 'my-input' = 'x' }
+        warning 4:12 input `my-input` is not exported: no variable can have this name; a letter or _, then letters, digits and _
+    env = { A = '1' }
+    inputs = { A = '2' }
+        error 5:12 `A` is both in `env` and in `inputs` of [steps.a]; inputs are exported under their names: give one of them another name
+    outputs = { m = 'path' }
+        error 4:17 `m` in outputs of [steps.a] must be a table, not a text; write m = { path = "path" }
+    outputs = { m = { pth = 'path' } }
+        error 4:13 output `m` of [steps.a] has no `path`; path = "results.json"
+        error 4:19 unknown key `pth` in output `m` of [steps.a]; did you mean `path`?
+    outputs = { m = { path = '/etc/passwd' } }
+        error 4:26 the path of output `m` of [steps.a] is not relative to the workspace; write "results/…" or "$DOGWATCH_DIR/…"
+    outputs = { m = { path = 'a/../../b' } }
+        error 4:26 the path of output `m` of [steps.a] contains `..`; an output is below the workspace or below $DOGWATCH_DIR
+    outputs = { m = { path = '$HOME/x' } }
+        error 4:26 the path of output `m` of [steps.a] holds a variable that is not known here; only $DOGWATCH_DIR can be used, at the beginning: "$DOGWATCH_DIR/model"
+    outputs = { m = { path = '$DOGWATCH_DIR' } }
+        fine
+    outputs = { m = { path = '$DOGWATCH_DIRX/m' } }
+        error 4:26 the path of output `m` of [steps.a] holds a variable that is not known here; only $DOGWATCH_DIR can be used, at the beginning: "$DOGWATCH_DIR/model"
+    outputs = { m = { path = 'x-${{ params.y }}' } }
+        error 4:26 `path` in output `m` of [steps.a] cannot hold an expression; expressions work in `env`, `inputs`, `if` and in an approval's `prompt` and `show`
+    outputs = { 'M x' = { path = 'x' } }
+        error 4:13 an output cannot be called `M x`; a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters
+    outputs = { m = { path = 'x', format = 'json' } }
+        error 4:31 `format` in output `m` of [steps.a] is not supported yet; remove it; an output is its path
+    checkpoint = { pattern = 'saved' }
+        error 4:26 `pattern` in [steps.a.checkpoint] has no group `path`; name the part that is the checkpoint's path: (?P<path>\S+)
+    checkpoint = { pattern = "saved (?P<path>\\S+" }
+        error 4:26 `pattern` in [steps.a.checkpoint] is not a pattern: unclosed group; write it in single quotes: then a backslash needs no second one
+    checkpoint = { resume_env = 'RESUME' }
+        error 4:1 [steps.a.checkpoint] has no `pattern`; pattern = 'saved (?P<path>\S+) at step (?P<step>\d+)'
+    checkpoint = { pattern = '(?P<path>.*)', resume_env = 'RE SUME' }
+        error 4:55 a variable cannot be called `RE SUME`; a letter or _, then letters, digits and _
+    checkpoint = { pattern = '(?P<path>.*)', keep = 3 }
+        error 4:42 `keep` in [steps.a.checkpoint] is not supported yet; remove it; dogwatch deletes no checkpoints
+    on_failure = { action = 'retry' }
+        error 4:1 `on_failure` in [steps.a] must be a list of rules; write [[steps.a.on_failure]] with double brackets
+    on_failure = [{ match = {} }]
+        error 4:15 rule 1 of [steps.a] has no `action`; action = "retry", "resume", "escalate" or "abort"
+    on_failure = [{ action = 'retry' }]
+        fine
+    on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]
+        warning 4:26 rule 1 of [steps.a] repeats nothing: max_attempts is 1, and the first attempt counts; retry = { max_attempts = 3 }, in the rule, in the step or in [defaults]
+    on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]
+        error 4:26 step a saves no checkpoint to resume from; add [steps.a.checkpoint], or use action = "retry"
+    on_failure = [{ action = 'retry_modified' }, { action = 'skip' }]
+        error 4:26 action "retry_modified" is not supported yet; action = "escalate" lets a person decide
+        error 4:57 action "skip" is not supported yet; action = "escalate" lets a person decide
+    on_failure = [{ action = 'abort', retry = { max_attempts = 3 } }]
+        error 4:35 `retry` has no effect in rule 1 of [steps.a]; action = "retry" or "resume"
+    on_failure = [{ action = 'abort' }, { action = 'escalate' }]
+        warning 4:37 rule 2 of [steps.a] is never reached: rule 1 matches everything; put the rule without `match` last
+    on_failure = [{ action = 'abort', match = { signal = 'SIGKIL' } }]
+        error 4:54 there is no signal "SIGKIL"; did you mean "SIGKILL"?
+    on_failure = [{ action = 'abort', match = { signal = ['KILL', 'SIGKILL', 9, '9'] } }]
+        fine
+    on_failure = [{ action = 'abort', match = { signal = 65 } }]
+        error 4:54 `signal` in `match` of rule 1 of [steps.a] must be 1 to 64
+    on_failure = [{ action = 'abort', match = { exit_code = -1 } }]
+        error 4:57 `exit_code` in `match` of rule 1 of [steps.a] must be 0 to 255
+    on_failure = [{ action = 'abort', match = { exit_code = [] } }]
+        error 4:57 `exit_code` in `match` of rule 1 of [steps.a] is empty: it matches nothing; remove it
+    on_failure = [{ action = 'abort', match = { class = 'device_oom' } }]
+        error 4:45 `class` in `match` of rule 1 of [steps.a] is not supported yet; match by `output`, `exit_code` or `signal`
+    on_failure = [{ action = 'abort', match = { output = '[' } }]
+        error 4:54 `output` in `match` of rule 1 of [steps.a] is not a pattern: unclosed character class; the syntax is that of docs.rs/regex
+    on_failure = [{ action = 'abort', name = 'x' , use = 'y' }]
+        error 4:48 `use` in rule 1 of [steps.a] is not supported yet; remove it; alternatives are not supported yet
+    [steps.b]
+        error 4:8 [steps.b] has neither `run` nor `approval`; run = "a command", or a table `approval` with a `prompt`
+    [steps.b]
+    run = ''
+        error 5:7 `run` in [steps.b] is empty
+    [steps.b]
+    run = 'true'
+    approval = { prompt = 'Go?' }
+        error 5:1 [steps.b] has both `run` and `approval`; make the question a step of its own, and let the other one need it
+    [steps.b]
+    agent = { use = 'claude-code' }
+        error 5:1 `agent` in [steps.b] is not supported yet; remove the step, or start the agent's command in `run`
+    [steps.b]
+    approval = {}
+        error 5:1 [steps.b.approval] has no `prompt`; prompt = "Publish it?"
+    [steps.b]
+    approval = { prompt = 'Go?', timeout = '1h' }
+        error 5:30 [steps.b.approval] has a `timeout`, and does not say what happens then; on_timeout = "reject", "approve" or "wait"
+    [steps.b]
+    approval = { prompt = 'Go?', on_timeout = 'reject' }
+        error 5:30 [steps.b.approval] has `on_timeout`, and no `timeout`; timeout = "24h"
+    [steps.b]
+    approval = { prompt = 'Go?' }
+    retry = { max_attempts = 2 }
+        error 6:1 `retry` has no meaning in [steps.b]: it is a question to a person; remove it, or put it on the step that comes before or after
+    [steps.b]
+    approval = { prompt = 'Go?', confirm = 'x' }
+        error 5:30 `confirm` in [steps.b.approval] is not supported yet; remove it; an answer is one command
+    [steps.'B b']
+    run = 'true'
+        error 4:8 a step cannot be called `B b`: it must start with a-z or 0-9; a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters
+    [[steps.b]]
+    run = 'true'
+        error 4:9 `b` in [steps] must be one table, not a list of tables; write [steps.b] once, with single brackets
+    [steps]
+    b = 3
+        error 5:5 `b` in [steps] must be a table, not an integer
+    [steps.a]
+    run = 'twice'
+        error 4:8 `a` is there twice; remove one of them
+        error 5:1 `run` is there twice; remove one of them
+    [step.b]
+    run = 'true'
+        error 4:2 unknown key `step` at the top level of the file; did you mean `steps`?
+    [defaults]
+    run = 'x'
+    on_unknown = 'probe'
+    escalation = {}
+        error 5:1 unknown key `run` in [defaults]; `run` belongs to a step; defaults are timeout, grace, retry, allow_failure and on_unknown
+        error 6:14 `probe` cannot be a default: each step has its own command; write on_unknown and probe in the steps
+        error 7:1 `escalation` in [defaults] is not supported yet; remove it; a question waits until it is answered
+    [defaults]
+    retry = { max_attempts = 3 }
+    timeout = '1h'
+    grace = '5s'
+    allow_failure = true
+    on_unknown = 'rerun'
+        fine
+    [workflow]
+    name = 'Train LLM!'
+        error 5:8 a workflow cannot be called "Train LLM!": it must start with a-z or 0-9; name = "train-llm"
+    [workflow]
+    name = 'x'
+    autonomy = 'act'
+        error 6:1 `autonomy` in [workflow] is not supported yet; remove it; dogwatch acts by the rules of [[steps.x.on_failure]]
+    [workflow]
+    max_parallel = 99999999999
+        error 5:16 `max_parallel` in [workflow] must be 1 to 4294967295
+    [secrets]
+    X = { from = 'env' }
+        error 4:2 `secrets` is not supported yet; remove it; until then a step can read a file of the workspace
+    [[notify]]
+    url = 'x'
+        error 4:3 `notify` is not supported yet; remove it; `dogwatch wait RUN --for escalation` ends when a person is needed
+    [environment]
+    image = 'x'
+    isolation = 'always'
+        error 5:1 `image` in [environment] is not supported yet; remove it; steps run in the built-in sandbox on this host
+        error 6:13 `isolation` in [environment] must be "auto", "required" or "none", not "always"
+    "#);
+}
+
+#[test]
+fn a_matrix_is_counted_and_its_exclusions_are_checked() {
+    insta::assert_snapshot!(told(STEP, &[
+        "matrix = { lr = 0.1 }",
+        "matrix = { lr = [] }",
+        "matrix = {}",
+        "matrix = { lr = [1, 1] }",
+        "matrix = { lr = [[1]] }",
+        "matrix = { lr = [inf] }",
+        "matrix = { 'l-r' = [1] }",
+        "matrix = { lr = [1, 2], max_paralel = 2 }",
+        "matrix = { lr = [1, 2], max_parallel = 0, fail_fast = 1 }",
+        "matrix = { lr = [1, 2], exclude = [{ rl = 1 }] }",
+        "matrix = { lr = [1, 2], exclude = [{ lr = '1' }] }",
+        "matrix = { lr = [1, 2], exclude = [{ lr = 1 }, { lr = 2 }] }",
+        "matrix = { lr = [1, 2], exclude = [{}] }",
+        "matrix = { lr = [1, 2] }\nenv = { A = '${{ matrix.rl }}' }",
+        "matrix = { lr = [1, 2] }\noutputs = { m = { path = 'model' } }",
+    ]), @r#"
+    matrix = { lr = 0.1 }
+        error 4:17 `lr` in [steps.a.matrix] must be a list, not a float; write [0.1]
+    matrix = { lr = [] }
+        error 4:17 `lr` in [steps.a.matrix] is empty: there would be no lane
+    matrix = {}
+        error 4:1 [steps.a.matrix] has no values: there would be no lane; lr = [0.02, 0.1]
+    matrix = { lr = [1, 1] }
+        error 4:21 1 is twice in `lr` in [steps.a.matrix]; remove one of them
+    matrix = { lr = [[1]] }
+        error 4:18 an element of `lr` in [steps.a.matrix] must be a text, a number or a boolean, not a list
+    matrix = { lr = [inf] }
+        error 4:18 an element of `lr` in [steps.a.matrix] must be a finite number
+    matrix = { 'l-r' = [1] }
+        error 4:12 a key of a matrix cannot be called `l-r`; a letter or _, then letters, digits and _
+    matrix = { lr = [1, 2], max_paralel = 2 }
+        error 4:25 `max_paralel` in [steps.a.matrix] must be a list of values; did you mean `max_parallel`?
+    matrix = { lr = [1, 2], max_parallel = 0, fail_fast = 1 }
+        error 4:40 `max_parallel` in [steps.a.matrix] must be 1 to 4294967295
+        error 4:55 `fail_fast` in [steps.a.matrix] must be true or false, not an integer
+    matrix = { lr = [1, 2], exclude = [{ rl = 1 }] }
+        error 4:38 the matrix has no key `rl`; did you mean `lr`?
+    matrix = { lr = [1, 2], exclude = [{ lr = '1' }] }
+        error 4:43 "1" is not a value of `lr` in the matrix; mind the quotes: "1" is a text and 1 a number
+    matrix = { lr = [1, 2], exclude = [{ lr = 1 }, { lr = 2 }] }
+        error 4:1 [steps.a.matrix] excludes everything: there would be no lane; leave one combination
+    matrix = { lr = [1, 2], exclude = [{}] }
+        error 4:36 an empty exclusion excludes everything; remove it
+    matrix = { lr = [1, 2] }
+    env = { A = '${{ matrix.rl }}' }
+        error 5:18 the matrix of step a has no key `rl`; did you mean `lr`?
+    matrix = { lr = [1, 2] }
+    outputs = { m = { path = 'model' } }
+        warning 5:26 all lanes of [steps.a] write the same path; path = "$DOGWATCH_DIR/model": each lane has its own
+    "#);
+    let axis = format!("[{}]", (0..101).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+    let large = shown(&format!("{STEP}matrix = {{ a = {axis}, b = {axis} }}\n"));
+    assert!(large.contains("makes 10201 lanes; a step may have 10000"), "{large}");
+    let mut endless = format!("{STEP}[steps.a.matrix]\n");
+    for n in 0..20 {
+        let _ = writeln!(endless, "k{n} = {axis}");
+    }
+    assert!(shown(&endless).contains("makes far more lanes"), "{}", shown(&endless));
+    let axis = format!("[{}]", (0..10_000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+    let mut many = String::from("version = 1\n");
+    for n in 0..11 {
+        let _ = write!(many, "[steps.s{n}]\nrun = 'true'\nmatrix = {{ k = {axis} }}\n");
+    }
+    assert!(shown(&many).contains("have 110000 lanes in all; a workflow may have 100000"));
+}
+
+#[test]
+fn parameters_are_typed_and_overridden() {
+    let file = |given: &[(&str, &str)]| {
+        let source = "version = 1
+[params]
+model = { type = 'string', default = 'gpt2', description = 'Base model' }
+epochs = { type = 'integer', default = 3, min = 1, max = 9 }
+lr = { type = 'number', default = 1e-3 }
+fast = { type = 'boolean', default = false }
+target = { type = 'string', default = 'staging', choices = ['staging', 'prod'] }
+[steps.a]
+run = 'true'
+";
+        let given: Vec<(String, String)> = given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        config::parse(source, "flow.toml", Path::new("/work"), &given)
+    };
+    let values = file(&[("epochs", "5"), ("fast", "true"), ("lr", "2"), ("epochs", "6")]).unwrap().workflow.params;
+    let values: Vec<String> = values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(values, ["model=gpt2", "epochs=6", "lr=2.0", "fast=true", "target=staging"]);
+    insta::assert_snapshot!(file(&[("modle", "x"), ("epochs", "10"), ("lr", "fast"), ("fast", "yes"), ("target", "live")]).unwrap_err(), @r#"
+    error: parameter `epochs` must be at most 9, not 10
+     --> -p epochs=10
+
+    error: parameter `lr` must be a number, not "fast"
+     --> -p lr=fast
+
+    error: parameter `fast` must be true or false, not "yes"
+     --> -p fast=yes
+
+    error: parameter `target` must be staging or prod, not "live"
+     --> -p target=live
+
+    error: there is no parameter `modle`
+     --> -p modle=x
+      = hint: did you mean `model`?
+    "#);
+    insta::assert_snapshot!(told("version = 1\n[steps.a]\nrun = 'true'\n[params]\n", &[
+        "x = 3",
+        "x = { default = 3 }",
+        "x = { type = 'int', default = 3 }",
+        "x = { type = 'integer', default = '3' }",
+        "x = { type = 'integer', default = 3, min = 4 }",
+        "x = { type = 'integer', default = 3, choices = [1, 2] }",
+        "x = { type = 'integer', default = 3, min = 4, max = 2 }",
+        "x = { type = 'integer', default = 3, choices = [] }",
+        "x = { type = 'string', default = 'a', min = 4 }",
+        "x = { type = 'string', defualt = 'a' }",
+        "x = { type = 'string' }",
+        "learning-rate = { type = 'number', default = 1 }",
+    ]), @r#"
+    x = 3
+        error 5:5 `x` in [params] must be a table, not an integer; write x = { type = "integer", default = 3 }
+    x = { default = 3 }
+        error 5:1 params.x has no `type`; type is "string", "integer", "number" or "boolean"
+    x = { type = 'int', default = 3 }
+        error 5:14 `type` in params.x must be "string", "integer", "number" or "boolean", not "int"; did you mean "integer"?
+    x = { type = 'integer', default = '3' }
+        error 5:35 `default` in params.x must be an integer, not a text; write 3 without quotes
+    x = { type = 'integer', default = 3, min = 4 }
+        error 5:35 the default of parameter `x` must be at least 4, not 3
+    x = { type = 'integer', default = 3, choices = [1, 2] }
+        error 5:35 the default of parameter `x` must be 1 or 2, not 3
+    x = { type = 'integer', default = 3, min = 4, max = 2 }
+        error 5:1 `min` of params.x is above its `max`
+        error 5:35 the default of parameter `x` must be at least 4, not 3
+    x = { type = 'integer', default = 3, choices = [] }
+        error 5:48 `choices` in params.x is empty: no value is allowed
+    x = { type = 'string', default = 'a', min = 4 }
+        error 5:39 `min` is for integers and numbers only; remove it
+    x = { type = 'string', defualt = 'a' }
+        error 5:1 parameter `x` has no default and no value; give it with -p x=VALUE, or write a `default`
+        error 5:24 unknown key `defualt` in params.x; did you mean `default`?
+    x = { type = 'string' }
+        error 5:1 parameter `x` has no default and no value; give it with -p x=VALUE, or write a `default`
+    learning-rate = { type = 'number', default = 1 }
+        error 5:1 a parameter cannot be called `learning-rate`; a letter or _, then letters, digits and _
+    "#);
+}
+
+#[test]
+fn mounts_cannot_reach_what_steps_must_not() {
+    let mounts = |list: &str| parse(&format!("{STEP}[environment]\nmounts = {list}\n"));
+    let read = mounts("['data:/data', '/a/../srv/x:/x:ro', { source = '../up', target = '/t/./u/' }]").unwrap();
+    let read = read.workflow.environment.mounts;
+    let read: Vec<_> = read.iter().map(|m| format!("{} {} {}", m.source, m.target, m.readonly)).collect();
+    assert_eq!(read, ["/work/data /data false", "/srv/x /x true", "/up /t/u false"]);
+    let sources =
+        ["/var/run/docker.sock", "/run", "/", "/run/podman/podman.sock", "~/.local/state/dogwatch/runs", "~/.local"];
+    for source in sources {
+        let problems = mounts(&format!("['{source}:/m']")).unwrap_err().to_string();
+        assert!(problems.contains("cannot be mounted: steps could reach"), "{source}: {problems}");
+    }
+    insta::assert_snapshot!(told("version = 1\n[steps.a]\nrun = 'true'\n[environment]\n", &[
+        "mounts = ['data']",
+        "mounts = ['a:b']",
+        "mounts = ['a:/b:rx']",
+        "mounts = ['a:/proc/x', 'a:/']",
+        "mounts = ['a:/b', 'c:/b']",
+        "mounts = [{ source = 'a' }]",
+        "mounts = [{ source = 'a', target = '/b', read_only = true }]",
+        "mounts = [3]",
+        "mounts = 'a:/b'",
+        "workspace = '~bob/x'",
+        "workspace = ''",
+    ]), @r#"
+    mounts = ['data']
+        error 5:11 a mount is "source:target" or "source:target:ro"; a path with a colon: { source = "…", target = "…", readonly = true }
+    mounts = ['a:b']
+        error 5:11 the target of a mount must be an absolute path, not "b"; write "/b"
+    mounts = ['a:/b:rx']
+        error 5:11 a mount is "source:target" or "source:target:ro"; a path with a colon: { source = "…", target = "…", readonly = true }
+    mounts = ['a:/proc/x', 'a:/']
+        error 5:11 nothing can be mounted at /proc/x: the environment has its own; choose a folder of its own, like "/data"
+        error 5:24 nothing can be mounted at /: the environment has its own; choose a folder of its own, like "/data"
+    mounts = ['a:/b', 'c:/b']
+        error 5:19 /b is mounted twice; give each mount its own target
+    mounts = [{ source = 'a' }]
+        error 5:11 a mount of [environment] has no `target`
+    mounts = [{ source = 'a', target = '/b', read_only = true }]
+        error 5:42 unknown key `read_only` in a mount of [environment]; did you mean `readonly`?
+    mounts = [3]
+        error 5:11 an element of `mounts` in [environment] must be a table or a text like "data:/data:ro", not an integer
+    mounts = 'a:/b'
+        error 5:10 `mounts` in [environment] must be a list, not a text; write ["a:/b"]
+    workspace = '~bob/x'
+        error 5:13 only `~` and `~/…` are expanded; write the whole path
+    workspace = ''
+        error 5:13 `workspace` in [environment] is empty
+    "#);
+}

@@ -1,0 +1,320 @@
+//! Watches over a history: what the journal says is checked against what the world knows and against the promises, in
+//! rules of its own that share no code with the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run};
+use dogwatch::model::{
+    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Time, Verdict,
+    What,
+};
+
+use super::world::World;
+
+/// Why a lane may have another attempt.
+#[derive(Debug, Clone, PartialEq)]
+enum Licence {
+    /// Its first one, or the run was resumed.
+    Start,
+    /// By a rule, not before.
+    Rule(Time),
+    /// By a person's word about this lane.
+    Person,
+    /// The last intent came to nothing.
+    Again,
+}
+
+/// What the journal has said about one lane.
+#[derive(Debug, Clone, Default)]
+struct LaneLog {
+    n: u32,
+    /// The newest attempt's end is in the journal.
+    over: bool,
+    lost: bool,
+    probed: Option<Option<i32>>,
+    /// Attempts of the series.
+    tries: u32,
+    licence: Option<Licence>,
+    exit_ok: Option<bool>,
+}
+
+/// The auditor.
+#[derive(Default)]
+pub(crate) struct Audit {
+    shadow: Engine,
+    lanes: BTreeMap<(RunId, LaneId), LaneLog>,
+    intents: BTreeSet<AttemptId>,
+    opened: BTreeMap<EscalationId, Vec<Choice>>,
+    answered: BTreeSet<EscalationId>,
+}
+
+impl Audit {
+    /// The fold of the journal.
+    pub(crate) fn shadow(&self) -> &Engine {
+        &self.shadow
+    }
+
+    /// A process has started.
+    pub(crate) fn started(&self, world: &mut World, _journal: &[Event], attempt: &AttemptId) {
+        if !self.intents.contains(attempt) {
+            world.complain(|| format!("{attempt} starts, and no journal knows of it"));
+        }
+        let Some(run) = self.shadow.run(&attempt.run) else { return };
+        let live: Vec<AttemptId> = world.live.iter().filter(|other| other.run == attempt.run).cloned().collect();
+        let most = usize::try_from(run.workflow.max_parallel).expect("small");
+        if live.len() > most {
+            world.complain(|| format!("{attempt} starts, and more than {most} live"));
+        }
+        let step = run.workflow.steps.get(&attempt.lane.step).expect("it has a step");
+        let siblings = live.iter().filter(|other| other.lane.step == attempt.lane.step).count();
+        if step.lanes_at_once.is_some_and(|most| siblings > usize::try_from(most).expect("small")) {
+            world.complain(|| format!("{attempt} starts, and too many lanes of its step live"));
+        }
+    }
+
+    /// What lives is known to be active.
+    pub(crate) fn nothing_vanished(&self, world: &mut World) {
+        for attempt in world.live.clone() {
+            let lane = self.shadow.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+            let known = lane.is_some_and(|lane| lane.n == attempt.n && matches!(lane.state, LaneState::Active { .. }));
+            if !known {
+                world.complain(|| format!("{attempt} lives, and the journal says {:?}", lane.map(|lane| &lane.state)));
+            }
+        }
+    }
+
+    /// An event is committed.
+    pub(crate) fn committed(&mut self, world: &mut World, event: &Event) {
+        if let Err(words) = self.check(world, event) {
+            world.complain(|| format!("{words}: {event:?}"));
+        }
+        self.shadow.apply(event);
+    }
+
+    fn log(&mut self, attempt: &AttemptId) -> &mut LaneLog {
+        self.lanes.entry((attempt.run.clone(), attempt.lane.clone())).or_default()
+    }
+
+    fn check(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        match &event.what {
+            What::Created(created) => {
+                for step in created.workflow.steps.values() {
+                    for spec in &step.lanes {
+                        let lane = LaneId { step: step.id.clone(), lane: spec.lane };
+                        let log = LaneLog { licence: Some(Licence::Start), ..LaneLog::default() };
+                        self.lanes.insert((event.run.clone(), lane), log);
+                    }
+                }
+                Ok(())
+            }
+            What::Intended { attempt, cause, .. } => self.intended(event.at, attempt, cause),
+            What::Claimed { attempt } => self.claimed(world, attempt),
+            What::Exited { attempt, exit } => {
+                let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
+                ensure(truth == Some(&**exit), "an exit that the world does not know")?;
+                if self.newest(attempt) && !self.log(attempt).lost {
+                    let ok = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty();
+                    let log = self.log(attempt);
+                    (log.over, log.exit_ok) = (true, Some(ok));
+                }
+                Ok(())
+            }
+            What::Lost { attempt, .. } => {
+                ensure(world.really_lost(attempt), "UNKNOWN, and it could be known")?;
+                if self.newest(attempt) && !self.log(attempt).over {
+                    let log = self.log(attempt);
+                    (log.over, log.lost) = (true, true);
+                }
+                Ok(())
+            }
+            What::Judged { attempt, verdict } => self.judged(attempt, verdict),
+            What::Probed { attempt, code, .. } => {
+                if self.newest(attempt) {
+                    self.log(attempt).probed = Some(*code);
+                }
+                Ok(())
+            }
+            What::Opened { escalation } => {
+                let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
+                ensure(fresh, "a question's number is used twice")
+            }
+            What::Answered { escalation, choice, .. } => self.answered(event, *escalation, *choice),
+            What::Ordered { lane, order, .. } => {
+                let log = self.lanes.get_mut(&(event.run.clone(), lane.clone())).ok_or("an order about no lane")?;
+                if matches!(order, Order::Retry | Order::Resume) {
+                    (log.licence, log.lost) = (Some(Licence::Person), false);
+                }
+                Ok(())
+            }
+            What::Resumed { .. } => {
+                self.resumed(&event.run);
+                Ok(())
+            }
+            What::EnvironmentFailed { .. } => {
+                self.never_started(world, &event.run, None);
+                Ok(())
+            }
+            What::CannotStart { lane, .. } => {
+                self.never_started(world, &event.run, Some(lane));
+                Ok(())
+            }
+            What::Skipped { lane, why } => self.skipped(&event.run, lane, why),
+            What::Ended { .. } => {
+                let live = world.live.iter().any(|attempt| attempt.run == event.run);
+                ensure(!live, "the run ends while a step lives")
+            }
+            What::EnvironmentReady { .. }
+            | What::CheckpointSeen { .. }
+            | What::StopAsked { .. }
+            | What::ProbeAsked { .. }
+            | What::Paused { .. }
+            | What::Unpaused { .. }
+            | What::RunStopAsked { .. } => Ok(()),
+        }
+    }
+
+    fn newest(&mut self, attempt: &AttemptId) -> bool {
+        self.log(attempt).n == attempt.n
+    }
+
+    /// Intents that came to nothing, for sure.
+    fn never_started(&mut self, world: &World, run: &RunId, only: Option<&LaneId>) {
+        for ((of, lane), log) in &mut self.lanes {
+            let attempt = AttemptId { run: run.clone(), lane: lane.clone(), n: log.n };
+            if of == run && only.is_none_or(|only| only == lane) && log.n > 0 && !world.procs.contains_key(&attempt) {
+                log.over = true;
+                log.licence.get_or_insert(Licence::Again);
+            }
+        }
+    }
+
+    fn claimed(&mut self, world: &World, attempt: &AttemptId) -> Result<(), String> {
+        ensure(world.procs.contains_key(attempt), "a claim that the world does not know")?;
+        ensure(self.intents.contains(attempt), "a claim without an intent")
+    }
+
+    fn intended(&mut self, at: Time, attempt: &AttemptId, cause: &Cause) -> Result<(), String> {
+        let run = self.shadow.run(&attempt.run).ok_or("an intent of no run")?;
+        let lane = run.lane(&attempt.lane).ok_or("an intent of no lane")?;
+        ensure(matches!(run.phase, Phase::Going), "an intent while the run is not going")?;
+        ensure(!run.paused, "an intent while the run is paused")?;
+        let active = run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Active { .. }));
+        ensure(active.clone().count() < usize::try_from(run.workflow.max_parallel).expect("small"), "more than max_parallel")?;
+        let step = run.step_of(lane);
+        let siblings = active.filter(|other| other.id.step == attempt.lane.step).count();
+        ensure(step.lanes_at_once.is_none_or(|most| siblings < usize::try_from(most).expect("small")), "too many lanes at once")?;
+        let licence = self.lanes.get(&(attempt.run.clone(), attempt.lane.clone())).and_then(|log| log.licence.clone());
+        let licence = licence.ok_or("another attempt that nobody asked for")?;
+        self.needs(run, lane, &licence)?;
+        let most = step.on_failure.iter().filter_map(|rule| rule.retry.as_ref()).map(|retry| retry.max_attempts);
+        let most = most.chain([step.retry.max_attempts]).max().unwrap_or(1);
+        if let Licence::Rule(not_before) = licence {
+            ensure(at >= not_before, "a retry before its time")?;
+        }
+        let log = self.log(attempt);
+        ensure(attempt.n == log.n + 1, "a number is left out or used twice")?;
+        ensure(log.n == 0 || log.over, "a new attempt before the end of the last one")?;
+        ensure(!log.lost, "a new attempt although it is not known how the last one ended")?;
+        let by_rule = matches!(licence, Licence::Rule(_));
+        let same = matches!(licence, Licence::Again);
+        log.tries = if same { log.tries } else if by_rule && !matches!(cause, Cause::Unknown) { log.tries + 1 } else if by_rule { log.tries } else { 1 };
+        ensure(log.tries <= most, "more attempts than were allowed")?;
+        *log = LaneLog { n: attempt.n, tries: log.tries, ..LaneLog::default() };
+        ensure(self.intents.insert(attempt.clone()), "intended twice")
+    }
+
+    /// Everything it needs has ended, and well, unless its own condition or a person says otherwise.
+    fn needs(&self, run: &Run, lane: &LaneRun, licence: &Licence) -> Result<(), String> {
+        let step = run.step_of(lane);
+        for need in &step.needs {
+            let mut well = 0;
+            let mut left_out = 0;
+            for other in run.lanes.iter().filter(|other| other.id.step == *need) {
+                let LaneState::Done { how, .. } = &other.state else {
+                    return Err(format!("{} starts before {need} has ended", lane.id.step));
+                };
+                match how {
+                    Ended::Succeeded(_) | Ended::Allowed | Ended::LeftOut(_) | Ended::Skipped(SkipWhy::NotSelected) => well += 1,
+                    Ended::Skipped(SkipWhy::Condition) => left_out += 1,
+                    Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => left_out += 1000,
+                }
+            }
+            let fine = left_out < 1000 && (well > 0 || left_out == 0);
+            let heeded = step.condition.is_none() && *licence == Licence::Start;
+            ensure(fine || !heeded, "a start although what it needs did not succeed")?;
+        }
+        Ok(())
+    }
+
+    fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict) -> Result<(), String> {
+        ensure(self.newest(attempt), "a decision about an older attempt")?;
+        let run = self.shadow.run(&attempt.run).ok_or("a decision of no run")?;
+        let on_unknown = run.workflow.steps.get(&attempt.lane.step).map(|step| step.on_unknown.clone());
+        let log = self.log(attempt);
+        ensure(log.over, "a decision without its fact")?;
+        let by_probe = log.lost && log.probed == Some(Some(0));
+        let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(Some(10));
+        match verdict {
+            Verdict::Succeeded => {
+                ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
+                log.lost = false;
+                Ok(())
+            }
+            Verdict::Retry { at, .. } => {
+                ensure(!log.lost || safe, "an unknown end is repeated without a word")?;
+                ensure(log.exit_ok != Some(true), "what succeeded is repeated")?;
+                (log.licence, log.lost) = (Some(Licence::Rule(*at)), false);
+                Ok(())
+            }
+            Verdict::Stopped => {
+                // What is safe to repeat needs no question before the run is resumed.
+                log.lost &= !safe;
+                ensure(log.exit_ok != Some(true), "what succeeded is stopped")
+            }
+            Verdict::Allowed | Verdict::Abort { .. } => ensure(log.exit_ok == Some(false), "failed without a proof"),
+            Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
+        }
+    }
+
+    fn answered(&mut self, event: &Event, id: EscalationId, choice: Choice) -> Result<(), String> {
+        let choices = self.opened.get(&id).ok_or("an answer to no question")?;
+        ensure(choices.contains(&choice), "an answer that was not offered")?;
+        ensure(self.answered.insert(id), "a question is answered twice")?;
+        let run = self.shadow.run(&event.run).ok_or("an answer of no run")?;
+        let lane = run.questions.get(&id).ok_or("the question is not in the run")?.escalation.lane.clone();
+        if choice != Choice::Probe
+            && let Some(log) = self.lanes.get_mut(&(event.run.clone(), lane))
+        {
+            log.lost = false;
+            if matches!(choice, Choice::Retry | Choice::Resume) {
+                log.licence = Some(Licence::Person);
+            }
+        }
+        Ok(())
+    }
+
+    /// A resumed run may go on with all that was not done; an unknown end stays one.
+    fn resumed(&mut self, run: &RunId) {
+        for ((_, lane), log) in self.lanes.iter_mut().filter(|((of, _), _)| of == run) {
+            let state = self.shadow.run(run).and_then(|run| run.lane(lane)).map(|lane| &lane.state);
+            let done = matches!(state, Some(LaneState::Done { .. }));
+            if !log.lost && (log.n == 0 || log.over) && (done || log.licence.is_none()) {
+                log.licence = Some(Licence::Start);
+            }
+        }
+        // Questions about failures are closed by it.
+        let open = self.shadow.run(run).into_iter().flat_map(|run| run.questions.values());
+        self.answered.extend(open.filter(|question| question.answer.is_some()).map(|question| question.escalation.id));
+    }
+
+    fn skipped(&mut self, run: &RunId, lane: &LaneId, _why: &SkipWhy) -> Result<(), String> {
+        let run = self.shadow.run(run).ok_or("a skip of no run")?;
+        let state = run.lane(lane).map(|lane| &lane.state);
+        ensure(matches!(state, Some(LaneState::Waiting | LaneState::Delayed { .. })), "what does not wait is skipped")
+    }
+}
+
+fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+

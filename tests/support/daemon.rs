@@ -1,0 +1,378 @@
+//! A simulated daemon in exactly the shape of the real loop: facts -> one transaction with the decisions and intents that
+//! follow -> commit -> effects. It can be killed at any point; then a new engine is folded from the journal.
+
+use std::collections::BTreeMap;
+
+use dogwatch::engine::{Engine, LaneState, Phase};
+use dogwatch::model::{AttemptId, Cause, Command, Event, Isolation, RunId, Time, Verdict, What};
+
+use super::audit::Audit;
+use super::dice::{Dice, dice_for};
+use super::world::{Happening, Meaning, Mutant, Report, World};
+
+/// How often a hand looks whether what it holds is still so.
+const LOOK_EVERY_MS: u64 = 20_000;
+
+/// Rounds of decisions in one turn, at most: each must bring the run nearer to rest.
+const ROUNDS: usize = 200;
+
+/// What the daemon remembers about an attempt until it dies.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hand {
+    next_look: Option<Time>,
+    next_probe: Option<Time>,
+}
+
+/// An environment, as the daemon knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Asked,
+    Ready,
+}
+
+pub(crate) struct Daemon {
+    pub(crate) engine: Engine,
+    pub(crate) journal: Vec<Event>,
+    pub(crate) audit: Audit,
+    hands: BTreeMap<AttemptId, Hand>,
+    places: BTreeMap<RunId, Place>,
+    /// The boot in which each intent was committed: the journal keeps it beside the event.
+    intent_boots: BTreeMap<AttemptId, u32>,
+    /// Facts that a mutant commits too late.
+    withheld: Vec<Event>,
+    dice: Dice,
+    ticking: bool,
+    /// Counts its restarts.
+    life: u64,
+}
+
+impl Daemon {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            engine: Engine::default(),
+            journal: Vec::new(),
+            audit: Audit::default(),
+            hands: BTreeMap::new(),
+            places: BTreeMap::new(),
+            intent_boots: BTreeMap::new(),
+            withheld: Vec::new(),
+            dice: dice_for(seed, "daemon"),
+            ticking: false,
+            life: 0,
+        }
+    }
+
+    /// What a message means, as facts to be recorded.
+    pub(crate) fn facts(&mut self, world: &mut World, report: Report) -> Vec<Event> {
+        let fact = |run: &RunId, what| vec![Event { run: run.clone(), at: world.now, what }];
+        match report {
+            Report::Claimed(attempt) => fact(&attempt.run.clone(), What::Claimed { attempt }),
+            Report::Saved(attempt, checkpoint) => {
+                fact(&attempt.run.clone(), What::CheckpointSeen { attempt, checkpoint })
+            }
+            Report::Exited(attempt, exit) => fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit }),
+            Report::Probed(attempt, code) => {
+                fact(&attempt.run.clone(), What::Probed { attempt, code, output: String::new() })
+            }
+            Report::Environment(_, _, life) if life != self.life => Vec::new(),
+            Report::Environment(run, true, _) => {
+                self.places.insert(run.clone(), Place::Ready);
+                fact(&run, What::EnvironmentReady { isolation: Isolation::Sandboxed })
+            }
+            Report::Environment(run, false, _) => {
+                self.places.remove(&run);
+                fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() })
+            }
+            Report::Looked(attempt, meaning, sight, boot) => {
+                let stale = world.mutant == Some(Mutant::StaleLook);
+                let meaning = if stale { sight.meaning(self.active(&attempt) == Some(true), boot) } else { meaning };
+                self.looked(world, attempt, meaning)
+            }
+        }
+    }
+
+    /// The mutant takes the exit of an older attempt for the newest one's.
+    fn mistake(&self, world: &World, attempt: AttemptId) -> AttemptId {
+        let newest = self.engine.run(&attempt.run).and_then(|run| run.attempt(run.lane(&attempt.lane)?));
+        match (world.mutant, newest) {
+            (Some(Mutant::LateExitAccepted), Some(newest)) => newest,
+            _ => attempt,
+        }
+    }
+
+    /// Whether the attempt is the lane's newest and active: `Some(claimed)`.
+    fn active(&self, attempt: &AttemptId) -> Option<bool> {
+        let run = self.engine.run(&attempt.run)?;
+        let lane = run.lane(&attempt.lane)?;
+        match &lane.state {
+            LaneState::Active { claimed, .. } if lane.n == attempt.n => Some(claimed.is_some()),
+            _ => None,
+        }
+    }
+
+    fn looked(&mut self, world: &mut World, attempt: AttemptId, meaning: Meaning) -> Vec<Event> {
+        let Some(claimed) = self.active(&attempt) else { return Vec::new() };
+        let (run, at) = (attempt.run.clone(), world.now);
+        let what = match meaning {
+            Meaning::Launch => {
+                if !claimed {
+                    world.plan(3, Happening::Launch(attempt));
+                }
+                return Vec::new();
+            }
+            Meaning::Adopt if claimed => return Vec::new(),
+            Meaning::Adopt => What::Claimed { attempt },
+            Meaning::Exit(exit) => What::Exited { attempt, exit },
+            Meaning::Lost(why) => What::Lost { attempt, why, evidence: vec!["the lock is free".into()], checkpoint: None },
+        };
+        vec![Event { run, at, what }]
+    }
+
+    /// One turn of the loop. The daemon may be killed in it, and is then a new one.
+    pub(crate) fn turn(&mut self, world: &mut World, facts: Vec<Event>) {
+        world.counts.turns += 1;
+        let mut transaction = std::mem::take(&mut self.withheld);
+        for fact in facts {
+            self.engine.apply(&fact);
+            if world.mutant == Some(Mutant::DecisionBeforeFact) && matches!(fact.what, What::Exited { .. }) {
+                self.withheld.push(fact);
+            } else {
+                transaction.push(fact);
+            }
+        }
+        let effects = self.settle(world, &mut transaction);
+        if world.mutant == Some(Mutant::StartBeforeIntent) {
+            self.hand_out_early(world, &effects);
+        }
+        if self.dies(world) {
+            world.counts.killed_before_commit += 1;
+            return self.restart(world);
+        }
+        self.commit(world, transaction);
+        if self.dies(world) {
+            world.counts.killed_after_commit += 1;
+            return self.restart(world);
+        }
+        for command in effects {
+            self.perform(world, command);
+            if self.dies(world) {
+                world.counts.killed_during_effects += 1;
+                return self.restart(world);
+            }
+        }
+        if !self.ticking && self.engine.runs().any(|run| run.active() > 0) {
+            self.ticking = true;
+            world.plan(LOOK_EVERY_MS, Happening::Tick);
+        }
+    }
+
+    fn dies(&mut self, world: &World) -> bool {
+        self.dice.per_mille(world.trouble.engine_kills)
+    }
+
+    /// Records what is owed until only effects are.
+    fn settle(&mut self, world: &mut World, transaction: &mut Vec<Event>) -> Vec<Command> {
+        for _ in 0..ROUNDS {
+            let mut owed = self.engine.owed(world.now);
+            if self.dice.per_mille(20) && owed != self.engine.owed(world.now) {
+                world.complain(|| "`owed` said two different things about one state".into());
+            }
+            let records = owed.iter().filter(|command| matches!(command, Command::Record(_))).count();
+            if records == 0 {
+                return owed;
+            }
+            if records < owed.len() {
+                world.complain(|| format!("effects beside decisions: {owed:?}"));
+            }
+            for command in owed.drain(..) {
+                if let Command::Record(mut event) = command {
+                    if world.mutant == Some(Mutant::RetryUncounted)
+                        && let What::Intended { cause, .. } = &mut event.what
+                    {
+                        *cause = Cause::First;
+                    }
+                    let before = self.engine.clone_if(self.dice.per_mille(10));
+                    self.engine.apply(&event);
+                    if before.is_some_and(|before| before == self.engine) {
+                        world.complain(|| format!("a decision that changes nothing is owed for ever: {event:?}"));
+                    }
+                    transaction.push(event);
+                }
+            }
+        }
+        let owed = self.engine.owed(world.now);
+        world.complain(|| format!("decisions without end: {owed:?}"));
+        Vec::new()
+    }
+
+    /// A mutant: the world hears of launches that no journal knows.
+    fn hand_out_early(&mut self, world: &mut World, effects: &[Command]) {
+        for command in effects {
+            if let Command::Launch(attempt) = command
+                && !self.intent_boots.contains_key(attempt)
+            {
+                world.launch(attempt);
+                self.audit.started(world, &self.journal, attempt);
+            }
+        }
+    }
+
+    fn commit(&mut self, world: &mut World, transaction: Vec<Event>) {
+        for event in transaction {
+            if let What::Intended { attempt, .. } = &event.what {
+                self.intent_boots.insert(attempt.clone(), world.boot);
+            }
+            if matches!(event.what, What::Lost { .. }) {
+                world.counts.unknown += 1;
+            }
+            self.audit.committed(world, &event);
+            self.journal.push(event);
+        }
+        if self.dice.per_mille(60) {
+            self.check_fold(world);
+        }
+        if self.dice.per_mille(60) && !self.engine.consistent() {
+            world.complain(|| "the sets differ from a recount".into());
+        }
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= world.now) {
+            world.complain(|| format!("a deadline that has passed wakes the daemon for ever: {:?}", self.engine.next_deadline()));
+        }
+    }
+
+    /// The journal alone gives the same state.
+    pub(crate) fn check_fold(&self, world: &mut World) {
+        if self.withheld.is_empty() && *self.audit.shadow() != self.engine {
+            world.complain(|| "the fold of the journal differs from the live state".into());
+        }
+    }
+
+    /// Killed and started anew: everything but the journal is forgotten.
+    pub(crate) fn restart(&mut self, world: &mut World) {
+        let mut engine = Engine::default();
+        for event in &self.journal {
+            engine.apply(event);
+        }
+        if engine != *self.audit.shadow() {
+            world.complain(|| "two folds of one journal differ".into());
+        }
+        self.engine = engine;
+        self.life += 1;
+        self.hands.clear();
+        self.places.clear();
+        self.withheld.clear();
+        self.ticking = false;
+        if world.mutant == Some(Mutant::BlindRestart) {
+            self.blind(world);
+        }
+        // The loop begins by asking what is owed, and by looking up everything that may live.
+        self.look(world);
+        world.plan(1, Happening::Tick);
+        self.ticking = true;
+    }
+
+    /// A mutant: what was running when the engine died is taken for failed, and run again.
+    fn blind(&mut self, world: &mut World) {
+        let mut events = Vec::new();
+        for run in self.engine.runs() {
+            for attempt in run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Active { .. })).filter_map(|lane| run.attempt(lane)) {
+                let why = dogwatch::model::LostWhy::ShimDied;
+                let verdict = Verdict::Retry { at: world.now, rule: "blind".into(), resume: None };
+                let lost = What::Lost { attempt: attempt.clone(), why, evidence: Vec::new(), checkpoint: None };
+                for what in [lost, What::Judged { attempt, verdict }] {
+                    events.push(Event { run: run.id.clone(), at: world.now, what });
+                }
+            }
+        }
+        for event in &events {
+            self.engine.apply(event);
+        }
+        self.commit(world, events);
+    }
+
+    /// Looks up every attempt whose hand has not looked for a while.
+    pub(crate) fn look(&mut self, world: &mut World) {
+        let mut due = Vec::new();
+        for run in self.engine.runs() {
+            for lane in &run.lanes {
+                let LaneState::Active { claimed, .. } = &lane.state else { continue };
+                due.extend(run.attempt(lane).map(|attempt| (attempt, claimed.is_some())));
+            }
+        }
+        self.hands.retain(|attempt, hand| hand.next_probe.is_some() || due.iter().any(|(other, _)| other == attempt));
+        for (attempt, claimed) in due {
+            if self.places.get(&attempt.run) == Some(&Place::Ready) || claimed {
+                self.look_up(world, attempt, claimed);
+            }
+        }
+    }
+
+    /// Called by the daemon's own tick.
+    pub(crate) fn tick(&mut self, world: &mut World) {
+        self.ticking = false;
+        self.look(world);
+        self.turn(world, Vec::new());
+    }
+
+    fn look_up(&mut self, world: &mut World, attempt: AttemptId, seen_claimed: bool) {
+        let hand = self.hands.entry(attempt.clone()).or_default();
+        if hand.next_look.is_some_and(|next| next > world.now) {
+            return;
+        }
+        hand.next_look = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS - 1)));
+        let intent_boot = self.intent_boots.get(&attempt).copied().unwrap_or(world.boot);
+        world.plan(2, Happening::Look { attempt, seen_claimed, intent_boot });
+    }
+
+    fn perform(&mut self, world: &mut World, command: Command) {
+        match command {
+            Command::Record(_) => world.complain(|| "a decision among effects".into()),
+            Command::Launch(attempt) => match self.places.get(&attempt.run) {
+                Some(Place::Ready) => self.look_up(world, attempt, false),
+                Some(Place::Asked) => {}
+                None => {
+                    self.places.insert(attempt.run.clone(), Place::Asked);
+                    let fails = !world.ready.contains(&attempt.run) && self.dice.per_mille(world.trouble.no_environment);
+                    if !fails {
+                        world.ready.insert(attempt.run.clone());
+                    }
+                    world.counts.no_environment += u64::from(fails);
+                    let report = Report::Environment(attempt.run, !fails, self.life);
+                    world.plan(5, Happening::Deliver { report, sent: 0 });
+                }
+            },
+            Command::Stop { attempt, reason, grace } => {
+                let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                world.plan(2, Happening::Stop { attempt, reason, grace_ms });
+            }
+            Command::Probe(attempt) => {
+                let hand = self.hands.entry(attempt.clone()).or_default();
+                if hand.next_probe.is_none_or(|next| next <= world.now) {
+                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                    world.plan(5, Happening::Probe(attempt));
+                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                }
+            }
+            Command::CloseEnvironment(run) => {
+                self.places.remove(&run);
+                if world.live.iter().any(|attempt| attempt.run == run) {
+                    world.complain(|| format!("the environment of {run} is closed while a step lives in it"));
+                }
+            }
+        }
+    }
+
+    /// Whether every run has ended.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.engine.runs().all(|run| matches!(run.phase, Phase::Ended { .. }))
+    }
+}
+
+trait CloneIf {
+    fn clone_if(&self, wanted: bool) -> Option<Engine>;
+}
+
+impl CloneIf for Engine {
+    fn clone_if(&self, wanted: bool) -> Option<Engine> {
+        wanted.then(|| self.clone())
+    }
+}

@@ -1,0 +1,338 @@
+//! One history: a random workflow, a world with trouble, a daemon that may die at any point, and people.
+
+use std::collections::BTreeMap;
+
+use dogwatch::engine::{Ended, LaneState, Phase, Run};
+use dogwatch::model::{
+    Choice, EscalationId, EscalationKind, Event, LaneId, Order, RunId, RunResult, Selection, Time, What, Workflow,
+};
+
+use super::daemon::Daemon;
+use super::dice::{Dice, dice_for};
+use super::make::{created, person, random_workflow};
+use super::world::{Counts, Happening, Mutant, Trouble, World};
+
+/// Things that happen in one history, at most.
+const LONGEST: u64 = 60_000;
+
+/// What one history is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) trouble: Trouble,
+    pub(crate) people: People,
+    pub(crate) mutant: Option<Mutant>,
+    /// The workflow has nothing whose end depends on which of two things came first.
+    pub(crate) steady: bool,
+}
+
+/// Who is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum People {
+    /// They answer every question, always in the same way, and do nothing else.
+    Steady,
+    /// They do what they like, and clear up in the end.
+    Wild,
+    /// Nobody ever answers.
+    Nobody,
+}
+
+/// How a history ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) results: Vec<Option<RunResult>>,
+    /// How each lane is done, without times.
+    pub(crate) lanes: BTreeMap<(RunId, LaneId), (u32, Option<Ended>)>,
+    pub(crate) counts: Counts,
+    pub(crate) attempts: u64,
+    pub(crate) lane_count: usize,
+}
+
+/// What a history did wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    pub(crate) words: String,
+    pub(crate) setup: Setup,
+    pub(crate) journal: Vec<Event>,
+}
+
+struct History {
+    setup: Setup,
+    world: World,
+    daemon: Daemon,
+    dice: Dice,
+    /// Until then people do what they like.
+    wild_until: Time,
+}
+
+/// Plays the history of a random workflow.
+pub(crate) fn play(setup: Setup) -> Result<Outcome, Box<Violation>> {
+    let mut dice = dice_for(setup.seed, "workflow");
+    let mut runs = vec![random_workflow(&mut dice, setup.steady)];
+    if dice.per_mille(100) {
+        runs.push(random_workflow(&mut dice, setup.steady));
+    }
+    play_workflows(setup, runs)
+}
+
+/// Plays the history of these workflows, all at once.
+pub(crate) fn play_workflows(setup: Setup, workflows: Vec<Workflow>) -> Result<Outcome, Box<Violation>> {
+    let mut history = History {
+        setup,
+        world: World::new(setup.seed, setup.trouble, setup.mutant),
+        daemon: Daemon::new(setup.seed),
+        dice: dice_for(setup.seed, "history"),
+        wild_until: Time::from_ms(1_000_000),
+    };
+    history.wild_until = history.world.now.plus(std::time::Duration::from_millis(history.dice.between(60_000, 1_500_000)));
+    history.begin(workflows);
+    history.live_through();
+    history.close()
+}
+
+impl History {
+    fn begin(&mut self, workflows: Vec<Workflow>) {
+        for (place, workflow) in workflows.into_iter().enumerate() {
+            let run = RunId::new(&format!("run{place}")).expect("legal");
+            let selection = self.selection(&workflow);
+            let what = What::Created(Box::new(created(workflow, selection)));
+            let event = Event { run, at: self.world.now, what };
+            // The client that asked for the run asks again until it has an answer.
+            while !self.daemon.journal.contains(&event) && self.world.wrong.is_none() {
+                self.daemon.turn(&mut self.world, vec![event.clone()]);
+            }
+        }
+        if self.setup.people != People::Nobody {
+            self.world.plan(self.dice.between(1, 5_000), Happening::Person);
+        }
+    }
+
+    fn selection(&mut self, workflow: &Workflow) -> Selection {
+        let ids: Vec<_> = workflow.steps.keys().cloned().collect();
+        if self.setup.steady || !self.dice.per_mille(80) {
+            return Selection::All;
+        }
+        let one = self.dice.pick(&ids).expect("a workflow has steps").clone();
+        if self.dice.per_mille(500) { Selection::From(one) } else { Selection::Only(vec![one]) }
+    }
+
+    fn live_through(&mut self) {
+        for _ in 0..LONGEST {
+            if self.world.wrong.is_some() || self.is_over() {
+                return;
+            }
+            let deadline = self.daemon.engine.next_deadline();
+            let limit = deadline.unwrap_or(Time::from_ms(i64::MAX));
+            match self.world.next(limit) {
+                Some(what) => self.happen(what),
+                None if deadline.is_some() => {
+                    self.world.now = self.world.now.max(limit);
+                    self.daemon.turn(&mut self.world, Vec::new());
+                }
+                None => return self.at_rest(),
+            }
+            self.daemon.audit.nothing_vanished(&mut self.world);
+        }
+        self.world.complain(|| "the history does not end".into());
+    }
+
+    fn is_over(&self) -> bool {
+        self.daemon.all_ended() && (self.setup.people != People::Wild || self.world.now > self.wild_until)
+    }
+
+    /// Nothing will ever happen again by itself: each run has ended or waits for a person.
+    fn at_rest(&mut self) {
+        for run in self.daemon.engine.runs() {
+            let waits = run.only_waits() && self.setup.people == People::Nobody;
+            if !matches!(run.phase, Phase::Ended { .. }) && !waits {
+                let lanes: Vec<_> = run.lanes.iter().map(|lane| (&lane.id, &lane.state)).collect();
+                self.world.wrong.get_or_insert_with(|| format!("{} sleeps for ever: {:?} {lanes:?}", run.id, run.phase));
+            }
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        let world = &mut self.world;
+        match what {
+            Happening::Launch(attempt) => {
+                let before = world.counts.starts;
+                world.launch(&attempt);
+                if world.counts.starts > before {
+                    self.daemon.audit.started(world, &self.daemon.journal, &attempt);
+                }
+            }
+            Happening::Look { attempt, seen_claimed, intent_boot } => world.look(&attempt, seen_claimed, intent_boot),
+            Happening::Stop { attempt, reason, grace_ms } => world.stop(&attempt, reason, grace_ms),
+            Happening::Probe(attempt) => world.probe(&attempt),
+            Happening::Ends(attempt, end) => world.ends(&attempt, end),
+            Happening::Saves(attempt, step) => world.saves(&attempt, step),
+            Happening::KillShim(attempt) => world.kill_shim(&attempt),
+            Happening::KillTmux => world.kill_tmux(),
+            Happening::Reboot => {
+                world.reboot();
+                self.daemon.restart(world);
+            }
+            Happening::Deliver { report, .. } => {
+                let facts = self.daemon.facts(world, report);
+                if !facts.is_empty() || world.trouble != Trouble::default() {
+                    self.daemon.turn(world, facts);
+                }
+            }
+            Happening::Tick => self.daemon.tick(world),
+            Happening::Person => self.somebody(),
+        }
+    }
+
+    fn somebody(&mut self) {
+        let wild = self.setup.people == People::Wild && self.world.now < self.wild_until;
+        if !wild {
+            self.world.trouble = Trouble { failures: self.world.trouble.failures, ..Trouble::default() };
+        }
+        if self.setup.people == People::Steady {
+            self.world.trouble = self.setup.trouble;
+        }
+        let runs: Vec<RunId> = self.daemon.engine.runs().map(|run| run.id.clone()).collect();
+        for id in runs {
+            let Some(run) = self.daemon.engine.run(&id) else { continue };
+            let orders = match (self.setup.people, wild) {
+                (People::Wild, true) => wild_order(&mut self.dice, run),
+                (People::Wild, false) => clear_up(run),
+                (People::Steady | People::Nobody, _) => steady_answers(self.setup.seed, run),
+            };
+            let at = self.world.now;
+            if !orders.is_empty() {
+                self.world.counts.orders += 1;
+                let facts = orders.into_iter().map(|what| Event { run: id.clone(), at, what }).collect();
+                self.daemon.turn(&mut self.world, facts);
+            }
+        }
+        self.world.plan(self.dice.between(1_000, 60_000), Happening::Person);
+    }
+
+    fn close(mut self) -> Result<Outcome, Box<Violation>> {
+        self.daemon.check_fold(&mut self.world);
+        self.prefixes();
+        if std::env::var_os("TRACE").is_some() {
+            for event in self.daemon.journal.iter().filter(|event| !matches!(event.what, What::Created(_))) {
+                println!("{} {} {:?}", event.run, event.at, event.what);
+            }
+        }
+        if let Some(words) = self.world.wrong {
+            return Err(Box::new(Violation { words, setup: self.setup, journal: self.daemon.journal }));
+        }
+        let mut outcome = Outcome {
+            results: Vec::new(),
+            lanes: BTreeMap::new(),
+            counts: self.world.counts,
+            attempts: self.world.procs.len() as u64,
+            lane_count: 0,
+        };
+        for run in self.daemon.engine.runs() {
+            outcome.results.push(match &run.phase {
+                Phase::Ended { result, .. } => Some(*result),
+                Phase::Going | Phase::Stopping { .. } => None,
+            });
+            outcome.lane_count += run.lanes.len();
+            for lane in &run.lanes {
+                let how = match &lane.state {
+                    LaneState::Done { how, .. } => Some(how.clone()),
+                    _ => None,
+                };
+                outcome.lanes.insert((run.id.clone(), lane.id.clone()), (lane.n, how));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Every prefix of the journal folds to a state that is consistent and owes the same twice. A sample of histories.
+    fn prefixes(&mut self) {
+        if !self.dice.per_mille(30) {
+            return;
+        }
+        let mut engine = dogwatch::engine::Engine::default();
+        for event in &self.daemon.journal {
+            engine.apply(event);
+            if !engine.consistent() || engine.owed(event.at) != engine.owed(event.at) {
+                self.world.complain(|| format!("a prefix of the journal is not consistent at {event:?}"));
+            }
+        }
+    }
+}
+
+/// The same answer to the same question, whenever it is asked.
+fn steady_answers(seed: u64, run: &Run) -> Vec<What> {
+    let mut answers = Vec::new();
+    for lane in &run.lanes {
+        let LaneState::Asking { escalation } = &lane.state else { continue };
+        let nth = run.questions.values().filter(|question| question.escalation.lane == lane.id).count();
+        let mut dice = dice_for(seed, (run.id.as_str(), lane.id.step.as_str(), lane.id.lane.0, nth));
+        let last = nth > 3;
+        answers.extend(answer(&mut dice, run, *escalation, last, false));
+    }
+    answers
+}
+
+fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool) -> Option<What> {
+    let question = run.questions.get(&id)?;
+    let choices: Vec<Choice> = question.escalation.choices.iter().copied().filter(|choice| match choice {
+        Choice::StopRun | Choice::Reject => wild,
+        Choice::Retry | Choice::Resume | Choice::Probe => !last,
+        Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
+    }).collect();
+    let choice = *dice.pick(&choices)?;
+    run.decide(id, choice, person("ann@host"), None).ok()
+}
+
+fn wild_order(dice: &mut Dice, run: &Run) -> Vec<What> {
+    let by = person("bob@host");
+    let lane = dice.pick(&run.lanes).expect("a run has lanes").id.clone();
+    let open: Vec<EscalationId> = run
+        .lanes
+        .iter()
+        .filter_map(|lane| match lane.state {
+            LaneState::Asking { escalation } => Some(escalation),
+            _ => None,
+        })
+        .collect();
+    let what = match dice.below(20) {
+        0 => run.stop_run(by).ok(),
+        1 => run.pause(true, by).ok(),
+        2 | 3 => run.pause(false, by).ok(),
+        4 | 5 => {
+            let from = dice.per_mille(500).then(|| lane.step.clone());
+            run.resume(from, by).ok()
+        }
+        6 => run.stop_step(&lane, by).ok(),
+        7..11 => {
+            let order = *dice.pick(&[Order::Retry, Order::Resume, Order::Skip, Order::Done]).expect("four");
+            run.order(&lane, order, by, None).ok()
+        }
+        _ => dice.pick(&open).copied().and_then(|id| answer(dice, run, id, false, true)),
+    };
+    // Who is not sure that it arrived says it again.
+    let mut said: Vec<What> = what.into_iter().collect();
+    if dice.per_mille(50) && !matches!(said.first(), Some(What::Answered { .. })) {
+        said.extend(said.clone());
+    }
+    said
+}
+
+/// Brings a run to its end.
+fn clear_up(run: &Run) -> Vec<What> {
+    let by = person("ann@host");
+    if run.paused
+        && let Ok(what) = run.pause(false, by.clone())
+    {
+        return vec![what];
+    }
+    for lane in &run.lanes {
+        if let LaneState::Asking { escalation } = &lane.state {
+            let gate = run.questions.get(escalation).is_some_and(|q| q.escalation.kind == EscalationKind::Gate);
+            let choice = if gate { Choice::Approve } else { Choice::Done };
+            if let Ok(what) = run.decide(*escalation, choice, by.clone(), Some("fixed".into())) {
+                return vec![what];
+            }
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,203 @@
+//! Makes workflows: plain ones for scenarios, random ones for histories.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dogwatch::model::{
+    Action, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout,
+    OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepWhat, Template, Value, Workflow,
+};
+use indexmap::IndexMap;
+
+use super::dice::Dice;
+
+pub(crate) fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) fn step_id(name: &str) -> StepId {
+    StepId::new(name).expect("tests use legal names")
+}
+
+pub(crate) fn person(name: &str) -> Principal {
+    Principal::Person(name.into())
+}
+
+fn one_lane() -> Vec<LaneSpec> {
+    vec![LaneSpec { lane: Lane(0), values: IndexMap::new() }]
+}
+
+/// Lanes `x = 0`, `x = 1`, …
+pub(crate) fn lanes(n: u32) -> Vec<LaneSpec> {
+    let spec = |lane| {
+        let values = [("x".to_owned(), Value::Integer(i64::from(lane)))].into_iter().collect();
+        LaneSpec { lane: Lane(lane), values }
+    };
+    (0..n).map(spec).collect()
+}
+
+/// A step that runs once and asks when it fails.
+pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
+    Step {
+        id: step_id(name),
+        description: None,
+        needs: needs.iter().map(|need| step_id(need)).collect(),
+        what: StepWhat::Run { script: "true".into() },
+        condition: None,
+        env: IndexMap::new(),
+        inputs: IndexMap::new(),
+        lanes: one_lane(),
+        has_matrix: false,
+        lanes_at_once: None,
+        fail_fast: false,
+        timeout: None,
+        grace: seconds(5),
+        retry: Retry::default(),
+        allow_failure: false,
+        outputs: IndexMap::new(),
+        checkpoint: None,
+        on_failure: Vec::new(),
+        on_unknown: OnUnknown::Ask,
+    }
+}
+
+/// A gate.
+pub(crate) fn gate(name: &str, needs: &[&str], timeout: Option<Duration>, on_timeout: OnTimeout) -> Step {
+    let prompt = Template(vec![Part::Text("go on?".into())]);
+    let what = StepWhat::Approval(Gate { prompt, show: Vec::new(), timeout, on_timeout });
+    Step { what, ..step(name, needs) }
+}
+
+pub(crate) fn retry(max_attempts: u32, delay: u64) -> Retry {
+    Retry { max_attempts, delay: seconds(delay), backoff: 2.0, max_delay: seconds(600), jitter: false }
+}
+
+pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
+    FailureRule { name: name.into(), matcher, action, retry: None }
+}
+
+pub(crate) fn checkpoint() -> Option<CheckpointSpec> {
+    Some(CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()) })
+}
+
+pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
+    Workflow {
+        name: "test".into(),
+        description: None,
+        max_parallel: 4,
+        timeout: None,
+        params: IndexMap::new(),
+        env: IndexMap::new(),
+        environment: EnvironmentSpec {
+            workspace: "/w".into(),
+            isolation: IsolationWanted::Auto,
+            mounts: Vec::new(),
+        },
+        steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
+    }
+}
+
+pub(crate) fn created(workflow: Workflow, selection: Selection) -> Created {
+    Created {
+        number: 1,
+        workflow: Arc::new(workflow),
+        dir: "/state/runs/r".into(),
+        selection,
+        env: std::collections::BTreeMap::new(),
+        by: person("ann@host"),
+    }
+}
+
+/// A random workflow of 5 to 30 lanes. A `steady` one has nothing whose end depends on which of two things came first.
+pub(crate) fn random_workflow(dice: &mut Dice, steady: bool) -> Workflow {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut lanes_left = dice.between(5, 30);
+    while lanes_left > 0 && steps.len() < 26 {
+        let mut step = random_step(dice, &steps, steady);
+        step.lanes.truncate(usize::try_from(lanes_left).expect("small"));
+        lanes_left -= step.lanes.len() as u64;
+        steps.push(step);
+    }
+    let mut workflow = workflow(steps);
+    workflow.max_parallel = u32::try_from(dice.between(1, 6)).expect("small");
+    if !steady && dice.per_mille(150) {
+        workflow.timeout = Some(seconds(dice.between(60, 900)));
+    }
+    workflow
+}
+
+fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
+    let mut needs: Vec<&str> = Vec::new();
+    for _ in 0..dice.below(3) {
+        if let Some(need) = dice.pick(before) {
+            needs.push(need.id.as_str());
+        }
+    }
+    // The same need twice is legal.
+    if !dice.per_mille(50) {
+        needs.sort_unstable();
+        needs.dedup();
+    }
+    let name = format!("s{}", before.len());
+    if dice.per_mille(100) {
+        let on_timeout = *dice.pick(&[OnTimeout::Wait, OnTimeout::Reject, OnTimeout::Approve]).expect("three");
+        let on_timeout = if steady { OnTimeout::Wait } else { on_timeout };
+        let timeout = dice.per_mille(700).then(|| seconds(dice.between(1, 120)));
+        let mut step = gate(&name, &needs, timeout, on_timeout);
+        step.condition = random_condition(dice, &needs, false);
+        return step;
+    }
+    let mut step = step(&name, &needs);
+    if dice.per_mille(250) {
+        step.lanes = lanes(u32::try_from(dice.between(2, 5)).expect("small"));
+        step.has_matrix = true;
+        step.lanes_at_once = dice.per_mille(400).then(|| u32::try_from(dice.between(1, 3)).expect("small"));
+        step.fail_fast = !steady && dice.per_mille(400);
+    }
+    step.condition = random_condition(dice, &needs, step.has_matrix);
+    step.timeout = dice.per_mille(600).then(|| seconds(dice.between(300, 400)));
+    step.retry = Retry { jitter: dice.per_mille(500), ..retry(u32::try_from(dice.between(1, 4)).expect("small"), dice.below(20)) };
+    step.allow_failure = dice.per_mille(150);
+    step.checkpoint = if dice.per_mille(300) { checkpoint() } else { None };
+    step.on_unknown = match dice.below(4) {
+        0 => OnUnknown::Rerun,
+        1 => OnUnknown::Probe { script: "true".into() },
+        _ => OnUnknown::Ask,
+    };
+    random_rules(dice, &mut step, steady);
+    step
+}
+
+fn random_condition(dice: &mut Dice, needs: &[&str], matrix: bool) -> Option<String> {
+    if matrix && dice.per_mille(200) {
+        return Some("matrix.x != 1".into());
+    }
+    if !dice.per_mille(200) {
+        return None;
+    }
+    let need = dice.pick(needs)?;
+    Some(match dice.below(3) {
+        0 => format!("failed(steps.{need})"),
+        1 => format!("succeeded(steps.{need})"),
+        _ => format!("failed(steps.{need}) or succeeded(steps.{need})"),
+    })
+}
+
+fn random_rules(dice: &mut Dice, step: &mut Step, steady: bool) {
+    let actions: &[Action] = if steady {
+        &[Action::Retry, Action::Resume, Action::Escalate]
+    } else {
+        &[Action::Retry, Action::Resume, Action::Escalate, Action::Abort]
+    };
+    for place in 0..dice.below(3) {
+        let matcher = match dice.below(4) {
+            0 => Match { exit_code: vec![1], ..Match::default() },
+            1 => Match { exit_code: vec![2, 137], ..Match::default() },
+            2 => Match { signal: vec![9], ..Match::default() },
+            _ => Match { output: Some("boom".into()), ..Match::default() },
+        };
+        let mut rule = rule(&format!("rule {place}"), matcher, *dice.pick(actions).expect("some"));
+        rule.retry = dice.per_mille(300).then(|| retry(3, dice.below(10)));
+        step.on_failure.push(rule);
+    }
+}

@@ -1,0 +1,9 @@
+//! What tests share: dice, random workflows, and a simulated world with a simulated daemon in virtual time.
+
+pub(crate) mod audit;
+pub(crate) mod daemon;
+pub(crate) mod dice;
+pub(crate) mod history;
+pub(crate) mod make;
+pub(crate) mod story;
+pub(crate) mod world;
