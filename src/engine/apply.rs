@@ -1,12 +1,11 @@
 //! Folding one event into one run. Total on (state, event): what does not fit changes nothing. Decides nothing.
 
 use crate::model::{
-    AskWhy, AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, Principal,
-    RunStopWhy, SkipWhy, Time, Verdict, What,
+    AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, Time, What,
 };
 
 use super::Run;
-use super::state::{Ended, Finish, LaneState, Next, Phase, Question, ToAsk};
+use super::state::{Ended, LaneState, Next, Phase, Question, ToAsk};
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -236,138 +235,6 @@ impl Run {
         }
     }
 
-    fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict, at: Time) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        let (exit, unknown) = match &self.lanes[place].state {
-            LaneState::Exited { exit } => (Some(exit.clone()), None),
-            LaneState::Lost { why, evidence } => (None, Some((*why, evidence.clone()))),
-            LaneState::Probed {
-                why,
-                evidence,
-                code,
-                output,
-            } => (None, Some((*why, probed_evidence(evidence, *code, output)))),
-            LaneState::Waiting
-            | LaneState::Active { .. }
-            | LaneState::Probing { .. }
-            | LaneState::Delayed { .. }
-            | LaneState::ToAsk { .. }
-            | LaneState::Asking { .. }
-            | LaneState::Done { .. } => return,
-        };
-        match verdict {
-            Verdict::Succeeded => {
-                let by = if exit.is_some() {
-                    Finish::Exit
-                } else {
-                    Finish::Probe
-                };
-                self.put(
-                    place,
-                    LaneState::Done {
-                        how: Ended::Succeeded(by),
-                        at,
-                    },
-                );
-            }
-            Verdict::Retry {
-                at: until,
-                rule,
-                resume,
-            } => {
-                let cause = if exit.is_some() {
-                    Cause::Retry { rule: rule.clone() }
-                } else {
-                    Cause::Unknown
-                };
-                self.lanes[place].next = Some(Next {
-                    heeds: false,
-                    cause,
-                    resume: resume.clone(),
-                });
-                self.put(
-                    place,
-                    LaneState::Delayed {
-                        until: *until,
-                        rule: rule.clone(),
-                    },
-                );
-            }
-            Verdict::Allowed => self.put(
-                place,
-                LaneState::Done {
-                    how: Ended::Allowed,
-                    at,
-                },
-            ),
-            Verdict::Abort { rule } => {
-                self.put(
-                    place,
-                    LaneState::Done {
-                        how: Ended::Failed,
-                        at,
-                    },
-                );
-                if matches!(self.phase, Phase::Going) {
-                    let why = RunStopWhy::Abort { rule: rule.clone() };
-                    self.phase = Phase::Stopping {
-                        why,
-                        by: Principal::Rule,
-                    };
-                }
-            }
-            Verdict::Stopped => self.put(
-                place,
-                LaneState::Done {
-                    how: Ended::Stopped,
-                    at,
-                },
-            ),
-            Verdict::Ask { why } => {
-                let why = match (why, exit, unknown) {
-                    (AskWhy::Failed { rule, of, .. }, Some(exit), _) => ToAsk::Failed {
-                        exit,
-                        rule: rule.clone(),
-                        of: *of,
-                    },
-                    (_, _, Some((why, evidence))) => ToAsk::Unknown { why, evidence },
-                    (_, _, None) => return,
-                };
-                self.put(place, LaneState::ToAsk { why });
-            }
-        }
-    }
-
-    fn probe_asked(&mut self, attempt: &AttemptId) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        if let LaneState::Lost { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probing {
-                why: *why,
-                evidence: evidence.clone(),
-            };
-            self.put(place, state);
-        }
-    }
-
-    fn probed(&mut self, attempt: &AttemptId, code: Option<i32>, output: &str) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        if let LaneState::Probing { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probed {
-                why: *why,
-                evidence: evidence.clone(),
-                code,
-                output: output.to_owned(),
-            };
-            self.put(place, state);
-        }
-    }
-
     fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {
         let Some(&place) = self.places.get(lane) else {
             return;
@@ -412,26 +279,4 @@ impl Run {
             );
         }
     }
-}
-
-/// The evidence of a lost attempt, and what its probe said.
-pub(super) fn probed_evidence(evidence: &[String], code: Option<i32>, output: &str) -> Vec<String> {
-    let mut lines = evidence.to_vec();
-    lines.push(match code {
-        Some(code) => format!(
-            "the probe ended with code {code} (0: it had finished, 10: it had not happened)"
-        ),
-        None => "the probe gave no answer".into(),
-    });
-    lines.extend(
-        output
-            .lines()
-            .rev()
-            .take(3)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .map(|line| format!("probe: {line}")),
-    );
-    lines
 }

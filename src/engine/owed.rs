@@ -179,17 +179,16 @@ impl Run {
     }
 
     fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
-        match &lane.state {
-            LaneState::Active {
-                claimed: Some(claimed),
-                stop: None,
-                ..
-            } => self
-                .step_of(lane)
-                .timeout
-                .map(|timeout| claimed.plus(timeout)),
-            _ => None,
-        }
+        let LaneState::Active {
+            claimed: Some(claimed),
+            stop: None,
+            ..
+        } = &lane.state
+        else {
+            return None;
+        };
+        let timeout = self.step_of(lane).timeout?;
+        Some(claimed.plus(timeout))
     }
 
     fn run_deadline(&self) -> Option<Time> {
@@ -259,21 +258,19 @@ impl Run {
             let Some(attempt) = self.attempt(lane) else {
                 continue;
             };
-            match &lane.state {
-                LaneState::Active { claimed: None, .. } => out.push(Command::Launch(attempt)),
-                LaneState::Active {
-                    claimed: Some(_),
-                    stop: Some(reason),
-                    ..
-                } => {
-                    let grace = self.step_of(lane).grace;
-                    out.push(Command::Stop {
-                        attempt,
-                        reason: *reason,
-                        grace,
-                    });
-                }
-                _ => {}
+            let LaneState::Active { claimed, stop, .. } = &lane.state else {
+                continue;
+            };
+            if claimed.is_none() {
+                // Also when it is to be stopped: whether it was started already, only its look-up can tell.
+                out.push(Command::Launch(attempt));
+            } else if let Some(reason) = *stop {
+                let grace = self.step_of(lane).grace;
+                out.push(Command::Stop {
+                    attempt,
+                    reason,
+                    grace,
+                });
             }
         }
         for &place in &self.sets.probing {

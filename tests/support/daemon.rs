@@ -104,10 +104,8 @@ impl Daemon {
     fn active(&self, attempt: &AttemptId) -> Option<bool> {
         let run = self.engine.run(&attempt.run)?;
         let lane = run.lane(&attempt.lane)?;
-        match &lane.state {
-            LaneState::Active { claimed, .. } if lane.n == attempt.n => Some(claimed.is_some()),
-            _ => None,
-        }
+        let LaneState::Active { claimed, .. } = &lane.state else { return None };
+        (lane.n == attempt.n).then_some(claimed.is_some())
     }
 
     fn looked(&mut self, world: &mut World, attempt: AttemptId, meaning: Meaning) -> Vec<Event> {
@@ -212,7 +210,7 @@ impl Daemon {
                 && !self.intent_boots.contains_key(attempt)
             {
                 world.launch(attempt);
-                self.audit.started(world, &self.journal, attempt);
+                self.audit.started(world, attempt);
             }
         }
     }
