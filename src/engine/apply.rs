@@ -16,7 +16,7 @@ impl Run {
                 self.isolation = Some(isolation.clone());
                 self.no_environment = false;
             }
-            What::EnvironmentFailed { why } => self.environment_failed(why),
+            What::EnvironmentFailed { .. } => self.no_environment = true,
             What::Intended {
                 attempt,
                 cause,
@@ -157,30 +157,6 @@ impl Run {
         );
     }
 
-    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it. One lane asks
-    /// what is to be done; the others wait for the answer.
-    fn environment_failed(&mut self, why: &str) {
-        let unclaimed = |place: &usize| {
-            matches!(
-                self.lanes[*place].state,
-                LaneState::Active { claimed: None, .. }
-            )
-        };
-        let places: Vec<usize> = self.sets.active.iter().copied().filter(unclaimed).collect();
-        for (nth, place) in places.into_iter().enumerate() {
-            self.no_environment = true;
-            let state = if nth == 0 {
-                let why = format!("there is no environment to run it in: {why}");
-                let why = ToAsk::CannotStart { why };
-                LaneState::ToAsk { why }
-            } else {
-                self.not_started(place);
-                LaneState::Waiting
-            };
-            self.put(place, state);
-        }
-    }
-
     /// The intent came to nothing: the next one is made for the same reason.
     fn not_started(&mut self, place: usize) {
         let lane = &mut self.lanes[place];
@@ -198,24 +174,27 @@ impl Run {
         });
     }
 
+    /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others
+    /// wait for the answer.
     fn cannot_start(&mut self, lane: &LaneId, why: &str) {
         let Some(&place) = self.places.get(lane) else {
             return;
         };
-        if matches!(
+        let intended = matches!(
             self.lanes[place].state,
-            LaneState::Waiting
-                | LaneState::Delayed { .. }
-                | LaneState::Active { claimed: None, .. }
-        ) {
-            self.put(
-                place,
-                LaneState::ToAsk {
-                    why: ToAsk::CannotStart {
-                        why: why.to_owned(),
-                    },
-                },
-            );
+            LaneState::Active { claimed: None, .. }
+        );
+        let waits = matches!(
+            self.lanes[place].state,
+            LaneState::Waiting | LaneState::Delayed { .. }
+        );
+        if intended && self.waits_for_environment() {
+            self.not_started(place);
+            self.put(place, LaneState::Waiting);
+        } else if intended || waits {
+            let why = why.to_owned();
+            let why = ToAsk::CannotStart { why };
+            self.put(place, LaneState::ToAsk { why });
         }
     }
 

@@ -1,13 +1,13 @@
 //! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
 
 use crate::model::{
-    AttemptId, Command, EscalationId, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
+    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
     What,
 };
 
 use super::Run;
 use super::recovery;
-use super::state::{Ended, LaneRun, LaneState, Phase, Question};
+use super::state::{Ended, LaneRun, LaneState, Phase, Question, ToAsk};
 
 impl Run {
     /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
@@ -42,7 +42,27 @@ impl Run {
 
     /// Nothing new starts.
     fn held(&self) -> bool {
-        self.paused || self.no_environment
+        self.paused || self.waits_for_environment()
+    }
+
+    /// The environment could not be had, and a lane asks what is to be done.
+    pub(super) fn waits_for_environment(&self) -> bool {
+        let asks = |place: &usize| match &self.lanes[*place].state {
+            LaneState::ToAsk { why } => matches!(why, ToAsk::CannotStart { .. }),
+            LaneState::Asking { .. }
+            | LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::Done { .. } => {
+                let question = self.open_question(*place);
+                question.is_some_and(|q| q.escalation.kind == EscalationKind::CannotStart)
+            }
+        };
+        self.no_environment && self.sets.undecided.union(&self.sets.asking).any(asks)
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {

@@ -29,7 +29,7 @@ pub struct Run {
     pub phase: Phase,
     pub paused: bool,
     pub isolation: Option<Isolation>,
-    /// The environment could not be had: nothing starts until a person has answered.
+    /// The environment could not be had: while a lane asks what is to be done, nothing starts.
     pub(super) no_environment: bool,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
@@ -363,7 +363,7 @@ impl Run {
     /// Whether a person is needed and nothing else will happen by itself.
     pub fn only_waits(&self) -> bool {
         let quiet = self.sets.active.is_empty() && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
-        let nothing_starts = self.no_environment || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        let nothing_starts = self.waits_for_environment() || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
         !self.sets.asking.is_empty() && quiet && nothing_starts
     }
 

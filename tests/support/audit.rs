@@ -151,12 +151,8 @@ impl Audit {
                 self.resumed(&event.run);
                 Ok(())
             }
-            What::EnvironmentFailed { .. } => {
-                self.never_started(world, &event.run, None);
-                Ok(())
-            }
             What::CannotStart { lane, .. } => {
-                self.never_started(world, &event.run, Some(lane));
+                self.never_started(world, &event.run, lane);
                 Ok(())
             }
             What::Skipped { lane, .. } => self.skipped(&event.run, lane),
@@ -165,6 +161,7 @@ impl Audit {
                 ensure(!live, "the run ends while a step lives")
             }
             What::EnvironmentReady { .. }
+            | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
@@ -179,10 +176,10 @@ impl Audit {
     }
 
     /// Intents that came to nothing, for sure.
-    fn never_started(&mut self, world: &World, run: &RunId, only: Option<&LaneId>) {
+    fn never_started(&mut self, world: &World, run: &RunId, only: &LaneId) {
         for ((of, lane), log) in &mut self.lanes {
             let attempt = AttemptId { run: run.clone(), lane: lane.clone(), n: log.n };
-            if of == run && only.is_none_or(|only| only == lane) && log.n > 0 && !world.procs.contains_key(&attempt) {
+            if of == run && only == lane && log.n > 0 && !world.procs.contains_key(&attempt) {
                 log.over = true;
                 log.licence.get_or_insert(Licence::Again);
             }

@@ -81,7 +81,14 @@ impl Daemon {
             }
             Report::Environment(run, false, _) => {
                 self.places.remove(&run);
-                fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() })
+                let mut facts = fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() });
+                // Whatever waited for it has not been launched.
+                let waiting = self.engine.run(&run).into_iter().flat_map(|run| run.live_attempts());
+                let waiting = waiting.filter(|(_, lane)| lane.started.is_none());
+                facts.extend(waiting.flat_map(|(attempt, _)| {
+                    fact(&run, What::CannotStart { lane: attempt.lane, why: "no bubblewrap".into() })
+                }));
+                facts
             }
             Report::Looked(attempt, meaning, sight, boot) => {
                 let stale = world.mutant == Some(Mutant::StaleLook);
