@@ -83,7 +83,7 @@ impl Daemon {
                 self.places.remove(&run);
                 let mut facts = fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() });
                 // Whatever waited for it has not been launched.
-                let waiting = self.engine.run(&run).into_iter().flat_map(|run| run.live_attempts());
+                let waiting = self.engine.run(&run).into_iter().flat_map(dogwatch::engine::Run::live_attempts);
                 let waiting = waiting.filter(|(_, lane)| lane.started.is_none());
                 facts.extend(waiting.flat_map(|(attempt, _)| {
                     fact(&run, What::CannotStart { lane: attempt.lane, why: "no bubblewrap".into() })
