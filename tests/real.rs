@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/cli.rs"]
+mod cli;
 #[path = "real/keep.rs"]
 mod keep;
 #[path = "support/keeper.rs"]
@@ -24,5 +26,11 @@ mod speed;
 mod house;
 #[path = "real/sweep.rs"]
 mod sweep;
+#[path = "real/kills.rs"]
+mod kills;
+#[path = "real/space.rs"]
+mod space;
+#[path = "real/flood.rs"]
+mod flood;
 #[path = "real/headline.rs"]
 mod headline;

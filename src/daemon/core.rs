@@ -277,7 +277,8 @@ impl Core {
         };
         if mutant("start_before_intent") {
             self.hand_out(&effects);
-            crash_point("engine.mutant-before-commit");
+            // Long enough for the hands to have done it.
+            crate::clock::pause(Duration::from_millis(300));
         }
         match self.commit(&events, &turn.rows) {
             Ok(()) => {

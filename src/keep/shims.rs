@@ -131,6 +131,8 @@ impl Shims {
         }
         faults::crash_point("keep.before-launch");
         let shim = self.start(launch, dir).map_err(|source| Error::Start { key: key.clone(), source })?;
+        // A shim that died before its claim may have been here under the same key: an order is for the one that lives.
+        self.ended.remove(&key);
         self.live.insert(key, shim);
         faults::crash_point("keep.after-launch");
         Ok(true)
@@ -273,7 +275,9 @@ impl Shims {
             let status = shim.last_words.map_or_else(|| status.to_owned(), |words| format!("{status}: {words}"));
             Some(Event::ShimGone { key: key.into(), status })
         };
-        self.ended.insert(key.into(), shim.place);
+        if shim.claimed {
+            self.ended.insert(key.into(), shim.place);
+        }
         while self.ended.len() > ENDED {
             self.ended.pop_first();
         }

@@ -146,7 +146,8 @@ impl History {
 /// Intents, exits, losses and verdicts, sorted: a claim need not be seen when the exit was.
 fn facts(house: &House) -> Vec<String> {
     let journal = house.journal();
-    let mut query = journal
+    // An engine may have died before it had made its tables.
+    let Ok(mut query) = journal
         .prepare(
             "SELECT kind || ' ' || coalesce(json_extract(body, '$.' || kind || '.at.step'), '') || ' '
                  || coalesce(json_extract(body, '$.' || kind || '.at.lane'), '') || ' a'
@@ -154,7 +155,9 @@ fn facts(house: &House) -> Vec<String> {
                  || coalesce(json_extract(body, '$.' || kind || '.exit.end'), '')
              FROM events WHERE kind IN ('intended', 'exited', 'lost', 'probed', 'judged', 'opened', 'ended')",
         )
-        .expect("the journal's tables");
+    else {
+        return Vec::new();
+    };
     let rows = query.query_map([], |row| row.get::<_, String>(0)).expect("the journal is read");
     let mut facts: Vec<String> = rows.map(|row| row.expect("a fact")).collect();
     facts.sort_unstable();
@@ -217,17 +220,34 @@ fn run_with(point: &Point, calm: &History, mutant: Option<&str>) -> Outcome {
     if !once.exists() {
         return Outcome::NotReached;
     }
-    if point.who == Who::Engine {
-        if let Some(engine) = house.engine().filter(|_| !point.is_engines()) {
-            kill(engine);
-            within(RUN_MS, || !is_alive(engine));
-        }
+    let holds = point.who == Who::Engine && !point.is_engines();
+    if let Some(engine) = house.engine().filter(|_| holds) {
+        kill(engine);
+        within(RUN_MS, || !is_alive(engine));
     }
-    std::fs::write(house.work().join("once.go"), b"").expect("the workspace can be written");
+    let early = started_before_intent(&house);
     ["DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG", "DOGWATCH_CRASH_ONCE", "DOGWATCH_CRASH_HOLD"]
         .iter()
         .for_each(|name| house.unset(name));
-    end_of(&house, point, calm).map_or(Outcome::Good, Outcome::Violation)
+    // Every other time the next engine looks while the other process still stands there.
+    if holds && point.nth % 2 == 0 {
+        let _ = house.dogwatch(&["engine", "start"]);
+        within(200, || false);
+    }
+    std::fs::write(house.work().join("once.go"), b"").expect("the workspace can be written");
+    early.or_else(|| end_of(&house, point, calm)).map_or(Outcome::Good, Outcome::Violation)
+}
+
+/// An attempt that was begun although the journal has no word of it. Asked while no engine is there, or the one that
+/// is there has nothing to do with it.
+fn started_before_intent(house: &House) -> Option<String> {
+    // In this order: what is begun while the journal is read is no news.
+    let begun = house.attempts();
+    let intended = facts(house);
+    begun.into_keys().find_map(|place| {
+        let intent = format!("intended {} ", place.replace('/', " "));
+        (!intended.contains(&intent)).then(|| format!("started before its intent was recorded: {place}"))
+    })
 }
 
 /// Goes on as a user would, and judges the end.
@@ -385,4 +405,30 @@ fn shim_keeper_or_porter_die_at_every_point_and_nothing_runs_twice() {
     let (wrong, missed) = sweep(points.clone(), &calm, None);
     assert!(wrong.is_empty(), "{} of {} points:\n{}", wrong.len(), points.len(), wrong.join("\n\n"));
     assert_reached(&points, &missed);
+}
+
+/// The part of the sweep that must find this mutant finds it.
+#[track_caller]
+fn caught(mutant: &str, name: &str, who: Who, wanted: &str) {
+    let (calm, passed) = calm_run();
+    let points: Vec<Point> = points_of(&passed, who).into_iter().filter(|point| point.name == name).collect();
+    let (wrong, _) = sweep(points.clone(), &calm, Some(mutant));
+    assert!(!wrong.is_empty(), "the mutant {mutant} was not caught at any of {} points", points.len());
+    println!("{mutant} is caught: {}", wrong[0]);
+    assert!(wrong.iter().any(|what| what.contains(wanted)), "caught for another reason: {wrong:?}");
+}
+
+#[test]
+fn a_mutant_that_starts_before_the_intent_is_caught() {
+    caught("start_before_intent", "journal.before-commit", Who::Engine, "started before its intent was recorded");
+}
+
+#[test]
+fn a_mutant_that_locks_after_the_rename_of_the_claim_is_caught() {
+    caught("lock_after_rename", "shim.after-claim-rename", Who::Engine, "\nlost ");
+}
+
+#[test]
+fn a_mutant_that_decides_before_the_exit_record_is_caught() {
+    caught("decide_before_exit", "shim.before-exit-record", Who::Itself, "decided without an exit record");
 }
