@@ -1,5 +1,7 @@
 //! The attack list: what is tried from inside the sandbox, what is put there to be found, and who got through.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, with the place")]
+
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -180,11 +182,8 @@ pub(crate) fn fill(place: &Place, script: &str) -> String {
         ("P", std::process::id().to_string().into()),
         ("K", "1".into()),
     ];
-    let set: String = names
-        .iter()
-        .map(|(name, value)| format!("{name}='{}'\n", value.display().to_string().trim_end_matches('/')))
-        .collect();
-    format!("{set}{script}")
+    let set = names.map(|(name, value)| format!("{name}='{}'", value.display().to_string().trim_end_matches('/')));
+    format!("{}\n{script}", set.join("\n"))
 }
 
 pub(crate) fn outside(place: &Place, script: &str) -> (bool, String) {

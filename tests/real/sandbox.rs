@@ -121,7 +121,7 @@ async fn a_person_can_attach_to_a_step_in_the_sandbox() {
 async fn no_debugger_is_quick_enough_for_a_new_shim() {
     let place = Place::new();
     let mut inside = place.start().await;
-    // Tries to seize every process that it sees and that is not its own; notes whom it got, and how often it tried.
+    // Tries to seize every process of dogwatch that it sees; notes how often it tried, and whom it got.
     let hunter = "perl -e '
         my ($tries, $got) = (0, 0); my %mine = ($$ => 1, getppid() => 1);
         until (-e \"$ARGV[0]/stop\") {
@@ -149,10 +149,10 @@ async fn no_debugger_is_quick_enough_for_a_new_shim() {
     crate::place::until("the hunter has ended", || place.path("project/hunted").exists()).await;
     crate::place::until("it wrote", || !std::fs::read_to_string(place.path("project/hunted")).unwrap().is_empty())
         .await;
-    let hunted = std::fs::read_to_string(place.path("project/hunted")).unwrap();
-    let (tries, got) = hunted.split_once(' ').unwrap();
-    assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {hunted}");
-    assert_eq!(got, "0", "a shim was seized; tries and successes: {hunted}");
+    let result = std::fs::read_to_string(place.path("project/hunted")).unwrap();
+    let (tries, got) = result.split_once(' ').unwrap();
+    assert!(tries.parse::<u64>().unwrap() > 100, "the hunter hardly tried: {result}");
+    assert_eq!(got, "0", "a shim was seized; tries and successes: {result}");
 }
 
 #[tokio::test]
