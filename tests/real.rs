@@ -12,6 +12,8 @@ mod log;
 mod place;
 #[path = "real/porter.rs"]
 mod porter;
+#[path = "real/probes.rs"]
+mod probes;
 #[path = "real/sandbox.rs"]
 mod sandbox;
 #[path = "real/session.rs"]

@@ -18,9 +18,19 @@ use crate::{faults, spawn};
 /// How often the engine is looked for without a reason.
 const LOOK_MS: i64 = 10_000;
 
+/// Arguments that say what it is for.
+pub(super) const START: &str = "--start";
+pub(super) const WATCH: &str = "--watch";
+
 /// Arguments of `dogwatch porter`.
 #[derive(Debug, clap::Args)]
 pub struct PorterArgs {
+    /// Start the environment where none lives (what it does without any of the two).
+    #[arg(long, conflicts_with = "watch")]
+    pub start: bool,
+    /// Only watch one that lives; end at once where none does.
+    #[arg(long)]
+    pub watch: bool,
     /// The environment's directory, with `spec.json` and `secret` in it.
     #[arg(long)]
     pub env_dir: PathBuf,
@@ -35,8 +45,8 @@ pub fn main(args: &PorterArgs) -> ExitCode {
     let _ = rustix::process::setsid();
     // Whatever was left open on the way here must not end up in an environment.
     spawn::keep_descriptors_private();
-    match tend(&args.env_dir) {
-        Ok(Tended::ToItsEnd) => ExitCode::SUCCESS,
+    match tend(&args.env_dir, args.watch) {
+        Ok(Tended::ToItsEnd | Tended::NothingThere) => ExitCode::SUCCESS,
         Ok(Tended::ByAnother) => ExitCode::from(ANOTHER),
         Err(error) => {
             note(&format!("porter: {error}"));
@@ -48,9 +58,10 @@ pub fn main(args: &PorterArgs) -> ExitCode {
 enum Tended {
     ToItsEnd,
     ByAnother,
+    NothingThere,
 }
 
-fn tend(dir: &Path) -> Result<Tended, Error> {
+fn tend(dir: &Path, only_watch: bool) -> Result<Tended, Error> {
     let Some(_lock) = dir::lock(dir)? else { return Ok(Tended::ByAnother) };
     let spec = dir::read_spec(dir)?;
     let secret = dir::read_secret(dir)?.ok_or_else(|| Error::Refused(format!("{} has no secret", dir.display())))?;
@@ -58,6 +69,8 @@ fn tend(dir: &Path) -> Result<Tended, Error> {
     let how = if dir::is_listened(dir) {
         note(&format!("the keeper of {} lives: watching it", dir.display()));
         adopt(dir, engine)?
+    } else if only_watch {
+        return Ok(Tended::NothingThere);
     } else {
         begin(dir, &spec, secret, engine)?
     };

@@ -101,17 +101,13 @@ impl Sandbox {
     pub async fn ensure(&self, spec: &Spec) -> Result<Handle, Error> {
         let dir = spec.dir();
         let secret = dir::prepare(&dir)?;
-        if !dir::is_listened(&dir) {
+        if !adopt(&dir, spec).await? {
             compose::check(spec)?;
             let trial = if spec.wanted == Wanted::None { None } else { Some(self.trial().await) };
             let isolation = trial::decide(spec.wanted, trial)?;
-            faults::crash_point("environment.before-spec");
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;
-            faults::crash_point("environment.after-spec");
+            start(&dir, spec).await?;
         }
-        // Also where it lives already: its porter may have been killed. A second one ends at once.
-        let porter = start_porter(&dir, spec)?;
-        wait_for_keeper(&dir, spec, porter).await?;
         let running = dir::read_json::<Running>(&dir, dir::RUNNING)?;
         let isolation =
             running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
@@ -164,7 +160,7 @@ async fn ended_within(dir: &Path, patience: Duration) -> bool {
     }
 }
 
-fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
+fn start_porter(dir: &Path, spec: &Spec, task: &str) -> Result<Child, Error> {
     let path = dir.join(dir::LOG);
     let large = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.len() > LOG_CAP);
     let mut options = OpenOptions::new();
@@ -175,7 +171,7 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     }
     let log = options.append(true).open(&path).map_err(Error::io("opening", &path))?;
     let mut command = std::process::Command::new(&spec.dogwatch);
-    command.arg("porter").arg("--env-dir").arg(dir).current_dir("/");
+    command.args(["porter", task, "--env-dir"]).arg(dir).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     spawn::in_own_session(&mut command);
     faults::crash_point("environment.before-porter");
@@ -184,9 +180,34 @@ fn start_porter(dir: &Path, spec: &Spec) -> Result<Child, Error> {
     porter
 }
 
-/// Waits for the keeper's greeting.
-async fn wait_for_keeper(dir: &Path, spec: &Spec, mut porter: Child) -> Result<(), Error> {
-    let deadline = clock::boottime_ms() + i64::try_from(START.as_millis()).unwrap_or(i64::MAX);
+/// Says whether the environment lives. Its porter may have been killed, so another one is sent to watch: it ends at
+/// once where the first one is, and never starts anything, for the environment may just be ending.
+async fn adopt(dir: &Path, spec: &Spec) -> Result<bool, Error> {
+    if !dir::is_listened(dir) {
+        return Ok(false);
+    }
+    drop(start_porter(dir, spec, porter::WATCH)?);
+    let deadline = deadline();
+    loop {
+        match greeting(dir).await {
+            Greeted::Yes => return Ok(true),
+            Greeted::Nobody => return Ok(false),
+            Greeted::Silent if clock::boottime_ms() >= deadline => {
+                return Err(Error::Silent { dir: dir.to_owned(), after_s: START.as_secs() });
+            }
+            Greeted::Silent => {}
+        }
+    }
+}
+
+fn deadline() -> i64 {
+    clock::boottime_ms() + i64::try_from(START.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+/// Starts the environment and waits for its keeper's greeting.
+async fn start(dir: &Path, spec: &Spec) -> Result<(), Error> {
+    let deadline = deadline();
+    let mut porter = start_porter(dir, spec, porter::START)?;
     let mut ended = 0;
     loop {
         let silent = match greeting(dir).await {
@@ -203,12 +224,12 @@ async fn wait_for_keeper(dir: &Path, spec: &Spec, mut porter: Child) -> Result<(
             // Another one is at work, which may itself be ending.
             Ok(Some(status)) if status.code() == Some(porter::ANOTHER.into()) => {
                 clock::sleep(LOOK * 5).await;
-                porter = start_porter(dir, spec)?;
+                porter = start_porter(dir, spec, porter::START)?;
             }
             // Once is no reason: it may have seen the end of an earlier environment.
             Ok(Some(_)) => {
                 ended += 1;
-                porter = start_porter(dir, spec)?;
+                porter = start_porter(dir, spec, porter::START)?;
             }
         }
         if late || ended > 1 {

@@ -1,5 +1,7 @@
 //! A home, a workspace, a state folder and a run of their own for one test; ends what it started.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, with the place")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,10 +81,9 @@ impl Inside {
         let argv = vec!["/bin/sh".into(), "-c".into(), script.into()];
         let path = std::env::var("PATH").unwrap();
         let env = BTreeMap::from([("PATH".into(), path)]);
-        match self.keeper.ask(Ask::Run { argv, env, cwd: "/".into(), timeout_ms: 20_000 }).await.unwrap() {
-            Reply::Ran { code, output, .. } => (code, output),
-            other => panic!("{other:?}"),
-        }
+        let reply = self.keeper.ask(Ask::Run { argv, env, cwd: "/".into(), timeout_ms: 20_000 }).await.unwrap();
+        let Reply::Ran { code, output, .. } = reply else { panic!("{reply:?}") };
+        (code, output)
     }
 }
 
@@ -94,10 +95,10 @@ impl Inside {
         assert_eq!(self.keeper.ask(launch(&key, &dir, script)).await.unwrap(), Reply::Launched);
         loop {
             let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
-            match event.unwrap_or_else(|_| panic!("{key} does not end")).expect("the keeper lives") {
-                Event::Exited { key: ended } if ended == key => return,
-                Event::ShimGone { key: gone, status } if gone == key => panic!("the shim of {key} is gone: {status}"),
-                _ => {}
+            let event = event.unwrap_or_else(|_| panic!("{key} does not end")).expect("the keeper lives");
+            assert!(!matches!(&event, Event::ShimGone { key: gone, .. } if *gone == key), "{event:?}");
+            if matches!(event, Event::Exited { key: ended } if ended == key) {
+                return;
             }
         }
     }

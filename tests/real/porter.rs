@@ -1,5 +1,7 @@
 //! An environment's life: started once, adopted, killed in every part, and the engine started again from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, with the place")]
+
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,11 +56,21 @@ async fn ensure(place: &Place) -> Handle {
 async fn five_callers_at_once_get_one_environment() {
     for _ in 0..5 {
         let place = Place::new();
-        let (a, b, c, d, e) =
-            tokio::join!(ensure(&place), ensure(&place), ensure(&place), ensure(&place), ensure(&place));
-        Inside::of(&a).await.sh("echo here > /tmp/mark").await;
-        for handle in [b, c, d, e] {
-            assert_eq!(handle.secret(), a.secret());
+        let callers: Vec<_> = (0..5)
+            .map(|_| {
+                let spec = place.spec.clone();
+                tokio::spawn(async move { Sandbox::new().ensure(&spec).await.unwrap() })
+            })
+            .collect();
+        let mut first: Option<Handle> = None;
+        for caller in callers {
+            let handle = caller.await.unwrap();
+            let Some(first) = &first else {
+                Inside::of(&handle).await.sh("echo here > /tmp/mark").await;
+                first = Some(handle);
+                continue;
+            };
+            assert_eq!(handle.secret(), first.secret());
             let (_, said) = Inside::of(&handle).await.sh("cat /tmp/mark").await;
             assert_eq!(said, "here\n");
         }
@@ -108,7 +120,8 @@ async fn a_killed_porter_ends_nothing_and_the_next_engine_brings_another() {
     assert_eq!(inside.sh("echo here > /tmp/mark").await.0, 0);
     let again = Inside::of(&ensure(&place).await).await;
     assert_eq!(again.sh("cat /tmp/mark").await.1, "here\n");
-    until("a porter is there again", || porters(&place).len() == 1).await;
+    let log = place.spec.dir().join("porter.log");
+    until("a porter watches again", || std::fs::read_to_string(&log).unwrap().contains("lives: watching it")).await;
     kill(keeper(&place));
     until("the new porter saw the end", || place.spec.dir().join("ended").exists()).await;
     assert!(!place.spec.dir().join("keeper.sock").exists());
@@ -332,4 +345,17 @@ fn folders_for_steps_are_made_through_no_link() {
         dogwatch::environment::make_below(&base, Path::new(path)).expect_err(path);
     }
     assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+fn a_porter_that_is_to_watch_starts_nothing() {
+    let place = Place::new();
+    let dir = place.spec.dir();
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("secret"), [1; 32]).unwrap();
+    std::fs::write(dir.join("spec.json"), serde_json::to_string(&place.spec).unwrap()).unwrap();
+    let mut porter = std::process::Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+    let status = porter.args(["porter", "--watch", "--env-dir"]).arg(&dir).status().unwrap();
+    assert!(status.success());
+    assert!(!dir.join("keeper.sock").exists() && sandboxes(&place).is_empty());
 }

@@ -1,5 +1,7 @@
 //! The engine's connection to a keeper, with keepers that behave badly.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, with the place")]
+
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
