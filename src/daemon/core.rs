@@ -16,7 +16,7 @@ use super::adopt::{Found, Life};
 use super::hands::{self, Hands};
 use super::requests::{Answer, Reaction};
 use crate::clock::Clock;
-use crate::engine::{Engine, Run};
+use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
@@ -251,11 +251,14 @@ impl Core {
         }
     }
 
-    /// The end of an attempt may be told twice, by its keeper and by a look-up: it is recorded once.
+    /// The end of an attempt may be told twice, by its keeper and by look-ups: it is recorded once.
     fn is_known(&self, what: &What) -> bool {
-        let What::Exited { attempt, .. } = what else { return false };
+        let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
-        lane.is_some_and(|lane| lane.n == attempt.n && lane.last_exit.is_some())
+        lane.is_some_and(|lane| {
+            let lost = matches!(what, What::Lost { .. }) && !matches!(lane.state, LaneState::Active { .. });
+            lane.n == attempt.n && (lane.last_exit.is_some() || lost)
+        })
     }
 
     /// Decides, commits, answers, hands out.

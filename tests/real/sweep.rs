@@ -216,7 +216,8 @@ fn run_with(point: &Point, calm: &History, mutant: Option<&str>) -> Outcome {
     };
     // A journal that is not there yet must not be made by looking.
     let journal = house.state().join("journal.db");
-    within(RUN_MS, || once.exists() || (journal.exists() && is_over(&house) && house.keepers().is_empty()));
+    let is_done = || is_over(&house) && house.keepers().is_empty() && house.porters().is_empty();
+    within(RUN_MS, || once.exists() || (journal.exists() && is_done()));
     if !once.exists() {
         return Outcome::NotReached;
     }
@@ -266,10 +267,18 @@ fn end_of(house: &House, point: &Point, calm: &History) -> Option<String> {
     if point.who == Who::Itself {
         answer_questions(house);
     }
-    let ended = within(RUN_MS, || matches!(house.status()["line"]["state"].as_str(), Some("succeeded" | "failed")));
+    let asks = |state: Option<&str>| point.who == Who::Engine && state == Some("waiting");
+    let ended = within(RUN_MS, || {
+        let status = house.status();
+        let state = status["line"]["state"].as_str();
+        matches!(state, Some("succeeded" | "failed")) || asks(state)
+    });
     let history = History::of(house);
     if let Some(broken) = history.broken_rule(house) {
         return Some(broken);
+    }
+    if asks(Some(&history.state)) {
+        return Some(format!("a person is asked although no shim was killed: {}", house.dogwatch(&["status"]).pretty()));
     }
     if !ended {
         return Some(format!("the run does not end: {}", house.dogwatch(&["status"]).pretty()));
@@ -425,7 +434,7 @@ fn a_mutant_that_starts_before_the_intent_is_caught() {
 
 #[test]
 fn a_mutant_that_locks_after_the_rename_of_the_claim_is_caught() {
-    caught("lock_after_rename", "shim.after-claim-rename", Who::Engine, "\nlost ");
+    caught("lock_after_rename", "shim.after-claim-rename", Who::Engine, "UNKNOWN");
 }
 
 #[test]
