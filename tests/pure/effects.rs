@@ -98,7 +98,7 @@ fn every_effect_has_a_crash_point_before_and_after_it() {
     }
     let words: Vec<String> = bare.iter().map(|one| format!("{}:{}: {}", one.file, one.line, one.effect)).collect();
     assert!(bare.is_empty(), "effects without a crash point before and after:\n{}", words.join("\n"));
-    println!("{seen} effects");
+    eprintln!("{seen} effects");
     assert!(seen >= 15, "only {seen} effects were found: does this test still know what they look like?");
 }
 

@@ -282,6 +282,11 @@ impl Drop for House {
     }
 }
 
+/// `line 0`, `line 1`, … as a terminal shows them.
+pub(crate) fn lines(beginning: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |text, number| text + &format!("{beginning} {number}\r\n"))
+}
+
 /// Exit status and words of a command.
 pub(crate) fn words(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
