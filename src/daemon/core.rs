@@ -219,7 +219,9 @@ impl Core {
                 self.stage(events, turn);
             }
             Input::KeeperGone { run } => {
-                self.handed.clear();
+                // To launch and to stop once more does no harm. A probe is asked once: where its answer is lost, its
+                // own task says so.
+                self.handed.retain(|name| !name.starts_with("launch ") && !name.starts_with("stop "));
                 self.look_at(&run);
             }
             Input::Again(command) => {
