@@ -21,6 +21,8 @@ mod hands;
 mod layers;
 #[path = "pure/plain.rs"]
 mod plain;
+#[path = "pure/orders.rs"]
+mod orders;
 #[path = "pure/record.rs"]
 mod record;
 #[path = "pure/scenarios.rs"]

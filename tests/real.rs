@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/cli.rs"]
+mod cli;
 #[path = "real/keep.rs"]
 mod keep;
 #[path = "support/keeper.rs"]

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod exit;
 mod screen;
+mod signals;
 pub mod terminal;
 pub mod text;
 pub mod verbs;
@@ -21,6 +22,10 @@ use screen::Screen;
 
 use crate::client::{Client, Place};
 use crate::state_dir::StateDir;
+use crate::wire::client::{Ask, Reply};
+
+/// How often an engine that dies at once is tried.
+const LOOKS: usize = 5;
 
 /// What every verb has at hand.
 struct Face {
@@ -50,6 +55,22 @@ impl Face {
             self.screen.note(trouble);
         }
         Ok(client)
+    }
+
+    /// The engine, and its answer to a first question. One that dies between the two is found again: nothing was asked
+    /// that could happen twice.
+    fn first_look(&self, ask: &Ask) -> Result<(Client, Reply), Failure> {
+        for _ in 1..LOOKS {
+            let mut client = self.engine()?;
+            match client.ask(ask.clone()) {
+                Err(why) if why.passing() => {}
+                Err(why) => return Err(why.into()),
+                Ok(reply) => return Ok((client, reply)),
+            }
+        }
+        let mut client = self.engine()?;
+        let reply = client.ask(ask.clone())?;
+        Ok((client, reply))
     }
 }
 

@@ -24,9 +24,13 @@ pub struct Link {
 
 impl Link {
     /// Subscribes on this connection; `say` is told when the engine went and came back.
-    pub fn new(place: Place, mut client: Client, say: impl FnMut(&str) + 'static) -> Result<Self, Error> {
-        client.subscribe()?;
-        Ok(Self { place, client, say: Box::new(say) })
+    pub fn new(place: Place, client: Client, say: impl FnMut(&str) + 'static) -> Result<Self, Error> {
+        let mut link = Self { place, client, say: Box::new(say) };
+        match link.client.subscribe() {
+            Err(why) if why.passing() => link.come_back()?,
+            other => other?,
+        }
+        Ok(link)
     }
 
     /// Asks; after a crash of the engine, again.

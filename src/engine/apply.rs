@@ -1,12 +1,11 @@
 //! Folding one event into one run. Total on (state, event): what does not fit changes nothing. Decides nothing.
 
 use crate::model::{
-    AskWhy, AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, Principal,
-    RunStopWhy, SkipWhy, Time, Verdict, What,
+    AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, Time, What,
 };
 
 use super::Run;
-use super::state::{Ended, Finish, LaneState, Next, Phase, Question, ToAsk};
+use super::state::{Ended, LaneState, Next, Phase, Question, ToAsk};
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -17,7 +16,7 @@ impl Run {
                 self.isolation = Some(isolation.clone());
                 self.no_environment = false;
             }
-            What::EnvironmentFailed { why } => self.environment_failed(why),
+            What::EnvironmentFailed { .. } => self.no_environment = true,
             What::Intended {
                 attempt,
                 cause,
@@ -158,30 +157,6 @@ impl Run {
         );
     }
 
-    /// What was intended, and not taken by any shim, has not been started: there was nowhere to start it. One lane asks
-    /// what is to be done; the others wait for the answer.
-    fn environment_failed(&mut self, why: &str) {
-        let unclaimed = |place: &usize| {
-            matches!(
-                self.lanes[*place].state,
-                LaneState::Active { claimed: None, .. }
-            )
-        };
-        let places: Vec<usize> = self.sets.active.iter().copied().filter(unclaimed).collect();
-        for (nth, place) in places.into_iter().enumerate() {
-            self.no_environment = true;
-            let state = if nth == 0 {
-                let why = format!("there is no environment to run it in: {why}");
-                let why = ToAsk::CannotStart { why };
-                LaneState::ToAsk { why }
-            } else {
-                self.not_started(place);
-                LaneState::Waiting
-            };
-            self.put(place, state);
-        }
-    }
-
     /// The intent came to nothing: the next one is made for the same reason.
     fn not_started(&mut self, place: usize) {
         let lane = &mut self.lanes[place];
@@ -199,24 +174,27 @@ impl Run {
         });
     }
 
+    /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others
+    /// wait for the answer.
     fn cannot_start(&mut self, lane: &LaneId, why: &str) {
         let Some(&place) = self.places.get(lane) else {
             return;
         };
-        if matches!(
+        let intended = matches!(
             self.lanes[place].state,
-            LaneState::Waiting
-                | LaneState::Delayed { .. }
-                | LaneState::Active { claimed: None, .. }
-        ) {
-            self.put(
-                place,
-                LaneState::ToAsk {
-                    why: ToAsk::CannotStart {
-                        why: why.to_owned(),
-                    },
-                },
-            );
+            LaneState::Active { claimed: None, .. }
+        );
+        let waits = matches!(
+            self.lanes[place].state,
+            LaneState::Waiting | LaneState::Delayed { .. }
+        );
+        if intended && self.waits_for_environment() {
+            self.not_started(place);
+            self.put(place, LaneState::Waiting);
+        } else if intended || waits {
+            let why = why.to_owned();
+            let why = ToAsk::CannotStart { why };
+            self.put(place, LaneState::ToAsk { why });
         }
     }
 
@@ -233,138 +211,6 @@ impl Run {
     fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint) {
         if let Some(place) = self.active_place(attempt) {
             self.note_checkpoint(place, Some(checkpoint));
-        }
-    }
-
-    fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict, at: Time) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        let (exit, unknown) = match &self.lanes[place].state {
-            LaneState::Exited { exit } => (Some(exit.clone()), None),
-            LaneState::Lost { why, evidence } => (None, Some((*why, evidence.clone()))),
-            LaneState::Probed {
-                why,
-                evidence,
-                code,
-                output,
-            } => (None, Some((*why, probed_evidence(evidence, *code, output)))),
-            LaneState::Waiting
-            | LaneState::Active { .. }
-            | LaneState::Probing { .. }
-            | LaneState::Delayed { .. }
-            | LaneState::ToAsk { .. }
-            | LaneState::Asking { .. }
-            | LaneState::Done { .. } => return,
-        };
-        match verdict {
-            Verdict::Succeeded => {
-                let by = if exit.is_some() {
-                    Finish::Exit
-                } else {
-                    Finish::Probe
-                };
-                self.put(
-                    place,
-                    LaneState::Done {
-                        how: Ended::Succeeded(by),
-                        at,
-                    },
-                );
-            }
-            Verdict::Retry {
-                at: until,
-                rule,
-                resume,
-            } => {
-                let cause = if exit.is_some() {
-                    Cause::Retry { rule: rule.clone() }
-                } else {
-                    Cause::Unknown
-                };
-                self.lanes[place].next = Some(Next {
-                    heeds: false,
-                    cause,
-                    resume: resume.clone(),
-                });
-                self.put(
-                    place,
-                    LaneState::Delayed {
-                        until: *until,
-                        rule: rule.clone(),
-                    },
-                );
-            }
-            Verdict::Allowed => self.put(
-                place,
-                LaneState::Done {
-                    how: Ended::Allowed,
-                    at,
-                },
-            ),
-            Verdict::Abort { rule } => {
-                self.put(
-                    place,
-                    LaneState::Done {
-                        how: Ended::Failed,
-                        at,
-                    },
-                );
-                if matches!(self.phase, Phase::Going) {
-                    let why = RunStopWhy::Abort { rule: rule.clone() };
-                    self.phase = Phase::Stopping {
-                        why,
-                        by: Principal::Rule,
-                    };
-                }
-            }
-            Verdict::Stopped => self.put(
-                place,
-                LaneState::Done {
-                    how: Ended::Stopped,
-                    at,
-                },
-            ),
-            Verdict::Ask { why } => {
-                let why = match (why, exit, unknown) {
-                    (AskWhy::Failed { rule, of, .. }, Some(exit), _) => ToAsk::Failed {
-                        exit,
-                        rule: rule.clone(),
-                        of: *of,
-                    },
-                    (_, _, Some((why, evidence))) => ToAsk::Unknown { why, evidence },
-                    (_, _, None) => return,
-                };
-                self.put(place, LaneState::ToAsk { why });
-            }
-        }
-    }
-
-    fn probe_asked(&mut self, attempt: &AttemptId) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        if let LaneState::Lost { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probing {
-                why: *why,
-                evidence: evidence.clone(),
-            };
-            self.put(place, state);
-        }
-    }
-
-    fn probed(&mut self, attempt: &AttemptId, code: Option<i32>, output: &str) {
-        let Some(place) = self.current(attempt) else {
-            return;
-        };
-        if let LaneState::Probing { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probed {
-                why: *why,
-                evidence: evidence.clone(),
-                code,
-                output: output.to_owned(),
-            };
-            self.put(place, state);
         }
     }
 
@@ -412,26 +258,4 @@ impl Run {
             );
         }
     }
-}
-
-/// The evidence of a lost attempt, and what its probe said.
-pub(super) fn probed_evidence(evidence: &[String], code: Option<i32>, output: &str) -> Vec<String> {
-    let mut lines = evidence.to_vec();
-    lines.push(match code {
-        Some(code) => format!(
-            "the probe ended with code {code} (0: it had finished, 10: it had not happened)"
-        ),
-        None => "the probe gave no answer".into(),
-    });
-    lines.extend(
-        output
-            .lines()
-            .rev()
-            .take(3)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .map(|line| format!("probe: {line}")),
-    );
-    lines
 }

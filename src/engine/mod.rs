@@ -14,6 +14,8 @@
 mod apply;
 mod escalation;
 pub mod expr;
+mod judged;
+mod lane;
 mod order;
 mod owed;
 pub mod plan;

@@ -73,9 +73,8 @@ impl Run {
         match &run.state {
             LaneState::Asking { escalation } => {
                 let choice = match order {
-                    Order::Retry => Choice::Retry,
                     Order::Resume if run.checkpoint.is_some() => Choice::Resume,
-                    Order::Resume => Choice::Retry,
+                    Order::Retry | Order::Resume => Choice::Retry,
                     Order::Skip => Choice::Skip,
                     Order::Done => Choice::Done,
                 };

@@ -1,13 +1,13 @@
 //! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
 
 use crate::model::{
-    AttemptId, Command, EscalationId, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
+    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
     What,
 };
 
 use super::Run;
 use super::recovery;
-use super::state::{Ended, LaneRun, LaneState, Phase, Question};
+use super::state::{Ended, LaneRun, LaneState, Phase, Question, ToAsk};
 
 impl Run {
     /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
@@ -42,7 +42,27 @@ impl Run {
 
     /// Nothing new starts.
     fn held(&self) -> bool {
-        self.paused || self.no_environment
+        self.paused || self.waits_for_environment()
+    }
+
+    /// The environment could not be had, and a lane asks what is to be done.
+    pub(super) fn waits_for_environment(&self) -> bool {
+        let asks = |place: &usize| match &self.lanes[*place].state {
+            LaneState::ToAsk { why } => matches!(why, ToAsk::CannotStart { .. }),
+            LaneState::Asking { .. }
+            | LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::Done { .. } => {
+                let question = self.open_question(*place);
+                question.is_some_and(|q| q.escalation.kind == EscalationKind::CannotStart)
+            }
+        };
+        self.no_environment && self.sets.undecided.union(&self.sets.asking).any(asks)
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {
@@ -179,17 +199,16 @@ impl Run {
     }
 
     fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
-        match &lane.state {
-            LaneState::Active {
-                claimed: Some(claimed),
-                stop: None,
-                ..
-            } => self
-                .step_of(lane)
-                .timeout
-                .map(|timeout| claimed.plus(timeout)),
-            _ => None,
-        }
+        let LaneState::Active {
+            claimed: Some(claimed),
+            stop: None,
+            ..
+        } = &lane.state
+        else {
+            return None;
+        };
+        let timeout = self.step_of(lane).timeout?;
+        Some(claimed.plus(timeout))
     }
 
     fn run_deadline(&self) -> Option<Time> {
@@ -259,21 +278,19 @@ impl Run {
             let Some(attempt) = self.attempt(lane) else {
                 continue;
             };
-            match &lane.state {
-                LaneState::Active { claimed: None, .. } => out.push(Command::Launch(attempt)),
-                LaneState::Active {
-                    claimed: Some(_),
-                    stop: Some(reason),
-                    ..
-                } => {
-                    let grace = self.step_of(lane).grace;
-                    out.push(Command::Stop {
-                        attempt,
-                        reason: *reason,
-                        grace,
-                    });
-                }
-                _ => {}
+            let LaneState::Active { claimed, stop, .. } = &lane.state else {
+                continue;
+            };
+            if claimed.is_none() {
+                // Also when it is to be stopped: whether it was started already, only its look-up can tell.
+                out.push(Command::Launch(attempt));
+            } else if let Some(reason) = *stop {
+                let grace = self.step_of(lane).grace;
+                out.push(Command::Stop {
+                    attempt,
+                    reason,
+                    grace,
+                });
             }
         }
         for &place in &self.sets.probing {

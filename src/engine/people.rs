@@ -87,6 +87,7 @@ impl Run {
         let own = self.lanes[place].step;
         let id = self.steps[own].id.clone();
         let after = self.downstream(&id);
+        let none_failed = !self.sibling_failed(&self.lanes[place], None);
         let mut changed = false;
         for lane in self
             .lanes
@@ -101,7 +102,7 @@ impl Run {
                 continue;
             };
             let waits = match why {
-                SkipWhy::Need(need) => lane.step != own || *need == id,
+                SkipWhy::Need(need) => lane.step != own || *need == id && none_failed,
                 // Its `if` may look at how this lane ends.
                 SkipWhy::Condition | SkipWhy::RunEnded => lane.step != own,
                 SkipWhy::NotSelected => false,
@@ -174,9 +175,10 @@ impl Run {
     fn goes_again(&self, place: usize, redo: bool, at: Time) -> bool {
         match &self.lanes[place].state {
             LaneState::Done { how, .. } => match how {
-                Ended::Failed | Ended::Stopped => true,
                 // What an `if` says may be different this time.
-                Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition) => true,
+                Ended::Failed
+                | Ended::Stopped
+                | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition) => true,
                 Ended::Skipped(SkipWhy::NotSelected) => false,
                 Ended::Allowed | Ended::LeftOut(_) | Ended::Succeeded(_) => redo,
             },

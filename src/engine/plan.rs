@@ -119,12 +119,12 @@ impl Run {
             return Err("there is no such step".into());
         };
         let mut env = self.launch_environment(lane)?;
-        let resume = match &lane.state {
-            LaneState::Active { resume, .. } => resume.clone(),
-            _ => None,
-        };
-        if let (Some(name), Some(path)) = (resume_env(self.step_of(lane)), resume) {
-            env.insert(name.to_owned(), path);
+        if let LaneState::Active {
+            resume: Some(path), ..
+        } = &lane.state
+            && let Some(name) = resume_env(self.step_of(lane))
+        {
+            env.insert(name.to_owned(), path.clone());
         }
         let own = [
             ("DOGWATCH_KEY", attempt.key()),

@@ -69,14 +69,11 @@ pub(super) fn judge(step: &Step, lane: &LaneRun, key: &str, exit: &Exit, now: Ti
 /// Decides about an attempt whose end cannot be known; `None`: its probe is to be asked first.
 pub(super) fn judge_lost(step: &Step, lane: &LaneRun, why: LostWhy, now: Time) -> Option<Verdict> {
     match &step.on_unknown {
-        OnUnknown::Ask => Some(Verdict::Ask {
-            why: AskWhy::Unknown(why),
-        }),
         OnUnknown::Rerun if lane.stop_asked == Some(StopReason::Stop) => Some(Verdict::Stopped),
         OnUnknown::Rerun if lane.lost <= LOST_AT_MOST => {
             Some(rerun(lane, "on_unknown = \"rerun\"", now))
         }
-        OnUnknown::Rerun => Some(Verdict::Ask {
+        OnUnknown::Ask | OnUnknown::Rerun => Some(Verdict::Ask {
             why: AskWhy::Unknown(why),
         }),
         OnUnknown::Probe { .. } => None,

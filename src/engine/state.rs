@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    AttemptId, Cause, Checkpoint, Choice, Created, Escalation, EscalationId, Exit, Isolation,
-    LaneId, LostWhy, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, Step, StepId,
-    StopReason, Time, Workflow,
+    AttemptId, Created, EscalationId, Isolation, LaneId, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy,
+    Step, StepId, Time, Workflow,
 };
+
+pub use super::lane::{Ended, Finish, LaneRun, LaneState, Question};
+pub(super) use super::lane::{Next, ToAsk};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +29,7 @@ pub struct Run {
     pub phase: Phase,
     pub paused: bool,
     pub isolation: Option<Isolation>,
-    /// The environment could not be had: nothing starts until a person has answered.
+    /// The environment could not be had: while a lane asks what is to be done, nothing starts.
     pub(super) no_environment: bool,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
@@ -81,161 +83,6 @@ pub(super) struct StepRun {
     pub(super) lanes_open: usize,
     /// How many of its lanes are active.
     pub(super) lanes_active: usize,
-}
-
-/// One lane of one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LaneRun {
-    pub id: LaneId,
-    pub(super) step: usize,
-    pub state: LaneState,
-    /// The newest attempt's number; 0 before the first.
-    pub n: u32,
-    /// Attempts of the present series: a person's answer starts a new one.
-    pub tries: u32,
-    /// Why the newest attempt was made.
-    pub cause: Option<Cause>,
-    /// Attempts of the present series that were lost.
-    pub lost: u32,
-    /// Why the newest lost one was.
-    pub lost_why: Option<LostWhy>,
-    /// What was found then.
-    pub(super) lost_evidence: Vec<String>,
-    /// The newest attempt is to end: what it does after that is no failure of its own.
-    pub(super) stop_asked: Option<StopReason>,
-    /// The newest one seen, of any attempt.
-    pub checkpoint: Option<Checkpoint>,
-    /// How the newest attempt ended, if it did.
-    pub last_exit: Option<Box<Exit>>,
-    /// When the newest attempt was claimed.
-    pub started: Option<Time>,
-    /// What the next attempt is to be, when somebody or a rule said.
-    pub(super) next: Option<Next>,
-}
-
-/// What the next attempt of a lane is to be.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Next {
-    pub(super) cause: Cause,
-    pub(super) resume: Option<String>,
-    /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
-    /// A rule's retry and a person's word about this very lane do not.
-    pub(super) heeds: bool,
-}
-
-/// Where a lane is. Each state holds what exists then.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LaneState {
-    /// For what it needs, for a place, or for its gate to be opened.
-    Waiting,
-    /// An attempt is intended, and perhaps lives.
-    Active {
-        since: Time,
-        /// When the shim took it.
-        claimed: Option<Time>,
-        resume: Option<String>,
-        stop: Option<StopReason>,
-    },
-    /// Ended; nothing decided yet.
-    Exited {
-        exit: Box<Exit>,
-    },
-    /// Lost; nothing decided yet.
-    Lost {
-        why: LostWhy,
-        evidence: Vec<String>,
-    },
-    /// The probe is to say whether it happened.
-    Probing {
-        why: LostWhy,
-        evidence: Vec<String>,
-    },
-    Probed {
-        why: LostWhy,
-        evidence: Vec<String>,
-        code: Option<i32>,
-        output: String,
-    },
-    /// Another attempt, not before `until`.
-    Delayed {
-        until: Time,
-        rule: String,
-    },
-    /// A question is decided on, and not open yet.
-    ToAsk {
-        why: ToAsk,
-    },
-    /// A question is open.
-    Asking {
-        escalation: EscalationId,
-    },
-    Done {
-        how: Ended,
-        at: Time,
-    },
-}
-
-/// What a question that is to be opened is about.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ToAsk {
-    Failed {
-        exit: Box<Exit>,
-        rule: Option<String>,
-        of: u32,
-    },
-    Unknown {
-        why: LostWhy,
-        evidence: Vec<String>,
-    },
-    CannotStart {
-        why: String,
-    },
-}
-
-/// How a lane is done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ended {
-    Succeeded(Finish),
-    /// Failed, and the workflow allows it.
-    Allowed,
-    Failed,
-    Skipped(SkipWhy),
-    /// A person said to go on without it.
-    LeftOut(Principal),
-    Stopped,
-}
-
-/// Who says that it succeeded.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Finish {
-    /// Its exit record.
-    Exit,
-    /// Its probe.
-    Probe,
-    /// This person: fixed by hand, or approved.
-    Person(Principal),
-}
-
-/// A question and its answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    pub escalation: Escalation,
-    pub opened: Time,
-    pub answer: Option<(Choice, Principal, Time, Option<String>)>,
-}
-
-impl Ended {
-    /// What needs it may go on.
-    pub fn satisfies(&self) -> bool {
-        match self {
-            Self::Succeeded(_)
-            | Self::Allowed
-            | Self::LeftOut(_)
-            | Self::Skipped(SkipWhy::NotSelected) => true,
-            Self::Failed | Self::Stopped => false,
-            Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => false,
-        }
-    }
 }
 
 impl Run {
@@ -425,8 +272,7 @@ impl Run {
     /// The place of the lane whose newest attempt this is; `None` for older ones and other runs.
     pub(super) fn current(&self, attempt: &AttemptId) -> Option<usize> {
         let place = *self.places.get(&attempt.lane)?;
-        (attempt.run == self.id && self.lanes[place].n == attempt.n && attempt.n > 0)
-            .then_some(place)
+        (attempt.run == self.id && self.lanes[place].n == attempt.n && attempt.n > 0).then_some(place)
     }
 
     /// The lane of this id.
@@ -482,7 +328,7 @@ impl Run {
             match how {
                 Ended::Failed | Ended::Stopped => return Some(StepEnd::Failed),
                 Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                    return self.worst_of(step.lanes.clone());
+                    return Some(self.worst_of(step.lanes.clone()));
                 }
                 Ended::Allowed => (allowed, ran) = (true, true),
                 // One lane that its `if` leaves out does not leave out the others.
@@ -501,7 +347,7 @@ impl Run {
     }
 
     /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
-    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> Option<StepEnd> {
+    fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> StepEnd {
         let failed = lanes.any(|place| {
             matches!(
                 &self.lanes[place].state,
@@ -511,20 +357,13 @@ impl Run {
                 }
             )
         });
-        Some(if failed {
-            StepEnd::Failed
-        } else {
-            StepEnd::Skipped
-        })
+        if failed { StepEnd::Failed } else { StepEnd::Skipped }
     }
 
     /// Whether a person is needed and nothing else will happen by itself.
     pub fn only_waits(&self) -> bool {
-        let quiet = self.sets.active.is_empty()
-            && self.sets.undecided.is_empty()
-            && self.sets.probing.is_empty();
-        let nothing_starts =
-            self.no_environment || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        let quiet = self.sets.active.is_empty() && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
+        let nothing_starts = self.waits_for_environment() || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
         !self.sets.asking.is_empty() && quiet && nothing_starts
     }
 
@@ -550,35 +389,13 @@ impl Sets {
         match state {
             LaneState::Waiting => ready.then_some(&mut self.ready),
             LaneState::Active { .. } => Some(&mut self.active),
-            LaneState::Exited { .. }
-            | LaneState::Lost { .. }
-            | LaneState::Probed { .. }
-            | LaneState::ToAsk { .. } => Some(&mut self.undecided),
+            LaneState::Exited { .. } | LaneState::Lost { .. } | LaneState::Probed { .. } | LaneState::ToAsk { .. } => {
+                Some(&mut self.undecided)
+            }
             LaneState::Probing { .. } => Some(&mut self.probing),
             LaneState::Delayed { .. } => Some(&mut self.delayed),
             LaneState::Asking { .. } => Some(&mut self.asking),
             LaneState::Done { .. } => None,
-        }
-    }
-}
-
-impl LaneRun {
-    fn new(id: LaneId, step: usize) -> Self {
-        Self {
-            id,
-            step,
-            state: LaneState::Waiting,
-            n: 0,
-            tries: 0,
-            cause: None,
-            lost: 0,
-            lost_why: None,
-            lost_evidence: Vec::new(),
-            stop_asked: None,
-            checkpoint: None,
-            last_exit: None,
-            started: None,
-            next: None,
         }
     }
 }

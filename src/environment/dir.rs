@@ -117,9 +117,14 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Replaces a file in one step: a reader sees the old or the new one, never half of it.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let fresh = dir.join(format!("{name}.{}", hex(&clock::random_bytes::<8>())));
-    write_new(&fresh, bytes)?;
     let path = dir.join(name);
-    std::fs::rename(&fresh, &path).map_err(Error::io("replacing", &path))
+    let replaced =
+        write_new(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &path).map_err(Error::io("replacing", &path)));
+    if replaced.is_err() {
+        // On a full disk every try would leave one behind; whether this works changes nothing.
+        let _ = std::fs::remove_file(&fresh);
+    }
+    replaced
 }
 
 /// Replaces a file by the JSON of `value`.

@@ -84,7 +84,7 @@ impl EngineWatch {
     }
 
     fn start(&mut self) {
-        note(&format!("no engine holds its lock: starting one"));
+        note("no engine holds its lock: starting one");
         let mut command = Command::new(&self.dogwatch);
         command.args(["engine", "run", "--state-dir"]).arg(&self.state_dir);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());

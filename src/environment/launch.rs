@@ -206,22 +206,36 @@ const SHORT: usize = 70;
 /// a folder of ours with a short one.
 fn runtime_dir(dir: &Path) -> Result<PathBuf, Error> {
     let near = dir.join("rt");
-    let path = if near.as_os_str().len() <= SHORT { near } else { short_dir(dir)? };
+    if near.as_os_str().len() <= SHORT {
+        own_dir(&near)?;
+        return Ok(near);
+    }
+    let (base, path) = short_dir(dir);
+    own_dir(&base)?;
     own_dir(&path)?;
     Ok(path)
 }
 
-fn short_dir(dir: &Path) -> Result<PathBuf, Error> {
+/// A folder with a short path for this environment, below one that is ours alone.
+fn short_dir(dir: &Path) -> (PathBuf, PathBuf) {
     let name = blake3::hash(dir.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
-    let given = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir() && path.as_os_str().len() < 40);
-    let base = given.map_or_else(
+    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let base = given.filter(|path| path.is_dir() && path.as_os_str().len() < 40).map_or_else(
         || PathBuf::from(format!("/tmp/dogwatch-{}", rustix::process::geteuid().as_raw())),
         |runtime| runtime.join("dogwatch"),
     );
-    own_dir(&base)?;
-    Ok(base.join(name))
+    let path = base.join(name);
+    (base, path)
+}
+
+/// Removes what lies outside the environment's own folder, after its end; not while a shim's socket is in it.
+pub(super) fn forget_runtime_dir(dir: &Path) {
+    let (_, path) = short_dir(dir);
+    let shims = std::fs::read_dir(path.join("s")).into_iter().flatten().count();
+    if shims == 0 {
+        // It is mostly not there at all.
+        let _ = std::fs::remove_dir_all(path);
+    }
 }
 
 /// Makes a folder that is ours alone, or refuses one that somebody else put there first.

@@ -122,6 +122,7 @@ impl Sandbox {
     /// there after `patience` is killed; it is known by its start time and boot, not by its number alone.
     pub async fn remove(dir: &Path, patience: Duration, force: bool) -> Result<(), Error> {
         if !dir.exists() || ended_within(dir, patience).await {
+            launch::forget_runtime_dir(dir);
             return Ok(());
         }
         let refuse = |why: &str| Err(Error::NotEnded { dir: dir.to_owned(), why: why.into() });

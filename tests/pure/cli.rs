@@ -7,8 +7,9 @@ use dogwatch::cli::args::{Condition, Control, EngineVerb, Line, RetryFrom, Verb,
 use dogwatch::cli::exit::Exit;
 use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, words, wrap};
 use dogwatch::cli::verbs::doctor::{Finding, Mark};
+use dogwatch::cli::verbs::engine::enable;
 use dogwatch::cli::verbs::wait::met;
-use dogwatch::cli::verbs::{doctor, enable, file};
+use dogwatch::cli::verbs::{doctor, file};
 use dogwatch::wire::client::{
     AnswerView, ChoiceView, EscalationView, EventView, IsolationView, RefusalKind, RunLine, RunState, RunView,
     StepState, StepView,

@@ -15,7 +15,7 @@ fn the_record_tells_everything_and_means_nothing() {
     train.has_matrix = true;
     train.retry = retry(2, 10);
     train.timeout = Some(seconds(3600));
-    train.checkpoint = checkpoint();
+    train.checkpoint = Some(checkpoint());
     let mut publish = step("publish", &["train"]);
     publish.on_unknown = OnUnknown::Ask;
     let mut flow = workflow(vec![step("prepare", &[]), train, publish, step("after", &["publish"])]);

@@ -1,13 +1,13 @@
-//! The named stories: what follows from what, with exact times.
+//! The named stories of how attempts end, and what follows by itself, with exact times.
 
-use dogwatch::engine::{Ended, LaneState, Phase};
+use dogwatch::engine::LaneState;
 use dogwatch::model::{
-    Action, Choice, Command, End, EscalationId, Exit, Hit, Match, OnTimeout, OnUnknown, Order, RunStopWhy, Selection, Step,
-    StopReason, What, Workflow,
+    Action, Choice, Command, End, EscalationId, Exit, Hit, Match, OnUnknown, RunStopWhy, Step, StopReason, What,
+    Workflow,
 };
 
-use crate::support::make::{checkpoint, gate, lanes, person, retry, rule, seconds, step, step_id, workflow};
-use crate::support::story::{Story, exit, lane, saved};
+use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
+use crate::support::story::{Story, exit, saved};
 
 const QUESTION: &str = "retry done skip fail stop-run";
 
@@ -36,9 +36,15 @@ fn retries_wait_longer_each_time() {
             &format!("{}s train a{n} ends: code 1", at - wait),
             &format!("{}s train a{n} judged: again at {at}s by retry", at - wait),
         ]);
-        story.until(at).says(&[&format!("{at}s train a{} starts: retry by retry", n + 1)]);
+        story
+            .until(at)
+            .says(&[&format!("{at}s train a{} starts: retry by retry", n + 1)]);
     }
-    story.exits("train", 0).says(&["150s train a5 ends: code 0", "150s train a5 judged: succeeded", "150s run ended: Succeeded"]);
+    story.exits("train", 0).says(&[
+        "150s train a5 ends: code 0",
+        "150s train a5 judged: succeeded",
+        "150s run ended: Succeeded",
+    ]);
 }
 
 #[test]
@@ -48,7 +54,12 @@ fn a_wait_is_never_longer_than_the_longest() {
         step.retry.max_delay = seconds(150);
     });
     story.exits("train", 1).until(100).exits("train", 1);
-    story.skim().until(249).says(&[]).until(250).says(&["250s train a3 starts: retry by retry"]);
+    story
+        .skim()
+        .until(249)
+        .says(&[])
+        .until(250)
+        .says(&["250s train a3 starts: retry by retry"]);
 }
 
 #[test]
@@ -80,7 +91,7 @@ fn retries_used_up_are_a_question() {
 fn a_retry_goes_on_from_the_newest_checkpoint() {
     let mut story = one(|step| {
         step.retry = retry(2, 5);
-        step.checkpoint = checkpoint();
+        step.checkpoint = Some(checkpoint());
     });
     story.exits_with("train", |exit| {
         exit.end = End::Signal(9);
@@ -110,9 +121,30 @@ fn a_retry_goes_on_from_the_newest_checkpoint() {
 fn the_first_rule_that_matches_decides() {
     let rules = || {
         vec![
-            rule("memory", Match { output: Some("x".into()), ..Match::default() }, Action::Escalate),
-            rule("killed", Match { signal: vec![9], ..Match::default() }, Action::Retry),
-            rule("three", Match { exit_code: vec![3, 143], ..Match::default() }, Action::Resume),
+            rule(
+                "memory",
+                Match {
+                    output: Some("x".into()),
+                    ..Match::default()
+                },
+                Action::Escalate,
+            ),
+            rule(
+                "killed",
+                Match {
+                    signal: vec![9],
+                    ..Match::default()
+                },
+                Action::Retry,
+            ),
+            rule(
+                "three",
+                Match {
+                    exit_code: vec![3, 143],
+                    ..Match::default()
+                },
+                Action::Resume,
+            ),
         ]
     };
     let with = |change: fn(&mut Exit)| {
@@ -122,17 +154,37 @@ fn the_first_rule_that_matches_decides() {
             step.on_failure[2].retry = Some(retry(2, 2));
         });
         story.exits_with("train", change);
-        let (_, event) = story.events.iter().find(|(_, event)| matches!(event.what, What::Judged { .. })).expect("it is judged");
+        let (_, event) = story
+            .events
+            .iter()
+            .find(|(_, event)| matches!(event.what, What::Judged { .. }))
+            .expect("it is judged");
         crate::support::story::words(event)
     };
-    assert_eq!(with(|exit| exit.end = End::Code(3)), "0s train a1 judged: again at 2s by three");
-    assert_eq!(with(|exit| exit.end = End::Signal(15)), "0s train a1 judged: again at 2s by three");
-    assert_eq!(with(|exit| exit.end = End::Code(137)), "0s train a1 judged: again at 1s by killed");
-    assert_eq!(with(|exit| exit.end = End::Signal(9)), "0s train a1 judged: again at 1s by killed");
+    assert_eq!(
+        with(|exit| exit.end = End::Code(3)),
+        "0s train a1 judged: again at 2s by three"
+    );
+    assert_eq!(
+        with(|exit| exit.end = End::Signal(15)),
+        "0s train a1 judged: again at 2s by three"
+    );
+    assert_eq!(
+        with(|exit| exit.end = End::Code(137)),
+        "0s train a1 judged: again at 1s by killed"
+    );
+    assert_eq!(
+        with(|exit| exit.end = End::Signal(9)),
+        "0s train a1 judged: again at 1s by killed"
+    );
     assert_eq!(with(|exit| exit.end = End::Code(1)), "0s train a1 judged: ask");
     let hit = |exit: &mut Exit| {
         exit.end = End::Signal(9);
-        exit.hits = vec![Hit { rule: 0, line_number: 1, line: "x".into() }];
+        exit.hits = vec![Hit {
+            rule: 0,
+            line_number: 1,
+            line: "x".into(),
+        }];
     };
     assert_eq!(with(hit), "0s train a1 judged: ask");
 }
@@ -148,12 +200,22 @@ fn abort_ends_the_run_and_what_runs() {
         "0s bad a1 judged: abort by fatal",
         "0s long a1 to end: stop by dogwatch",
     ]);
-    assert!(matches!(story.effects.as_slice(), [Command::Stop { reason: StopReason::Stop, .. }]));
+    assert!(matches!(
+        story.effects.as_slice(),
+        [Command::Stop {
+            reason: StopReason::Stop,
+            ..
+        }]
+    ));
     story.exits_with("long", |exit| {
         exit.end = End::Signal(15);
         exit.stop = Some(StopReason::Stop);
     });
-    story.says(&["0s long a1 ends: signal 15 (stop)", "0s long a1 judged: stopped", "0s run ended: Failed"]);
+    story.says(&[
+        "0s long a1 ends: signal 15 (stop)",
+        "0s long a1 judged: stopped",
+        "0s run ended: Failed",
+    ]);
     assert_eq!(story.state("after"), &LaneState::Waiting);
 }
 
@@ -165,7 +227,11 @@ fn an_abort_lets_nothing_start_in_the_same_moment() {
     workflow.max_parallel = 1;
     let mut story = Story::of(workflow);
     story.skim().exits("bad", 1);
-    story.says(&["0s bad a1 ends: code 1", "0s bad a1 judged: abort by fatal", "0s run ended: Failed"]);
+    story.says(&[
+        "0s bad a1 ends: code 1",
+        "0s bad a1 judged: abort by fatal",
+        "0s run ended: Failed",
+    ]);
 }
 
 #[test]
@@ -184,26 +250,6 @@ fn a_failure_that_is_allowed_stops_nobody() {
 }
 
 #[test]
-fn a_gate_is_approved_rejected_or_expires() {
-    let gated = |on_timeout| Story::of(two(gate("gate", &[], Some(seconds(60)), on_timeout), step("go", &["gate"])));
-    let opened = "0s e1 Gate gate: approve reject";
-    gated(OnTimeout::Wait).answers(1, Choice::Approve).says(&[opened, "0s e1 approve by ann", "0s go a1 starts: first"]);
-    gated(OnTimeout::Wait).answers(1, Choice::Reject).says(&[opened, "0s e1 reject by ann", "0s run ended: Rejected"]);
-    gated(OnTimeout::Wait).until(1000).says(&[opened]);
-    gated(OnTimeout::Reject).until(59).says(&[opened]).until(60).says(&["60s e1 reject by dogwatch", "60s run ended: Rejected"]);
-    gated(OnTimeout::Approve).until(60).says(&[opened, "60s e1 approve by dogwatch", "60s go a1 starts: first"]);
-}
-
-#[test]
-fn a_gate_opens_although_no_place_is_free() {
-    let mut workflow = two(step("long", &[]), gate("gate", &[], None, OnTimeout::Wait));
-    workflow.max_parallel = 1;
-    workflow.steps.insert(step_id("other"), step("other", &[]));
-    workflow.steps.move_index(2, 1);
-    Story::of(workflow).says(&["0s long a1 starts: first", "0s e1 Gate gate: approve reject"]);
-}
-
-#[test]
 fn an_unknown_end_is_asked_about() {
     let mut story = one(|step| step.retry = retry(5, 0));
     story.claimed("train").lost("train").until(100_000);
@@ -217,7 +263,9 @@ fn an_unknown_end_is_asked_about() {
     // The exit of an attempt that is asked about comes too late: the person's answer counts.
     story.exits("train", 0).says(&["100000s train a1 ends: code 0"]);
     assert!(matches!(story.state("train"), LaneState::Asking { .. }));
-    story.answers(1, Choice::Done).says(&["100000s e1 done by ann", "100000s run ended: Succeeded"]);
+    story
+        .answers(1, Choice::Done)
+        .says(&["100000s e1 done by ann", "100000s run ended: Succeeded"]);
 }
 
 #[test]
@@ -230,7 +278,11 @@ fn what_is_safe_to_repeat_is_repeated_but_not_for_ever() {
             &format!("0s train a{} starts: unknown", n + 1),
         ]);
     }
-    story.lost("train").says(&["0s train a6 lost", "0s train a6 judged: ask", &format!("0s e1 Unknown train: {QUESTION}")]);
+    story.lost("train").says(&[
+        "0s train a6 lost",
+        "0s train a6 judged: ask",
+        &format!("0s e1 Unknown train: {QUESTION}"),
+    ]);
 }
 
 #[test]
@@ -240,20 +292,34 @@ fn a_lost_attempt_uses_up_no_try() {
         step.retry = retry(2, 0);
     });
     story.lost("train").exits("train", 1).skim().exits("train", 1);
-    story.says(&["0s train a3 ends: code 1", "0s train a3 judged: ask", &format!("0s e1 Failed train: {QUESTION}")]);
+    story.says(&[
+        "0s train a3 ends: code 1",
+        "0s train a3 judged: ask",
+        &format!("0s e1 Failed train: {QUESTION}"),
+    ]);
 }
 
 #[test]
 fn a_probe_says_whether_it_happened() {
     let probed = |code| {
         let mut story = one(|step| step.on_unknown = OnUnknown::Probe { script: "x".into() });
-        story.lost("train").says(&["0s train a1 lost", "0s train a1 to be probed"]);
+        story
+            .lost("train")
+            .says(&["0s train a1 lost", "0s train a1 to be probed"]);
         let attempt = story.newest("train");
         assert_eq!(story.effects, [Command::Probe(attempt.clone())]);
-        story.tell(What::Probed { attempt, code, output: "said".into() });
+        story.tell(What::Probed {
+            attempt,
+            code,
+            output: "said".into(),
+        });
         story
     };
-    probed(Some(0)).says(&["0s train a1 probed: Some(0)", "0s train a1 judged: succeeded", "0s run ended: Succeeded"]);
+    probed(Some(0)).says(&[
+        "0s train a1 probed: Some(0)",
+        "0s train a1 judged: succeeded",
+        "0s run ended: Succeeded",
+    ]);
     probed(Some(10)).says(&[
         "0s train a1 probed: Some(10)",
         "0s train a1 judged: again at 0s by the probe said that it had not happened",
@@ -268,7 +334,11 @@ fn a_probe_says_whether_it_happened() {
     // Asked for once more, it is not told twice.
     story.answers(1, Choice::Probe);
     let attempt = story.newest("train");
-    story.tell(What::Probed { attempt, code: Some(1), output: "said".into() });
+    story.tell(What::Probed {
+        attempt,
+        code: Some(1),
+        output: "said".into(),
+    });
     assert_eq!(evidence(&story, 2), first);
 }
 
@@ -279,183 +349,23 @@ fn a_time_limit_fails_whatever_the_code() {
         step.retry = retry(2, 1);
     });
     // It counts from the claim.
-    story.until(30).claimed("train").until(89).says(&["30s train a1 claimed"]);
-    story.until(90).says(&["90s train a1 to end: timeout by dogwatch"]);
-    assert!(matches!(story.effects.as_slice(), [Command::Stop { reason: StopReason::Timeout, .. }]));
-    story.exits_with("train", |exit| exit.stop = Some(StopReason::Timeout));
-    story.says(&["90s train a1 ends: code 0 (timeout)", "90s train a1 judged: again at 91s by retry"]);
-}
-
-#[test]
-fn a_stopped_run_goes_on_where_it_was() {
-    let mut train = step("train", &["prepare"]);
-    train.checkpoint = checkpoint();
-    train.retry = retry(5, 1);
-    let mut story = Story::of(workflow(vec![step("prepare", &[]), train, step("export", &["train"])]));
-    story.exits("prepare", 0).claimed("train").skim();
-    let stop = story.run().stop_run(person("ann")).expect("it goes");
-    story.tell(stop);
-    story.exits_with("train", |exit| {
-        exit.end = End::Signal(15);
-        exit.stop = Some(StopReason::Stop);
-        exit.checkpoint = Some(saved("/c/3", 3));
-    });
-    story.says(&[
-        "0s run to end: Asked by ann",
-        "0s train a1 to end: stop by ann",
-        "0s train a1 ends: signal 15 (stop)",
-        "0s train a1 judged: stopped",
-        "0s run ended: Stopped",
-    ]);
-    assert!(story.run().stop_run(person("ann")).is_err());
-    let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
-    story.until(50).tell(resume);
-    story.says(&["50s resumed by bob", "50s train a2 starts: by bob from /c/3"]);
-    story.exits("train", 0).exits("export", 0).skim();
-    assert!(story.run().resume(None, person("bob")).is_err());
-    let again = story.run().resume(Some(step_id("train")), person("bob")).expect("a part of it");
-    story.tell(again).says(&["50s resumed from train by bob", "50s train a3 starts: by bob"]);
-    // What comes after it heeds how it ends this time, although it has run before.
-    story.exits("train", 1).skim();
-    for _ in 0..4 {
-        let now = story.engine.next_deadline().expect("a retry is due").as_ms() / 1000;
-        story.until(now).exits("train", 1).skim();
-    }
-    story.answers(1, Choice::Fail).says(&["65s e1 fail by ann", "65s export left out: Need(StepId(\"train\"))", "65s run ended: Failed"]);
-}
-
-#[test]
-fn a_pause_starts_nothing_and_stops_nothing() {
-    let mut story = Story::of(two(step("a", &[]), step("b", &["a"])));
-    story.skim().tell(What::Paused { by: person("ann") });
-    assert_eq!(story.effects.len(), 1);
-    story.exits("a", 0).until(100);
-    story.says(&["0s paused by ann", "0s a a1 ends: code 0", "0s a a1 judged: succeeded"]);
-    assert!(story.run().pause(true, person("ann")).is_err());
-    story.tell(What::Unpaused { by: person("ann") }).says(&["100s unpaused by ann", "100s b a1 starts: first"]);
-}
-
-#[test]
-fn a_person_leaves_out_or_says_it_is_done() {
-    let mut story = Story::of(workflow(vec![step("a", &[]), step("b", &["a"]), step("c", &["b"])]));
-    story.exits("a", 1).skim();
-    story.orders("a", Order::Done).says(&["0s e1 done by ann", "0s b a1 starts: first"]);
-    story.exits("b", 1).answers(2, Choice::Fail).skim();
-    assert!(matches!(story.run().phase, Phase::Ended { .. }));
-    // After the end, an order takes the run up again.
-    story.orders("b", Order::Skip).says(&["0s b Skip by ann", "0s c a1 starts: first"]);
-    story.exits("c", 0).says(&["0s c a1 ends: code 0", "0s c a1 judged: succeeded", "0s run ended: Succeeded"]);
-    let running = story.run().order(&lane("nosuch"), Order::Skip, person("ann"), None);
-    assert!(running.is_err());
-}
-
-#[test]
-fn conditions_replace_the_needs() {
-    let mut clean = step("clean", &["a"]);
-    clean.condition = Some("failed(steps.a)".into());
-    let mut story = Story::of(workflow(vec![step("a", &[]), clean, step("b", &["a"]), step("c", &["clean"])]));
-    story.exits("a", 1).skim().answers(1, Choice::Fail);
-    story.says(&["0s e1 fail by ann", "0s clean a1 starts: first", "0s b left out: Need(StepId(\"a\"))"]);
-    story.exits("clean", 0).skim();
-    // Done again, and well: what was left out follows, the condition is not asked of what has run.
-    story.orders("a", Order::Retry).exits("a", 0).exits("b", 0);
-    story.exits("c", 0).skim();
-    assert!(story.run().lanes.iter().all(|lane| matches!(&lane.state, LaneState::Done { how: Ended::Succeeded(_), .. })));
-}
-
-#[test]
-fn a_condition_is_asked_again_when_what_it_looks_at_runs_again() {
-    let mut clean = step("clean", &["a"]);
-    clean.condition = Some("failed(steps.a)".into());
-    let mut story = Story::of(two(step("a", &[]), clean));
-    story.exits("a", 0).skim();
-    story.orders("a", Order::Retry).exits("a", 1).skim().answers(1, Choice::Fail);
-    story.says(&["0s e1 fail by ann", "0s clean a1 starts: first"]);
-}
-
-#[test]
-fn lanes_that_a_condition_leaves_out_do_not_leave_out_what_comes_after() {
-    let mut sweep = step("sweep", &[]);
-    sweep.lanes = lanes(2);
-    sweep.condition = Some("matrix.x != 1".into());
-    let mut story = Story::of(two(sweep, step("next", &["sweep"])));
-    story.exits("sweep", 0).says(&[
-        "0s sweep a1 starts: first",
-        "0s sweep.1 left out: Condition",
-        "0s sweep a1 ends: code 0",
-        "0s sweep a1 judged: succeeded",
-        "0s next a1 starts: first",
-    ]);
-}
-
-#[test]
-fn a_condition_that_has_no_value_is_a_question() {
-    let mut odd = step("odd", &[]);
-    odd.condition = Some("params.x > 1".into());
-    Story::of(workflow(vec![odd])).says(&["0s odd cannot start", &format!("0s e1 CannotStart odd: {QUESTION}")]);
-}
-
-#[test]
-fn a_selection_runs_its_part() {
-    let flow = || workflow(vec![step("a", &[]), step("b", &["a"]), step("c", &["b"])]);
-    let mut only = Story::selected(flow(), Selection::Only(vec![step_id("b")]));
-    only.exits("b", 0).says(&["0s b a1 starts: first", "0s b a1 ends: code 0", "0s b a1 judged: succeeded", "0s run ended: Succeeded"]);
-    let mut from = Story::selected(flow(), Selection::From(step_id("b")));
-    from.exits("b", 0).exits("c", 0).says(&[
-        "0s b a1 starts: first",
-        "0s b a1 ends: code 0",
-        "0s b a1 judged: succeeded",
-        "0s c a1 starts: first",
-        "0s c a1 ends: code 0",
-        "0s c a1 judged: succeeded",
-        "0s run ended: Succeeded",
-    ]);
-}
-
-fn sweep(fail_fast: bool) -> Story {
-    let mut sweep = step("sweep", &[]);
-    sweep.lanes = lanes(4);
-    sweep.lanes_at_once = Some(2);
-    sweep.fail_fast = fail_fast;
-    let mut story = Story::of(workflow(vec![sweep]));
-    story.says(&["0s sweep a1 starts: first", "0s sweep.1 a1 starts: first"]);
-    story.claimed("sweep.1").until(10).exits("sweep", 1).skim().answers(1, Choice::Fail);
     story
-}
-
-#[test]
-fn fail_fast_ends_the_other_lanes() {
-    let mut story = sweep(true);
+        .until(30)
+        .claimed("train")
+        .until(89)
+        .says(&["30s train a1 claimed"]);
+    story.until(90).says(&["90s train a1 to end: timeout by dogwatch"]);
+    assert!(matches!(
+        story.effects.as_slice(),
+        [Command::Stop {
+            reason: StopReason::Timeout,
+            ..
+        }]
+    ));
+    story.exits_with("train", |exit| exit.stop = Some(StopReason::Timeout));
     story.says(&[
-        "10s e1 fail by ann",
-        "10s sweep.1 a1 to end: stop by dogwatch",
-        "10s sweep.2 a1 to end: stop by dogwatch",
-    ]);
-    let stopped = |exit: &mut Exit| {
-        exit.end = End::Signal(15);
-        exit.stop = Some(StopReason::Stop);
-    };
-    story.exits_with("sweep.1", stopped).says(&[
-        "10s sweep.1 a1 ends: signal 15 (stop)",
-        "10s sweep.1 a1 judged: stopped",
-        "10s sweep.3 left out: Need(StepId(\"sweep\"))",
-    ]);
-    story.exits_with("sweep.2", stopped).skim();
-    // A person has one of them run again: the old failure does not end it.
-    story.until(20).orders("sweep.1", Order::Retry).claimed("sweep.1").says(&[
-        "20s sweep.1 Retry by ann",
-        "20s sweep.1 a2 starts: by ann",
-        "20s sweep.1 a2 claimed",
-    ]);
-    assert_eq!(story.effects, []);
-}
-
-#[test]
-fn without_fail_fast_the_other_lanes_go_on() {
-    sweep(false).says(&["10s e1 fail by ann"]).exits("sweep.1", 0).says(&[
-        "10s sweep.1 a1 ends: code 0",
-        "10s sweep.1 a1 judged: succeeded",
-        "10s sweep.3 a1 starts: first",
+        "90s train a1 ends: code 0 (timeout)",
+        "90s train a1 judged: again at 91s by retry",
     ]);
 }
 
@@ -465,35 +375,12 @@ fn an_older_attempt_says_nothing_any_more() {
     let old = story.newest("train");
     story.exits("train", 1).skim();
     let before = story.engine.clone();
-    story.tell(What::Exited { attempt: old.clone(), exit: Box::new(exit(End::Code(0), dogwatch::model::Time::from_ms(0))) });
+    story.tell(What::Exited {
+        attempt: old.clone(),
+        exit: Box::new(exit(End::Code(0), dogwatch::model::Time::from_ms(0))),
+    });
     story.tell(What::Claimed { attempt: old });
     assert!(story.engine == before, "an older attempt changed something");
-}
-
-#[test]
-fn a_question_has_one_answer() {
-    let mut story = one(|_| {});
-    story.exits("train", 1).answers(1, Choice::Retry).skim();
-    let again = story.run().decide(EscalationId(1), Choice::Fail, person("bob"), None);
-    assert_eq!(again.expect_err("it is answered").0, "e1 was answered already: retry by ann");
-    let before = story.engine.clone();
-    story.tell(What::Answered { escalation: EscalationId(1), choice: Choice::Fail, by: person("bob"), note: None });
-    assert!(story.engine == before, "a second answer changed something");
-    let wrong = Story::of(workflow(vec![gate("g", &[], None, OnTimeout::Wait)]));
-    let wrong = wrong.run().decide(EscalationId(1), Choice::Retry, person("bob"), None);
-    assert_eq!(wrong.expect_err("a gate").0, "retry is no answer to e1; it takes: approve, reject");
-}
-
-#[test]
-fn a_question_of_an_ended_run_waits_for_its_resumption() {
-    let mut story = one(|_| {});
-    story.exits("train", 1);
-    let stop = story.run().stop_run(person("ann")).expect("it goes");
-    story.tell(stop).skim();
-    let late = story.run().decide(EscalationId(1), Choice::Retry, person("bob"), None);
-    assert_eq!(late.expect_err("it has ended").0, "the run has ended; `dogwatch resume` goes on with it");
-    let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
-    story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
 }
 
 #[test]
@@ -502,42 +389,22 @@ fn a_run_has_a_time_limit() {
     workflow.timeout = Some(seconds(100));
     let mut story = Story::of(workflow);
     story.claimed("a").skim().until(100);
-    story.says(&[&format!("100s run to end: {:?} by dogwatch", RunStopWhy::Timeout), "100s a a1 to end: stop by dogwatch"]);
+    story.says(&[
+        &format!("100s run to end: {:?} by dogwatch", RunStopWhy::Timeout),
+        "100s a a1 to end: stop by dogwatch",
+    ]);
     story.exits_with("a", |exit| exit.stop = Some(StopReason::Stop));
-    story.says(&["100s a a1 ends: code 0 (stop)", "100s a a1 judged: stopped", "100s run ended: Failed"]);
+    story.says(&[
+        "100s a a1 ends: code 0 (stop)",
+        "100s a a1 judged: stopped",
+        "100s run ended: Failed",
+    ]);
     // It counts anew when the run is resumed.
     let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
     story.until(500).tell(resume).skim().until(599).says(&[]);
-    story.until(600).says(&["600s run to end: Timeout by dogwatch", "600s a a2 to end: stop by dogwatch"]);
-}
-
-#[test]
-fn what_a_person_stopped_is_not_tried_again() {
-    let mut story = one(|step| step.retry = retry(5, 1));
-    story.claimed("train").skim();
-    let stop = story.run().stop_step(&lane("train"), person("ann")).expect("it runs");
-    // It crashes by itself before the stop reaches it.
-    story.tell(stop).exits("train", 1).says(&[
-        "0s train a1 to end: stop by ann",
-        "0s train a1 ends: code 1",
-        "0s train a1 judged: stopped",
-        "0s run ended: Stopped",
-    ]);
-}
-
-#[test]
-fn without_an_environment_one_question_is_asked() {
-    let mut story = Story::of(workflow(vec![step("a", &[]), step("b", &[]), step("c", &[])]));
-    story.skim().tell(What::EnvironmentFailed { why: "no namespaces".into() }).until(1000);
-    story.says(&["0s no environment", &format!("0s e1 CannotStart a: {QUESTION}")]);
-    assert!(story.run().only_waits());
-    let evidence = &story.run().questions[&EscalationId(1)].escalation.evidence;
-    assert_eq!(evidence, &["there is no environment to run it in: no namespaces"]);
-    story.answers(1, Choice::Retry).says(&[
-        "1000s e1 retry by ann",
-        "1000s a a2 starts: by ann",
-        "1000s b a2 starts: first",
-        "1000s c a2 starts: first",
+    story.until(600).says(&[
+        "600s run to end: Timeout by dogwatch",
+        "600s a a2 to end: stop by dogwatch",
     ]);
 }
 
@@ -550,5 +417,9 @@ fn a_due_retry_without_a_place_waits_for_an_event_not_for_time() {
     let mut story = Story::of(workflow);
     story.exits("a", 1).skim().until(60);
     assert_eq!(story.engine.next_deadline(), None);
-    story.exits("b", 0).says(&["60s b a1 ends: code 0", "60s b a1 judged: succeeded", "60s a a2 starts: retry by retry"]);
+    story.exits("b", 0).says(&[
+        "60s b a1 ends: code 0",
+        "60s b a1 judged: succeeded",
+        "60s a a2 starts: retry by retry",
+    ]);
 }

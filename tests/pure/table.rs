@@ -33,10 +33,7 @@ fn state_word(state: &LaneState) -> &'static str {
 fn told(engine: &Engine) -> String {
     let run = engine.run(&run_id()).expect("it is there");
     let state = &run.lane(&lane("a")).expect("it is there").state;
-    let how = match state {
-        LaneState::Done { how, .. } => format!(" {how:?}"),
-        _ => String::new(),
-    };
+    let how = if let LaneState::Done { how, .. } = state { format!(" {how:?}") } else { String::new() };
     let phase = match &run.phase {
         Phase::Going if run.paused => ", paused",
         Phase::Going => "",
@@ -57,7 +54,7 @@ fn raw(story: &Story, what: What) -> Engine {
 fn states() -> Vec<Engine> {
     let begin = |change: fn(&mut Step)| {
         let mut a = step("a", &["first"]);
-        a.checkpoint = checkpoint();
+        a.checkpoint = Some(checkpoint());
         change(&mut a);
         Story::of(workflow(vec![step("first", &[]), a, step("other", &[])]))
     };

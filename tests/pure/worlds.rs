@@ -1,6 +1,7 @@
 //! The mind in simulated worlds: thousands of random histories in virtual time, with every kind of trouble, counted; and
 //! broken variants that the histories must find.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dogwatch::model::RunResult;
@@ -66,7 +67,7 @@ fn report(violation: Box<Violation>) -> String {
     let from = small.journal.len().saturating_sub(60);
     let mut text = format!("seed {}: {first}\nsmallest: {}\n{:?}\n", small.setup.seed, small.words, small.setup);
     for event in small.journal[from..].iter().filter(|event| !matches!(event.what, dogwatch::model::What::Created(_))) {
-        text.push_str(&format!("{} {} {:?}\n", event.run, event.at, event.what));
+        writeln!(text, "{} {} {:?}", event.run, event.at, event.what).expect("a String takes it");
     }
     text
 }
@@ -153,9 +154,10 @@ fn a_calm_run_that_can_succeed_succeeds() {
     many(0..500, |seed| {
         let setup = Setup { trouble: Trouble::default(), people: People::Steady, steady: true, ..setup(seed) };
         let outcome = play(setup).map_err(report)?;
-        match outcome.results.iter().all(|result| *result == Some(RunResult::Succeeded)) {
-            true => Ok(outcome.counts),
-            false => Err(format!("seed {seed}: {:?} {:?}", outcome.results, outcome.lanes)),
+        if outcome.results.iter().all(|result| *result == Some(RunResult::Succeeded)) {
+            Ok(outcome.counts)
+        } else {
+            Err(format!("seed {seed}: {:?} {:?}", outcome.results, outcome.lanes))
         }
     });
 }
@@ -166,7 +168,7 @@ const PATIENCE: u64 = 400;
 fn is_found(mutant: Mutant) {
     let found = (0..PATIENCE).find_map(|seed| play(Setup { mutant: Some(mutant), ..setup(seed) }).err());
     let violation = found.unwrap_or_else(|| panic!("{mutant:?} was not found in {PATIENCE} histories"));
-    println!("{mutant:?}: seed {}: {}", violation.setup.seed, violation.words);
+    eprintln!("{mutant:?}: seed {}: {}", violation.setup.seed, violation.words);
 }
 
 #[test]

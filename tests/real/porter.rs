@@ -78,6 +78,7 @@ async fn a_second_engine_adopts_what_lives() {
 
 #[tokio::test]
 async fn paths_longer_than_a_socket_address_work() {
+    let before = short_folders();
     for wanted in [Wanted::Required, Wanted::None] {
         let long = ["with-a-rather-long-name-of-more-than-forty-letters"; 3].join("/");
         let mut place = Place::at(tempfile::tempdir().unwrap(), "project", &long);
@@ -85,7 +86,17 @@ async fn paths_longer_than_a_socket_address_work() {
         assert!(place.spec.dir().join("keeper.sock").as_os_str().len() > 160);
         let inside = place.start().await;
         assert_eq!(inside.sh("echo well").await, (0, "well\n".into()));
+        inside.keeper.ask(Ask::Shutdown { force: false }).await.unwrap();
+        Sandbox::remove(&place.spec.dir(), Duration::from_secs(20), false).await.unwrap();
     }
+    assert!(short_folders().is_subset(&before), "nothing stays behind in the folder for short paths");
+}
+
+/// What lies where the sockets of environments with long paths are.
+fn short_folders() -> std::collections::BTreeSet<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
+    let entries = std::fs::read_dir(format!("/tmp/dogwatch-{uid}")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 #[tokio::test]
@@ -257,4 +268,68 @@ async fn without_any_step_the_engine_is_missed_within_seconds() {
     std::fs::remove_file(place.spec.state_dir.join("engine.stopped")).unwrap();
     until("the engine is started", || calls(&noted) >= 1).await;
     std::fs::write(place.spec.state_dir.join("engine.stopped"), b"").unwrap();
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_engine_is_still_started_and_nothing_new_begins() {
+    let mut place = Place::new();
+    place.spec.wanted = Wanted::None;
+    let (script, noted) = noting(&place);
+    place.spec.dogwatch = script;
+    let state = place.spec.state_dir.clone();
+    let small = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&state).status();
+    if !small.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: mounting is not permitted here");
+        return;
+    }
+    let _mounted = Unmount(state.clone());
+    // Bound again, so that it is dropped, and its processes ended, before the unmounting.
+    let place = place;
+    std::fs::create_dir_all(place.spec.run_dir.join("train/0/a1")).unwrap();
+    std::fs::write(state.join("engine.stopped"), b"").unwrap();
+    let inside = Inside::of(&ensure(&place).await).await;
+    let wait = format!("until test -e {}; do sleep 0.02; done", place.path("project/go").display());
+    let launched = inside.keeper.ask(crate::place::launch("dw-k3x9ab-train-0-a1", "train/0/a1", &wait)).await;
+    assert_eq!(launched, Ok(Reply::Launched));
+    until("it runs", || place.spec.run_dir.join("train/0/a1/claim").exists()).await;
+    let full = std::fs::write(state.join("fill"), vec![1u8; 4 << 20]).expect_err("it has 1 MiB");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+
+    let mut other = place.spec.clone();
+    other.name = "other".into();
+    let error = Sandbox::new().ensure(&other).await.expect_err("there is no room");
+    assert!(error.passes(), "{error}");
+    // The porter's own log, too, up to the last byte of its last page: nothing that it says can be written now.
+    let mut log = std::fs::OpenOptions::new().append(true).open(place.spec.dir().join("porter.log")).unwrap();
+    while std::io::Write::write_all(&mut log, b".").is_ok() {}
+    std::fs::remove_file(state.join("engine.stopped")).unwrap();
+    std::fs::write(place.path("project/go"), b"").unwrap();
+    until("the engine is started", || calls(&noted) >= 1).await;
+    assert_eq!(porters(&place).len(), 1, "the porter lives");
+    std::fs::write(state.join("engine.stopped"), b"").unwrap();
+}
+
+/// Unmounts when the test ends, however it ends.
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn folders_for_steps_are_made_through_no_link() {
+    let root = tempfile::tempdir().unwrap();
+    let (base, elsewhere) = (root.path().join("work"), root.path().join("elsewhere"));
+    std::fs::create_dir_all(&base).unwrap();
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    dogwatch::environment::make_below(&base, Path::new("train/0")).unwrap();
+    dogwatch::environment::make_below(&base, Path::new("train/0")).unwrap();
+    assert!(base.join("train/0").is_dir());
+    std::os::unix::fs::symlink(&elsewhere, base.join("planted")).unwrap();
+    for path in ["planted/0", "train/../planted/0", "../elsewhere/0", "/elsewhere/0"] {
+        dogwatch::environment::make_below(&base, Path::new(path)).expect_err(path);
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
 }

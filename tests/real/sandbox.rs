@@ -417,6 +417,7 @@ async fn a_state_inside_the_workspace_stays_hidden_and_in_its_place() {
 async fn credentials_that_appear_or_are_replaced_later_stay_hidden() {
     let place = Place::new();
     write(&place.path("home/me/.netrc"), "canary");
+    write(&place.path("home/me/.config/other/settings"), "fine");
     let inside = place.start().await;
     write(&place.path("home/me/.netrc.lock"), "canary");
     std::fs::rename(place.path("home/me/.netrc.lock"), place.path("home/me/.netrc")).unwrap();

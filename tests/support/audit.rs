@@ -31,7 +31,8 @@ struct LaneLog {
     /// The newest attempt's end is in the journal.
     over: bool,
     lost: bool,
-    probed: Option<Option<i32>>,
+    /// The code, when the probe gave one.
+    probed: Option<i32>,
     /// Attempts of the series.
     tries: u32,
     licence: Option<Licence>,
@@ -55,7 +56,7 @@ impl Audit {
     }
 
     /// A process has started.
-    pub(crate) fn started(&self, world: &mut World, _journal: &[Event], attempt: &AttemptId) {
+    pub(crate) fn started(&self, world: &mut World, attempt: &AttemptId) {
         if !self.intents.contains(attempt) {
             world.complain(|| format!("{attempt} starts, and no journal knows of it"));
         }
@@ -130,7 +131,7 @@ impl Audit {
             What::Judged { attempt, verdict } => self.judged(attempt, verdict),
             What::Probed { attempt, code, .. } => {
                 if self.newest(attempt) {
-                    self.log(attempt).probed = Some(*code);
+                    self.log(attempt).probed = *code;
                 }
                 Ok(())
             }
@@ -150,20 +151,17 @@ impl Audit {
                 self.resumed(&event.run);
                 Ok(())
             }
-            What::EnvironmentFailed { .. } => {
-                self.never_started(world, &event.run, None);
-                Ok(())
-            }
             What::CannotStart { lane, .. } => {
-                self.never_started(world, &event.run, Some(lane));
+                self.never_started(world, &event.run, lane);
                 Ok(())
             }
-            What::Skipped { lane, why } => self.skipped(&event.run, lane, why),
+            What::Skipped { lane, .. } => self.skipped(&event.run, lane),
             What::Ended { .. } => {
                 let live = world.live.iter().any(|attempt| attempt.run == event.run);
                 ensure(!live, "the run ends while a step lives")
             }
             What::EnvironmentReady { .. }
+            | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
@@ -178,10 +176,10 @@ impl Audit {
     }
 
     /// Intents that came to nothing, for sure.
-    fn never_started(&mut self, world: &World, run: &RunId, only: Option<&LaneId>) {
+    fn never_started(&mut self, world: &World, run: &RunId, only: &LaneId) {
         for ((of, lane), log) in &mut self.lanes {
             let attempt = AttemptId { run: run.clone(), lane: lane.clone(), n: log.n };
-            if of == run && only.is_none_or(|only| only == lane) && log.n > 0 && !world.procs.contains_key(&attempt) {
+            if of == run && only == lane && log.n > 0 && !world.procs.contains_key(&attempt) {
                 log.over = true;
                 log.licence.get_or_insert(Licence::Again);
             }
@@ -205,7 +203,7 @@ impl Audit {
         ensure(step.lanes_at_once.is_none_or(|most| siblings < usize::try_from(most).expect("small")), "too many lanes at once")?;
         let licence = self.lanes.get(&(attempt.run.clone(), attempt.lane.clone())).and_then(|log| log.licence.clone());
         let licence = licence.ok_or("another attempt that nobody asked for")?;
-        self.needs(run, lane, &licence)?;
+        Self::needs(run, lane, &licence)?;
         let most = step.on_failure.iter().filter_map(|rule| rule.retry.as_ref()).map(|retry| retry.max_attempts);
         let most = most.chain([step.retry.max_attempts]).max().unwrap_or(1);
         if let Licence::Rule(not_before) = licence {
@@ -224,7 +222,7 @@ impl Audit {
     }
 
     /// Everything it needs has ended, and well, unless its own condition or a person says otherwise.
-    fn needs(&self, run: &Run, lane: &LaneRun, licence: &Licence) -> Result<(), String> {
+    fn needs(run: &Run, lane: &LaneRun, licence: &Licence) -> Result<(), String> {
         let step = run.step_of(lane);
         for need in &step.needs {
             let mut well = 0;
@@ -252,8 +250,8 @@ impl Audit {
         let on_unknown = run.workflow.steps.get(&attempt.lane.step).map(|step| step.on_unknown.clone());
         let log = self.log(attempt);
         ensure(log.over, "a decision without its fact")?;
-        let by_probe = log.lost && log.probed == Some(Some(0));
-        let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(Some(10));
+        let by_probe = log.lost && log.probed == Some(0);
+        let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(10);
         match verdict {
             Verdict::Succeeded => {
                 ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
@@ -307,7 +305,7 @@ impl Audit {
         self.answered.extend(open.filter(|question| question.answer.is_some()).map(|question| question.escalation.id));
     }
 
-    fn skipped(&mut self, run: &RunId, lane: &LaneId, _why: &SkipWhy) -> Result<(), String> {
+    fn skipped(&self, run: &RunId, lane: &LaneId) -> Result<(), String> {
         let run = self.shadow.run(run).ok_or("a skip of no run")?;
         let state = run.lane(lane).map(|lane| &lane.state);
         ensure(matches!(state, Some(LaneState::Waiting | LaneState::Delayed { .. })), "what does not wait is skipped")

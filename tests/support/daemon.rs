@@ -81,7 +81,14 @@ impl Daemon {
             }
             Report::Environment(run, false, _) => {
                 self.places.remove(&run);
-                fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() })
+                let mut facts = fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() });
+                // Whatever waited for it has not been launched.
+                let waiting = self.engine.run(&run).into_iter().flat_map(|run| run.live_attempts());
+                let waiting = waiting.filter(|(_, lane)| lane.started.is_none());
+                facts.extend(waiting.flat_map(|(attempt, _)| {
+                    fact(&run, What::CannotStart { lane: attempt.lane, why: "no bubblewrap".into() })
+                }));
+                facts
             }
             Report::Looked(attempt, meaning, sight, boot) => {
                 let stale = world.mutant == Some(Mutant::StaleLook);
@@ -104,10 +111,8 @@ impl Daemon {
     fn active(&self, attempt: &AttemptId) -> Option<bool> {
         let run = self.engine.run(&attempt.run)?;
         let lane = run.lane(&attempt.lane)?;
-        match &lane.state {
-            LaneState::Active { claimed, .. } if lane.n == attempt.n => Some(claimed.is_some()),
-            _ => None,
-        }
+        let LaneState::Active { claimed, .. } = &lane.state else { return None };
+        (lane.n == attempt.n).then_some(claimed.is_some())
     }
 
     fn looked(&mut self, world: &mut World, attempt: AttemptId, meaning: Meaning) -> Vec<Event> {
@@ -212,7 +217,7 @@ impl Daemon {
                 && !self.intent_boots.contains_key(attempt)
             {
                 world.launch(attempt);
-                self.audit.started(world, &self.journal, attempt);
+                self.audit.started(world, attempt);
             }
         }
     }

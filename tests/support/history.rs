@@ -158,7 +158,7 @@ impl History {
                 let before = world.counts.starts;
                 world.launch(&attempt);
                 if world.counts.starts > before {
-                    self.daemon.audit.started(world, &self.daemon.journal, &attempt);
+                    self.daemon.audit.started(world, &attempt);
                 }
             }
             Happening::Look { attempt, seen_claimed, intent_boot } => world.look(&attempt, seen_claimed, intent_boot),
@@ -214,7 +214,7 @@ impl History {
         self.prefixes();
         if std::env::var_os("TRACE").is_some() {
             for event in self.daemon.journal.iter().filter(|event| !matches!(event.what, What::Created(_))) {
-                println!("{} {} {:?}", event.run, event.at, event.what);
+                eprintln!("{} {} {:?}", event.run, event.at, event.what);
             }
         }
         if let Some(words) = self.world.wrong {
@@ -234,10 +234,7 @@ impl History {
             });
             outcome.lane_count += run.lanes.len();
             for lane in &run.lanes {
-                let how = match &lane.state {
-                    LaneState::Done { how, .. } => Some(how.clone()),
-                    _ => None,
-                };
+                let how = if let LaneState::Done { how, .. } = &lane.state { Some(how.clone()) } else { None };
                 outcome.lanes.insert((run.id.clone(), lane.id.clone()), (lane.n, how));
             }
         }
@@ -289,10 +286,7 @@ fn wild_order(dice: &mut Dice, run: &Run) -> Vec<What> {
     let open: Vec<EscalationId> = run
         .lanes
         .iter()
-        .filter_map(|lane| match lane.state {
-            LaneState::Asking { escalation } => Some(escalation),
-            _ => None,
-        })
+        .filter_map(|lane| if let LaneState::Asking { escalation } = lane.state { Some(escalation) } else { None })
         .collect();
     let what = match dice.below(20) {
         0 => run.stop_run(by).ok(),

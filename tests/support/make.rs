@@ -76,8 +76,8 @@ pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
     FailureRule { name: name.into(), matcher, action, retry: None }
 }
 
-pub(crate) fn checkpoint() -> Option<CheckpointSpec> {
-    Some(CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()) })
+pub(crate) fn checkpoint() -> CheckpointSpec {
+    CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()) }
 }
 
 pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
@@ -158,7 +158,7 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     step.timeout = dice.per_mille(600).then(|| seconds(dice.between(300, 400)));
     step.retry = Retry { jitter: dice.per_mille(500), ..retry(u32::try_from(dice.between(1, 4)).expect("small"), dice.below(20)) };
     step.allow_failure = dice.per_mille(150);
-    step.checkpoint = if dice.per_mille(300) { checkpoint() } else { None };
+    step.checkpoint = dice.per_mille(300).then(checkpoint);
     step.on_unknown = match dice.below(4) {
         0 => OnUnknown::Rerun,
         1 => OnUnknown::Probe { script: "true".into() },

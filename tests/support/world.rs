@@ -8,95 +8,7 @@ use dogwatch::model::{AttemptId, Checkpoint, End, Exit, Hit, LostWhy, StopReason
 
 use super::dice::{Dice, dice_for};
 use super::make::seconds;
-
-/// What can go wrong, in events per mille. All zero is the calm world.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) lost: u64,
-    pub(crate) late: u64,
-    pub(crate) repeated: u64,
-    pub(crate) reordered: u64,
-    /// Per turn of the daemon.
-    pub(crate) engine_kills: u64,
-    /// Per attempt.
-    pub(crate) shim_kills: u64,
-    /// Per attempt.
-    pub(crate) tmux_kills: u64,
-    /// Per attempt.
-    pub(crate) reboots: u64,
-    /// Steps that fail, hang or miss an output, per attempt.
-    pub(crate) failures: u64,
-    /// Environments that cannot be had at first, per history.
-    pub(crate) no_environment: u64,
-}
-
-/// A broken variant, which the histories must find.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    /// Effects are handed out before the commit.
-    StartBeforeIntent,
-    /// The claim stops nobody.
-    NoClaim,
-    /// The look-up asks only whether a session of that name exists.
-    AdoptBySessionName,
-    /// The decision is committed one transaction before its fact.
-    DecisionBeforeFact,
-    /// Every retry is told to be a first attempt.
-    RetryUncounted,
-    /// The exit of an older attempt is taken for the newest one's.
-    LateExitAccepted,
-    /// The lock is taken some time after the claim can be seen.
-    LockAfterClaim,
-    /// What a look-up means is decided with what is known when its answer arrives, not when it was asked.
-    StaleLook,
-    /// After a crash everything that was intended is launched anew, under the next number.
-    BlindRestart,
-}
-
-/// How often each thing went wrong.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) lost: u64,
-    pub(crate) late: u64,
-    pub(crate) repeated: u64,
-    pub(crate) reordered: u64,
-    pub(crate) killed_before_commit: u64,
-    pub(crate) killed_after_commit: u64,
-    pub(crate) killed_during_effects: u64,
-    pub(crate) shim_kills: u64,
-    pub(crate) tmux_kills: u64,
-    pub(crate) reboots: u64,
-    pub(crate) no_environment: u64,
-    pub(crate) starts: u64,
-    pub(crate) turns: u64,
-    pub(crate) orders: u64,
-    pub(crate) unknown: u64,
-}
-
-impl Counts {
-    pub(crate) fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.lost, other.lost),
-            (&mut self.late, other.late),
-            (&mut self.repeated, other.repeated),
-            (&mut self.reordered, other.reordered),
-            (&mut self.killed_before_commit, other.killed_before_commit),
-            (&mut self.killed_after_commit, other.killed_after_commit),
-            (&mut self.killed_during_effects, other.killed_during_effects),
-            (&mut self.shim_kills, other.shim_kills),
-            (&mut self.tmux_kills, other.tmux_kills),
-            (&mut self.reboots, other.reboots),
-            (&mut self.no_environment, other.no_environment),
-            (&mut self.starts, other.starts),
-            (&mut self.turns, other.turns),
-            (&mut self.orders, other.orders),
-            (&mut self.unknown, other.unknown),
-        ];
-        for (mine, theirs) in pairs {
-            *mine += theirs;
-        }
-    }
-}
+pub(crate) use super::trouble::{Counts, Mutant, Trouble};
 
 /// What is on disk and alive of one attempt.
 #[derive(Debug, Clone, Default)]
@@ -187,15 +99,26 @@ impl Report {
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
     Launch(AttemptId),
-    Look { attempt: AttemptId, seen_claimed: bool, intent_boot: u32 },
-    Stop { attempt: AttemptId, reason: StopReason, grace_ms: u64 },
+    Look {
+        attempt: AttemptId,
+        seen_claimed: bool,
+        intent_boot: u32,
+    },
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace_ms: u64,
+    },
     Probe(AttemptId),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     KillShim(AttemptId),
     KillTmux,
     Reboot,
-    Deliver { report: Report, sent: u64 },
+    Deliver {
+        report: Report,
+        sent: u64,
+    },
     /// The daemon looks at its hands.
     Tick,
     Person,
@@ -275,7 +198,11 @@ impl World {
     pub(crate) fn plan(&mut self, after_ms: u64, what: Happening) {
         self.seq += 1;
         let at = self.now.plus(std::time::Duration::from_millis(after_ms));
-        self.queue.push(Reverse(Due { at, seq: self.seq, what }));
+        self.queue.push(Reverse(Due {
+            at,
+            seq: self.seq,
+            what,
+        }));
     }
 
     pub(crate) fn next_at(&self) -> Option<Time> {
@@ -324,7 +251,13 @@ impl World {
         if self.dice.per_mille(self.trouble.repeated) {
             self.counts.repeated += 1;
             let again = after + self.dice.between(1, 20_000);
-            self.plan(again, Happening::Deliver { report: report.clone(), sent });
+            self.plan(
+                again,
+                Happening::Deliver {
+                    report: report.clone(),
+                    sent,
+                },
+            );
         }
         self.plan(after, Happening::Deliver { report, sent });
     }
@@ -335,7 +268,11 @@ impl World {
         if claimed && self.mutant != Some(Mutant::NoClaim) {
             return;
         }
-        if let Some(other) = self.live.iter().find(|other| other.run == attempt.run && other.lane == attempt.lane) {
+        if let Some(other) = self
+            .live
+            .iter()
+            .find(|other| other.run == attempt.run && other.lane == attempt.lane)
+        {
             let words = format!("{attempt} starts while {other} of the same lane lives");
             self.complain(|| words);
         }
@@ -395,9 +332,14 @@ impl World {
     }
 
     pub(crate) fn ends(&mut self, attempt: &AttemptId, end: End) {
-        let mut dice = dice_for(self.seed, (attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n, "end"));
+        let mut dice = dice_for(
+            self.seed,
+            (attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n, "end"),
+        );
         let (now, failures) = (self.now, self.trouble.failures);
-        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else { return };
+        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
+            return;
+        };
         proc.live = false;
         let missing = end == End::Code(0) && dice.per_mille(failures / 8);
         let boom = end != End::Code(0) && dice.per_mille(500);
@@ -409,7 +351,15 @@ impl World {
             leaked: Vec::new(),
             oom_kills: None,
             missing: if missing { vec!["model".into()] } else { Vec::new() },
-            hits: if boom { vec![Hit { rule: 0, line_number: 7, line: "boom".into() }] } else { Vec::new() },
+            hits: if boom {
+                vec![Hit {
+                    rule: 0,
+                    line_number: 7,
+                    line: "boom".into(),
+                }]
+            } else {
+                Vec::new()
+            },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
         };
@@ -419,15 +369,22 @@ impl World {
     }
 
     pub(crate) fn saves(&mut self, attempt: &AttemptId, step: i64) {
-        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else { return };
-        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
+        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
+            return;
+        };
+        let saved = Checkpoint {
+            path: format!("/w/{}-{step}", attempt.key()),
+            step: Some(step),
+        };
         proc.saved = Some(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
     }
 
     pub(crate) fn stop(&mut self, attempt: &AttemptId, reason: StopReason, grace_ms: u64) {
         let after = self.dice.between(1, grace_ms.max(1));
-        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else { return };
+        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
+            return;
+        };
         if proc.stop.is_none() {
             proc.stop = Some(reason);
             self.plan(after, Happening::Ends(attempt.clone(), End::Signal(15)));
@@ -457,7 +414,9 @@ impl World {
     }
 
     pub(crate) fn kill_shim(&mut self, attempt: &AttemptId) {
-        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else { return };
+        let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
+            return;
+        };
         (proc.live, proc.killed) = (false, true);
         self.counts.shim_kills += 1;
         self.live.retain(|other| other != attempt);

@@ -10,7 +10,7 @@ use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use super::detach::{Key, Watch};
 use super::modes::Modes;
 use super::raw::Raw;
-use crate::cli::verbs::watched::Signals;
+use crate::cli::signals::Signals;
 use crate::clock::boottime_ms;
 
 /// Few enough that a terminal which is ready takes them without blocking.

@@ -2,20 +2,27 @@
 
 use std::io::IsTerminal;
 
-use super::Ended;
+use super::{Ended, run_view};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::detach::Key;
 use crate::cli::terminal::{Left, Visit, size, visit};
 use crate::cli::text::words::{count, quote, span};
-use crate::wire::client::Ask;
+use crate::client::Client;
+use crate::clock::boottime_ms;
+use crate::wire::client::{Ask, StepState};
+
+/// How long a step may take to begin when somebody wants to attach to it.
+const STARTING_MS: i64 = 10_000;
 
 /// `attach`.
 pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key: Key) -> Ended {
     on_a_terminal("attach", &format!("dogwatch logs {} {} -f", quote(&run), quote(&step)))?;
     let (rows, cols) = size();
+    let mut client = face.engine()?;
+    begun(&mut client, &run, &step)?;
     let ask = Ask::Attach { run, step, rows, cols, readonly };
-    let (terminal, title) = face.engine()?.ask_pty(ask)?;
+    let (terminal, title) = client.ask_pty(ask)?;
     face.screen.note(&if readonly {
         format!("looking at {title}, not typing; {key} lets go")
     } else {
@@ -38,6 +45,23 @@ pub(super) fn shell(face: &Face, run: String, step: String, key: Key) -> Ended {
     drop(terminal);
     receipt(face, &format!("the shell beside {title}"), seen);
     Ok(Exit::Good)
+}
+
+/// A step that is being started has no session yet: waits for it a moment. Everything else is the engine's to say.
+fn begun(client: &mut Client, run: &str, step: &str) -> Result<(), Failure> {
+    client.subscribe()?;
+    let until = boottime_ms() + STARTING_MS;
+    loop {
+        let view = run_view(client, run.to_owned())?;
+        let starting = view
+            .steps
+            .iter()
+            .any(|lane| lane.state == StepState::Starting && (lane.name() == step || lane.step == step));
+        if !starting || boottime_ms() >= until {
+            return Ok(());
+        }
+        client.wait_changed(until)?;
+    }
 }
 
 fn on_a_terminal(verb: &str, instead: &str) -> Result<(), Failure> {

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use regex::Regex;
 
-use super::watched::Signals;
-use super::{Ended, run_view};
+use super::Ended;
 use crate::attempt::Error as AttemptError;
 use crate::attempt::log::{Log, Piece, gap_line, read_stamps};
 use crate::attempt::open_run_dir;
@@ -14,6 +13,7 @@ use crate::cli::Face;
 use crate::cli::args::Logs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
+use crate::cli::signals::Signals;
 use crate::cli::text::{cut, lists, words};
 use crate::client::{Link, Wake};
 use crate::clock::{boottime_ms, wall_ms};
@@ -41,15 +41,14 @@ pub(super) fn logs(face: &Face, args: &Logs) -> Ended {
             "it takes a regular expression; a dot or a bracket that is meant as such is written \\.",
         )
     })?;
-    let mut client = face.engine()?;
-    let place = place(client.ask(log_ask(args, args.attempt))?)?;
+    let (client, reply) = face.first_look(&log_ask(args, args.attempt))?;
+    let place = place(reply)?;
     let mut reader = Reader::open(face, args, pattern, &place)?;
     reader.begin(args)?;
     if args.follow {
-        let view = run_view(&mut client, args.run.clone())?;
         let screen = face.screen.clone();
         let link = Link::new(face.place()?, client, move |words| screen.note(words))?;
-        return follow(face, args, link, &view.line.id, reader);
+        return follow(face, args, link, reader);
     }
     reader.copy()?;
     reader.finish()?;
@@ -71,7 +70,11 @@ fn place(reply: Reply) -> Result<LogPlace, Failure> {
 }
 
 /// Goes on with what comes, over attempts, until the step is over or the client leaves.
-fn follow(face: &Face, args: &Logs, mut link: Link, run: &str, mut reader: Reader<'_>) -> Ended {
+fn follow(face: &Face, args: &Logs, mut link: Link, mut reader: Reader<'_>) -> Ended {
+    let Reply::Run(view) = link.ask(&Ask::Status { run: args.run.clone() })? else {
+        return Err(Failure::unexpected("status"));
+    };
+    let run = view.line.id.as_str();
     let leave = Signals::leave()?;
     loop {
         // Asked before reading: what is written after the end was seen would be missed otherwise.

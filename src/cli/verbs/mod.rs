@@ -4,17 +4,14 @@ mod answer;
 mod author;
 mod control;
 pub mod doctor;
-pub mod enable;
-pub(super) mod engine;
+pub mod engine;
 pub mod file;
 mod follow;
 mod hands;
 mod logs;
 mod look;
-mod output;
 mod start;
 pub mod wait;
-pub(super) mod watched;
 
 use super::Face;
 use super::args::Verb;

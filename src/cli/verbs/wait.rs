@@ -1,10 +1,10 @@
 //! `wait`: blocks until one of the named things has happened to a run or a step of it.
 
-use super::watched::Signals;
 use super::{Ended, answer};
 use crate::cli::Face;
 use crate::cli::args::{Condition, Wait};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::Signals;
 use crate::cli::text::words;
 use crate::client::{Link, Wake};
 use crate::clock::boottime_ms;

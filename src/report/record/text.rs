@@ -110,9 +110,15 @@ mod tests {
     #[test]
     fn nothing_in_a_text_means_anything() {
         let cases = [
-            ("a|b <img src=x> `c` [l](u)", "a\\|b \\<img src=x\\> \\`c\\` \\[l\\]\\(u\\)"),
+            (
+                "a|b <img src=x> `c` [l](u)",
+                "a\\|b \\<img src=x\\> \\`c\\` \\[l\\]\\(u\\)",
+            ),
             ("\u{1b}[31mred\u{7}", "\\[31mred"),
-            ("see https://x.y and www.z.w", "see https\\://x.y and www\\.z.w"),
+            (
+                "see https://x.y and www.z.w",
+                "see https\\://x.y and www\\.z.w",
+            ),
             ("1. one", "1\\. one"),
             ("- dash\nnext", "\\- dash next"),
             ("\u{202e}evil", "evil"),
@@ -120,6 +126,9 @@ mod tests {
         for (text, safe) in cases {
             assert_eq!(inline(text), safe);
         }
-        assert_eq!(block(["a", "````", "\u{1b}[2Jb"]), "`````text\na\n````\n[2Jb\n`````\n");
+        assert_eq!(
+            block(["a", "````", "\u{1b}[2Jb"]),
+            "`````text\na\n````\n[2Jb\n`````\n"
+        );
     }
 }

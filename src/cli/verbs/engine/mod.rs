@@ -1,11 +1,13 @@
 //! `engine`: starting, ending and looking at the one background engine, and becoming it.
 
+pub mod enable;
+
 use std::process::{Command, ExitCode, Stdio};
 
 use super::Ended;
-use super::watched::Signals;
 use crate::cli::args::{EngineVerb, Flags};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::Signals;
 use crate::cli::text::{Row, Style, words};
 use crate::cli::{Face, Screen};
 use crate::client::{Error, log_tail, stop_engine};
@@ -19,7 +21,7 @@ pub(super) fn engine(face: &Face, verb: &EngineVerb) -> Ended {
         EngineVerb::Stop => stop(face),
         EngineVerb::Status => status(face),
         EngineVerb::Logs { follow, tail } => logs(face, *follow, *tail),
-        EngineVerb::Enable => super::enable::enable(face),
+        EngineVerb::Enable => enable::enable(face),
         EngineVerb::Run { .. } => Err(Failure::unexpected("engine run")),
     }
 }

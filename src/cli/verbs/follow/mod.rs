@@ -1,6 +1,8 @@
 //! Following a run: a live summary on a terminal, one line per event elsewhere, questions to the person who is there.
 //! Survives the engine; leaving stops nothing.
 
+mod output;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -8,11 +10,12 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::watched::Signals;
-use super::{Ended, answer, output::Outputs, run_view};
+use self::output::Outputs;
+use super::{Ended, answer};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
+use crate::cli::signals::Signals;
 use crate::cli::text::{Row, Style, events, live, question, run, words};
 use crate::client::{Client, Link, Wake};
 use crate::clock::{boottime_ms, pause};
@@ -38,8 +41,9 @@ pub(super) struct Manner {
 
 /// `watch`.
 pub(super) fn watch(face: &Face, name: String, plain: bool) -> Ended {
-    let mut client = face.engine()?;
-    let view = run_view(&mut client, name)?;
+    let (client, Reply::Run(view)) = face.first_look(&Ask::Status { run: name })? else {
+        return Err(Failure::unexpected("status"));
+    };
     let manner = Manner {
         live: face.screen.motion() && !plain,
         leave_to_person: !face.screen.can_ask(),

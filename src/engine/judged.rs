@@ -1,0 +1,141 @@
+//! Folding what was decided about an attempt that ended or was lost, and what its probe said. Decides nothing.
+
+use crate::model::{AskWhy, AttemptId, Cause, Exit, LostWhy, Principal, RunStopWhy, Time, Verdict};
+
+use super::Run;
+use super::state::{Ended, Finish, LaneState, Next, ToAsk};
+
+/// What a decision is about.
+enum Close {
+    Exit(Box<Exit>),
+    Unknown(LostWhy, Vec<String>),
+}
+
+impl Run {
+    /// How the lane's newest attempt ended, while nothing is decided about it.
+    fn close(&self, place: usize) -> Option<Close> {
+        match &self.lanes[place].state {
+            LaneState::Exited { exit } => Some(Close::Exit(exit.clone())),
+            LaneState::Lost { why, evidence } => Some(Close::Unknown(*why, evidence.clone())),
+            LaneState::Probed {
+                why,
+                evidence,
+                code,
+                output,
+            } => Some(Close::Unknown(
+                *why,
+                probed_evidence(evidence, *code, output),
+            )),
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => None,
+        }
+    }
+
+    pub(super) fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let Some(close) = self.close(place) else {
+            return;
+        };
+        let done = |how| LaneState::Done { how, at };
+        let state = match verdict {
+            Verdict::Succeeded => done(Ended::Succeeded(match close {
+                Close::Exit(_) => Finish::Exit,
+                Close::Unknown(..) => Finish::Probe,
+            })),
+            Verdict::Retry {
+                at: until,
+                rule,
+                resume,
+            } => {
+                let cause = match close {
+                    Close::Exit(_) => Cause::Retry { rule: rule.clone() },
+                    Close::Unknown(..) => Cause::Unknown,
+                };
+                self.lanes[place].next = Some(Next {
+                    cause,
+                    resume: resume.clone(),
+                    heeds: false,
+                });
+                let (until, rule) = (*until, rule.clone());
+                LaneState::Delayed { until, rule }
+            }
+            Verdict::Allowed => done(Ended::Allowed),
+            Verdict::Abort { rule } => {
+                let why = RunStopWhy::Abort { rule: rule.clone() };
+                self.stop(why, &Principal::Rule);
+                done(Ended::Failed)
+            }
+            Verdict::Stopped => done(Ended::Stopped),
+            Verdict::Ask { why } => {
+                let why = match (why, close) {
+                    (AskWhy::Failed { rule, of, .. }, Close::Exit(exit)) => ToAsk::Failed {
+                        exit,
+                        rule: rule.clone(),
+                        of: *of,
+                    },
+                    (_, Close::Unknown(why, evidence)) => ToAsk::Unknown { why, evidence },
+                    (AskWhy::Unknown(_), Close::Exit(_)) => return,
+                };
+                LaneState::ToAsk { why }
+            }
+        };
+        self.put(place, state);
+    }
+
+    pub(super) fn probe_asked(&mut self, attempt: &AttemptId) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        if let LaneState::Lost { why, evidence } = &self.lanes[place].state {
+            let state = LaneState::Probing {
+                why: *why,
+                evidence: evidence.clone(),
+            };
+            self.put(place, state);
+        }
+    }
+
+    pub(super) fn probed(&mut self, attempt: &AttemptId, code: Option<i32>, output: &str) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        if let LaneState::Probing { why, evidence } = &self.lanes[place].state {
+            let state = LaneState::Probed {
+                why: *why,
+                evidence: evidence.clone(),
+                code,
+                output: output.to_owned(),
+            };
+            self.put(place, state);
+        }
+    }
+}
+
+/// The evidence of a lost attempt, and what its probe said.
+fn probed_evidence(evidence: &[String], code: Option<i32>, output: &str) -> Vec<String> {
+    let mut lines = evidence.to_vec();
+    lines.push(match code {
+        Some(code) => format!(
+            "the probe ended with code {code} (0: it had finished, 10: it had not happened)"
+        ),
+        None => "the probe gave no answer".into(),
+    });
+    lines.extend(
+        output
+            .lines()
+            .rev()
+            .take(3)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .map(|line| format!("probe: {line}")),
+    );
+    lines
+}

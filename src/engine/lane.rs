@@ -1,0 +1,179 @@
+//! One lane of a run: where it is, how it ended, what it asked. Plain data; [`super::state`] keeps it in order.
+
+use crate::model::{
+    Cause, Checkpoint, Choice, Escalation, EscalationId, Exit, LaneId, LostWhy, Principal, SkipWhy, StopReason, Time,
+};
+
+/// One lane of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRun {
+    pub id: LaneId,
+    pub(super) step: usize,
+    pub state: LaneState,
+    /// The newest attempt's number; 0 before the first.
+    pub n: u32,
+    /// Attempts of the present series: a person's answer starts a new one.
+    pub tries: u32,
+    /// Why the newest attempt was made.
+    pub cause: Option<Cause>,
+    /// Attempts of the present series that were lost.
+    pub lost: u32,
+    /// Why the newest lost one was.
+    pub lost_why: Option<LostWhy>,
+    /// What was found then.
+    pub(super) lost_evidence: Vec<String>,
+    /// The newest attempt is to end: what it does after that is no failure of its own.
+    pub(super) stop_asked: Option<StopReason>,
+    /// The newest one seen, of any attempt.
+    pub checkpoint: Option<Checkpoint>,
+    /// How the newest attempt ended, if it did.
+    pub last_exit: Option<Box<Exit>>,
+    /// When the newest attempt was claimed.
+    pub started: Option<Time>,
+    /// What the next attempt is to be, when somebody or a rule said.
+    pub(super) next: Option<Next>,
+}
+
+/// What the next attempt of a lane is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Next {
+    pub(super) cause: Cause,
+    pub(super) resume: Option<String>,
+    /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
+    /// A rule's retry and a person's word about this very lane do not.
+    pub(super) heeds: bool,
+}
+
+/// Where a lane is. Each state holds what exists then.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LaneState {
+    /// For what it needs, for a place, or for its gate to be opened.
+    Waiting,
+    /// An attempt is intended, and perhaps lives.
+    Active {
+        since: Time,
+        /// When the shim took it.
+        claimed: Option<Time>,
+        resume: Option<String>,
+        stop: Option<StopReason>,
+    },
+    /// Ended; nothing decided yet.
+    Exited {
+        exit: Box<Exit>,
+    },
+    /// Lost; nothing decided yet.
+    Lost {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    /// The probe is to say whether it happened.
+    Probing {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    Probed {
+        why: LostWhy,
+        evidence: Vec<String>,
+        code: Option<i32>,
+        output: String,
+    },
+    /// Another attempt, not before `until`.
+    Delayed {
+        until: Time,
+        rule: String,
+    },
+    /// A question is decided on, and not open yet.
+    ToAsk {
+        why: ToAsk,
+    },
+    /// A question is open.
+    Asking {
+        escalation: EscalationId,
+    },
+    Done {
+        how: Ended,
+        at: Time,
+    },
+}
+
+/// What a question that is to be opened is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToAsk {
+    Failed {
+        exit: Box<Exit>,
+        rule: Option<String>,
+        of: u32,
+    },
+    Unknown {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    CannotStart {
+        why: String,
+    },
+}
+
+/// How a lane is done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    Succeeded(Finish),
+    /// Failed, and the workflow allows it.
+    Allowed,
+    Failed,
+    Skipped(SkipWhy),
+    /// A person said to go on without it.
+    LeftOut(Principal),
+    Stopped,
+}
+
+/// Who says that it succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finish {
+    /// Its exit record.
+    Exit,
+    /// Its probe.
+    Probe,
+    /// This person: fixed by hand, or approved.
+    Person(Principal),
+}
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub escalation: Escalation,
+    pub opened: Time,
+    pub answer: Option<(Choice, Principal, Time, Option<String>)>,
+}
+
+impl Ended {
+    /// What needs it may go on.
+    pub fn satisfies(&self) -> bool {
+        match self {
+            Self::Succeeded(_) | Self::Allowed | Self::LeftOut(_) | Self::Skipped(SkipWhy::NotSelected) => true,
+            Self::Failed | Self::Stopped | Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                false
+            }
+        }
+    }
+}
+
+impl LaneRun {
+    pub(super) fn new(id: LaneId, step: usize) -> Self {
+        Self {
+            id,
+            step,
+            state: LaneState::Waiting,
+            n: 0,
+            tries: 0,
+            cause: None,
+            lost: 0,
+            lost_why: None,
+            lost_evidence: Vec::new(),
+            stop_asked: None,
+            checkpoint: None,
+            last_exit: None,
+            started: None,
+            next: None,
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! The command line against a real engine: exit codes, following, a terminal of its own, the engine killed meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use dogwatch::clock::{boottime_ms, pause};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+/// Longer than anything here takes on a loaded machine.
+const PATIENCE_MS: i64 = 60_000;
+
+/// A state directory, a project and an engine of one test. What was started is ended with it.
+struct Desk {
+    root: tempfile::TempDir,
+    state: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with_state("state")
+    }
+
+    fn with_state(name: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let state = root.path().join(name);
+        std::fs::create_dir_all(root.path().join("project")).unwrap();
+        std::fs::create_dir_all(root.path().join("home")).unwrap();
+        Self { root, state }
+    }
+
+    fn project(&self) -> PathBuf {
+        self.root.path().join("project")
+    }
+
+    /// The project's own workflow, with these steps.
+    fn write(&self, name: &str, steps: &str) {
+        let text = format!("version = 1\n[workflow]\nname = \"{name}\"\n{steps}");
+        std::fs::write(self.project().join("dogwatch.toml"), text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+        self.prepare(&mut command);
+        command.args(args);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
+            .current_dir(self.project())
+            .env("DOGWATCH_STATE_DIR", &self.state)
+            .env("HOME", self.root.path().join("home"))
+            .env("TERM", "xterm-256color")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        Said::from(self.command(args).output().unwrap())
+    }
+
+    fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn engine_pid(&self) -> Option<i32> {
+        let said = self.run(&["engine", "status", "--json"]);
+        let value: serde_json::Value = serde_json::from_str(said.out.lines().next()?).ok()?;
+        i32::try_from(value["pid"].as_i64()?).ok()
+    }
+
+    /// kill -9 of this desk's own engine.
+    fn kill_engine(&self) -> i32 {
+        let pid = self.engine_pid().expect("an engine runs");
+        let process = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        pid
+    }
+
+    /// On a terminal of 80 columns and 24 rows.
+    fn on_terminal(&self, args: &[&str]) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let open = || {
+            let path = Path::new(name.to_str().unwrap());
+            std::fs::File::options().read(true).write(true).open(path).unwrap()
+        };
+        // The terminal stays open here, so that it can be looked at after the end.
+        let slave = open();
+        // A session of its own with this as its terminal, so that Ctrl-C and sizes arrive as signals.
+        let mut command = Command::new("setsid");
+        self.prepare(&mut command);
+        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_dogwatch")]).args(args);
+        command.stdin(open()).stdout(open()).stderr(open());
+        let child = command.spawn().unwrap();
+        Terminal { master, slave, child, shown: String::new() }
+    }
+
+    fn wait_file(&self, name: &str) {
+        let until = boottime_ms() + PATIENCE_MS;
+        while !self.project().join(name).exists() {
+            assert!(boottime_ms() < until, "{name} never came");
+            pause(Duration::from_millis(10));
+        }
+    }
+
+    /// The porter of one of this desk's environments holds its lock.
+    fn porter_lives(&self) -> bool {
+        let runs = std::fs::read_dir(self.state.join("runs")).into_iter().flatten().flatten();
+        runs.filter_map(|run| std::fs::File::open(run.path().join("env/default/lock")).ok())
+            .any(|lock| rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.project().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        for line in self.run(&["ps", "--json"]).out.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(id) = value["line"]["id"].as_str() {
+                self.run(&["stop", id]);
+                self.run(&["wait", id, "--for", "done", "--timeout", "20s"]);
+            }
+        }
+        // A porter that is still there while its folder is removed would take the engine for missing and start one.
+        let until = boottime_ms() + PATIENCE_MS;
+        while self.porter_lives() && boottime_ms() < until {
+            pause(Duration::from_millis(10));
+        }
+        self.run(&["engine", "stop"]);
+    }
+}
+
+/// What a command said.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Said {
+    #[track_caller]
+    fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// A command on a terminal.
+struct Terminal {
+    master: OwnedFd,
+    slave: std::fs::File,
+    child: Child,
+    shown: String,
+}
+
+impl Terminal {
+    /// Reads until this was shown.
+    #[track_caller]
+    fn see(&mut self, text: &str) {
+        let until = boottime_ms() + PATIENCE_MS;
+        while !self.shown.contains(text) {
+            assert!(boottime_ms() < until, "{text:?} was never shown:\n{}", self.shown);
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        let mut fds = [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
+        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        if rustix::event::poll(&mut fds, Some(&timeout)).unwrap_or(0) > 0 {
+            let mut bytes = [0u8; 4096];
+            let count = rustix::io::read(&self.master, &mut bytes).unwrap_or(0);
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    fn press(&self, keys: &str) {
+        rustix::io::write(&self.master, keys.as_bytes()).unwrap();
+    }
+
+    fn is_raw(&self) -> bool {
+        !tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ICANON)
+    }
+
+    #[track_caller]
+    fn ends(&mut self, code: i32) {
+        let until = boottime_ms() + PATIENCE_MS;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What was said last is still in the terminal.
+                self.read();
+                assert_eq!(status.code(), Some(code), "{}", self.shown);
+                return;
+            }
+            assert!(boottime_ms() < until, "it does not end:\n{}", self.shown);
+            self.read();
+        }
+    }
+}
+
+const GOOD: &str = "[steps.a]\nrun = \"echo hello\"\n";
+
+#[test]
+fn a_good_run_is_followed_to_its_end_line_by_line() {
+    let desk = Desk::new();
+    desk.write("good", GOOD);
+    let said = desk.run(&["run"]).ends(0);
+    assert!(said.out.starts_with("good #1 started"), "{}", said.out);
+    assert!(said.out.contains("✓ good #1  succeeded  1/1 steps"), "{}", said.out);
+    assert!(!said.out.contains('\u{1b}'), "no colour and no motion off a terminal: {}", said.out);
+    // The same as JSON lines, each with version and kind.
+    let said = desk.run(&["run", "--json"]).ends(0);
+    let kinds: Vec<String> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line))
+        .inspect(|value| assert_eq!(value["v"], 1))
+        .map(|value| value["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds.first().map(String::as_str), Some("run.started"));
+    assert_eq!(kinds.last().map(String::as_str), Some("run.status"));
+    assert!(kinds.iter().any(|kind| kind == "event"), "{kinds:?}");
+    assert_eq!(desk.run(&["run", "-q", "--detach"]).ends(0).out, "good#3\n");
+    desk.run(&["wait", "good#3", "--for", "done"]).ends(0);
+    assert_eq!(desk.run(&["runs", "--json"]).ends(0).out.lines().count(), 3);
+}
+
+#[test]
+fn exit_codes_and_words_of_everything_that_goes_wrong() {
+    let desk = Desk::new();
+    desk.write("bad", "[steps.a]\nrun = \"echo about to fail; exit 3\"\n");
+    // A person is needed, and told everything.
+    let said = desk.run(&["run", "--no-input"]).ends(3);
+    for words in ["? e1", "a failed with exit code 3", "about to fail", "dogwatch decide e1 "] {
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+    }
+    desk.run(&["watch", "bad"]).ends(3);
+    let said = desk.run(&["wait", "bad"]).ends(3);
+    assert!(said.out.contains("dogwatch show e1"), "{}", said.out);
+    assert!(desk.run(&["inbox"]).ends(0).out.starts_with("e1 "));
+    // A choice that is none; a choice that ends the run, unconfirmed.
+    let said = desk.run(&["decide", "e1", "pray"]).ends(2);
+    assert!(said.err.contains("choose one of: retry"), "{}", said.err);
+    let said = desk.run(&["decide", "e1", "stop-run"]).ends(2);
+    assert!(said.err.contains("--confirm=bad"), "{}", said.err);
+    desk.run(&["decide", "e1", "stop-run", "--confirm=wrong"]).ends(6);
+    desk.run(&["approve", "e1"]).ends(6);
+    // Answered once.
+    desk.run(&["decide", "e1", "fail", "-m", "it is broken"]).ends(0);
+    let said = desk.run(&["decide", "e1", "retry"]).ends(6);
+    assert!(said.err.contains("answered already"), "{}", said.err);
+    desk.run(&["wait", "bad"]).ends(1);
+    desk.run(&["watch", "bad"]).ends(1);
+    assert!(desk.run(&["show", "e1"]).ends(0).out.contains("it is broken"));
+    // Stopped.
+    desk.write("slow", "[steps.a]\nrun = \"sleep 60\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "slow", "--timeout", "300ms"]).ends(124);
+    desk.run(&["stop", "slow"]).ends(0);
+    desk.run(&["wait", "slow"]).ends(4);
+    // Nothing of that name.
+    let said = desk.run(&["status", "slwo"]).ends(5);
+    assert!(said.err.contains("slow"), "the nearest name: {}", said.err);
+    desk.run(&["logs", "slow", "nope"]).ends(5);
+    desk.run(&["show", "e99"]).ends(5);
+    // Wrong files and usage.
+    desk.write("wrong", "[steps.a]\nrum = \"x\"\n");
+    let said = desk.run(&["run"]).ends(2);
+    assert!(said.err.contains("dogwatch.toml:5:1") && said.err.contains("run"), "{}", said.err);
+    desk.run(&["validate"]).ends(2);
+    desk.run(&["run", "nowhere.toml"]).ends(2);
+    desk.run(&["run", "-p", "novalue"]).ends(2);
+    let said = desk.run(&["attach", "slow", "a"]).ends(2);
+    assert!(said.err.contains("needs a terminal"), "{}", said.err);
+}
+
+#[test]
+fn without_an_engine_looking_starts_none() {
+    let desk = Desk::new();
+    desk.run(&["engine", "status"]).ends(5);
+    let said = desk.run(&[]).ends(0);
+    assert!(said.out.contains("no engine runs here"), "{}", said.out);
+    assert!(!desk.state.join("engine.sock").exists());
+    desk.run(&["engine", "start"]).ends(0);
+    desk.run(&["engine", "status"]).ends(0);
+    desk.run(&["engine", "stop"]).ends(0);
+    desk.run(&["engine", "status"]).ends(5);
+}
+
+#[test]
+fn clients_that_start_at_once_find_one_engine() {
+    let desk = Desk::new();
+    let clients: Vec<Child> = (0..8).map(|_| desk.spawn(&["ps"])).collect();
+    for client in clients {
+        Said::from(client.wait_with_output().unwrap()).ends(0);
+    }
+    let pid = desk.engine_pid().expect("an engine");
+    let said = desk.run(&["engine", "run"]);
+    assert_ne!(said.code, Some(0), "a second engine is refused");
+    assert!(said.err.contains(&pid.to_string()), "and told who is at work: {}", said.err);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_trusted_is_refused_and_a_deep_one_works() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    std::fs::create_dir_all(&desk.state).unwrap();
+    std::fs::set_permissions(&desk.state, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let said = desk.run(&["ps"]).ends(6);
+    assert!(said.err.contains("chmod 700"), "{}", said.err);
+    std::fs::set_permissions(&desk.state, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let deep = Desk::with_state(&"a-folder-with-a-long-name/".repeat(8));
+    assert!(deep.state.as_os_str().len() > 150);
+    deep.write("good", GOOD);
+    deep.run(&["run"]).ends(0);
+}
+
+#[test]
+fn who_follows_survives_the_death_of_the_engine() {
+    let desk = Desk::new();
+    desk.write(
+        "long",
+        "[steps.a]\nrun = \"echo start >> count; touch up; while [ ! -e go ]; do sleep 0.05; done; echo end >> count\"\n",
+    );
+    let following = desk.spawn(&["run"]);
+    desk.wait_file("up");
+    let waiting = desk.spawn(&["wait", "long", "--for", "done"]);
+    let logging = desk.spawn(&["logs", "long", "a", "-f"]);
+    let first = desk.kill_engine();
+    // Nobody else starts it: no step ends, no command is given.
+    let until = boottime_ms() + PATIENCE_MS;
+    let second = loop {
+        assert!(boottime_ms() < until, "the engine is not started again");
+        match desk.engine_pid() {
+            Some(pid) if pid != first => break pid,
+            _ => pause(Duration::from_millis(50)),
+        }
+    };
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    let said = Said::from(following.wait_with_output().unwrap()).ends(0);
+    assert!(said.err.contains(&format!("the engine is back (pid {second})")), "{}", said.err);
+    Said::from(waiting.wait_with_output().unwrap()).ends(0);
+    Said::from(logging.wait_with_output().unwrap()).ends(0);
+    assert_eq!(desk.read("count"), "start\nend\n");
+}
+
+#[test]
+fn logs_are_plain_text_unless_asked_for_raw() {
+    let desk = Desk::new();
+    let script =
+        r"printf '\033]52;c;AAAA\007\033[31mred\033[0m \033[2J\n1/2\r2/2\n'; for i in 1 2 3 12; do echo line $i; done";
+    desk.write("out", &format!("[steps.a]\nrun = '''{script}'''\n"));
+    desk.run(&["run"]).ends(0);
+    let said = desk.run(&["logs", "out", "a"]).ends(0);
+    assert_eq!(said.out, "red\n2/2\nline 1\nline 2\nline 3\nline 12\n");
+    assert_eq!(desk.run(&["logs", "out", "a", "--tail", "1"]).ends(0).out, "line 12\n");
+    assert_eq!(desk.run(&["logs", "out", "a", "--grep", "1$"]).ends(0).out, "line 1\n");
+    assert_eq!(desk.run(&["logs", "out", "a", "--grep", "line 1", "--tail", "1"]).ends(0).out, "line 12\n");
+    assert_eq!(desk.run(&["logs", "out", "a", "--since", "1h", "--tail", "2"]).ends(0).out, "line 3\nline 12\n");
+    assert_eq!(desk.run(&["logs", "out", "a", "-f"]).ends(0).out, said.out);
+    assert!(desk.run(&["logs", "out", "a", "--raw"]).ends(0).out.contains("\u{1b}]52;c;AAAA\u{7}"));
+    let json = desk.run(&["logs", "out", "a", "--json", "--tail", "1"]).ends(0).out;
+    assert_eq!(json, "{\"v\":1,\"kind\":\"log\",\"step\":\"a\",\"attempt\":1,\"line\":\"line 12\"}\n");
+    let said = desk.run(&["logs", "out", "a", "--grep", "("]).ends(2);
+    assert!(said.err.contains("--grep"), "{}", said.err);
+    // A reader that goes away is no failure.
+    let mut child = desk.spawn(&["logs", "out", "a"]);
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn on_a_terminal_a_run_is_drawn_and_ctrl_c_leaves_it_running() {
+    let desk = Desk::new();
+    desk.write("live", "[steps.a]\nrun = \"echo working hard; while [ ! -e go ]; do sleep 0.05; done\"\n");
+    let mut terminal = desk.on_terminal(&["run"]);
+    terminal.see("working hard");
+    terminal.see("\u{1b}[K");
+    terminal.press("\u{3}");
+    terminal.see("the run goes on: dogwatch watch live#1");
+    terminal.ends(130);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    desk.run(&["wait", "live"]).ends(0);
+    // NO_COLOR and a dumb terminal: no colour, no motion.
+    let mut terminal = desk.on_terminal(&["--color", "never", "watch", "live", "--plain"]);
+    terminal.ends(0);
+    assert!(!terminal.shown.contains('\u{1b}'), "{:?}", terminal.shown);
+}
+
+#[test]
+fn a_question_is_answered_by_its_number_on_the_terminal() {
+    let desk = Desk::new();
+    desk.write("ask", "[steps.a]\nrun = \"exit 9\"\n");
+    let mut terminal = desk.on_terminal(&["run"]);
+    terminal.see("a number decides");
+    terminal.press("99\r");
+    terminal.see("choose one of");
+    terminal.ends_after_decision(&desk);
+    // The number of `done`.
+    let mut terminal = desk.on_terminal(&["run"]);
+    terminal.see("a number decides");
+    terminal.press("2\r");
+    terminal.ends(0);
+    assert!(desk.run(&["show", "e2"]).ends(0).out.contains("answered done"));
+}
+
+impl Terminal {
+    /// Answered from another place: whoever follows goes on.
+    #[track_caller]
+    fn ends_after_decision(&mut self, desk: &Desk) {
+        desk.run(&["decide", "e1", "fail"]).ends(0);
+        self.ends(1);
+    }
+}
+
+#[test]
+fn attaching_types_into_the_step_and_leaves_the_terminal_as_it_was() {
+    let desk = Desk::new();
+    desk.write("talk", "[steps.a]\nrun = \"echo ready; read word; echo \\\"$word\\\" > heard; sleep 60\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["attach", "talk", "a"]);
+    terminal.see("you are typing into it; Ctrl-] lets go");
+    terminal.see("ready");
+    assert!(terminal.is_raw());
+    terminal.press("hello\r");
+    desk.wait_file("heard");
+    terminal.press("\u{1d}");
+    terminal.see("let go of a after");
+    terminal.ends(0);
+    assert!(terminal.shown.contains("6 keys sent"), "{:?}", terminal.shown);
+    assert!(!terminal.is_raw(), "the terminal is as it was");
+    assert_eq!(desk.read("heard"), "hello\n");
+    // The step goes on; a signal leaves as tidily; a reader types nothing.
+    let mut terminal = desk.on_terminal(&["attach", "talk", "a", "--readonly", "--detach-key", "ctrl-x"]);
+    terminal.see("Ctrl-X lets go");
+    terminal.see("ready");
+    terminal.press("x\u{1d}");
+    terminal.press("\u{18}");
+    terminal.ends(0);
+    assert!(terminal.shown.contains("0 keys sent"), "{:?}", terminal.shown);
+    let said = desk.run(&["status", "talk", "--json"]).ends(0);
+    assert!(said.out.contains("\"state\":\"running\""), "{}", said.out);
+}
+
+#[test]
+fn a_shell_beside_a_step_has_its_variables() {
+    let desk = Desk::new();
+    desk.write("beside", "[env]\nCOLOUR = \"green\"\n[steps.a]\nrun = \"sleep 60\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "beside", "--timeout", "1s"]).ends(124);
+    let mut terminal = desk.on_terminal(&["shell", "beside", "a"]);
+    terminal.see("a shell beside");
+    terminal.press("echo \"<$COLOUR>\" > seen; exit\r");
+    terminal.see("has ended after");
+    terminal.ends(0);
+    assert!(!terminal.is_raw());
+    assert_eq!(desk.read("seen"), "<green>\n");
+}
+
+#[test]
+fn a_gate_is_approved_by_run_and_step_and_rejected_by_its_number() {
+    let desk = Desk::new();
+    desk.write("gate", "[steps.review]\n[steps.review.approval]\nprompt = \"Ship it?\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "gate"]).ends(3);
+    let said = desk.run(&["approve", "gate", "nope"]).ends(5);
+    assert!(said.err.contains("it has: review"), "{}", said.err);
+    desk.run(&["approve", "gate", "review", "-m", "fine"]).ends(0);
+    desk.run(&["wait", "gate"]).ends(0);
+    desk.run(&["approve", "gate", "review"]).ends(6);
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "@last"]).ends(3);
+    desk.run(&["reject", "e2"]).ends(0);
+    desk.run(&["wait", "@last"]).ends(4);
+}
+
+#[test]
+fn one_command_runs_without_a_file() {
+    let desk = Desk::new();
+    let said = desk.run(&["exec", "--name", "quick", "--", "printf", "%s|", "a b", "$HOME", "it's"]).ends(0);
+    assert!(said.out.starts_with("quick #1 started"), "{}", said.out);
+    assert_eq!(desk.run(&["logs", "quick", "run"]).ends(0).out, "a b|$HOME|it's|\n");
+    desk.run(&["--no-input", "exec", "--", "false"]).ends(3);
+}
+
+#[test]
+fn a_dry_run_starts_nothing_not_even_the_engine() {
+    let desk = Desk::new();
+    desk.write("plan", "[steps.a]\nrun = \"touch ran\"\n[steps.b]\nneeds = [\"a\"]\nrun = \"touch ran\"\n");
+    let said = desk.run(&["run", "--dry-run", "--only", "b"]).ends(0);
+    assert!(said.out.contains("would be skipped") && said.out.contains("nothing was started"), "{}", said.out);
+    assert!(!desk.state.exists() && !desk.project().join("ran").exists());
+    let said = desk.run(&["run", "--dry-run", "--from", "bb"]).ends(2);
+    assert!(said.err.contains("did you mean b?"), "{}", said.err);
+}
+
+#[test]
+fn a_line_is_sent_to_a_step() {
+    let desk = Desk::new();
+    desk.write("listen", "[steps.a]\nrun = \"touch up; read word; echo \\\"$word\\\" > heard\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.wait_file("up");
+    desk.run(&["send", "listen", "a", "he", "--no-enter"]).ends(0);
+    desk.run(&["send", "listen", "a", "llo"]).ends(0);
+    desk.run(&["wait", "listen"]).ends(0);
+    assert_eq!(desk.read("heard"), "hello\n");
+}
