@@ -7,6 +7,8 @@ mod support;
 mod cli;
 #[path = "pure/config.rs"]
 mod config;
+#[path = "pure/effects.rs"]
+mod effects;
 #[path = "pure/expr.rs"]
 mod expr;
 #[path = "pure/files.rs"]

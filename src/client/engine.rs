@@ -72,6 +72,11 @@ pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
 }
 
 fn launch(state: &StateDir) -> std::io::Result<std::process::Child> {
+    // The engine could tell nobody: its words go into that directory.
+    if rustix::fs::statvfs(state.path())?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        let why = format!("the state directory {} is read-only; make it writable again", state.path().display());
+        return Err(std::io::Error::new(std::io::ErrorKind::ReadOnlyFilesystem, why));
+    }
     let (out, err) = match first_words(state) {
         Some(file) => (Stdio::from(file.try_clone()?), Stdio::from(file)),
         // A full disk must not keep the engine from starting: it says so itself.

@@ -16,7 +16,7 @@ use super::adopt::{Found, Life};
 use super::hands::{self, Hands};
 use super::requests::{Answer, Reaction};
 use crate::clock::Clock;
-use crate::engine::{Engine, Run};
+use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
@@ -103,6 +103,8 @@ struct Turn {
     events: Vec<Event>,
     rows: Vec<RunRow>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// Answers that record nothing: given also when nothing can be recorded.
+    looks: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 /// The state of the loop.
@@ -187,6 +189,7 @@ impl Core {
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
             Input::Asked { ask, by, answer } => match self.react(ask, by) {
+                Reaction::Now(events, reply) if events.is_empty() => turn.looks.push((answer, *reply)),
                 Reaction::Now(events, reply) => {
                     self.stage(events, turn);
                     turn.answers.push((answer, *reply));
@@ -216,7 +219,9 @@ impl Core {
                 self.stage(events, turn);
             }
             Input::KeeperGone { run } => {
-                self.handed.clear();
+                // To launch and to stop once more does no harm. A probe is asked once: where its answer is lost, its
+                // own task says so.
+                self.handed.retain(|name| !name.starts_with("launch ") && !name.starts_with("stop "));
                 self.look_at(&run);
             }
             Input::Again(command) => {
@@ -248,11 +253,14 @@ impl Core {
         }
     }
 
-    /// The end of an attempt may be told twice, by its keeper and by a look-up: it is recorded once.
+    /// The end of an attempt may be told twice, by its keeper and by look-ups: it is recorded once.
     fn is_known(&self, what: &What) -> bool {
-        let What::Exited { attempt, .. } = what else { return false };
+        let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
-        lane.is_some_and(|lane| lane.n == attempt.n && lane.last_exit.is_some())
+        lane.is_some_and(|lane| {
+            let lost = matches!(what, What::Lost { .. }) && !matches!(lane.state, LaneState::Active { .. });
+            lane.n == attempt.n && (lane.last_exit.is_some() || lost)
+        })
     }
 
     /// Decides, commits, answers, hands out.
@@ -280,7 +288,11 @@ impl Core {
             // Long enough for the hands to have done it.
             crate::clock::pause(Duration::from_millis(300));
         }
-        match self.commit(&events, &turn.rows) {
+        let committed = self.commit(&events, &turn.rows);
+        for (answer, reply) in turn.looks.drain(..) {
+            drop(answer.send(reply));
+        }
+        match committed {
             Ok(()) => {
                 for (answer, reply) in turn.answers {
                     drop(answer.send(reply));
@@ -295,17 +307,14 @@ impl Core {
         if events.is_empty() {
             if self.trouble.is_some() {
                 self.journal.probe()?;
-                tracing::info!("there is space again");
-                self.trouble = None;
+                self.trouble_is_over();
             }
             return Ok(());
         }
         crash_point("journal.before-commit");
         let seq = self.journal.commit(events, rows)?;
         crash_point("journal.after-commit");
-        if self.trouble.take().is_some() {
-            tracing::info!("there is space again");
-        }
+        self.trouble_is_over();
         for event in events {
             self.unwritten.insert(event.run.clone());
         }
@@ -315,6 +324,24 @@ impl Core {
             self.parts.tell_after(Duration::from_millis(500), Input::WriteRecords);
         }
         Ok(())
+    }
+
+    /// A commit that finds room proves little: it may have used what was its own already.
+    fn trouble_is_over(&mut self) {
+        if self.trouble.is_some() && super::space::shortage(self.parts.state.path()).is_none() {
+            tracing::info!("there is space again");
+            self.trouble = None;
+        }
+    }
+
+    /// Nothing is started that could not write its claim and its log.
+    fn look_for_space(&mut self) {
+        if self.trouble.is_none()
+            && let Some(words) = super::space::shortage(self.parts.state.path())
+        {
+            tracing::error!("{words}");
+            self.trouble = Some(words);
+        }
     }
 
     /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
@@ -348,6 +375,10 @@ impl Core {
     fn hand_out(&mut self, effects: &[Command]) {
         let owed: HashSet<String> = effects.iter().map(name_of).collect();
         self.handed.retain(|name| owed.contains(name));
+        let starts = |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
+        if effects.iter().any(|command| starts(&command)) {
+            self.look_for_space();
+        }
         for command in effects {
             let waits = match command {
                 Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.trouble.is_some(),

@@ -17,6 +17,7 @@ mod hands;
 mod hub;
 mod lock;
 mod requests;
+mod space;
 mod start;
 mod views;
 mod watch;

@@ -44,7 +44,7 @@ fn a_flood_of_output_keeps_both_ends_of_the_log_and_the_engine_small() {
 
     let engine = house.engine().expect("the engine is there");
     let peak = peak_kib(engine);
-    println!("{} MiB in {took} ms, engine at most {} MiB", bytes >> 20, peak / 1024);
+    eprintln!("{} MiB in {took} ms, engine at most {} MiB", bytes >> 20, peak / 1024);
     assert!(peak < 200 * 1024, "the engine needed {peak} KiB");
 }
 

@@ -1,7 +1,7 @@
 //! The headline test: whoever is killed during a step, the step starts once, ends once, and its log and its exit code are
 //! what they would have been. Only a killed keeper takes its steps with it, and then that is said.
 
-use crate::house::{House, is_alive, kill, signal, until, words};
+use crate::house::{House, is_alive, kill, lines, signal, until, words};
 
 const STEP: &str = r#"
 [workflow]
@@ -31,8 +31,7 @@ fn ran_once(house: &House) {
     assert_eq!(counts, [1, 1], "starts and ends: {:?}", house.effects());
     let lane = house.lane("work");
     assert_eq!((lane["exit"].as_str(), lane["attempt"].as_i64()), (Some("code 7"), Some(1)), "{lane}");
-    let whole: String = (0..40).map(|i| format!("line {i}\r\n")).collect();
-    assert_eq!(house.log("work/0/a1"), whole);
+    assert_eq!(house.log("work/0/a1"), lines("line", 40));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Kills at seeded moments, shims that die, hosts that restart, steps that leave something behind: nothing runs twice
 //! without an answer, nothing is lost, every log is whole.
 
-use crate::house::{House, comm, is_alive, kill, until, within};
+use crate::house::{House, comm, is_alive, kill, lines, until, within};
 
 /// Two lanes, then one more step; each prints for a second and counts its start and its end.
 const CHAIN: &str = r#"
@@ -95,7 +95,7 @@ fn judge(house: &House, seed: u64, runs: usize) {
     assert_eq!(lost, 0, "seed {seed}: UNKNOWN");
     let dir = status["dir"].as_str().expect("the run's folder").to_owned();
     for (place, letter) in [("lanes/0", 'a'), ("lanes/1", 'b'), ("last/0", 'c')] {
-        let whole: String = (0..25).map(|i| format!("{letter} line {i}\r\n")).collect();
+        let whole = lines(&format!("{letter} line"), 25);
         let log = std::fs::read_to_string(format!("{dir}/{place}/a1/log")).expect("a log");
         assert_eq!(log, whole, "seed {seed}: {place}");
     }
@@ -114,7 +114,7 @@ fn two_hundred_kills_lose_nothing_and_double_nothing() {
         judge(&house, seed, runs);
         assert!(runs < 200, "too few faults: {faults:?}");
     }
-    println!("{runs} runs: {faults:?}");
+    eprintln!("{runs} runs: {faults:?}");
     until("every environment has ended", || house.keepers().is_empty() && house.porters().is_empty());
 }
 
@@ -175,7 +175,7 @@ fn a_mutant_that_adopts_by_name_only_is_caught() {
     house.start();
     until("the step runs", || house.log("work/0/a1").contains("here"));
     assert!(!unknown_after_a_killed_shim(&house, 4_000), "the mutant tells a dead shim from a live one");
-    println!("adopt_by_name_only is caught: a dead step is shown as {}", house.lane("work")["state"]);
+    eprintln!("adopt_by_name_only is caught: a dead step is shown as {}", house.lane("work")["state"]);
 }
 
 /// The claim and the intent of an earlier boot of the host: whether it ran to its end cannot be known.

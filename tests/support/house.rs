@@ -33,8 +33,6 @@ pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
 /// See the module's description.
 pub(crate) struct House {
     root: tempfile::TempDir,
-    /// Elsewhere than in the house, where a test mounts something.
-    state: Option<PathBuf>,
     vars: Vec<(String, String)>,
 }
 
@@ -48,7 +46,7 @@ impl House {
         let root = tempfile::Builder::new().prefix("dwh").tempdir().expect("a temporary directory");
         std::fs::create_dir(root.path().join("work")).expect("a workspace");
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { root, state: None, vars }
+        Self { root, vars }
     }
 
     /// From now on everything started here gets this variable, too.
@@ -61,10 +59,6 @@ impl House {
         self.vars.retain(|(other, _)| other != name);
     }
 
-    pub(crate) fn keep_state_in(&mut self, path: &Path) {
-        self.state = Some(path.to_owned());
-    }
-
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
@@ -74,7 +68,7 @@ impl House {
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.state.clone().unwrap_or_else(|| self.root.path().join("s"))
+        self.root.path().join("s")
     }
 
     /// A workflow file in the workspace.
@@ -107,7 +101,7 @@ impl House {
         let mut command = self.command(arguments);
         command.stdout(out.try_clone().expect("a file")).stderr(err.try_clone().expect("a file"));
         let status = command.status().expect("dogwatch starts");
-        let mut text = |file: &mut std::fs::File| {
+        let text = |file: &mut std::fs::File| {
             let mut bytes = Vec::new();
             std::io::Seek::rewind(file).and_then(|()| std::io::Read::read_to_end(file, &mut bytes)).expect("its words");
             bytes
@@ -286,6 +280,11 @@ impl Drop for House {
         }
         self.end_all();
     }
+}
+
+/// `line 0`, `line 1`, … as a terminal shows them.
+pub(crate) fn lines(beginning: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |text, number| text + &format!("{beginning} {number}\r\n"))
 }
 
 /// Exit status and words of a command.
