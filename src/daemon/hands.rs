@@ -240,7 +240,7 @@ impl Actor {
         crash_point("hands.before-ensure");
         let handle = match self.parts.sandbox.ensure(&self.spec).await {
             Ok(handle) => handle,
-            Err(error @ environment::Error::Silent { .. }) => return Err(NoKeeper::Later(error.to_string())),
+            Err(error) if error.passes() => return Err(NoKeeper::Later(error.to_string())),
             Err(error) => return Err(NoKeeper::Failed(error.to_string())),
         };
         crash_point("hands.after-ensure");
@@ -253,6 +253,13 @@ impl Actor {
             ) => Err(NoKeeper::Failed(error.to_string())),
             Err(error) => Err(NoKeeper::Later(error.to_string())),
         }
+    }
+
+    /// Makes a lane's own place below the run's `work`, where steps may have put anything: no link is followed.
+    fn make_work_dir(&self, work_dir: &std::path::Path) -> Result<(), environment::Error> {
+        let root = self.spec.work_dir();
+        let inside = work_dir.strip_prefix(&root).unwrap_or(work_dir);
+        environment::make_below(&root, inside)
     }
 
     fn tell_isolation(&mut self, handle: &Handle) {
@@ -282,8 +289,8 @@ impl Actor {
 
     async fn launch(&mut self, attempt: AttemptId, launch: Box<Launch>, work_dir: PathBuf) {
         let again = Input::Again(Command::Launch(attempt.clone()));
-        if let Err(error) = std::fs::create_dir_all(&work_dir) {
-            tracing::error!("{attempt} has no place to work in: {}: {error}", work_dir.display());
+        if let Err(error) = self.make_work_dir(&work_dir) {
+            tracing::error!("{attempt} has no place to work in: {error}");
             self.parts.tell_after(AGAIN, again);
             return;
         }
@@ -359,7 +366,9 @@ impl Actor {
         work_dir: PathBuf,
     ) {
         let command = Command::Probe(attempt.clone());
-        drop(std::fs::create_dir_all(&work_dir));
+        if let Err(error) = self.make_work_dir(&work_dir) {
+            tracing::warn!("the probe of {attempt} has no place of its own: {error}");
+        }
         let keeper = match self.keeper().await {
             Ok(keeper) => keeper,
             Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
@@ -447,7 +456,9 @@ impl Actor {
 
     async fn pty(&mut self, ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
         if let Some(work_dir) = work_dir {
-            drop(std::fs::create_dir_all(&work_dir));
+            if let Err(error) = self.make_work_dir(&work_dir) {
+                tracing::warn!("a shell has no place of its own: {error}");
+            }
         }
         let reply = match self.keeper().await {
             Ok(keeper) => keeper.ask_pty(ask).await.map_err(|error| error.to_string()),

@@ -7,11 +7,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::Error;
 use crate::clock;
+
+/// How often the lock is tried again, and how long after.
+const TRIES: u32 = 10;
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// Held as long as this lives.
 #[derive(Debug)]
@@ -29,7 +34,16 @@ pub(super) fn take(path: &Path) -> Result<Lock, Error> {
         .mode(0o600)
         .open(path)
         .map_err(Error::io("cannot open", path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    // A porter looks whether the lock is free by holding it, shared, for a moment.
+    let mut taken = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    for _ in 0..TRIES {
+        if taken {
+            break;
+        }
+        clock::pause(BETWEEN);
+        taken = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    }
+    if !taken {
         let mut owner = String::new();
         let told = file.read_to_string(&mut owner).is_ok() && !owner.trim().is_empty();
         let owner = if told { owner.trim().to_owned() } else { "an unnamed process".into() };
