@@ -22,8 +22,7 @@ pub fn wall_ms() -> i64 {
 
 /// The kernel's id of this boot, or `"unknown"` where `/proc` does not tell.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| "unknown".into(), |id| id.trim().into())
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".into(), |id| id.trim().into())
 }
 
 /// `N` bytes from the kernel's random source.
@@ -34,9 +33,8 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     let mut filled = 0;
     while filled < N {
-        filled +=
-            rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
-                .expect("getrandom works on every Linux that dogwatch supports");
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
+            .expect("getrandom works on every Linux that dogwatch supports");
     }
     bytes
 }
@@ -51,9 +49,7 @@ pub struct Clock {
 impl Clock {
     /// A clock for a boot that has not been seen before: agrees with the wall clock at this moment.
     pub fn for_new_boot() -> Self {
-        Self {
-            offset: wall_ms() - boottime_ms(),
-        }
+        Self { offset: wall_ms() - boottime_ms() }
     }
 
     /// The time now.

@@ -38,6 +38,6 @@ pub mod model;
 pub mod report;
 pub mod session;
 pub mod shim;
-pub mod state_dir;
 pub mod spawn;
+pub mod state_dir;
 pub mod wire;

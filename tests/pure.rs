@@ -19,10 +19,10 @@ mod graph;
 mod hands;
 #[path = "pure/layers.rs"]
 mod layers;
-#[path = "pure/plain.rs"]
-mod plain;
 #[path = "pure/orders.rs"]
 mod orders;
+#[path = "pure/plain.rs"]
+mod plain;
 #[path = "pure/record.rs"]
 mod record;
 #[path = "pure/scenarios.rs"]

@@ -2,10 +2,18 @@
 
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "real/flood.rs"]
+mod flood;
+#[path = "real/headline.rs"]
+mod headline;
+#[path = "support/house.rs"]
+mod house;
 #[path = "real/keep.rs"]
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/log.rs"]
 mod log;
 #[path = "real/place.rs"]
@@ -20,17 +28,9 @@ mod sandbox;
 mod session;
 #[path = "real/shim.rs"]
 mod shim;
-#[path = "real/speed.rs"]
-mod speed;
-#[path = "support/house.rs"]
-mod house;
-#[path = "real/sweep.rs"]
-mod sweep;
-#[path = "real/kills.rs"]
-mod kills;
 #[path = "real/space.rs"]
 mod space;
-#[path = "real/flood.rs"]
-mod flood;
-#[path = "real/headline.rs"]
-mod headline;
+#[path = "real/speed.rs"]
+mod speed;
+#[path = "real/sweep.rs"]
+mod sweep;

@@ -14,13 +14,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::judge::Judge;
 use super::keys::Kind;
-use super::read::{Item, Limit, Reader, Section};
 use super::problems::Found;
+use super::read::{Item, Limit, Reader, Section};
 use crate::model::{StepId, Workflow};
 pub(super) use params::Missing;
 use place::Placed;
-pub(super) use step::Draft;
 use step::Defaults;
+pub(super) use step::Draft;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;

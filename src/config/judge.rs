@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use super::keys::nearest;
-use super::problems::MOST;
 use super::flow::Draft;
+use super::keys::nearest;
 use super::phrase::{Use, Wanted};
+use super::problems::MOST;
 use super::read::{At, Reader, listed};
 use crate::engine::expr::{self, ExprError, Mention, Scope, StepFacts, StepState};
 use crate::model::{Step, StepWhat, Value};
@@ -139,7 +139,9 @@ impl<'a> Judge<'a, '_> {
             Mention::Param(name) => Err(no_param(name, self.declared)),
             Mention::Matrix(name) => match draft {
                 None if one.step.is_some() => Ok(None),
-                None => Err((format!("`matrix.{name}` is used outside of a step"), "move it into `env` of the step".into())),
+                None => {
+                    Err((format!("`matrix.{name}` is used outside of a step"), "move it into `env` of the step".into()))
+                }
                 Some(draft) => in_matrix(name, &draft.step).map(|()| None),
             },
             Mention::Step(step) => self.other(one, step),
@@ -328,14 +330,20 @@ fn has_output(step: &Step, output: &str) -> Result<(), (String, String)> {
         let names: Vec<&str> = step.outputs.keys().map(String::as_str).collect();
         let hint = match nearest(output, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if names.is_empty() => format!("add it to [steps.{id}]: outputs = {{ {output} = {{ path = \"…\" }} }}"),
+            None if names.is_empty() => {
+                format!("add it to [steps.{id}]: outputs = {{ {output} = {{ path = \"…\" }} }}")
+            }
             None => format!("outputs of step {id} are {}", listed(&names)),
         };
         return Err((format!("step {id} has no output `{output}`"), hint));
     }
     if step.has_matrix {
-        let hint = "let each lane write to a path of the workspace, as in out/$LR/model, and read those in the next step";
-        return Err((format!("step {id} has several lanes: which one's output is meant cannot be said yet"), hint.into()));
+        let hint =
+            "let each lane write to a path of the workspace, as in out/$LR/model, and read those in the next step";
+        return Err((
+            format!("step {id} has several lanes: which one's output is meant cannot be said yet"),
+            hint.into(),
+        ));
     }
     Ok(())
 }

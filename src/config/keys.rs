@@ -193,10 +193,8 @@ const STEP: &[NotYet] = &[
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
 ];
 
-const OUTPUT: &[NotYet] = &[
-    not_yet("cache", "remove it; the step runs in every run"),
-    not_yet("format", "remove it; an output is its path"),
-];
+const OUTPUT: &[NotYet] =
+    &[not_yet("cache", "remove it; the step runs in every run"), not_yet("format", "remove it; an output is its path")];
 
 const CHECKPOINT: &[NotYet] = &[
     not_yet("keep", "remove it; dogwatch deletes no checkpoints"),

@@ -66,7 +66,8 @@ impl<'a> Reader<'a> {
         let text = self.filled(item)?;
         let (source, start) = match expr::pieces(text) {
             Ok(pieces) if text.contains("${{") => {
-                let mut filled = pieces.into_iter().filter(|(part, _)| !matches!(part, Part::Text(t) if t.trim().is_empty()));
+                let mut filled =
+                    pieces.into_iter().filter(|(part, _)| !matches!(part, Part::Text(t) if t.trim().is_empty()));
                 let (Some((Part::Expression(source), at)), None) = (filled.next(), filled.next()) else {
                     self.found
                         .error(&item.at, format!("{} must be one expression", item.title))

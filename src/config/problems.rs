@@ -66,12 +66,8 @@ pub struct Problems {
 impl Problems {
     /// One problem of the file as a whole.
     pub(super) fn of_file(file: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let problem = Problem {
-            severity: Severity::Error,
-            message: message.into(),
-            place: Place::File,
-            hint: Some(hint.into()),
-        };
+        let problem =
+            Problem { severity: Severity::Error, message: message.into(), place: Place::File, hint: Some(hint.into()) };
         Self { file: file.into(), list: vec![problem], more: 0, text: String::new() }
     }
 

@@ -6,7 +6,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -116,7 +115,9 @@ impl<'a> Reader<'a> {
         let list = item.value.as_array();
         if list.is_some_and(|list| !list.is_empty() && list.iter().all(|value| value.get_ref().is_table())) {
             let hint = format!("write {title} once, with single brackets");
-            self.found.error(&item.key_at, format!("{} must be one table, not a list of tables", item.title)).hint(hint);
+            self.found
+                .error(&item.key_at, format!("{} must be one table, not a list of tables", item.title))
+                .hint(hint);
         } else {
             self.wrong_type(item, "a table", None);
         }
@@ -239,7 +240,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn duration(&mut self, item: &Item<'a>) -> Option<Duration> {
         let Some(text) = item.value.as_str() else {
-            let hint = scalar(item.value).map_or("write \"90s\"".into(), |n| format!("write \"{n}s\", \"{n}m\" or \"{n}h\""));
+            let hint =
+                scalar(item.value).map_or("write \"90s\"".into(), |n| format!("write \"{n}s\", \"{n}m\" or \"{n}h\""));
             self.wrong_type(item, "a duration like \"8h\"", Some(hint));
             return None;
         };
@@ -260,7 +262,9 @@ impl<'a> Reader<'a> {
         }
         let limit = self.duration(item)?;
         if limit.is_zero() {
-            self.found.error(&item.at, format!("{} must be longer than zero", item.title)).hint("\"none\" means no limit");
+            self.found
+                .error(&item.at, format!("{} must be longer than zero", item.title))
+                .hint("\"none\" means no limit");
             return None;
         }
         Some(Limit::Of(limit))

@@ -29,7 +29,11 @@ pub(super) fn check(source: &str) -> Vec<TooNew> {
             b'{' | b'[' => open.push(byte),
             b'}' | b']' => {
                 if let Some(comma) = comma.filter(|_| inline && byte == b'}') {
-                    found.push(new("a comma after the last key of an inline table", "remove the comma", comma..comma + 1));
+                    found.push(new(
+                        "a comma after the last key of an inline table",
+                        "remove the comma",
+                        comma..comma + 1,
+                    ));
                 }
                 open.pop();
             }
@@ -74,7 +78,8 @@ fn string(source: &str, start: usize, found: &mut Vec<TooNew>) -> usize {
             at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
         } else if rest.starts_with(&close) {
             // A long string may end in up to two quotes more.
-            let more = if long { rest[3..].bytes().take(2).take_while(|b| quote.as_bytes() == [*b]).count() } else { 0 };
+            let more =
+                if long { rest[3..].bytes().take(2).take_while(|b| quote.as_bytes() == [*b]).count() } else { 0 };
             return start + at + close.len() + more;
         } else {
             at += rest.chars().next().map_or(1, char::len_utf8);

@@ -1,7 +1,6 @@
 //! What is found of attempts after any crash, by the look-up table of `session`: the same code at the engine's start,
 //! when a keeper's connection ends, and now and then for nothing. Starts and ends nothing.
 
-
 use super::core::{Core, Input, Parts};
 use super::ended::Context;
 use crate::attempt;
@@ -67,11 +66,7 @@ impl Look {
                 context: Context::new(run, lane, attempt, parts),
             }
         });
-        Self {
-            run: run.id.clone(),
-            boot_id: parts.boot_id.clone(),
-            items: items.collect(),
-        }
+        Self { run: run.id.clone(), boot_id: parts.boot_id.clone(), items: items.collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {

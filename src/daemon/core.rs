@@ -375,7 +375,8 @@ impl Core {
     fn hand_out(&mut self, effects: &[Command]) {
         let owed: HashSet<String> = effects.iter().map(name_of).collect();
         self.handed.retain(|name| owed.contains(name));
-        let starts = |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
+        let starts =
+            |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
         if effects.iter().any(|command| starts(&command)) {
             self.look_for_space();
         }

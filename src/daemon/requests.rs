@@ -457,8 +457,7 @@ fn find_lane(run: &Run, text: &str) -> Refusable<LaneId> {
             let wanted = inside.trim();
             let found = lanes.iter().find(|spec| spec.label() == wanted || spec.lane.to_string() == wanted);
             let Some(spec) = found else {
-                let names: Vec<String> =
-                    lanes.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
+                let names: Vec<String> = lanes.iter().take(8).map(|spec| format!("{name}[{}]", spec.label())).collect();
                 let words = format!("{name} has no lane [{wanted}]");
                 return Err(Box::new(refusal(RefusalKind::NotFound, words, Some(&names.join("  ")))));
             };

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::faults::crash_point;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, word};
+use crate::faults::crash_point;
 use crate::model::{
     AttemptId, Choice, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StopReason, Time, span_words,
 };

@@ -1,8 +1,8 @@
 //! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
 
 use crate::model::{
-    Choice, End, Escalation, EscalationId, EscalationKind, Exit, LostWhy, OnTimeout, OnUnknown,
-    StepWhat, Time, span_words,
+    Choice, End, Escalation, EscalationId, EscalationKind, Exit, LostWhy, OnTimeout, OnUnknown, StepWhat, Time,
+    span_words,
 };
 
 use super::Run;
@@ -48,22 +48,13 @@ pub(super) fn lost_words(why: LostWhy) -> &'static str {
 
 impl Run {
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
-    pub(super) fn question(
-        &self,
-        lane: &LaneRun,
-        id: EscalationId,
-        now: Time,
-    ) -> Option<Escalation> {
+    pub(super) fn question(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
         match &lane.state {
-            LaneState::ToAsk {
-                why: ToAsk::Failed { exit, rule, of },
-            } => Some(self.failed(lane, id, exit, rule.as_deref(), *of)),
-            LaneState::ToAsk {
-                why: ToAsk::Unknown { why, evidence },
-            } => Some(self.unknown(lane, id, *why, evidence)),
-            LaneState::ToAsk {
-                why: ToAsk::CannotStart { why },
-            } => Some(self.cannot(lane, id, why)),
+            LaneState::ToAsk { why: ToAsk::Failed { exit, rule, of } } => {
+                Some(self.failed(lane, id, exit, rule.as_deref(), *of))
+            }
+            LaneState::ToAsk { why: ToAsk::Unknown { why, evidence } } => Some(self.unknown(lane, id, *why, evidence)),
+            LaneState::ToAsk { why: ToAsk::CannotStart { why } } => Some(self.cannot(lane, id, why)),
             LaneState::Waiting => self.gate(lane, id, now),
             LaneState::Active { .. }
             | LaneState::Exited { .. }
@@ -76,14 +67,7 @@ impl Run {
         }
     }
 
-    fn failed(
-        &self,
-        lane: &LaneRun,
-        id: EscalationId,
-        exit: &Exit,
-        rule: Option<&str>,
-        of: u32,
-    ) -> Escalation {
+    fn failed(&self, lane: &LaneRun, id: EscalationId, exit: &Exit, rule: Option<&str>, of: u32) -> Escalation {
         let ran = span_words(exit.ended.since(exit.started));
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
@@ -94,64 +78,27 @@ impl Run {
             None => format!("failed with {} after {ran}", end_words(exit.end)),
         };
         let mut evidence = vec![match rule {
-            Some(rule) => format!(
-                "attempt {} (try {} of {of}), rule \"{rule}\"",
-                lane.n, lane.tries
-            ),
-            None => format!(
-                "attempt {} (try {} of {of}), no rule matched",
-                lane.n, lane.tries
-            ),
+            Some(rule) => format!("attempt {} (try {} of {of}), rule \"{rule}\"", lane.n, lane.tries),
+            None => format!("attempt {} (try {} of {of}), no rule matched", lane.n, lane.tries),
         }];
-        evidence.extend(
-            exit.missing
-                .iter()
-                .map(|missing| format!("missing output: {missing}")),
-        );
-        evidence.extend(
-            exit.hits
-                .first()
-                .map(|hit| format!("line {}: {}", hit.line_number, hit.line)),
-        );
+        evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
+        evidence.extend(exit.hits.first().map(|hit| format!("line {}: {}", hit.line_number, hit.line)));
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
             evidence.push("the kernel killed for memory in this environment meanwhile".into());
         }
         if !exit.leaked.is_empty() {
-            let names: Vec<String> = exit
-                .leaked
-                .iter()
-                .map(|(pid, name)| format!("{name} ({pid})"))
-                .collect();
+            let names: Vec<String> = exit.leaked.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
         let from = exit.tail.len().saturating_sub(TAIL);
         evidence.extend(exit.tail[from..].iter().map(|line| format!("| {line}")));
-        self.escalation(
-            lane,
-            id,
-            EscalationKind::Failed,
-            format!("{} {what}", self.lane_name(&lane.id)),
-            evidence,
-        )
+        self.escalation(lane, id, EscalationKind::Failed, format!("{} {what}", self.lane_name(&lane.id)), evidence)
     }
 
-    fn unknown(
-        &self,
-        lane: &LaneRun,
-        id: EscalationId,
-        why: LostWhy,
-        evidence: &[String],
-    ) -> Escalation {
-        let title = format!(
-            "UNKNOWN: {} may or may not have finished: {}",
-            self.lane_name(&lane.id),
-            lost_words(why)
-        );
-        let mut lines = vec![format!(
-            "attempt {}; nothing will be run until you choose",
-            lane.n
-        )];
+    fn unknown(&self, lane: &LaneRun, id: EscalationId, why: LostWhy, evidence: &[String]) -> Escalation {
+        let title = format!("UNKNOWN: {} may or may not have finished: {}", self.lane_name(&lane.id), lost_words(why));
+        let mut lines = vec![format!("attempt {}; nothing will be run until you choose", lane.n)];
         lines.extend(checkpoint_line(lane));
         lines.extend_from_slice(evidence);
         self.escalation(lane, id, EscalationKind::Unknown, title, lines)
@@ -159,13 +106,7 @@ impl Run {
 
     fn cannot(&self, lane: &LaneRun, id: EscalationId, why: &str) -> Escalation {
         let title = format!("{} cannot be started", self.lane_name(&lane.id));
-        self.escalation(
-            lane,
-            id,
-            EscalationKind::CannotStart,
-            title,
-            vec![why.to_owned()],
-        )
+        self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()])
     }
 
     fn escalation(
@@ -180,26 +121,14 @@ impl Run {
         if lane.checkpoint.is_some() {
             choices.push(Choice::Resume);
         }
-        if kind == EscalationKind::Unknown
-            && matches!(self.step_of(lane).on_unknown, OnUnknown::Probe { .. })
-        {
+        if kind == EscalationKind::Unknown && matches!(self.step_of(lane).on_unknown, OnUnknown::Probe { .. }) {
             choices.push(Choice::Probe);
         }
-        choices.extend([
-            Choice::Retry,
-            Choice::Done,
-            Choice::Skip,
-            Choice::Fail,
-            Choice::StopRun,
-        ]);
+        choices.extend([Choice::Retry, Choice::Done, Choice::Skip, Choice::Fail, Choice::StopRun]);
         Escalation {
             id,
             lane: lane.id.clone(),
-            attempt: if kind == EscalationKind::CannotStart {
-                None
-            } else {
-                self.attempt(lane)
-            },
+            attempt: if kind == EscalationKind::CannotStart { None } else { self.attempt(lane) },
             kind,
             title,
             evidence,
@@ -216,12 +145,7 @@ impl Run {
         let (title, evidence) = self.with_scope(lane, |scope| {
             let words = |error: ExprError| format!("({error})");
             let title = expr::render(&gate.prompt, scope).unwrap_or_else(words);
-            let show = |source: &String| {
-                format!(
-                    "{source} = {}",
-                    expr::value(source, scope).unwrap_or_else(words)
-                )
-            };
+            let show = |source: &String| format!("{source} = {}", expr::value(source, scope).unwrap_or_else(words));
             (title, gate.show.iter().map(show).collect())
         });
         let on_deadline = match gate.on_timeout {
@@ -237,20 +161,15 @@ impl Run {
             title: format!("{}: {title}", lane.id.step),
             evidence,
             choices: vec![Choice::Approve, Choice::Reject],
-            deadline: gate
-                .timeout
-                .filter(|_| on_deadline.is_some())
-                .map(|timeout| now.plus(timeout)),
+            deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,
         })
     }
 }
 
 fn checkpoint_line(lane: &LaneRun) -> Option<String> {
-    lane.checkpoint
-        .as_ref()
-        .map(|checkpoint| match checkpoint.step {
-            Some(step) => format!("newest checkpoint: {} (step {step})", checkpoint.path),
-            None => format!("newest checkpoint: {}", checkpoint.path),
-        })
+    lane.checkpoint.as_ref().map(|checkpoint| match checkpoint.step {
+        Some(step) => format!("newest checkpoint: {} (step {step})", checkpoint.path),
+        None => format!("newest checkpoint: {}", checkpoint.path),
+    })
 }

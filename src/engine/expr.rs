@@ -316,7 +316,10 @@ fn told(error: &minijinja::Error, source: &str) -> ExprError {
     };
     let whole = 0..source.len();
     let at = error.range().filter(|at| {
-        at.start < at.end && source.is_char_boundary(at.start) && at.end <= source.len() && source.is_char_boundary(at.end)
+        at.start < at.end
+            && source.is_char_boundary(at.start)
+            && at.end <= source.len()
+            && source.is_char_boundary(at.end)
     });
     ExprError::new(message).at(at.unwrap_or(whole))
 }

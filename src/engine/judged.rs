@@ -17,15 +17,9 @@ impl Run {
         match &self.lanes[place].state {
             LaneState::Exited { exit } => Some(Close::Exit(exit.clone())),
             LaneState::Lost { why, evidence } => Some(Close::Unknown(*why, evidence.clone())),
-            LaneState::Probed {
-                why,
-                evidence,
-                code,
-                output,
-            } => Some(Close::Unknown(
-                *why,
-                probed_evidence(evidence, *code, output),
-            )),
+            LaneState::Probed { why, evidence, code, output } => {
+                Some(Close::Unknown(*why, probed_evidence(evidence, *code, output)))
+            }
             LaneState::Waiting
             | LaneState::Active { .. }
             | LaneState::Probing { .. }
@@ -49,20 +43,12 @@ impl Run {
                 Close::Exit(_) => Finish::Exit,
                 Close::Unknown(..) => Finish::Probe,
             })),
-            Verdict::Retry {
-                at: until,
-                rule,
-                resume,
-            } => {
+            Verdict::Retry { at: until, rule, resume } => {
                 let cause = match close {
                     Close::Exit(_) => Cause::Retry { rule: rule.clone() },
                     Close::Unknown(..) => Cause::Unknown,
                 };
-                self.lanes[place].next = Some(Next {
-                    cause,
-                    resume: resume.clone(),
-                    heeds: false,
-                });
+                self.lanes[place].next = Some(Next { cause, resume: resume.clone(), heeds: false });
                 let (until, rule) = (*until, rule.clone());
                 LaneState::Delayed { until, rule }
             }
@@ -75,11 +61,9 @@ impl Run {
             Verdict::Stopped => done(Ended::Stopped),
             Verdict::Ask { why } => {
                 let why = match (why, close) {
-                    (AskWhy::Failed { rule, of, .. }, Close::Exit(exit)) => ToAsk::Failed {
-                        exit,
-                        rule: rule.clone(),
-                        of: *of,
-                    },
+                    (AskWhy::Failed { rule, of, .. }, Close::Exit(exit)) => {
+                        ToAsk::Failed { exit, rule: rule.clone(), of: *of }
+                    }
                     (_, Close::Unknown(why, evidence)) => ToAsk::Unknown { why, evidence },
                     (AskWhy::Unknown(_), Close::Exit(_)) => return,
                 };
@@ -94,10 +78,7 @@ impl Run {
             return;
         };
         if let LaneState::Lost { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probing {
-                why: *why,
-                evidence: evidence.clone(),
-            };
+            let state = LaneState::Probing { why: *why, evidence: evidence.clone() };
             self.put(place, state);
         }
     }
@@ -107,12 +88,7 @@ impl Run {
             return;
         };
         if let LaneState::Probing { why, evidence } = &self.lanes[place].state {
-            let state = LaneState::Probed {
-                why: *why,
-                evidence: evidence.clone(),
-                code,
-                output: output.to_owned(),
-            };
+            let state = LaneState::Probed { why: *why, evidence: evidence.clone(), code, output: output.to_owned() };
             self.put(place, state);
         }
     }
@@ -122,20 +98,11 @@ impl Run {
 fn probed_evidence(evidence: &[String], code: Option<i32>, output: &str) -> Vec<String> {
     let mut lines = evidence.to_vec();
     lines.push(match code {
-        Some(code) => format!(
-            "the probe ended with code {code} (0: it had finished, 10: it had not happened)"
-        ),
+        Some(code) => format!("the probe ended with code {code} (0: it had finished, 10: it had not happened)"),
         None => "the probe gave no answer".into(),
     });
     lines.extend(
-        output
-            .lines()
-            .rev()
-            .take(3)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .map(|line| format!("probe: {line}")),
+        output.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev().map(|line| format!("probe: {line}")),
     );
     lines
 }

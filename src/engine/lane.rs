@@ -99,18 +99,9 @@ pub enum LaneState {
 /// What a question that is to be opened is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToAsk {
-    Failed {
-        exit: Box<Exit>,
-        rule: Option<String>,
-        of: u32,
-    },
-    Unknown {
-        why: LostWhy,
-        evidence: Vec<String>,
-    },
-    CannotStart {
-        why: String,
-    },
+    Failed { exit: Box<Exit>, rule: Option<String>, of: u32 },
+    Unknown { why: LostWhy, evidence: Vec<String> },
+    CannotStart { why: String },
 }
 
 /// How a lane is done.

@@ -18,8 +18,8 @@ mod judged;
 mod lane;
 mod order;
 mod owed;
-pub mod plan;
 mod people;
+pub mod plan;
 mod recovery;
 mod starts;
 mod state;
@@ -43,18 +43,13 @@ pub struct Engine {
 impl Engine {
     /// An engine without runs, whose next escalation gets the number after `newest_escalation`.
     pub fn new(newest_escalation: u64) -> Self {
-        Self {
-            runs: BTreeMap::new(),
-            newest_escalation,
-        }
+        Self { runs: BTreeMap::new(), newest_escalation }
     }
 
     /// Folds one recorded fact. Total on (state, event); decides nothing.
     pub fn apply(&mut self, event: &Event) {
         if let What::Created(created) = &event.what {
-            self.runs
-                .entry(event.run.clone())
-                .or_insert_with(|| Run::new(event.run.clone(), created, event.at));
+            self.runs.entry(event.run.clone()).or_insert_with(|| Run::new(event.run.clone(), created, event.at));
             return;
         }
         if let What::Opened { escalation } = &event.what {
@@ -108,8 +103,6 @@ impl Engine {
 
     /// The run with an open or answered question of this number.
     pub fn run_of_escalation(&self, id: EscalationId) -> Option<&Run> {
-        self.runs
-            .values()
-            .find(|run| run.questions.contains_key(&id))
+        self.runs.values().find(|run| run.questions.contains_key(&id))
     }
 }

@@ -1,8 +1,6 @@
 //! What a person may order, and when it is refused: the state moved on. Pure; makes the event that records the order.
 
-use crate::model::{
-    AttemptId, Choice, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StopReason, What,
-};
+use crate::model::{AttemptId, Choice, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StopReason, What};
 
 use super::Run;
 use super::escalation::word;
@@ -29,43 +27,20 @@ impl Run {
             return refused(format!("there is no question {id} in this run"));
         };
         if let Some((answer, who, ..)) = &question.answer {
-            return refused(format!(
-                "{id} was answered already: {} by {who}",
-                word(*answer)
-            ));
+            return refused(format!("{id} was answered already: {} by {who}", word(*answer)));
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             return refused("the run has ended; `dogwatch resume` goes on with it");
         }
         if !question.escalation.choices.contains(&choice) {
-            let words: Vec<&str> = question
-                .escalation
-                .choices
-                .iter()
-                .map(|choice| word(*choice))
-                .collect();
-            return refused(format!(
-                "{} is no answer to {id}; it takes: {}",
-                word(choice),
-                words.join(", ")
-            ));
+            let words: Vec<&str> = question.escalation.choices.iter().map(|choice| word(*choice)).collect();
+            return refused(format!("{} is no answer to {id}; it takes: {}", word(choice), words.join(", ")));
         }
-        Ok(What::Answered {
-            escalation: id,
-            choice,
-            by,
-            note,
-        })
+        Ok(What::Answered { escalation: id, choice, by, note })
     }
 
     /// An order about a lane, as an event. Where a question about the lane is open, the order is its answer.
-    pub fn order(
-        &self,
-        lane: &LaneId,
-        order: Order,
-        by: Principal,
-        note: Option<String>,
-    ) -> Result<What, Refused> {
+    pub fn order(&self, lane: &LaneId, order: Order, by: Principal, note: Option<String>) -> Result<What, Refused> {
         let Some(run) = self.lane(lane) else {
             return refused(format!("there is no step {} in this run", lane.step));
         };
@@ -78,40 +53,24 @@ impl Run {
                     Order::Skip => Choice::Skip,
                     Order::Done => Choice::Done,
                 };
-                let gate = self
-                    .questions
-                    .get(escalation)
-                    .is_some_and(|q| q.escalation.choices.contains(&Choice::Approve));
-                let choice = if gate && order == Order::Done {
-                    Choice::Approve
-                } else {
-                    choice
-                };
+                let gate =
+                    self.questions.get(escalation).is_some_and(|q| q.escalation.choices.contains(&Choice::Approve));
+                let choice = if gate && order == Order::Done { Choice::Approve } else { choice };
                 self.decide(*escalation, choice, by, note)
             }
-            LaneState::Active { .. } => refused(format!(
-                "{name} is running; stop it first: dogwatch stop RUN {name}"
-            )),
-            LaneState::Probing { .. } => {
-                refused(format!("{name} is being probed; wait for the answer"))
+            LaneState::Active { .. } => refused(format!("{name} is running; stop it first: dogwatch stop RUN {name}")),
+            LaneState::Probing { .. } => refused(format!("{name} is being probed; wait for the answer")),
+            LaneState::Exited { .. } | LaneState::Lost { .. } | LaneState::Probed { .. } | LaneState::ToAsk { .. } => {
+                refused(format!("{name} has just ended; ask again"))
             }
-            LaneState::Exited { .. }
-            | LaneState::Lost { .. }
-            | LaneState::Probed { .. }
-            | LaneState::ToAsk { .. } => refused(format!("{name} has just ended; ask again")),
-            LaneState::Waiting if matches!(order, Order::Retry | Order::Resume) => refused(
-                format!("{name} has not run yet; it starts when what it needs is done"),
-            ),
+            LaneState::Waiting if matches!(order, Order::Retry | Order::Resume) => {
+                refused(format!("{name} has not run yet; it starts when what it needs is done"))
+            }
             LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. } => {
                 if matches!(self.phase, Phase::Stopping { .. }) {
                     return refused("the run is being stopped; wait for its end, then resume it");
                 }
-                Ok(What::Ordered {
-                    lane: lane.clone(),
-                    order,
-                    by,
-                    note,
-                })
+                Ok(What::Ordered { lane: lane.clone(), order, by, note })
             }
         }
     }
@@ -123,34 +82,23 @@ impl Run {
         };
         let name = self.lane_name(lane);
         match (&run.state, self.attempt(run)) {
-            (LaneState::Active { stop: None, .. }, Some(attempt)) => Ok(What::StopAsked {
-                attempt,
-                reason: StopReason::Stop,
-                by,
-            }),
-            (LaneState::Active { stop: Some(_), .. }, _) => {
-                refused(format!("{name} is being stopped already"))
+            (LaneState::Active { stop: None, .. }, Some(attempt)) => {
+                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
             }
+            (LaneState::Active { stop: Some(_), .. }, _) => refused(format!("{name} is being stopped already")),
             (LaneState::Done { .. }, _) => refused(format!("{name} has ended already")),
-            (LaneState::Asking { escalation }, _) => refused(format!(
-                "{name} does not run; it waits for an answer: dogwatch show {escalation}"
-            )),
-            (_, _) => refused(format!(
-                "{name} does not run; to leave it out: dogwatch skip RUN {name}"
-            )),
+            (LaneState::Asking { escalation }, _) => {
+                refused(format!("{name} does not run; it waits for an answer: dogwatch show {escalation}"))
+            }
+            (_, _) => refused(format!("{name} does not run; to leave it out: dogwatch skip RUN {name}")),
         }
     }
 
     /// The stop of the run, as an event.
     pub fn stop_run(&self, by: Principal) -> Result<What, Refused> {
         match &self.phase {
-            Phase::Going => Ok(What::RunStopAsked {
-                by,
-                why: RunStopWhy::Asked,
-            }),
-            Phase::Stopping { by, .. } => {
-                refused(format!("the run is being stopped already, by {by}"))
-            }
+            Phase::Going => Ok(What::RunStopAsked { by, why: RunStopWhy::Asked }),
+            Phase::Stopping { by, .. } => refused(format!("the run is being stopped already, by {by}")),
             Phase::Ended { .. } => refused("the run has ended already"),
         }
     }
@@ -174,12 +122,9 @@ impl Run {
             return refused(format!("there is no step {from} in this run"));
         }
         match &self.phase {
-            Phase::Ended {
-                result: crate::model::RunResult::Succeeded,
-                ..
-            } if from.is_none() => refused(
-                "the run has succeeded; to do a part again: dogwatch resume RUN --from STEP",
-            ),
+            Phase::Ended { result: crate::model::RunResult::Succeeded, .. } if from.is_none() => {
+                refused("the run has succeeded; to do a part again: dogwatch resume RUN --from STEP")
+            }
             Phase::Ended { .. } => Ok(What::Resumed { from, by }),
             Phase::Going if self.paused => refused("the run is paused: dogwatch unpause RUN"),
             Phase::Going => refused("the run is going on"),
@@ -190,13 +135,6 @@ impl Run {
     /// The newest attempt of a lane that is live, for hands on.
     pub fn live(&self, lane: &LaneId) -> Option<AttemptId> {
         let run = self.lane(lane)?;
-        matches!(
-            run.state,
-            LaneState::Active {
-                claimed: Some(_),
-                ..
-            }
-        )
-        .then(|| self.attempt(run))?
+        matches!(run.state, LaneState::Active { claimed: Some(_), .. }).then(|| self.attempt(run))?
     }
 }

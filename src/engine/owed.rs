@@ -1,8 +1,7 @@
 //! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
 
 use crate::model::{
-    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StopReason, Time,
-    What,
+    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StopReason, Time, What,
 };
 
 use super::Run;
@@ -66,11 +65,7 @@ impl Run {
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {
-        Command::Record(Event {
-            run: self.id.clone(),
-            at,
-            what,
-        })
+        Command::Record(Event { run: self.id.clone(), at, what })
     }
 
     fn judgements(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
@@ -81,9 +76,7 @@ impl Run {
                 continue;
             };
             let verdict = match &lane.state {
-                LaneState::Exited { exit } => {
-                    recovery::judge(step, lane, &attempt.key(), exit, now)
-                }
+                LaneState::Exited { exit } => recovery::judge(step, lane, &attempt.key(), exit, now),
                 LaneState::Lost { why, .. } => {
                     if let Some(verdict) = recovery::judge_lost(step, lane, *why, now) {
                         verdict
@@ -93,18 +86,11 @@ impl Run {
                         continue;
                     }
                 }
-                LaneState::Probed { why, code, .. } => {
-                    recovery::judge_probed(lane, *why, *code, now)
-                }
+                LaneState::Probed { why, code, .. } => recovery::judge_probed(lane, *why, *code, now),
                 LaneState::ToAsk { .. } => {
                     if let Some(escalation) = self.question(lane, *next, now) {
                         next.0 += 1;
-                        out.push(self.record(
-                            now,
-                            What::Opened {
-                                escalation: Box::new(escalation),
-                            },
-                        ));
+                        out.push(self.record(now, What::Opened { escalation: Box::new(escalation) }));
                     }
                     continue;
                 }
@@ -134,9 +120,7 @@ impl Run {
         out.extend(places.filter_map(|place| self.over_limit(*place, now)));
         let places = self.sets.asking.iter();
         out.extend(places.filter_map(|place| self.unanswered(*place, now)));
-        if matches!(self.phase, Phase::Going)
-            && self.run_deadline().is_some_and(|deadline| deadline <= now)
-        {
+        if matches!(self.phase, Phase::Going) && self.run_deadline().is_some_and(|deadline| deadline <= now) {
             let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
             out.push(self.record(now, What::RunStopAsked { by, why }));
         }
@@ -144,15 +128,10 @@ impl Run {
 
     fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
         let lane = &self.lanes[place];
-        let LaneState::Active {
-            since, stop: None, ..
-        } = &lane.state
-        else {
+        let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
         };
-        let timed_out = self
-            .attempt_deadline(lane)
-            .is_some_and(|deadline| deadline <= now);
+        let timed_out = self.attempt_deadline(lane).is_some_and(|deadline| deadline <= now);
         // A lane that a person had started after the failure is wanted.
         let unwanted = self.step_of(lane).fail_fast && self.sibling_failed(lane, Some(*since));
         let reason = match (timed_out, unwanted) {
@@ -162,14 +141,7 @@ impl Run {
         };
         let attempt = self.attempt(lane)?;
         let by = Principal::Rule;
-        Some(self.record(
-            now,
-            What::StopAsked {
-                attempt,
-                reason,
-                by,
-            },
-        ))
+        Some(self.record(now, What::StopAsked { attempt, reason, by }))
     }
 
     /// The answer that a question takes when nobody gave one in time.
@@ -199,12 +171,7 @@ impl Run {
     }
 
     fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
-        let LaneState::Active {
-            claimed: Some(claimed),
-            stop: None,
-            ..
-        } = &lane.state
-        else {
+        let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &lane.state else {
             return None;
         };
         let timeout = self.step_of(lane).timeout?;
@@ -212,23 +179,15 @@ impl Run {
     }
 
     fn run_deadline(&self) -> Option<Time> {
-        self.workflow
-            .timeout
-            .map(|timeout| self.since.plus(timeout))
+        self.workflow.timeout.map(|timeout| self.since.plus(timeout))
     }
 
     /// A stopping run ends what runs.
     fn stops(&self, by: &Principal, now: Time, out: &mut Vec<Command>) {
         for &place in &self.sets.active {
             let lane = &self.lanes[place];
-            if let (LaneState::Active { stop: None, .. }, Some(attempt)) =
-                (&lane.state, self.attempt(lane))
-            {
-                let what = What::StopAsked {
-                    attempt,
-                    reason: StopReason::Stop,
-                    by: by.clone(),
-                };
+            if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, self.attempt(lane)) {
+                let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
                 out.push(self.record(now, what));
             }
         }
@@ -236,9 +195,7 @@ impl Run {
 
     /// How the run ends, if there is nothing left that could happen.
     fn result(&self) -> Option<RunResult> {
-        let busy = !self.sets.active.is_empty()
-            || !self.sets.undecided.is_empty()
-            || !self.sets.probing.is_empty();
+        let busy = !self.sets.active.is_empty() || !self.sets.undecided.is_empty() || !self.sets.probing.is_empty();
         match &self.phase {
             _ if busy => None,
             Phase::Stopping { why, .. } => Some(match why {
@@ -247,9 +204,8 @@ impl Run {
                 RunStopWhy::Rejected => RunResult::Rejected,
             }),
             Phase::Going => {
-                let waits = !self.sets.ready.is_empty()
-                    || !self.sets.delayed.is_empty()
-                    || !self.sets.asking.is_empty();
+                let waits =
+                    !self.sets.ready.is_empty() || !self.sets.delayed.is_empty() || !self.sets.asking.is_empty();
                 (!waits).then(|| self.outcome())
             }
             Phase::Ended { .. } => None,
@@ -258,9 +214,7 @@ impl Run {
 
     fn outcome(&self) -> RunResult {
         let has = |wanted: fn(&Ended) -> bool| {
-            self.lanes
-                .iter()
-                .any(|lane| matches!(&lane.state, LaneState::Done { how, .. } if wanted(how)))
+            self.lanes.iter().any(|lane| matches!(&lane.state, LaneState::Done { how, .. } if wanted(how)))
         };
         if has(|how| matches!(how, Ended::Failed)) {
             RunResult::Failed
@@ -286,11 +240,7 @@ impl Run {
                 out.push(Command::Launch(attempt));
             } else if let Some(reason) = *stop {
                 let grace = self.step_of(lane).grace;
-                out.push(Command::Stop {
-                    attempt,
-                    reason,
-                    grace,
-                });
+                out.push(Command::Stop { attempt, reason, grace });
             }
         }
         for &place in &self.sets.probing {
@@ -306,19 +256,13 @@ impl Run {
         if matches!(self.phase, Phase::Ended { .. }) {
             return None;
         }
-        let attempts = self
-            .sets
-            .active
-            .iter()
-            .filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
+        let attempts = self.sets.active.iter().filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
         let starts = !self.held() && matches!(self.phase, Phase::Going);
         let retries = self.sets.delayed.iter().filter(|_| starts);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
         let gates = self.sets.asking.iter();
         let gates = gates.filter_map(|place| self.open_question(*place)?.escalation.deadline);
-        let run = self
-            .run_deadline()
-            .filter(|_| matches!(self.phase, Phase::Going));
+        let run = self.run_deadline().filter(|_| matches!(self.phase, Phase::Going));
         attempts.chain(retries).chain(gates).chain(run).min()
     }
 

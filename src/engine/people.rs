@@ -1,8 +1,7 @@
 //! Folding what people said into one run: answers, orders, resumption. Decides nothing.
 
 use crate::model::{
-    Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy,
-    SkipWhy, StepId, Time,
+    Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy, SkipWhy, StepId, Time,
 };
 
 use super::Run;
@@ -22,8 +21,7 @@ impl Run {
         let Some(&place) = self.places.get(&question.escalation.lane) else {
             return;
         };
-        let asks =
-            matches!(self.lanes[place].state, LaneState::Asking { escalation } if escalation == id);
+        let asks = matches!(self.lanes[place].state, LaneState::Asking { escalation } if escalation == id);
         if question.answer.is_some() || !asks || !question.escalation.choices.contains(&choice) {
             return;
         }
@@ -72,11 +70,7 @@ impl Run {
 
     /// The lane gets a new attempt by a person's word.
     fn again(&mut self, place: usize, by: &Principal, resume: Option<String>) {
-        self.lanes[place].next = Some(Next {
-            cause: Cause::Person(by.clone()),
-            resume,
-            heeds: false,
-        });
+        self.lanes[place].next = Some(Next { cause: Cause::Person(by.clone()), resume, heeds: false });
         self.put(place, LaneState::Waiting);
         self.unskip_after(place);
     }
@@ -89,16 +83,8 @@ impl Run {
         let after = self.downstream(&id);
         let none_failed = !self.sibling_failed(&self.lanes[place], None);
         let mut changed = false;
-        for lane in self
-            .lanes
-            .iter_mut()
-            .filter(|lane| after.contains(&lane.step))
-        {
-            let LaneState::Done {
-                how: Ended::Skipped(why),
-                ..
-            } = &lane.state
-            else {
+        for lane in self.lanes.iter_mut().filter(|lane| after.contains(&lane.step)) {
+            let LaneState::Done { how: Ended::Skipped(why), .. } = &lane.state else {
                 continue;
             };
             let waits = match why {
@@ -121,10 +107,8 @@ impl Run {
         let Some(&place) = self.places.get(lane) else {
             return;
         };
-        let movable = matches!(
-            self.lanes[place].state,
-            LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. }
-        );
+        let movable =
+            matches!(self.lanes[place].state, LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. });
         if !movable {
             return;
         }
@@ -160,11 +144,7 @@ impl Run {
                 let resume = self.checkpoint_of(place).filter(|_| !redo);
                 let cause = Cause::Person(by.clone());
                 let lane = &mut self.lanes[place];
-                lane.next = (lane.n > 0).then_some(Next {
-                    cause,
-                    resume,
-                    heeds: true,
-                });
+                lane.next = (lane.n > 0).then_some(Next { cause, resume, heeds: true });
                 lane.state = LaneState::Waiting;
             }
         }
@@ -188,9 +168,7 @@ impl Run {
                     EscalationKind::Failed | EscalationKind::CannotStart => true,
                     EscalationKind::Unknown => false,
                     // Nobody could answer while the run stood still: the gate is opened anew, with all its time.
-                    EscalationKind::Gate => {
-                        question.escalation.deadline.is_some_and(|end| end <= at)
-                    }
+                    EscalationKind::Gate => question.escalation.deadline.is_some_and(|end| end <= at),
                 })
             }
             LaneState::Waiting

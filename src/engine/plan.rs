@@ -26,23 +26,14 @@ impl Run {
         let Some(step) = self.workflow.steps.get(&lane.step) else {
             return IndexMap::new();
         };
-        step.outputs
-            .iter()
-            .map(|(name, output)| (name.clone(), self.absolute(lane, &output.path)))
-            .collect()
+        step.outputs.iter().map(|(name, output)| (name.clone(), self.absolute(lane, &output.path))).collect()
     }
 
     /// A path as a step means it: `$DOGWATCH_DIR` put in, relative to the workspace.
     pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
         let own = self.work_dir(lane);
-        let text = path
-            .replace("${DOGWATCH_DIR}", &own)
-            .replace("$DOGWATCH_DIR", &own);
-        if text.starts_with('/') {
-            text
-        } else {
-            format!("{}/{text}", self.workflow.environment.workspace)
-        }
+        let text = path.replace("${DOGWATCH_DIR}", &own).replace("$DOGWATCH_DIR", &own);
+        if text.starts_with('/') { text } else { format!("{}/{text}", self.workflow.environment.workspace) }
     }
 
     /// The attempts that are intended or live, with their lanes.
@@ -54,17 +45,9 @@ impl Run {
     /// Runs `f` with what expressions of this lane see.
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();
-        let spec = self
-            .step_of(lane)
-            .lanes
-            .iter()
-            .find(|spec| spec.lane == lane.id.lane);
+        let spec = self.step_of(lane).lanes.iter().find(|spec| spec.lane == lane.id.lane);
         let facts = |name: &str| self.facts(name);
-        f(&Scope {
-            params: &self.workflow.params,
-            matrix: spec.map_or(&none, |spec| &spec.values),
-            step: &facts,
-        })
+        f(&Scope { params: &self.workflow.params, matrix: spec.map_or(&none, |spec| &spec.values), step: &facts })
     }
 
     fn facts(&self, name: &str) -> Option<StepFacts> {
@@ -77,33 +60,19 @@ impl Run {
             // A failure is known before a person has said what follows from it: `if = "failed(…)"` may look into it.
             None => StepState::Unfinished,
         };
-        let lane = LaneId {
-            step: id,
-            lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default(),
-        };
-        Some(StepFacts {
-            state,
-            outputs: self.outputs(&lane),
-        })
+        let lane = LaneId { step: id, lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default() };
+        Some(StepFacts { state, outputs: self.outputs(&lane) })
     }
 
     /// All variables of the lane's next or present attempt but those of the attempt itself, or why they have no value.
-    pub(super) fn launch_environment(
-        &self,
-        lane: &LaneRun,
-    ) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn launch_environment(&self, lane: &LaneRun) -> Result<BTreeMap<String, String>, String> {
         let step = self.step_of(lane);
         let mut env: BTreeMap<String, String> = (*self.env).clone();
         env.insert("TERM".into(), "xterm-256color".into());
         self.with_scope(lane, |scope| {
-            for (table, values) in [
-                ("env", &self.workflow.env),
-                ("env", &step.env),
-                ("inputs", &step.inputs),
-            ] {
+            for (table, values) in [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs)] {
                 for (name, template) in values {
-                    let value = expr::render(template, scope)
-                        .map_err(|error| format!("`{table}.{name}`: {error}"))?;
+                    let value = expr::render(template, scope).map_err(|error| format!("`{table}.{name}`: {error}"))?;
                     if legal_variable(name) {
                         env.insert(name.clone(), value);
                     }
@@ -119,9 +88,7 @@ impl Run {
             return Err("there is no such step".into());
         };
         let mut env = self.launch_environment(lane)?;
-        if let LaneState::Active {
-            resume: Some(path), ..
-        } = &lane.state
+        if let LaneState::Active { resume: Some(path), .. } = &lane.state
             && let Some(name) = resume_env(self.step_of(lane))
         {
             env.insert(name.to_owned(), path.clone());
@@ -134,10 +101,7 @@ impl Run {
             ("DOGWATCH_ATTEMPT", attempt.n.to_string()),
             ("DOGWATCH_DIR", self.work_dir(&attempt.lane)),
             ("DOGWATCH_RUN_DIR", self.work_root()),
-            (
-                "DOGWATCH_WORKSPACE",
-                self.workflow.environment.workspace.clone(),
-            ),
+            ("DOGWATCH_WORKSPACE", self.workflow.environment.workspace.clone()),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         Ok(env)
@@ -151,8 +115,6 @@ fn resume_env(step: &Step) -> Option<&str> {
 /// A name that a shell takes for a variable.
 pub fn legal_variable(name: &str) -> bool {
     let mut chars = name.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

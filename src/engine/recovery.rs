@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    Action, AskWhy, End, Exit, FailureRule, LostWhy, OnUnknown, Retry, Step, StopReason, Time,
-    Verdict,
+    Action, AskWhy, End, Exit, FailureRule, LostWhy, OnUnknown, Retry, Step, StopReason, Time, Verdict,
 };
 
 use super::state::LaneRun;
@@ -24,58 +23,32 @@ pub(super) fn judge(step: &Step, lane: &LaneRun, key: &str, exit: &Exit, now: Ti
     if lane.stop_asked == Some(StopReason::Stop) {
         return Verdict::Stopped;
     }
-    let rule = step
-        .on_failure
-        .iter()
-        .enumerate()
-        .find(|(place, rule)| matches(*place, rule, exit))
-        .map(|(_, rule)| rule);
+    let rule =
+        step.on_failure.iter().enumerate().find(|(place, rule)| matches(*place, rule, exit)).map(|(_, rule)| rule);
     let name = rule.map(|rule| rule.name.clone());
-    let retry = rule
-        .and_then(|rule| rule.retry.as_ref())
-        .unwrap_or(&step.retry);
-    let ask = |rule| Verdict::Ask {
-        why: AskWhy::Failed {
-            rule,
-            attempts: lane.tries,
-            of: retry.max_attempts,
-        },
-    };
+    let retry = rule.and_then(|rule| rule.retry.as_ref()).unwrap_or(&step.retry);
+    let ask = |rule| Verdict::Ask { why: AskWhy::Failed { rule, attempts: lane.tries, of: retry.max_attempts } };
     match rule.map(|rule| rule.action) {
         Some(Action::Escalate) => return ask(name),
         Some(Action::Abort) => {
-            return Verdict::Abort {
-                rule: name.unwrap_or_default(),
-            };
+            return Verdict::Abort { rule: name.unwrap_or_default() };
         }
         Some(Action::Retry | Action::Resume) | None => {}
     }
     if lane.tries < retry.max_attempts {
         let at = now.plus(delay(retry, lane.tries, key));
         let resume = resume_path(step, exit);
-        return Verdict::Retry {
-            at,
-            rule: name.unwrap_or_else(|| "retry".into()),
-            resume,
-        };
+        return Verdict::Retry { at, rule: name.unwrap_or_else(|| "retry".into()), resume };
     }
-    if step.allow_failure {
-        Verdict::Allowed
-    } else {
-        ask(name)
-    }
+    if step.allow_failure { Verdict::Allowed } else { ask(name) }
 }
 
 /// Decides about an attempt whose end cannot be known; `None`: its probe is to be asked first.
 pub(super) fn judge_lost(step: &Step, lane: &LaneRun, why: LostWhy, now: Time) -> Option<Verdict> {
     match &step.on_unknown {
         OnUnknown::Rerun if lane.stop_asked == Some(StopReason::Stop) => Some(Verdict::Stopped),
-        OnUnknown::Rerun if lane.lost <= LOST_AT_MOST => {
-            Some(rerun(lane, "on_unknown = \"rerun\"", now))
-        }
-        OnUnknown::Ask | OnUnknown::Rerun => Some(Verdict::Ask {
-            why: AskWhy::Unknown(why),
-        }),
+        OnUnknown::Rerun if lane.lost <= LOST_AT_MOST => Some(rerun(lane, "on_unknown = \"rerun\"", now)),
+        OnUnknown::Ask | OnUnknown::Rerun => Some(Verdict::Ask { why: AskWhy::Unknown(why) }),
         OnUnknown::Probe { .. } => None,
     }
 }
@@ -85,33 +58,20 @@ pub(super) fn judge_probed(lane: &LaneRun, why: LostWhy, code: Option<i32>, now:
     match code {
         Some(0) => Verdict::Succeeded,
         Some(10) if lane.stop_asked == Some(StopReason::Stop) => Verdict::Stopped,
-        Some(10) if lane.lost <= LOST_AT_MOST => {
-            rerun(lane, "the probe said that it had not happened", now)
-        }
-        Some(_) | None => Verdict::Ask {
-            why: AskWhy::Unknown(why),
-        },
+        Some(10) if lane.lost <= LOST_AT_MOST => rerun(lane, "the probe said that it had not happened", now),
+        Some(_) | None => Verdict::Ask { why: AskWhy::Unknown(why) },
     }
 }
 
 fn rerun(lane: &LaneRun, rule: &str, now: Time) -> Verdict {
-    let resume = lane
-        .checkpoint
-        .as_ref()
-        .map(|checkpoint| checkpoint.path.clone());
-    Verdict::Retry {
-        at: now,
-        rule: rule.into(),
-        resume,
-    }
+    let resume = lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
+    Verdict::Retry { at: now, rule: rule.into(), resume }
 }
 
 /// A retry goes on from the newest good checkpoint, where the step has them.
 fn resume_path(step: &Step, exit: &Exit) -> Option<String> {
     step.checkpoint.as_ref()?;
-    exit.checkpoint
-        .as_ref()
-        .map(|checkpoint| checkpoint.path.clone())
+    exit.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone())
 }
 
 /// All that is written in a rule's `match` holds.
@@ -140,13 +100,8 @@ fn delay(retry: &Retry, tries: u32, key: &str) -> Duration {
         return Duration::ZERO;
     }
     let exponent = i32::try_from(tries.saturating_sub(1)).unwrap_or(i32::MAX);
-    let seconds = (retry.delay.as_secs_f64() * retry.backoff.powi(exponent))
-        .min(retry.max_delay.as_secs_f64());
-    let stretch = if retry.jitter {
-        1.0 + 0.25 * unit(key)
-    } else {
-        1.0
-    };
+    let seconds = (retry.delay.as_secs_f64() * retry.backoff.powi(exponent)).min(retry.max_delay.as_secs_f64());
+    let stretch = if retry.jitter { 1.0 + 0.25 * unit(key) } else { 1.0 };
     Duration::try_from_secs_f64(seconds * stretch).unwrap_or(retry.max_delay)
 }
 

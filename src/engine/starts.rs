@@ -37,18 +37,12 @@ impl Places<'_> {
 impl Run {
     fn places(&self) -> Places<'_> {
         let most = usize::try_from(self.workflow.max_parallel).unwrap_or(usize::MAX);
-        Places {
-            run: self,
-            free: most.saturating_sub(self.sets.active.len()),
-            taken: HashMap::new(),
-        }
+        Places { run: self, free: most.saturating_sub(self.sets.active.len()), taken: HashMap::new() }
     }
 
     fn at_once(&self, lane: &LaneRun) -> usize {
         let limit = self.step_of(lane).lanes_at_once;
-        limit
-            .and_then(|limit| usize::try_from(limit).ok())
-            .unwrap_or(usize::MAX)
+        limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
     }
 
     /// Lanes that may start now: retries that are due first, then in the file's order.
@@ -81,9 +75,7 @@ impl Run {
                         continue;
                     };
                     next.0 += 1;
-                    What::Opened {
-                        escalation: Box::new(escalation),
-                    }
+                    What::Opened { escalation: Box::new(escalation) }
                 }
             };
             out.push(self.record(now, what));
@@ -92,25 +84,14 @@ impl Run {
 
     fn start(&self, lane: &LaneRun) -> What {
         if let Err(why) = self.launch_environment(lane) {
-            return What::CannotStart {
-                lane: lane.id.clone(),
-                why,
-            };
+            return What::CannotStart { lane: lane.id.clone(), why };
         }
         let (cause, resume) = match &lane.next {
             Some(next) => (next.cause.clone(), next.resume.clone()),
             None => (Cause::First, None),
         };
-        let attempt = AttemptId {
-            run: self.id.clone(),
-            lane: lane.id.clone(),
-            n: lane.n + 1,
-        };
-        What::Intended {
-            attempt,
-            cause,
-            resume,
-        }
+        let attempt = AttemptId { run: self.id.clone(), lane: lane.id.clone(), n: lane.n + 1 };
+        What::Intended { attempt, cause, resume }
     }
 
     /// `if` replaces "all needs succeeded". A retry, and a lane that a person ordered to run, is not asked again.
@@ -145,24 +126,19 @@ impl Run {
 
     /// Whether another lane of the step has failed for good, at all or since a moment.
     pub(super) fn sibling_failed(&self, lane: &LaneRun, since: Option<Time>) -> bool {
-        self.lanes[self.steps[lane.step].lanes.clone()]
-            .iter()
-            .any(|other| match &other.state {
-                LaneState::Done {
-                    how: Ended::Failed,
-                    at,
-                } => since.is_none_or(|since| *at >= since),
-                LaneState::Waiting
-                | LaneState::Active { .. }
-                | LaneState::Exited { .. }
-                | LaneState::Lost { .. }
-                | LaneState::Probing { .. }
-                | LaneState::Probed { .. }
-                | LaneState::Delayed { .. }
-                | LaneState::ToAsk { .. }
-                | LaneState::Asking { .. }
-                | LaneState::Done { .. } => false,
-            })
+        self.lanes[self.steps[lane.step].lanes.clone()].iter().any(|other| match &other.state {
+            LaneState::Done { how: Ended::Failed, at } => since.is_none_or(|since| *at >= since),
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => false,
+        })
     }
 
     /// When a retry of this lane is due, if time is all that it waits for: without a place, only an event helps.

@@ -93,13 +93,7 @@ impl Run {
         for (place, step) in workflow.steps.values().enumerate() {
             let first = lanes.len();
             for spec in &step.lanes {
-                lanes.push(LaneRun::new(
-                    LaneId {
-                        step: step.id.clone(),
-                        lane: spec.lane,
-                    },
-                    place,
-                ));
+                lanes.push(LaneRun::new(LaneId { step: step.id.clone(), lane: spec.lane }, place));
             }
             steps.push(StepRun {
                 id: step.id.clone(),
@@ -117,11 +111,7 @@ impl Run {
                 }
             }
         }
-        let places = lanes
-            .iter()
-            .enumerate()
-            .map(|(place, lane)| (lane.id.clone(), place))
-            .collect();
+        let places = lanes.iter().enumerate().map(|(place, lane)| (lane.id.clone(), place)).collect();
         let mut run = Self {
             id,
             number: created.number,
@@ -151,18 +141,12 @@ impl Run {
     fn select(&mut self, at: Time) {
         let selected: BTreeSet<usize> = match &self.selection {
             Selection::All => return,
-            Selection::Only(only) => only
-                .iter()
-                .filter_map(|id| self.workflow.steps.get_index_of(id))
-                .collect(),
+            Selection::Only(only) => only.iter().filter_map(|id| self.workflow.steps.get_index_of(id)).collect(),
             Selection::From(from) => self.downstream(from),
         };
         for lane in &mut self.lanes {
             if !selected.contains(&lane.step) {
-                lane.state = LaneState::Done {
-                    how: Ended::Skipped(SkipWhy::NotSelected),
-                    at,
-                };
+                lane.state = LaneState::Done { how: Ended::Skipped(SkipWhy::NotSelected), at };
             }
         }
     }
@@ -232,14 +216,9 @@ impl Run {
         }
         let was = std::mem::replace(&mut self.lanes[place].state, state);
         let now = &self.lanes[place].state;
-        let (was_active, is_active) = (
-            matches!(was, LaneState::Active { .. }),
-            matches!(now, LaneState::Active { .. }),
-        );
-        let (was_done, is_done) = (
-            matches!(was, LaneState::Done { .. }),
-            matches!(now, LaneState::Done { .. }),
-        );
+        let (was_active, is_active) =
+            (matches!(was, LaneState::Active { .. }), matches!(now, LaneState::Active { .. }));
+        let (was_done, is_done) = (matches!(was, LaneState::Done { .. }), matches!(now, LaneState::Done { .. }));
         match (was_active, is_active) {
             (false, true) => self.steps[step].lanes_active += 1,
             (true, false) => self.steps[step].lanes_active -= 1,
@@ -285,29 +264,18 @@ impl Run {
     /// # Panics
     /// Never: lanes are made from the workflow's steps.
     pub fn step_of(&self, lane: &LaneRun) -> &Step {
-        self.workflow
-            .steps
-            .get_index(lane.step)
-            .expect("every lane is made from a step of the workflow")
-            .1
+        self.workflow.steps.get_index(lane.step).expect("every lane is made from a step of the workflow").1
     }
 
     /// The newest attempt of a lane, if there was one.
     pub fn attempt(&self, lane: &LaneRun) -> Option<AttemptId> {
-        (lane.n > 0).then(|| AttemptId {
-            run: self.id.clone(),
-            lane: lane.id.clone(),
-            n: lane.n,
-        })
+        (lane.n > 0).then(|| AttemptId { run: self.id.clone(), lane: lane.id.clone(), n: lane.n })
     }
 
     /// `train` or `train[lr=0.1]`.
     pub fn lane_name(&self, id: &LaneId) -> String {
-        let spec = self
-            .workflow
-            .steps
-            .get(&id.step)
-            .and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
+        let spec =
+            self.workflow.steps.get(&id.step).and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
         match spec.map(crate::model::LaneSpec::label) {
             Some(label) if !label.is_empty() => format!("{}[{label}]", id.step),
             _ => id.step.to_string(),
@@ -349,13 +317,7 @@ impl Run {
     /// A step some of whose lanes were left out for want of a need: failed, if another lane failed, else skipped.
     fn worst_of(&self, mut lanes: std::ops::Range<usize>) -> StepEnd {
         let failed = lanes.any(|place| {
-            matches!(
-                &self.lanes[place].state,
-                LaneState::Done {
-                    how: Ended::Failed | Ended::Stopped,
-                    ..
-                }
-            )
+            matches!(&self.lanes[place].state, LaneState::Done { how: Ended::Failed | Ended::Stopped, .. })
         });
         if failed { StepEnd::Failed } else { StepEnd::Skipped }
     }

@@ -13,13 +13,7 @@ pub struct BadId {
 }
 
 fn check(kind: &'static str, text: &str, longest: usize) -> Result<(), BadId> {
-    let bad = |why| {
-        Err(BadId {
-            kind,
-            text: text.chars().take(80).collect(),
-            why,
-        })
-    };
+    let bad = |why| Err(BadId { kind, text: text.chars().take(80).collect(), why });
     let Some(first) = text.chars().next() else {
         return bad("it is empty");
     };
@@ -29,10 +23,7 @@ fn check(kind: &'static str, text: &str, longest: usize) -> Result<(), BadId> {
     if text.len() > longest {
         return bad("it is too long");
     }
-    if !text
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
-    {
+    if !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-') {
         return bad("only a-z, 0-9, _ and - are allowed");
     }
     Ok(())
@@ -85,11 +76,7 @@ impl RunId {
     /// Six letters or digits from 8 random bytes.
     pub fn from_random(bytes: [u8; 8]) -> Self {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-        let text: String = bytes
-            .iter()
-            .take(6)
-            .map(|b| char::from(LETTERS[usize::from(b % 32)]))
-            .collect();
+        let text: String = bytes.iter().take(6).map(|b| char::from(LETTERS[usize::from(b % 32)])).collect();
         Self(text.into())
     }
 }
@@ -123,10 +110,7 @@ pub struct AttemptId {
 impl AttemptId {
     /// `dw-<run>-<step>-<lane>-a<n>`: the tmux session's name, the label, `DOGWATCH_KEY`.
     pub fn key(&self) -> String {
-        format!(
-            "dw-{}-{}-{}-a{}",
-            self.run, self.lane.step, self.lane.lane, self.n
-        )
+        format!("dw-{}-{}-{}-a{}", self.run, self.lane.step, self.lane.lane, self.n)
     }
 
     /// The attempt's directory below the run's: `<step>/<lane>/a<n>`.

@@ -10,13 +10,12 @@ mod time;
 mod workflow;
 
 pub use event::{
-    AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event,
-    Exit, Hit, Isolation, LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason,
-    Verdict, What,
+    AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
+    LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
 pub use time::{Time, span_words};
 pub use workflow::{
-    Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match,
-    Mount, OnTimeout, OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,
+    Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match, Mount, OnTimeout,
+    OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,
 };

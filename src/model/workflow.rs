@@ -160,11 +160,7 @@ pub struct LaneSpec {
 impl LaneSpec {
     /// `lr=0.1,seed=2`; empty without a matrix.
     pub fn label(&self) -> String {
-        let pairs: Vec<String> = self
-            .values
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
+        let pairs: Vec<String> = self.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
         pairs.join(",")
     }
 }

@@ -11,9 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::engine::{LaneRun, Phase, Run, word};
-use crate::model::{
-    AttemptId, Escalation, Event, Exit, LaneId, LostWhy, Verdict, What, span_words,
-};
+use crate::model::{AttemptId, Escalation, Event, Exit, LaneId, LostWhy, Verdict, What, span_words};
 
 use text::{block, inline, iso};
 
@@ -44,8 +42,7 @@ pub fn record(run: &Run, events: &[(u64, Event)]) -> String {
 
 /// Adds a line. Writing to a text cannot fail.
 fn line(out: &mut String, line: std::fmt::Arguments<'_>) {
-    out.write_fmt(line)
-        .expect("a String takes all that is written");
+    out.write_fmt(line).expect("a String takes all that is written");
     out.push('\n');
 }
 
@@ -57,12 +54,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
                 let story = stories.entry(attempt.clone()).or_default();
                 story.close.get_or_insert(Close::Exit(exit));
             }
-            What::Lost {
-                attempt,
-                why,
-                evidence,
-                ..
-            } => {
+            What::Lost { attempt, why, evidence, .. } => {
                 let story = stories.entry(attempt.clone()).or_default();
                 story.close.get_or_insert(Close::Lost(*why, evidence));
             }
@@ -94,10 +86,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
 }
 
 fn head(run: &Run, events: &[(u64, Event)], out: &mut String) {
-    line(
-        out,
-        format_args!("# {} #{}\n", inline(&run.workflow.name), run.number),
-    );
+    line(out, format_args!("# {} #{}\n", inline(&run.workflow.name), run.number));
     if let Some(description) = &run.workflow.description {
         line(out, format_args!("{}\n", inline(description)));
     }
@@ -106,37 +95,14 @@ fn head(run: &Run, events: &[(u64, Event)], out: &mut String) {
     line(out, format_args!("- begun: {} by {by}", iso(run.created)));
     let newest = events.last().map_or(run.created, |(_, event)| event.at);
     if let Phase::Ended { at, .. } = &run.phase {
-        line(
-            out,
-            format_args!(
-                "- ended: {}, after {}",
-                iso(*at),
-                span_words(at.since(run.created))
-            ),
-        );
+        line(out, format_args!("- ended: {}, after {}", iso(*at), span_words(at.since(run.created))));
     } else {
         line(out, format_args!("- last event: {}", iso(newest)));
     }
-    line(
-        out,
-        format_args!(
-            "- workspace: {}",
-            inline(&run.workflow.environment.workspace)
-        ),
-    );
-    line(
-        out,
-        format_args!("- isolation: {}", words::isolation(run.isolation.as_ref())),
-    );
+    line(out, format_args!("- workspace: {}", inline(&run.workflow.environment.workspace)));
+    line(out, format_args!("- isolation: {}", words::isolation(run.isolation.as_ref())));
     for (name, value) in &run.workflow.params {
-        line(
-            out,
-            format_args!(
-                "- parameter {} = {}",
-                inline(name),
-                inline(&value.to_string())
-            ),
-        );
+        line(out, format_args!("- parameter {} = {}", inline(name), inline(&value.to_string())));
     }
 }
 
@@ -146,10 +112,7 @@ fn steps(run: &Run, stories: &BTreeMap<AttemptId, Story<'_>>, out: &mut String) 
     out.push_str("|---|---|---|---|---|---|\n");
     for lane in &run.lanes {
         let ran = ran(&lane.id, stories);
-        let end = lane
-            .last_exit
-            .as_ref()
-            .map_or_else(String::new, |exit| words::end(exit.end));
+        let end = lane.last_exit.as_ref().map_or_else(String::new, |exit| words::end(exit.end));
         let row = [
             inline(&run.lane_name(&lane.id)),
             words::lane_state(run, lane),
@@ -184,9 +147,7 @@ fn checkpoint(lane: &LaneRun) -> String {
 
 /// Each attempt that did not succeed, with its evidence.
 fn troubles(run: &Run, stories: &BTreeMap<AttemptId, Story<'_>>, out: &mut String) {
-    let failed = stories
-        .iter()
-        .filter(|(_, story)| story.verdict != Some(&Verdict::Succeeded));
+    let failed = stories.iter().filter(|(_, story)| story.verdict != Some(&Verdict::Succeeded));
     for (nth, (attempt, story)) in failed.enumerate() {
         if nth == 0 {
             out.push_str("\n## Attempts that did not succeed\n");
@@ -217,33 +178,19 @@ fn troubles(run: &Run, stories: &BTreeMap<AttemptId, Story<'_>>, out: &mut Strin
 
 fn exit_lines(exit: &Exit, out: &mut String) {
     let ran = span_words(exit.ended.since(exit.started));
-    let stop = exit
-        .stop
-        .map_or_else(String::new, |reason| format!(" ({})", words::stop(reason)));
-    line(
-        out,
-        format_args!("- {} after {ran}{stop}", words::end(exit.end)),
-    );
+    let stop = exit.stop.map_or_else(String::new, |reason| format!(" ({})", words::stop(reason)));
+    line(out, format_args!("- {} after {ran}{stop}", words::end(exit.end)));
     for missing in &exit.missing {
         line(out, format_args!("- missing output: {}", inline(missing)));
     }
     for hit in &exit.hits {
-        line(
-            out,
-            format_args!("- line {}: {}", hit.line_number, inline(&hit.line)),
-        );
+        line(out, format_args!("- line {}: {}", hit.line_number, inline(&hit.line)));
     }
     if let Some(kills) = exit.oom_kills.filter(|kills| *kills > 0) {
-        line(
-            out,
-            format_args!("- killed for memory in this environment meanwhile: {kills}"),
-        );
+        line(out, format_args!("- killed for memory in this environment meanwhile: {kills}"));
     }
     for (pid, name) in &exit.leaked {
-        line(
-            out,
-            format_args!("- left behind: {} (pid {pid})", inline(name)),
-        );
+        line(out, format_args!("- left behind: {} (pid {pid})", inline(name)));
     }
 }
 
@@ -258,33 +205,13 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
                 asked.insert(escalation.id, escalation);
                 continue;
             }
-            What::Answered {
-                escalation,
-                choice,
-                by,
-                note,
-            } => {
-                let title = asked
-                    .remove(escalation)
-                    .map_or_else(String::new, |asked| inline(&asked.title));
-                (
-                    format!("{escalation}, {title}: **{}**", word(*choice)),
-                    by,
-                    note.as_ref(),
-                )
+            What::Answered { escalation, choice, by, note } => {
+                let title = asked.remove(escalation).map_or_else(String::new, |asked| inline(&asked.title));
+                (format!("{escalation}, {title}: **{}**", word(*choice)), by, note.as_ref())
             }
-            What::Ordered {
-                lane,
-                order,
-                by,
-                note,
-            } => {
+            What::Ordered { lane, order, by, note } => {
                 let name = inline(&run.lane_name(lane));
-                (
-                    format!("{name}: **{}**", words::order(*order)),
-                    by,
-                    note.as_ref(),
-                )
+                (format!("{name}: **{}**", words::order(*order)), by, note.as_ref())
             }
             What::Created(_)
             | What::EnvironmentReady { .. }
@@ -308,28 +235,15 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
         };
         any = true;
         let note = note.map_or_else(String::new, |note| format!(": {}", inline(note)));
-        line(
-            out,
-            format_args!(
-                "- {} {what}, by {}{note}",
-                iso(event.at),
-                inline(&by.to_string())
-            ),
-        );
+        line(out, format_args!("- {} {what}, by {}{note}", iso(event.at), inline(&by.to_string())));
     }
-    let open = run
-        .questions
-        .values()
-        .filter(|question| question.answer.is_none());
+    let open = run.questions.values().filter(|question| question.answer.is_none());
     for question in open {
         any = true;
         let asked = &question.escalation;
         let choices: Vec<&str> = asked.choices.iter().map(|choice| word(*choice)).collect();
         let title = inline(&asked.title);
-        line(
-            out,
-            format_args!("- **open**: {}, {title} ({})", asked.id, choices.join(", ")),
-        );
+        line(out, format_args!("- **open**: {}, {title} ({})", asked.id, choices.join(", ")));
     }
     if !any {
         out.push_str("None.\n");

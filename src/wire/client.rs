@@ -175,9 +175,7 @@ pub fn inherited(name: &str) -> bool {
         "PKG_CONFIG_PATH",
         "MANPATH",
     ];
-    const STARTS: &[&str] = &[
-        "LC_", "CONDA_", "PYENV_", "CUDA_", "NVIDIA_", "ROCM_", "OMP_", "MKL_",
-    ];
+    const STARTS: &[&str] = &["LC_", "CONDA_", "PYENV_", "CUDA_", "NVIDIA_", "ROCM_", "OMP_", "MKL_"];
     NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start))
 }
 
@@ -291,10 +289,7 @@ pub enum RunState {
 impl RunState {
     /// Over, unless somebody resumes it.
     pub fn ended(self) -> bool {
-        matches!(
-            self,
-            Self::Succeeded | Self::Failed | Self::Stopped | Self::Rejected
-        )
+        matches!(self, Self::Succeeded | Self::Failed | Self::Stopped | Self::Rejected)
     }
 
     /// The word shown.
@@ -446,11 +441,7 @@ pub struct StepView {
 impl StepView {
     /// `train` or `train[lr=0.1]`.
     pub fn name(&self) -> String {
-        if self.label.is_empty() {
-            self.step.clone()
-        } else {
-            format!("{}[{}]", self.step, self.label)
-        }
+        if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
     }
 }
 

@@ -72,35 +72,15 @@ pub enum Ask {
     /// What is there of these attempts?
     LookUp { attempts: Vec<Place> },
     /// TERM to the step's group, `grace_ms`, then KILL to all that descends from the shim.
-    Stop {
-        key: String,
-        grace_ms: u64,
-        reason: StopReason,
-    },
+    Stop { key: String, grace_ms: u64, reason: StopReason },
     /// Types `bytes` (base64) into the step's terminal.
     Input { key: String, bytes: String },
     /// Run a command beside the steps and give back its end; for probes. Killed after `timeout_ms`.
-    Run {
-        argv: Vec<String>,
-        env: BTreeMap<String, String>,
-        cwd: String,
-        timeout_ms: u64,
-    },
+    Run { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, timeout_ms: u64 },
     /// A new PTY with this command in it (a shell); answered by [`Reply::Pty`]. Hung up when its last holder closes it.
-    OpenPty {
-        argv: Vec<String>,
-        env: BTreeMap<String, String>,
-        cwd: String,
-        rows: u16,
-        cols: u16,
-    },
+    OpenPty { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, rows: u16, cols: u16 },
     /// A new PTY with a tmux client on the session of this attempt; answered by [`Reply::Pty`].
-    OpenSession {
-        key: String,
-        rows: u16,
-        cols: u16,
-        readonly: bool,
-    },
+    OpenSession { key: String, rows: u16, cols: u16, readonly: bool },
     /// End the tmux server and the keeper: the environment ends. Refused while a shim lives, unless `force`.
     Shutdown { force: bool },
 }

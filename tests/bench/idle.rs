@@ -36,7 +36,12 @@ fn main() -> Result<()> {
 
     house.run(&sleepers("more", 100))?;
     house.wait_running(200)?;
-    writeln!(out, "{:<58} {:>9} MiB", "memory of the engine with 200 running steps", house.memory_kib("VmRSS:")? / 1024)?;
+    writeln!(
+        out,
+        "{:<58} {:>9} MiB",
+        "memory of the engine with 200 running steps",
+        house.memory_kib("VmRSS:")? / 1024
+    )?;
     writeln!(out, "{:<58} {:>9} MiB", "... at most", house.memory_kib("VmHWM:")? / 1024)?;
     drop(house);
     flood(&mut out)

@@ -96,7 +96,9 @@ fn chain_make(n: usize) -> String {
 
 fn fan_make(n: usize) -> String {
     let names: Vec<String> = (0..n).map(|i| format!("s{i}")).collect();
-    names.iter().fold(format!("all: {}\n", names.join(" ")), |all, name| format!("{all}{name}:\n\t@./stamp stamp stamps\n"))
+    names
+        .iter()
+        .fold(format!("all: {}\n", names.join(" ")), |all, name| format!("{all}{name}:\n\t@./stamp stamp stamps\n"))
 }
 
 /// A fresh workspace with a state directory and an engine of its own.
@@ -106,7 +108,9 @@ struct Scratch {
 
 impl Scratch {
     fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("dwb").tempdir_in(std::env::var_os("HOME").map_or("/tmp".into(), PathBuf::from))?;
+        let dir = tempfile::Builder::new()
+            .prefix("dwb")
+            .tempdir_in(std::env::var_os("HOME").map_or("/tmp".into(), PathBuf::from))?;
         std::fs::copy(std::env::current_exe()?, dir.path().join("stamp"))?;
         Ok(Self { dir })
     }

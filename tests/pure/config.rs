@@ -119,7 +119,11 @@ fn every_supported_key_is_read() {
     assert_eq!(train.needs, [id("prepare")]);
     assert_eq!((train.lanes.len(), train.lanes_at_once), (3, Some(2)));
     assert_eq!((train.grace, train.timeout), (Duration::from_secs(90), Some(Duration::from_hours(2))));
-    assert_eq!((train.retry.max_attempts, train.retry.delay), (5, Duration::from_secs(30)), "retry is merged key by key");
+    assert_eq!(
+        (train.retry.max_attempts, train.retry.delay),
+        (5, Duration::from_secs(30)),
+        "retry is merged key by key"
+    );
     assert_eq!(train.on_unknown, OnUnknown::Probe { script: "test -e done".into() });
     assert_eq!(train.checkpoint.as_ref().unwrap().resume_env.as_deref(), Some("RESUME"));
     let rules: Vec<_> = train.on_failure.iter().map(|rule| (rule.name.as_str(), rule.action)).collect();
@@ -127,7 +131,10 @@ fn every_supported_key_is_read() {
     let retry = train.on_failure[0].retry.as_ref().unwrap();
     assert_eq!((retry.max_attempts, retry.delay), (6, Duration::from_mins(1)));
     assert_eq!(retry.max_delay, Duration::from_mins(10), "a rule's retry is merged over the step's");
-    assert_eq!((&train.on_failure[1].matcher.exit_code[..], &train.on_failure[1].matcher.signal[..]), (&[137, 143][..], &[9][..]));
+    assert_eq!(
+        (&train.on_failure[1].matcher.exit_code[..], &train.on_failure[1].matcher.signal[..]),
+        (&[137, 143][..], &[9][..])
+    );
 
     let StepWhat::Approval(gate) = &flow.steps[&id("review")].what else { panic!("review is a question") };
     assert_eq!(gate.show, ["steps.prepare.outputs.dataset", "params.epochs"]);

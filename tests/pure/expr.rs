@@ -213,16 +213,21 @@ fn errors_have_words_and_a_place() {
 fn what_is_mentioned_is_known_without_running_it() {
     let mentions = |source: &str| {
         let all = expr::mentions(source).unwrap();
-        all.iter().map(|(mention, at)| {
-            assert_eq!(source[at.clone()].replace("['", ".").replace("']", ""), mention.to_string());
-            mention.clone()
-        }).collect::<Vec<_>>()
+        all.iter()
+            .map(|(mention, at)| {
+                assert_eq!(source[at.clone()].replace("['", ".").replace("']", ""), mention.to_string());
+                mention.clone()
+            })
+            .collect::<Vec<_>>()
     };
-    assert_eq!(mentions("false and steps.a-b.outputs.x-y == params.p"), [
-        Mention::Output { step: "a-b".into(), output: "x-y".into() },
-        Mention::Param("p".into()),
-    ]);
-    assert_eq!(mentions("failed(steps['a']) or matrix['k'] == 1"), [Mention::Step("a".into()), Mention::Matrix("k".into())]);
+    assert_eq!(
+        mentions("false and steps.a-b.outputs.x-y == params.p"),
+        [Mention::Output { step: "a-b".into(), output: "x-y".into() }, Mention::Param("p".into()),]
+    );
+    assert_eq!(
+        mentions("failed(steps['a']) or matrix['k'] == 1"),
+        [Mention::Step("a".into()), Mention::Matrix("k".into())]
+    );
     assert_eq!(mentions("params.a-1"), [Mention::Param("a".into())], "a parameter's name has no dash");
     assert_eq!(mentions("'params.a' == \"steps.b\""), []);
 }

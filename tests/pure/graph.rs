@@ -114,5 +114,7 @@ fn a_picture_stays_within_eighty_columns() {
     for n in 0..400 {
         assert!(picture.split_whitespace().any(|word| word == format!("s{n}")), "s{n} is missing");
     }
-    assert!(draw("[steps.a]\nrun = 'true'\ndescription = \"a\\u001b[2Jb\\nc\"\n", Format::Ascii).ends_with("a  a [2Jb c\n"));
+    assert!(
+        draw("[steps.a]\nrun = 'true'\ndescription = \"a\\u001b[2Jb\\nc\"\n", Format::Ascii).ends_with("a  a [2Jb c\n")
+    );
 }

@@ -33,99 +33,26 @@ const BASE: [&str; 12] = [
 ///
 /// `environment` does not name `session`: it hands out a connection to its keeper, and the daemon puts both together.
 const ROOMS: &[Room] = &[
-    Room {
-        name: "model",
-        may: &[],
-        pure: true,
-    },
-    Room {
-        name: "engine",
-        may: &["model"],
-        pure: true,
-    },
-    Room {
-        name: "gauge",
-        may: &["model"],
-        pure: true,
-    },
-    Room {
-        name: "report",
-        may: &["model", "engine", "gauge"],
-        pure: true,
-    },
-    Room {
-        name: "clock",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "wire",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "attempt",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "faults",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "state_dir",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "spawn",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "journal",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "environment",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "session",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "keep",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "shim",
-        may: &BASE,
-        pure: false,
-    },
-    Room {
-        name: "config",
-        may: &BASE,
-        pure: false,
-    },
+    Room { name: "model", may: &[], pure: true },
+    Room { name: "engine", may: &["model"], pure: true },
+    Room { name: "gauge", may: &["model"], pure: true },
+    Room { name: "report", may: &["model", "engine", "gauge"], pure: true },
+    Room { name: "clock", may: &BASE, pure: false },
+    Room { name: "wire", may: &BASE, pure: false },
+    Room { name: "attempt", may: &BASE, pure: false },
+    Room { name: "faults", may: &BASE, pure: false },
+    Room { name: "state_dir", may: &BASE, pure: false },
+    Room { name: "spawn", may: &BASE, pure: false },
+    Room { name: "journal", may: &BASE, pure: false },
+    Room { name: "environment", may: &BASE, pure: false },
+    Room { name: "session", may: &BASE, pure: false },
+    Room { name: "keep", may: &BASE, pure: false },
+    Room { name: "shim", may: &BASE, pure: false },
+    Room { name: "config", may: &BASE, pure: false },
     // Faces and what they stand on get everything over the wire: never from the engine, nor from the hands.
     Room {
         name: "client",
-        may: &[
-            "model",
-            "gauge",
-            "clock",
-            "wire",
-            "state_dir",
-            "spawn",
-            "faults",
-            "config",
-        ],
+        may: &["model", "gauge", "clock", "wire", "state_dir", "spawn", "faults", "config"],
         pure: false,
     },
     Room {
@@ -198,11 +125,8 @@ const IMPURE: &[&str] = &[
 
 /// The module path of a file below `src`: `engine/apply.rs` is `[engine, apply]`.
 fn module_of(file: &Path) -> Vec<String> {
-    let mut parts: Vec<String> = file
-        .with_extension("")
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        .collect();
+    let mut parts: Vec<String> =
+        file.with_extension("").components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     if parts.last().is_some_and(|last| last == "mod") {
         parts.pop();
     }
@@ -217,10 +141,7 @@ fn faults_of(file: &Path, source: &str) -> Vec<String> {
         return Vec::new();
     }
     let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-        return vec![format!(
-            "{}: {name} is not in the table of tests/pure/layers.rs",
-            file.display()
-        )];
+        return vec![format!("{}: {name} is not in the table of tests/pure/layers.rs", file.display())];
     };
     let mut wrong = Vec::new();
     for path in paths(source, &module) {
@@ -269,12 +190,7 @@ fn no_room_names_a_higher_one_or_a_sibling() {
     assert!(files.len() > 20, "the sources were found");
     let wrong: Vec<String> = files
         .iter()
-        .flat_map(|file| {
-            faults_of(
-                file,
-                &std::fs::read_to_string(src.join(file)).expect("a source can be read"),
-            )
-        })
+        .flat_map(|file| faults_of(file, &std::fs::read_to_string(src.join(file)).expect("a source can be read")))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -282,19 +198,12 @@ fn no_room_names_a_higher_one_or_a_sibling() {
 #[test]
 fn the_map_names_every_room() {
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).expect("lib.rs can be read");
-    for room in ROOMS
-        .iter()
-        .filter(|room| lib.contains(&format!("pub mod {};", room.name)))
-    {
-        let told = lib.lines().filter(|line| line.starts_with("//!")).any(|line| {
-            line.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .any(|word| word == room.name)
-        });
-        assert!(
-            told || room.name == "faults",
-            "the map in lib.rs does not name {}",
-            room.name
-        );
+    for room in ROOMS.iter().filter(|room| lib.contains(&format!("pub mod {};", room.name))) {
+        let told = lib
+            .lines()
+            .filter(|line| line.starts_with("//!"))
+            .any(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == room.name));
+        assert!(told || room.name == "faults", "the map in lib.rs does not name {}", room.name);
     }
 }
 
@@ -337,10 +246,7 @@ fn bad_sources_are_refused() {
         ("model/x.rs", "use crate::engine::Engine;"),
         ("model/x.rs", "use dogwatch::engine::Engine;"),
         ("journal/x.rs", "use crate::session::launch;"),
-        (
-            "session/x.rs",
-            "use crate::{clock, wire::{self, keeper}, environment::Handle};",
-        ),
+        ("session/x.rs", "use crate::{clock, wire::{self, keeper}, environment::Handle};"),
         ("shim/x.rs", "use crate::keep;"),
         ("clock.rs", "use crate::config;"),
         ("wire/client.rs", "use super::super::daemon;"),
@@ -355,40 +261,18 @@ fn bad_sources_are_refused() {
         ("brand_new.rs", "//! Nothing."),
     ];
     for (file, source) in bad {
-        assert!(
-            !faults_of(Path::new(file), source).is_empty(),
-            "not refused: {file}: {source}"
-        );
+        assert!(!faults_of(Path::new(file), source).is_empty(), "not refused: {file}: {source}");
     }
     let good = [
-        (
-            "engine/x.rs",
-            "use crate::model::{Time, Event}; use super::state::{self, Run}; use std::time::Duration;",
-        ),
-        (
-            "engine/x.rs",
-            "// use crate::cli;\nconst T: &str = \"crate::cli\"; /* crate::cli */",
-        ),
-        (
-            "engine/x.rs",
-            "mod tests { use super::super::state::Run; use super::*; }",
-        ),
+        ("engine/x.rs", "use crate::model::{Time, Event}; use super::state::{self, Run}; use std::time::Duration;"),
+        ("engine/x.rs", "// use crate::cli;\nconst T: &str = \"crate::cli\"; /* crate::cli */"),
+        ("engine/x.rs", "mod tests { use super::super::state::Run; use super::*; }"),
         ("report/x.rs", "use crate::engine::Run;"),
-        (
-            "session/x.rs",
-            "use crate::wire::keeper; use crate::clock; use crate::session::table;",
-        ),
+        ("session/x.rs", "use crate::wire::keeper; use crate::clock; use crate::session::table;"),
         ("clock.rs", "use crate::model::Time; use std::time::Duration;"),
-        (
-            "daemon/x.rs",
-            "use crate::{engine::Engine, journal, session, environment};",
-        ),
+        ("daemon/x.rs", "use crate::{engine::Engine, journal, session, environment};"),
     ];
     for (file, source) in good {
-        assert_eq!(
-            faults_of(Path::new(file), source),
-            Vec::<String>::new(),
-            "{file}: {source}"
-        );
+        assert_eq!(faults_of(Path::new(file), source), Vec::<String>::new(), "{file}: {source}");
     }
 }

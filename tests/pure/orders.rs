@@ -23,30 +23,21 @@ fn two(first: Step, second: Step) -> Workflow {
 
 #[test]
 fn a_gate_is_approved_rejected_or_expires() {
-    let gated = |on_timeout| {
-        Story::of(two(
-            gate("gate", &[], Some(seconds(60)), on_timeout),
-            step("go", &["gate"]),
-        ))
-    };
+    let gated = |on_timeout| Story::of(two(gate("gate", &[], Some(seconds(60)), on_timeout), step("go", &["gate"])));
     let opened = "0s e1 Gate gate: approve reject";
     gated(OnTimeout::Wait).answers(1, Choice::Approve).says(&[
         opened,
         "0s e1 approve by ann",
         "0s go a1 starts: first",
     ]);
-    gated(OnTimeout::Wait)
-        .answers(1, Choice::Reject)
-        .says(&[opened, "0s e1 reject by ann", "0s run ended: Rejected"]);
+    gated(OnTimeout::Wait).answers(1, Choice::Reject).says(&[opened, "0s e1 reject by ann", "0s run ended: Rejected"]);
     gated(OnTimeout::Wait).until(1000).says(&[opened]);
     gated(OnTimeout::Reject)
         .until(59)
         .says(&[opened])
         .until(60)
         .says(&["60s e1 reject by dogwatch", "60s run ended: Rejected"]);
-    gated(OnTimeout::Approve)
-        .until(60)
-        .says(&[opened, "60s e1 approve by dogwatch", "60s go a1 starts: first"]);
+    gated(OnTimeout::Approve).until(60).says(&[opened, "60s e1 approve by dogwatch", "60s go a1 starts: first"]);
 }
 
 #[test]
@@ -85,13 +76,8 @@ fn a_stopped_run_goes_on_where_it_was() {
     story.says(&["50s resumed by bob", "50s train a2 starts: by bob from /c/3"]);
     story.exits("train", 0).exits("export", 0).skim();
     assert!(story.run().resume(None, person("bob")).is_err());
-    let again = story
-        .run()
-        .resume(Some(step_id("train")), person("bob"))
-        .expect("a part of it");
-    story
-        .tell(again)
-        .says(&["50s resumed from train by bob", "50s train a3 starts: by bob"]);
+    let again = story.run().resume(Some(step_id("train")), person("bob")).expect("a part of it");
+    story.tell(again).says(&["50s resumed from train by bob", "50s train a3 starts: by bob"]);
     // What comes after it heeds how it ends this time, although it has run before.
     story.exits("train", 1).skim();
     for _ in 0..4 {
@@ -113,29 +99,19 @@ fn a_pause_starts_nothing_and_stops_nothing() {
     story.exits("a", 0).until(100);
     story.says(&["0s paused by ann", "0s a a1 ends: code 0", "0s a a1 judged: succeeded"]);
     assert!(story.run().pause(true, person("ann")).is_err());
-    story
-        .tell(What::Unpaused { by: person("ann") })
-        .says(&["100s unpaused by ann", "100s b a1 starts: first"]);
+    story.tell(What::Unpaused { by: person("ann") }).says(&["100s unpaused by ann", "100s b a1 starts: first"]);
 }
 
 #[test]
 fn a_person_leaves_out_or_says_it_is_done() {
     let mut story = Story::of(workflow(vec![step("a", &[]), step("b", &["a"]), step("c", &["b"])]));
     story.exits("a", 1).skim();
-    story
-        .orders("a", Order::Done)
-        .says(&["0s e1 done by ann", "0s b a1 starts: first"]);
+    story.orders("a", Order::Done).says(&["0s e1 done by ann", "0s b a1 starts: first"]);
     story.exits("b", 1).answers(2, Choice::Fail).skim();
     assert!(matches!(story.run().phase, Phase::Ended { .. }));
     // After the end, an order takes the run up again.
-    story
-        .orders("b", Order::Skip)
-        .says(&["0s b Skip by ann", "0s c a1 starts: first"]);
-    story.exits("c", 0).says(&[
-        "0s c a1 ends: code 0",
-        "0s c a1 judged: succeeded",
-        "0s run ended: Succeeded",
-    ]);
+    story.orders("b", Order::Skip).says(&["0s b Skip by ann", "0s c a1 starts: first"]);
+    story.exits("c", 0).says(&["0s c a1 ends: code 0", "0s c a1 judged: succeeded", "0s run ended: Succeeded"]);
     let running = story.run().order(&lane("nosuch"), Order::Skip, person("ann"), None);
     assert!(running.is_err());
 }
@@ -144,29 +120,16 @@ fn a_person_leaves_out_or_says_it_is_done() {
 fn conditions_replace_the_needs() {
     let mut clean = step("clean", &["a"]);
     clean.condition = Some("failed(steps.a)".into());
-    let mut story = Story::of(workflow(vec![
-        step("a", &[]),
-        clean,
-        step("b", &["a"]),
-        step("c", &["clean"]),
-    ]));
+    let mut story = Story::of(workflow(vec![step("a", &[]), clean, step("b", &["a"]), step("c", &["clean"])]));
     story.exits("a", 1).skim().answers(1, Choice::Fail);
-    story.says(&[
-        "0s e1 fail by ann",
-        "0s clean a1 starts: first",
-        "0s b left out: Need(StepId(\"a\"))",
-    ]);
+    story.says(&["0s e1 fail by ann", "0s clean a1 starts: first", "0s b left out: Need(StepId(\"a\"))"]);
     story.exits("clean", 0).skim();
     // Done again, and well: what was left out follows, the condition is not asked of what has run.
     story.orders("a", Order::Retry).exits("a", 0).exits("b", 0);
     story.exits("c", 0).skim();
-    assert!(story.run().lanes.iter().all(|lane| matches!(
-        &lane.state,
-        LaneState::Done {
-            how: Ended::Succeeded(_),
-            ..
-        }
-    )));
+    assert!(
+        story.run().lanes.iter().all(|lane| matches!(&lane.state, LaneState::Done { how: Ended::Succeeded(_), .. }))
+    );
 }
 
 #[test]
@@ -175,11 +138,7 @@ fn a_condition_is_asked_again_when_what_it_looks_at_runs_again() {
     clean.condition = Some("failed(steps.a)".into());
     let mut story = Story::of(two(step("a", &[]), clean));
     story.exits("a", 0).skim();
-    story
-        .orders("a", Order::Retry)
-        .exits("a", 1)
-        .skim()
-        .answers(1, Choice::Fail);
+    story.orders("a", Order::Retry).exits("a", 1).skim().answers(1, Choice::Fail);
     story.says(&["0s e1 fail by ann", "0s clean a1 starts: first"]);
 }
 
@@ -234,12 +193,7 @@ fn sweep(fail_fast: bool) -> Story {
     sweep.fail_fast = fail_fast;
     let mut story = Story::of(workflow(vec![sweep]));
     story.says(&["0s sweep a1 starts: first", "0s sweep.1 a1 starts: first"]);
-    story
-        .claimed("sweep.1")
-        .until(10)
-        .exits("sweep", 1)
-        .skim()
-        .answers(1, Choice::Fail);
+    story.claimed("sweep.1").until(10).exits("sweep", 1).skim().answers(1, Choice::Fail);
     story
 }
 
@@ -262,15 +216,11 @@ fn fail_fast_ends_the_other_lanes() {
     ]);
     story.exits_with("sweep.2", stopped).skim();
     // A person has one of them run again: the old failure does not end it.
-    story
-        .until(20)
-        .orders("sweep.1", Order::Retry)
-        .claimed("sweep.1")
-        .says(&[
-            "20s sweep.1 Retry by ann",
-            "20s sweep.1 a2 starts: by ann",
-            "20s sweep.1 a2 claimed",
-        ]);
+    story.until(20).orders("sweep.1", Order::Retry).claimed("sweep.1").says(&[
+        "20s sweep.1 Retry by ann",
+        "20s sweep.1 a2 starts: by ann",
+        "20s sweep.1 a2 claimed",
+    ]);
     assert_eq!(story.effects, []);
 }
 
@@ -288,24 +238,13 @@ fn a_question_has_one_answer() {
     let mut story = one(|_| {});
     story.exits("train", 1).answers(1, Choice::Retry).skim();
     let again = story.run().decide(EscalationId(1), Choice::Fail, person("bob"), None);
-    assert_eq!(
-        again.expect_err("it is answered").0,
-        "e1 was answered already: retry by ann"
-    );
+    assert_eq!(again.expect_err("it is answered").0, "e1 was answered already: retry by ann");
     let before = story.engine.clone();
-    story.tell(What::Answered {
-        escalation: EscalationId(1),
-        choice: Choice::Fail,
-        by: person("bob"),
-        note: None,
-    });
+    story.tell(What::Answered { escalation: EscalationId(1), choice: Choice::Fail, by: person("bob"), note: None });
     assert!(story.engine == before, "a second answer changed something");
     let wrong = Story::of(workflow(vec![gate("g", &[], None, OnTimeout::Wait)]));
     let wrong = wrong.run().decide(EscalationId(1), Choice::Retry, person("bob"), None);
-    assert_eq!(
-        wrong.expect_err("a gate").0,
-        "retry is no answer to e1; it takes: approve, reject"
-    );
+    assert_eq!(wrong.expect_err("a gate").0, "retry is no answer to e1; it takes: approve, reject");
 }
 
 #[test]
@@ -315,14 +254,9 @@ fn a_question_of_an_ended_run_waits_for_its_resumption() {
     let stop = story.run().stop_run(person("ann")).expect("it goes");
     story.tell(stop).skim();
     let late = story.run().decide(EscalationId(1), Choice::Retry, person("bob"), None);
-    assert_eq!(
-        late.expect_err("it has ended").0,
-        "the run has ended; `dogwatch resume` goes on with it"
-    );
+    assert_eq!(late.expect_err("it has ended").0, "the run has ended; `dogwatch resume` goes on with it");
     let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
-    story
-        .tell(resume)
-        .says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
+    story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
 }
 
 #[test]

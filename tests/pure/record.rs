@@ -1,8 +1,6 @@
 //! The written record of a run, as one example in which everything went wrong at least once.
 
-use dogwatch::model::{
-    Choice, End, EscalationId, Hit, Isolation, OnUnknown, Order, StopReason, Value, What,
-};
+use dogwatch::model::{Choice, End, EscalationId, Hit, Isolation, OnUnknown, Order, StopReason, Value, What};
 use dogwatch::report::record::record;
 
 use crate::support::make::{checkpoint, lanes, person, retry, seconds, step, workflow};

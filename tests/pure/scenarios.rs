@@ -36,9 +36,7 @@ fn retries_wait_longer_each_time() {
             &format!("{}s train a{n} ends: code 1", at - wait),
             &format!("{}s train a{n} judged: again at {at}s by retry", at - wait),
         ]);
-        story
-            .until(at)
-            .says(&[&format!("{at}s train a{} starts: retry by retry", n + 1)]);
+        story.until(at).says(&[&format!("{at}s train a{} starts: retry by retry", n + 1)]);
     }
     story.exits("train", 0).says(&[
         "150s train a5 ends: code 0",
@@ -54,12 +52,7 @@ fn a_wait_is_never_longer_than_the_longest() {
         step.retry.max_delay = seconds(150);
     });
     story.exits("train", 1).until(100).exits("train", 1);
-    story
-        .skim()
-        .until(249)
-        .says(&[])
-        .until(250)
-        .says(&["250s train a3 starts: retry by retry"]);
+    story.skim().until(249).says(&[]).until(250).says(&["250s train a3 starts: retry by retry"]);
 }
 
 #[test]
@@ -121,30 +114,9 @@ fn a_retry_goes_on_from_the_newest_checkpoint() {
 fn the_first_rule_that_matches_decides() {
     let rules = || {
         vec![
-            rule(
-                "memory",
-                Match {
-                    output: Some("x".into()),
-                    ..Match::default()
-                },
-                Action::Escalate,
-            ),
-            rule(
-                "killed",
-                Match {
-                    signal: vec![9],
-                    ..Match::default()
-                },
-                Action::Retry,
-            ),
-            rule(
-                "three",
-                Match {
-                    exit_code: vec![3, 143],
-                    ..Match::default()
-                },
-                Action::Resume,
-            ),
+            rule("memory", Match { output: Some("x".into()), ..Match::default() }, Action::Escalate),
+            rule("killed", Match { signal: vec![9], ..Match::default() }, Action::Retry),
+            rule("three", Match { exit_code: vec![3, 143], ..Match::default() }, Action::Resume),
         ]
     };
     let with = |change: fn(&mut Exit)| {
@@ -154,37 +126,18 @@ fn the_first_rule_that_matches_decides() {
             step.on_failure[2].retry = Some(retry(2, 2));
         });
         story.exits_with("train", change);
-        let (_, event) = story
-            .events
-            .iter()
-            .find(|(_, event)| matches!(event.what, What::Judged { .. }))
-            .expect("it is judged");
+        let (_, event) =
+            story.events.iter().find(|(_, event)| matches!(event.what, What::Judged { .. })).expect("it is judged");
         crate::support::story::words(event)
     };
-    assert_eq!(
-        with(|exit| exit.end = End::Code(3)),
-        "0s train a1 judged: again at 2s by three"
-    );
-    assert_eq!(
-        with(|exit| exit.end = End::Signal(15)),
-        "0s train a1 judged: again at 2s by three"
-    );
-    assert_eq!(
-        with(|exit| exit.end = End::Code(137)),
-        "0s train a1 judged: again at 1s by killed"
-    );
-    assert_eq!(
-        with(|exit| exit.end = End::Signal(9)),
-        "0s train a1 judged: again at 1s by killed"
-    );
+    assert_eq!(with(|exit| exit.end = End::Code(3)), "0s train a1 judged: again at 2s by three");
+    assert_eq!(with(|exit| exit.end = End::Signal(15)), "0s train a1 judged: again at 2s by three");
+    assert_eq!(with(|exit| exit.end = End::Code(137)), "0s train a1 judged: again at 1s by killed");
+    assert_eq!(with(|exit| exit.end = End::Signal(9)), "0s train a1 judged: again at 1s by killed");
     assert_eq!(with(|exit| exit.end = End::Code(1)), "0s train a1 judged: ask");
     let hit = |exit: &mut Exit| {
         exit.end = End::Signal(9);
-        exit.hits = vec![Hit {
-            rule: 0,
-            line_number: 1,
-            line: "x".into(),
-        }];
+        exit.hits = vec![Hit { rule: 0, line_number: 1, line: "x".into() }];
     };
     assert_eq!(with(hit), "0s train a1 judged: ask");
 }
@@ -195,27 +148,13 @@ fn abort_ends_the_run_and_what_runs() {
     bad.on_failure = vec![rule("fatal", Match::default(), Action::Abort)];
     let mut story = Story::of(workflow(vec![bad, step("long", &[]), step("after", &["long"])]));
     story.claimed("long").skim().exits("bad", 1);
-    story.says(&[
-        "0s bad a1 ends: code 1",
-        "0s bad a1 judged: abort by fatal",
-        "0s long a1 to end: stop by dogwatch",
-    ]);
-    assert!(matches!(
-        story.effects.as_slice(),
-        [Command::Stop {
-            reason: StopReason::Stop,
-            ..
-        }]
-    ));
+    story.says(&["0s bad a1 ends: code 1", "0s bad a1 judged: abort by fatal", "0s long a1 to end: stop by dogwatch"]);
+    assert!(matches!(story.effects.as_slice(), [Command::Stop { reason: StopReason::Stop, .. }]));
     story.exits_with("long", |exit| {
         exit.end = End::Signal(15);
         exit.stop = Some(StopReason::Stop);
     });
-    story.says(&[
-        "0s long a1 ends: signal 15 (stop)",
-        "0s long a1 judged: stopped",
-        "0s run ended: Failed",
-    ]);
+    story.says(&["0s long a1 ends: signal 15 (stop)", "0s long a1 judged: stopped", "0s run ended: Failed"]);
     assert_eq!(story.state("after"), &LaneState::Waiting);
 }
 
@@ -227,11 +166,7 @@ fn an_abort_lets_nothing_start_in_the_same_moment() {
     workflow.max_parallel = 1;
     let mut story = Story::of(workflow);
     story.skim().exits("bad", 1);
-    story.says(&[
-        "0s bad a1 ends: code 1",
-        "0s bad a1 judged: abort by fatal",
-        "0s run ended: Failed",
-    ]);
+    story.says(&["0s bad a1 ends: code 1", "0s bad a1 judged: abort by fatal", "0s run ended: Failed"]);
 }
 
 #[test]
@@ -263,9 +198,7 @@ fn an_unknown_end_is_asked_about() {
     // The exit of an attempt that is asked about comes too late: the person's answer counts.
     story.exits("train", 0).says(&["100000s train a1 ends: code 0"]);
     assert!(matches!(story.state("train"), LaneState::Asking { .. }));
-    story
-        .answers(1, Choice::Done)
-        .says(&["100000s e1 done by ann", "100000s run ended: Succeeded"]);
+    story.answers(1, Choice::Done).says(&["100000s e1 done by ann", "100000s run ended: Succeeded"]);
 }
 
 #[test]
@@ -292,34 +225,20 @@ fn a_lost_attempt_uses_up_no_try() {
         step.retry = retry(2, 0);
     });
     story.lost("train").exits("train", 1).skim().exits("train", 1);
-    story.says(&[
-        "0s train a3 ends: code 1",
-        "0s train a3 judged: ask",
-        &format!("0s e1 Failed train: {QUESTION}"),
-    ]);
+    story.says(&["0s train a3 ends: code 1", "0s train a3 judged: ask", &format!("0s e1 Failed train: {QUESTION}")]);
 }
 
 #[test]
 fn a_probe_says_whether_it_happened() {
     let probed = |code| {
         let mut story = one(|step| step.on_unknown = OnUnknown::Probe { script: "x".into() });
-        story
-            .lost("train")
-            .says(&["0s train a1 lost", "0s train a1 to be probed"]);
+        story.lost("train").says(&["0s train a1 lost", "0s train a1 to be probed"]);
         let attempt = story.newest("train");
         assert_eq!(story.effects, [Command::Probe(attempt.clone())]);
-        story.tell(What::Probed {
-            attempt,
-            code,
-            output: "said".into(),
-        });
+        story.tell(What::Probed { attempt, code, output: "said".into() });
         story
     };
-    probed(Some(0)).says(&[
-        "0s train a1 probed: Some(0)",
-        "0s train a1 judged: succeeded",
-        "0s run ended: Succeeded",
-    ]);
+    probed(Some(0)).says(&["0s train a1 probed: Some(0)", "0s train a1 judged: succeeded", "0s run ended: Succeeded"]);
     probed(Some(10)).says(&[
         "0s train a1 probed: Some(10)",
         "0s train a1 judged: again at 0s by the probe said that it had not happened",
@@ -334,11 +253,7 @@ fn a_probe_says_whether_it_happened() {
     // Asked for once more, it is not told twice.
     story.answers(1, Choice::Probe);
     let attempt = story.newest("train");
-    story.tell(What::Probed {
-        attempt,
-        code: Some(1),
-        output: "said".into(),
-    });
+    story.tell(What::Probed { attempt, code: Some(1), output: "said".into() });
     assert_eq!(evidence(&story, 2), first);
 }
 
@@ -349,24 +264,11 @@ fn a_time_limit_fails_whatever_the_code() {
         step.retry = retry(2, 1);
     });
     // It counts from the claim.
-    story
-        .until(30)
-        .claimed("train")
-        .until(89)
-        .says(&["30s train a1 claimed"]);
+    story.until(30).claimed("train").until(89).says(&["30s train a1 claimed"]);
     story.until(90).says(&["90s train a1 to end: timeout by dogwatch"]);
-    assert!(matches!(
-        story.effects.as_slice(),
-        [Command::Stop {
-            reason: StopReason::Timeout,
-            ..
-        }]
-    ));
+    assert!(matches!(story.effects.as_slice(), [Command::Stop { reason: StopReason::Timeout, .. }]));
     story.exits_with("train", |exit| exit.stop = Some(StopReason::Timeout));
-    story.says(&[
-        "90s train a1 ends: code 0 (timeout)",
-        "90s train a1 judged: again at 91s by retry",
-    ]);
+    story.says(&["90s train a1 ends: code 0 (timeout)", "90s train a1 judged: again at 91s by retry"]);
 }
 
 #[test]
@@ -394,18 +296,11 @@ fn a_run_has_a_time_limit() {
         "100s a a1 to end: stop by dogwatch",
     ]);
     story.exits_with("a", |exit| exit.stop = Some(StopReason::Stop));
-    story.says(&[
-        "100s a a1 ends: code 0 (stop)",
-        "100s a a1 judged: stopped",
-        "100s run ended: Failed",
-    ]);
+    story.says(&["100s a a1 ends: code 0 (stop)", "100s a a1 judged: stopped", "100s run ended: Failed"]);
     // It counts anew when the run is resumed.
     let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
     story.until(500).tell(resume).skim().until(599).says(&[]);
-    story.until(600).says(&[
-        "600s run to end: Timeout by dogwatch",
-        "600s a a2 to end: stop by dogwatch",
-    ]);
+    story.until(600).says(&["600s run to end: Timeout by dogwatch", "600s a a2 to end: stop by dogwatch"]);
 }
 
 #[test]

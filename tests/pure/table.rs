@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
 use dogwatch::model::{
-    AskWhy, AttemptId, Cause, Choice, End, EscalationId, Event, Isolation, LostWhy, OnUnknown, Order, RunResult, RunStopWhy,
-    SkipWhy, Step, StopReason, Time, Verdict, What,
+    AskWhy, AttemptId, Cause, Choice, End, EscalationId, Event, Isolation, LostWhy, OnUnknown, Order, RunResult,
+    RunStopWhy, SkipWhy, Step, StopReason, Time, Verdict, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
@@ -100,7 +100,11 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
     let judged = |verdict| What::Judged { attempt: of(n), verdict };
     let answered = |choice| What::Answered { escalation: EscalationId(1), choice, by: ann(), note: None };
     let ordered = |order| What::Ordered { lane: lane("a"), order, by: ann(), note: None };
-    let opened = run.questions.values().next().map(|question| What::Opened { escalation: Box::new(question.escalation.clone()) });
+    let opened = run
+        .questions
+        .values()
+        .next()
+        .map(|question| What::Opened { escalation: Box::new(question.escalation.clone()) });
     let record = || Box::new(exit(End::Code(0), Time::from_ms(0)));
     let mut all = vec![
         ("EnvironmentReady", What::EnvironmentReady { isolation: Isolation::Sandboxed }),

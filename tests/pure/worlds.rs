@@ -119,9 +119,12 @@ fn ten_thousand_histories_keep_every_promise() {
             let calm = Trouble { failures: KILLS.failures, ..Trouble::default() };
             let undisturbed = play(Setup { trouble: calm, ..setup(seed) }).map_err(report)?;
             if undisturbed.lanes != outcome.lanes || undisturbed.results != outcome.results {
-                let differ: Vec<_> = undisturbed.lanes.iter().filter(|(id, how)| outcome.lanes.get(*id) != Some(how)).collect();
+                let differ: Vec<_> =
+                    undisturbed.lanes.iter().filter(|(id, how)| outcome.lanes.get(*id) != Some(how)).collect();
                 let instead: Vec<_> = differ.iter().map(|(id, _)| outcome.lanes.get(*id)).collect();
-                return Err(format!("seed {seed}: ends otherwise than the calm run, which was: {differ:?}, instead: {instead:?}"));
+                return Err(format!(
+                    "seed {seed}: ends otherwise than the calm run, which was: {differ:?}, instead: {instead:?}"
+                ));
             }
         }
         Ok(outcome.counts)

@@ -272,7 +272,11 @@ fn everything_is_gone_after_a_time_limit() {
     let house = spawning("timeout = \"800ms\"", "sleep 301");
     until("all of it is there", || sleepers(&house) == 4);
     until("it has ended", || house.lane("work")["ended_ms"].is_i64());
-    assert!(house.lane("work")["detail"].as_str().is_some_and(|words| !words.contains("leaked")), "{}", house.lane("work"));
+    assert!(
+        house.lane("work")["detail"].as_str().is_some_and(|words| !words.contains("leaked")),
+        "{}",
+        house.lane("work")
+    );
     assert_eq!(sleepers(&house), 0);
 }
 

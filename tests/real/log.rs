@@ -339,7 +339,10 @@ fn a_record_that_the_disk_refuses_is_tried_again_until_it_is_there() {
     });
     let found = engine.look_up(&place("a"));
     assert!(found.held, "{found:?}");
-    assert!(!engine.events.iter().any(|event| matches!(event, Event::Exited { .. })), "it was told before it was there");
+    assert!(
+        !engine.events.iter().any(|event| matches!(event, Event::Exited { .. })),
+        "it was told before it was there"
+    );
     std::fs::remove_dir(&path).expect("removed");
     engine.wait_exited(&place("a"));
     assert_eq!(keep.exit(&place("a")).expect("a record").end, End::Code(8));

@@ -88,7 +88,9 @@ fn a_full_state_directory_stops_new_steps_only_and_the_run_goes_on_by_itself() {
     touch(house, "go-first");
     until("the first has ended", || house.effects().len() == 3);
     until("its exit record is on the full disk", || house.attempts()["first/0/a1"].join("exit.json").exists());
-    until("the trouble is told", || house.json(&["engine", "status"]).is_some_and(|engine| engine["trouble"].is_string()));
+    until("the trouble is told", || {
+        house.json(&["engine", "status"]).is_some_and(|engine| engine["trouble"].is_string())
+    });
     let told = house.said(&["engine", "status"]);
     assert!(told.contains("full"), "{told}");
     let status = house.status();

@@ -147,15 +147,13 @@ impl History {
 fn facts(house: &House) -> Vec<String> {
     let journal = house.journal();
     // An engine may have died before it had made its tables.
-    let Ok(mut query) = journal
-        .prepare(
-            "SELECT kind || ' ' || coalesce(json_extract(body, '$.' || kind || '.at.step'), '') || ' '
+    let Ok(mut query) = journal.prepare(
+        "SELECT kind || ' ' || coalesce(json_extract(body, '$.' || kind || '.at.step'), '') || ' '
                  || coalesce(json_extract(body, '$.' || kind || '.at.lane'), '') || ' a'
                  || coalesce(json_extract(body, '$.' || kind || '.at.n'), '') || ' '
                  || coalesce(json_extract(body, '$.' || kind || '.exit.end'), '')
              FROM events WHERE kind IN ('intended', 'exited', 'lost', 'probed', 'judged', 'opened', 'ended')",
-        )
-    else {
+    ) else {
         return Vec::new();
     };
     let rows = query.query_map([], |row| row.get::<_, String>(0)).expect("the journal is read");
@@ -168,19 +166,17 @@ fn facts(house: &House) -> Vec<String> {
 fn without_record(house: &House) -> Option<String> {
     let attempts = house.attempts();
     let ended: Vec<String> = facts(house).into_iter().filter(|fact| fact.starts_with("exited ")).collect();
-    ended
-        .into_iter()
-        .find_map(|fact| {
-            let words: Vec<&str> = fact.split(' ').collect();
-            let place = format!("{}/{}/{}", words[1], words[2], words[3]);
-            // Written and synced is enough: the name follows.
-            let written = |dir: &std::path::PathBuf| {
-                let reserve = std::fs::read_to_string(dir.join("claim/exit.tmp")).unwrap_or_default();
-                dir.join("exit.json").exists() || reserve.starts_with('{')
-            };
-            let there = attempts.get(&place).is_some_and(written);
-            (!there).then(|| format!("decided without an exit record: {fact}"))
-        })
+    ended.into_iter().find_map(|fact| {
+        let words: Vec<&str> = fact.split(' ').collect();
+        let place = format!("{}/{}/{}", words[1], words[2], words[3]);
+        // Written and synced is enough: the name follows.
+        let written = |dir: &std::path::PathBuf| {
+            let reserve = std::fs::read_to_string(dir.join("claim/exit.tmp")).unwrap_or_default();
+            dir.join("exit.json").exists() || reserve.starts_with('{')
+        };
+        let there = attempts.get(&place).is_some_and(written);
+        (!there).then(|| format!("decided without an exit record: {fact}"))
+    })
 }
 
 /// How a run with a kill in it came out.
@@ -278,7 +274,10 @@ fn end_of(house: &House, point: &Point, calm: &History) -> Option<String> {
         return Some(broken);
     }
     if asks(Some(&history.state)) {
-        return Some(format!("a person is asked although no shim was killed: {}", house.dogwatch(&["status"]).pretty()));
+        return Some(format!(
+            "a person is asked although no shim was killed: {}",
+            house.dogwatch(&["status"]).pretty()
+        ));
     }
     if !ended {
         return Some(format!("the run does not end: {}", house.dogwatch(&["status"]).pretty()));

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run};
 use dogwatch::model::{
-    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Time, Verdict,
-    What,
+    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Time, Verdict, What,
 };
 
 use super::world::World;
@@ -197,10 +196,16 @@ impl Audit {
         ensure(matches!(run.phase, Phase::Going), "an intent while the run is not going")?;
         ensure(!run.paused, "an intent while the run is paused")?;
         let active = run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Active { .. }));
-        ensure(active.clone().count() < usize::try_from(run.workflow.max_parallel).expect("small"), "more than max_parallel")?;
+        ensure(
+            active.clone().count() < usize::try_from(run.workflow.max_parallel).expect("small"),
+            "more than max_parallel",
+        )?;
         let step = run.step_of(lane);
         let siblings = active.filter(|other| other.id.step == attempt.lane.step).count();
-        ensure(step.lanes_at_once.is_none_or(|most| siblings < usize::try_from(most).expect("small")), "too many lanes at once")?;
+        ensure(
+            step.lanes_at_once.is_none_or(|most| siblings < usize::try_from(most).expect("small")),
+            "too many lanes at once",
+        )?;
         let licence = self.lanes.get(&(attempt.run.clone(), attempt.lane.clone())).and_then(|log| log.licence.clone());
         let licence = licence.ok_or("another attempt that nobody asked for")?;
         Self::needs(run, lane, &licence)?;
@@ -215,7 +220,15 @@ impl Audit {
         ensure(!log.lost, "a new attempt although it is not known how the last one ended")?;
         let by_rule = matches!(licence, Licence::Rule(_));
         let same = matches!(licence, Licence::Again);
-        log.tries = if same { log.tries } else if by_rule && !matches!(cause, Cause::Unknown) { log.tries + 1 } else if by_rule { log.tries } else { 1 };
+        log.tries = if same {
+            log.tries
+        } else if by_rule && !matches!(cause, Cause::Unknown) {
+            log.tries + 1
+        } else if by_rule {
+            log.tries
+        } else {
+            1
+        };
         ensure(log.tries <= most, "more attempts than were allowed")?;
         *log = LaneLog { n: attempt.n, tries: log.tries, ..LaneLog::default() };
         ensure(self.intents.insert(attempt.clone()), "intended twice")
@@ -232,9 +245,13 @@ impl Audit {
                     return Err(format!("{} starts before {need} has ended", lane.id.step));
                 };
                 match how {
-                    Ended::Succeeded(_) | Ended::Allowed | Ended::LeftOut(_) | Ended::Skipped(SkipWhy::NotSelected) => well += 1,
+                    Ended::Succeeded(_) | Ended::Allowed | Ended::LeftOut(_) | Ended::Skipped(SkipWhy::NotSelected) => {
+                        well += 1
+                    }
                     Ended::Skipped(SkipWhy::Condition) => left_out += 1,
-                    Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => left_out += 1000,
+                    Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                        left_out += 1000
+                    }
                 }
             }
             let fine = left_out < 1000 && (well > 0 || left_out == 0);
@@ -315,4 +332,3 @@ impl Audit {
 fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise.into()) }
 }
-

@@ -70,7 +70,9 @@ impl Daemon {
             Report::Saved(attempt, checkpoint) => {
                 fact(&attempt.run.clone(), What::CheckpointSeen { attempt, checkpoint })
             }
-            Report::Exited(attempt, exit) => fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit }),
+            Report::Exited(attempt, exit) => {
+                fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit })
+            }
             Report::Probed(attempt, code) => {
                 fact(&attempt.run.clone(), What::Probed { attempt, code, output: String::new() })
             }
@@ -128,7 +130,9 @@ impl Daemon {
             Meaning::Adopt if claimed => return Vec::new(),
             Meaning::Adopt => What::Claimed { attempt },
             Meaning::Exit(exit) => What::Exited { attempt, exit },
-            Meaning::Lost(why) => What::Lost { attempt, why, evidence: vec!["the lock is free".into()], checkpoint: None },
+            Meaning::Lost(why) => {
+                What::Lost { attempt, why, evidence: vec!["the lock is free".into()], checkpoint: None }
+            }
         };
         vec![Event { run, at, what }]
     }
@@ -240,7 +244,9 @@ impl Daemon {
             world.complain(|| "the sets differ from a recount".into());
         }
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= world.now) {
-            world.complain(|| format!("a deadline that has passed wakes the daemon for ever: {:?}", self.engine.next_deadline()));
+            world.complain(|| {
+                format!("a deadline that has passed wakes the daemon for ever: {:?}", self.engine.next_deadline())
+            });
         }
     }
 
@@ -279,7 +285,12 @@ impl Daemon {
     fn blind(&mut self, world: &mut World) {
         let mut events = Vec::new();
         for run in self.engine.runs() {
-            for attempt in run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Active { .. })).filter_map(|lane| run.attempt(lane)) {
+            for attempt in run
+                .lanes
+                .iter()
+                .filter(|lane| matches!(lane.state, LaneState::Active { .. }))
+                .filter_map(|lane| run.attempt(lane))
+            {
                 let why = dogwatch::model::LostWhy::ShimDied;
                 let verdict = Verdict::Retry { at: world.now, rule: "blind".into(), resume: None };
                 let lost = What::Lost { attempt: attempt.clone(), why, evidence: Vec::new(), checkpoint: None };
@@ -336,7 +347,8 @@ impl Daemon {
                 Some(Place::Asked) => {}
                 None => {
                     self.places.insert(attempt.run.clone(), Place::Asked);
-                    let fails = !world.ready.contains(&attempt.run) && self.dice.per_mille(world.trouble.no_environment);
+                    let fails =
+                        !world.ready.contains(&attempt.run) && self.dice.per_mille(world.trouble.no_environment);
                     if !fails {
                         world.ready.insert(attempt.run.clone());
                     }

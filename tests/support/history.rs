@@ -84,7 +84,8 @@ pub(crate) fn play_workflows(setup: Setup, workflows: Vec<Workflow>) -> Result<O
         dice: dice_for(setup.seed, "history"),
         wild_until: Time::from_ms(1_000_000),
     };
-    history.wild_until = history.world.now.plus(std::time::Duration::from_millis(history.dice.between(60_000, 1_500_000)));
+    history.wild_until =
+        history.world.now.plus(std::time::Duration::from_millis(history.dice.between(60_000, 1_500_000)));
     history.begin(workflows);
     history.live_through();
     history.close()
@@ -146,7 +147,9 @@ impl History {
             let waits = run.only_waits() && self.setup.people == People::Nobody;
             if !matches!(run.phase, Phase::Ended { .. }) && !waits {
                 let lanes: Vec<_> = run.lanes.iter().map(|lane| (&lane.id, &lane.state)).collect();
-                self.world.wrong.get_or_insert_with(|| format!("{} sleeps for ever: {:?} {lanes:?}", run.id, run.phase));
+                self.world
+                    .wrong
+                    .get_or_insert_with(|| format!("{} sleeps for ever: {:?} {lanes:?}", run.id, run.phase));
             }
         }
     }
@@ -271,11 +274,17 @@ fn steady_answers(seed: u64, run: &Run) -> Vec<What> {
 
 fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool) -> Option<What> {
     let question = run.questions.get(&id)?;
-    let choices: Vec<Choice> = question.escalation.choices.iter().copied().filter(|choice| match choice {
-        Choice::StopRun | Choice::Reject => wild,
-        Choice::Retry | Choice::Resume | Choice::Probe => !last,
-        Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
-    }).collect();
+    let choices: Vec<Choice> = question
+        .escalation
+        .choices
+        .iter()
+        .copied()
+        .filter(|choice| match choice {
+            Choice::StopRun | Choice::Reject => wild,
+            Choice::Retry | Choice::Resume | Choice::Probe => !last,
+            Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
+        })
+        .collect();
     let choice = *dice.pick(&choices)?;
     run.decide(id, choice, person("ann@host"), None).ok()
 }

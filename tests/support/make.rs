@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout,
-    OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepWhat, Template, Value, Workflow,
+    Action, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match,
+    OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepWhat, Template, Value, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -88,11 +88,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         timeout: None,
         params: IndexMap::new(),
         env: IndexMap::new(),
-        environment: EnvironmentSpec {
-            workspace: "/w".into(),
-            isolation: IsolationWanted::Auto,
-            mounts: Vec::new(),
-        },
+        environment: EnvironmentSpec { workspace: "/w".into(), isolation: IsolationWanted::Auto, mounts: Vec::new() },
         steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
     }
 }
@@ -156,7 +152,10 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     }
     step.condition = random_condition(dice, &needs, step.has_matrix);
     step.timeout = dice.per_mille(600).then(|| seconds(dice.between(300, 400)));
-    step.retry = Retry { jitter: dice.per_mille(500), ..retry(u32::try_from(dice.between(1, 4)).expect("small"), dice.below(20)) };
+    step.retry = Retry {
+        jitter: dice.per_mille(500),
+        ..retry(u32::try_from(dice.between(1, 4)).expect("small"), dice.below(20))
+    };
     step.allow_failure = dice.per_mille(150);
     step.checkpoint = dice.per_mille(300).then(checkpoint);
     step.on_unknown = match dice.below(4) {

@@ -32,10 +32,7 @@ fn tokens(source: &str) -> Vec<Token> {
         } else if c == '\'' {
             at = after_quote(&chars, at);
         } else if c.is_alphanumeric() || c == '_' {
-            let word: String = chars[at..]
-                .iter()
-                .take_while(|c| c.is_alphanumeric() || **c == '_')
-                .collect();
+            let word: String = chars[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').collect();
             at += word.chars().count();
             found.push(Token::Word(word));
         } else {
@@ -148,11 +145,8 @@ pub(crate) fn paths(source: &str, module: &[String]) -> BTreeSet<String> {
             // `pub(crate)`, `pub(super)`.
             Token::Word(_) if tokens.get(at + 1) == Some(&Token::Other(')')) && is_pub(&tokens, at) => {}
             Token::Word(_) => {
-                let here: Vec<String> = module
-                    .iter()
-                    .cloned()
-                    .chain(inline.iter().map(|(name, _)| name.clone()))
-                    .collect();
+                let here: Vec<String> =
+                    module.iter().cloned().chain(inline.iter().map(|(name, _)| name.clone())).collect();
                 let mut spelt = Vec::new();
                 at = read_path(&tokens, at, &mut Vec::new(), &mut spelt);
                 found.extend(spelt.into_iter().map(|path| resolve(&path, &here)));

@@ -2,8 +2,8 @@
 
 use dogwatch::engine::{Engine, LaneState, Run, word};
 use dogwatch::model::{
-    AttemptId, Cause, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane, LaneId, LostWhy, Order,
-    RunId, Selection, StopReason, Time, Verdict, What, Workflow,
+    AttemptId, Cause, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane, LaneId, LostWhy,
+    Order, RunId, Selection, StopReason, Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -48,13 +48,8 @@ impl Story {
     }
 
     pub(crate) fn selected(workflow: Workflow, selection: Selection) -> Self {
-        let mut story = Self {
-            engine: Engine::default(),
-            events: Vec::new(),
-            effects: Vec::new(),
-            now: Time::from_ms(0),
-            told: 0,
-        };
+        let mut story =
+            Self { engine: Engine::default(), events: Vec::new(), effects: Vec::new(), now: Time::from_ms(0), told: 0 };
         story.tell(What::Created(Box::new(created(workflow, selection))));
         story.told = 1;
         story

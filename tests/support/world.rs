@@ -198,11 +198,7 @@ impl World {
     pub(crate) fn plan(&mut self, after_ms: u64, what: Happening) {
         self.seq += 1;
         let at = self.now.plus(std::time::Duration::from_millis(after_ms));
-        self.queue.push(Reverse(Due {
-            at,
-            seq: self.seq,
-            what,
-        }));
+        self.queue.push(Reverse(Due { at, seq: self.seq, what }));
     }
 
     pub(crate) fn next_at(&self) -> Option<Time> {
@@ -251,13 +247,7 @@ impl World {
         if self.dice.per_mille(self.trouble.repeated) {
             self.counts.repeated += 1;
             let again = after + self.dice.between(1, 20_000);
-            self.plan(
-                again,
-                Happening::Deliver {
-                    report: report.clone(),
-                    sent,
-                },
-            );
+            self.plan(again, Happening::Deliver { report: report.clone(), sent });
         }
         self.plan(after, Happening::Deliver { report, sent });
     }
@@ -268,11 +258,7 @@ impl World {
         if claimed && self.mutant != Some(Mutant::NoClaim) {
             return;
         }
-        if let Some(other) = self
-            .live
-            .iter()
-            .find(|other| other.run == attempt.run && other.lane == attempt.lane)
-        {
+        if let Some(other) = self.live.iter().find(|other| other.run == attempt.run && other.lane == attempt.lane) {
             let words = format!("{attempt} starts while {other} of the same lane lives");
             self.complain(|| words);
         }
@@ -332,10 +318,7 @@ impl World {
     }
 
     pub(crate) fn ends(&mut self, attempt: &AttemptId, end: End) {
-        let mut dice = dice_for(
-            self.seed,
-            (attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n, "end"),
-        );
+        let mut dice = dice_for(self.seed, (attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n, "end"));
         let (now, failures) = (self.now, self.trouble.failures);
         let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
             return;
@@ -351,15 +334,7 @@ impl World {
             leaked: Vec::new(),
             oom_kills: None,
             missing: if missing { vec!["model".into()] } else { Vec::new() },
-            hits: if boom {
-                vec![Hit {
-                    rule: 0,
-                    line_number: 7,
-                    line: "boom".into(),
-                }]
-            } else {
-                Vec::new()
-            },
+            hits: if boom { vec![Hit { rule: 0, line_number: 7, line: "boom".into() }] } else { Vec::new() },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
         };
@@ -372,10 +347,7 @@ impl World {
         let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
             return;
         };
-        let saved = Checkpoint {
-            path: format!("/w/{}-{step}", attempt.key()),
-            step: Some(step),
-        };
+        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
         proc.saved = Some(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
     }

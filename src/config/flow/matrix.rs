@@ -66,7 +66,10 @@ fn axis<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>) -> Option<Vec<
     if !item.value.is_array()
         && let Some(near) = nearest(name, SETTINGS.into_iter())
     {
-        reader.found.error(&item.key_at, format!("{} must be a list of values", item.title)).hint(format!("did you mean `{near}`?"));
+        reader
+            .found
+            .error(&item.key_at, format!("{} must be a list of values", item.title))
+            .hint(format!("did you mean `{near}`?"));
         return None;
     }
     if !is_variable(name) {
@@ -126,9 +129,16 @@ fn exclusions<'a>(
                 Some(values) if values.contains(&value) => drop(exclusion.insert(name, value)),
                 Some(values) => {
                     let alike = values.iter().any(|other| other.to_string() == value.to_string());
-                    let hint = if alike { "mind the quotes: \"1\" is a text and 1 a number" } else { "it would exclude nothing" };
+                    let hint = if alike {
+                        "mind the quotes: \"1\" is a text and 1 a number"
+                    } else {
+                        "it would exclude nothing"
+                    };
                     let shown = if let Value::Text(text) = &value { format!("\"{text}\"") } else { value.to_string() };
-                    reader.found.error(&item.at, format!("{shown} is not a value of `{name}` in the matrix")).hint(hint);
+                    reader
+                        .found
+                        .error(&item.at, format!("{shown} is not a value of `{name}` in the matrix"))
+                        .hint(hint);
                 }
                 None if !complete => {}
                 None => {

@@ -198,9 +198,7 @@ impl Declared {
         let value = match self.kind {
             Type::Text if text.contains('\0') => return Err("contains a NUL character".into()),
             Type::Text => Value::Text(text.into()),
-            Type::Integer => {
-                Value::Integer(text.parse().map_err(|_| format!("must be an integer, not \"{shown}\""))?)
-            }
+            Type::Integer => Value::Integer(text.parse().map_err(|_| format!("must be an integer, not \"{shown}\""))?),
             Type::Number => {
                 let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
                 Value::Number(number.ok_or_else(|| format!("must be a number, not \"{shown}\""))?)

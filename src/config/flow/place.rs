@@ -24,9 +24,8 @@ const ENGINE_SOCKETS: [&str; 6] = [
 ];
 
 /// Folders of the environment that it makes itself.
-const TAKEN: [&str; 13] = [
-    "/", "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/workspace",
-];
+const TAKEN: [&str; 13] =
+    ["/", "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/workspace"];
 
 /// The environment, with the places of the paths that must be there.
 pub(super) struct Placed {
@@ -59,7 +58,10 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: 
     for item in mounts {
         let Some(mount) = mount(reader, &item, &base) else { continue };
         if placed.spec.mounts.iter().any(|other| other.target == mount.target) {
-            reader.found.error(&item.at, format!("{} is mounted twice", mount.target)).hint("give each mount its own target");
+            reader
+                .found
+                .error(&item.at, format!("{} is mounted twice", mount.target))
+                .hint("give each mount its own target");
             continue;
         }
         placed.needed.push((PathBuf::from(&mount.source), item.at, "the source of a mount".into()));
@@ -106,7 +108,10 @@ fn mount<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Path) -> Option<Mo
     };
     let source = on_host(reader, item, source, base)?;
     if let Some(why) = forbidden(&source) {
-        reader.found.error(&item.at, format!("{} cannot be mounted: {why}", source.display())).hint("mount a folder with data");
+        reader
+            .found
+            .error(&item.at, format!("{} cannot be mounted: {why}", source.display()))
+            .hint("mount a folder with data");
         return None;
     }
     let target = inside(reader, item, target)?;

@@ -1,20 +1,16 @@
 //! `retry`, `on_failure`, `on_unknown` and `probe`: what is done when an attempt does not succeed.
 
+use super::step::{self, Defaults};
 use crate::config::keys::{Kind, nearest};
 use crate::config::read::{Item, Reader, Section};
-use super::step::{self, Defaults};
 use crate::config::units;
 use crate::model::{Action, FailureRule, Match, OnUnknown, Retry, Step};
 
 /// Actions of the format that are not supported yet.
 const NOT_YET: [&str; 3] = ["retry_modified", "alternative", "skip"];
 
-const ACTIONS: [(&str, Action); 4] = [
-    ("retry", Action::Retry),
-    ("resume", Action::Resume),
-    ("escalate", Action::Escalate),
-    ("abort", Action::Abort),
-];
+const ACTIONS: [(&str, Action); 4] =
+    [("retry", Action::Retry), ("resume", Action::Resume), ("escalate", Action::Escalate), ("abort", Action::Abort)];
 
 /// `retry = { … }`, key by key over `base`.
 pub(super) fn retry<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Retry, title: &str) -> Retry {
@@ -175,7 +171,10 @@ fn rule<'a>(
     let action = action(reader, &item)?;
     let again = matches!(action, Action::Retry | Action::Resume);
     if let Some((_, at)) = retry.as_ref().filter(|_| !again) {
-        reader.found.error(at, format!("`retry` has no effect in {}", table.title)).hint("action = \"retry\" or \"resume\"");
+        reader
+            .found
+            .error(at, format!("`retry` has no effect in {}", table.title))
+            .hint("action = \"retry\" or \"resume\"");
     }
     if action == Action::Resume && step.checkpoint.is_none() {
         reader
@@ -194,7 +193,10 @@ fn rule<'a>(
     if again && attempts == 1 {
         reader
             .found
-            .warning(&item.at, format!("{} repeats nothing: max_attempts is 1, and the first attempt counts", table.title))
+            .warning(
+                &item.at,
+                format!("{} repeats nothing: max_attempts is 1, and the first attempt counts", table.title),
+            )
             .hint("retry = { max_attempts = 3 }, in the rule, in the step or in [defaults]");
     }
     Some(FailureRule {
@@ -280,8 +282,11 @@ pub(super) fn regex<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<rege
             let words = error.to_string();
             let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let why = last.trim().trim_start_matches("error: ").to_owned();
-            let quoted = reader.source.get(item.at.clone()).is_some_and(|raw| raw.starts_with('"') && text.contains('\\'));
-            let hint = if quoted { "write it in single quotes: then a backslash needs no second one" } else {
+            let quoted =
+                reader.source.get(item.at.clone()).is_some_and(|raw| raw.starts_with('"') && text.contains('\\'));
+            let hint = if quoted {
+                "write it in single quotes: then a backslash needs no second one"
+            } else {
                 "the syntax is that of docs.rs/regex"
             };
             reader.found.error(&item.at, format!("{} is not a pattern: {why}", item.title)).hint(hint);

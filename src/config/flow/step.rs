@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::config::keys::Kind;
 use super::matrix;
+use super::recovery;
+use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
-use super::recovery;
 use crate::config::units::is_variable;
 use crate::model::{
     CheckpointSpec, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
@@ -66,9 +66,11 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
         }
     };
     reader.step = Some(name.to_owned());
-    let draft = reader
-        .section(item, Kind::Step, format!("[steps.{name}]"))
-        .map(|section| Draft { at: section.at.clone(), needs: needs(reader, &section), step: step(reader, id, &section, defaults) });
+    let draft = reader.section(item, Kind::Step, format!("[steps.{name}]")).map(|section| Draft {
+        at: section.at.clone(),
+        needs: needs(reader, &section),
+        step: step(reader, id, &section, defaults),
+    });
     reader.step = None;
     draft
 }
@@ -110,11 +112,16 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
     if plain {
         run_keys(reader, section, &mut step);
     } else {
-        for (key, item) in section.items().filter(|(key, _)| Kind::Step.keys().contains(key) && !GATE_KEYS.contains(key)) {
+        for (key, item) in
+            section.items().filter(|(key, _)| Kind::Step.keys().contains(key) && !GATE_KEYS.contains(key))
+        {
             if key != "run" {
                 reader
                     .found
-                    .error(&item.key_at, format!("`{key}` has no meaning in {}: it is a question to a person", section.title))
+                    .error(
+                        &item.key_at,
+                        format!("`{key}` has no meaning in {}: it is a question to a person", section.title),
+                    )
                     .hint("remove it, or put it on the step that comes before or after");
             }
         }
@@ -124,7 +131,8 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
 
 /// What only a step with `run` has.
 fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
-    step.env = section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
+    step.env =
+        section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
     step.inputs = inputs(reader, section, &step.env);
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
         step.timeout = limit.duration();
@@ -230,10 +238,14 @@ fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
             .found
             .error(at, format!("{} has a `timeout`, and does not say what happens then", gate.title))
             .hint("on_timeout = \"reject\", \"approve\" or \"wait\""),
-        (None | Some((Limit::None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at))) if gate.get("timeout").is_none() => reader
-            .found
-            .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
-            .hint("timeout = \"24h\""),
+        (None | Some((Limit::None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at)))
+            if gate.get("timeout").is_none() =>
+        {
+            reader
+                .found
+                .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
+                .hint("timeout = \"24h\"")
+        }
         _ => {}
     }
     Gate {

@@ -33,12 +33,7 @@ impl fmt::Display for Mention {
 /// Cuts a text at its `${{ … }}`. A `}}` inside quotes or braces does not end an expression.
 pub fn split(text: &str) -> Result<Template, ExprError> {
     let parts = pieces(text)?;
-    Ok(Template(
-        parts
-            .into_iter()
-            .map(|(part, _)| part)
-            .collect(),
-    ))
+    Ok(Template(parts.into_iter().map(|(part, _)| part).collect()))
 }
 
 /// Like [`split`], with the place of each part's text.

@@ -14,8 +14,7 @@ pub(super) fn inline(text: &str) -> String {
             // A bare address becomes a link in many viewers.
             ':' if after.starts_with("//") => safe.push_str("\\:"),
             '.' if safe.ends_with("www") => safe.push_str("\\."),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '<' | '>' | '#' | '|' | '~' | '&'
-            | '!' | '$' | '@' => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '$' | '@' => {
                 safe.push('\\');
                 safe.push(c);
             }
@@ -80,11 +79,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -110,15 +105,9 @@ mod tests {
     #[test]
     fn nothing_in_a_text_means_anything() {
         let cases = [
-            (
-                "a|b <img src=x> `c` [l](u)",
-                "a\\|b \\<img src=x\\> \\`c\\` \\[l\\]\\(u\\)",
-            ),
+            ("a|b <img src=x> `c` [l](u)", "a\\|b \\<img src=x\\> \\`c\\` \\[l\\]\\(u\\)"),
             ("\u{1b}[31mred\u{7}", "\\[31mred"),
-            (
-                "see https://x.y and www.z.w",
-                "see https\\://x.y and www\\.z.w",
-            ),
+            ("see https://x.y and www.z.w", "see https\\://x.y and www\\.z.w"),
             ("1. one", "1\\. one"),
             ("- dash\nnext", "\\- dash next"),
             ("\u{202e}evil", "evil"),
@@ -126,9 +115,6 @@ mod tests {
         for (text, safe) in cases {
             assert_eq!(inline(text), safe);
         }
-        assert_eq!(
-            block(["a", "````", "\u{1b}[2Jb"]),
-            "`````text\na\n````\n[2Jb\n`````\n"
-        );
+        assert_eq!(block(["a", "````", "\u{1b}[2Jb"]), "`````text\na\n````\n[2Jb\n`````\n");
     }
 }

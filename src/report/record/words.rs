@@ -2,8 +2,7 @@
 
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, word};
 use crate::model::{
-    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy,
-    StopReason, Verdict, What,
+    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, StopReason, Verdict, What,
 };
 
 use super::text::{inline, iso};
@@ -84,16 +83,11 @@ pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(_), .. } => "being stopped".into(),
         LaneState::Active { .. } => "running".into(),
         LaneState::Exited { .. } => "ended".into(),
-        LaneState::Lost { .. } | LaneState::Probing { .. } | LaneState::Probed { .. } => {
-            "UNKNOWN".into()
-        }
+        LaneState::Lost { .. } | LaneState::Probing { .. } | LaneState::Probed { .. } => "UNKNOWN".into(),
         LaneState::Delayed { until, .. } => format!("retries at {}", iso(*until)),
         LaneState::ToAsk { .. } => "waits for a person".into(),
         LaneState::Asking { escalation } => {
-            let kind = run
-                .questions
-                .get(escalation)
-                .map(|question| question.escalation.kind);
+            let kind = run.questions.get(escalation).map(|question| question.escalation.kind);
             let before = match kind {
                 Some(crate::model::EscalationKind::Unknown) => "UNKNOWN, ",
                 Some(_) | None => "",
@@ -119,9 +113,7 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Succeeded => "succeeded".into(),
         Verdict::Retry { at, rule, resume } => {
-            let from = resume
-                .as_deref()
-                .map_or_else(String::new, |path| format!(", from {}", inline(path)));
+            let from = resume.as_deref().map_or_else(String::new, |path| format!(", from {}", inline(path)));
             format!("tried again at {} ({}){from}", iso(*at), inline(rule))
         }
         Verdict::Allowed => "failed, which is allowed".into(),
@@ -142,13 +134,7 @@ pub(super) fn order(order: Order) -> &'static str {
 
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
-    let name = |attempt: &AttemptId| {
-        format!(
-            "{} attempt {}",
-            inline(&run.lane_name(&attempt.lane)),
-            attempt.n
-        )
-    };
+    let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
     let by = |by: &crate::model::Principal| inline(&by.to_string());
     Some(match &event.what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
@@ -160,80 +146,35 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("{} is started: {}", name(attempt), cause_words(cause))
         }
         What::CannotStart { lane, why } => {
-            format!(
-                "{} cannot be started: {}",
-                inline(&run.lane_name(lane)),
-                inline(why)
-            )
+            format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
         What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),
         What::Lost { attempt, why, .. } => format!("{} is UNKNOWN: {}", name(attempt), lost(*why)),
-        What::Judged {
-            attempt,
-            verdict: decided,
-        } => format!("{}: {}", name(attempt), verdict(decided)),
-        What::StopAsked {
-            attempt,
-            reason,
-            by: who,
-        } => {
-            format!(
-                "{} is to end ({}), by {}",
-                name(attempt),
-                stop(*reason),
-                by(who)
-            )
+        What::Judged { attempt, verdict: decided } => format!("{}: {}", name(attempt), verdict(decided)),
+        What::StopAsked { attempt, reason, by: who } => {
+            format!("{} is to end ({}), by {}", name(attempt), stop(*reason), by(who))
         }
         What::ProbeAsked { attempt, by: who } => {
             format!("{} is probed, by {}", name(attempt), by(who))
         }
-        What::Skipped { lane, why } => format!(
-            "{} is left out: {}",
-            inline(&run.lane_name(lane)),
-            skipped(why)
-        ),
+        What::Skipped { lane, why } => format!("{} is left out: {}", inline(&run.lane_name(lane)), skipped(why)),
         What::Opened { escalation } => {
             format!("{} is asked: {}", escalation.id, inline(&escalation.title))
         }
-        What::Answered {
-            escalation,
-            choice,
-            by: who,
-            ..
-        } => {
-            format!(
-                "{escalation} is answered: {}, by {}",
-                word(*choice),
-                by(who)
-            )
+        What::Answered { escalation, choice, by: who, .. } => {
+            format!("{escalation} is answered: {}, by {}", word(*choice), by(who))
         }
-        What::Ordered {
-            lane,
-            order: wanted,
-            by: who,
-            ..
-        } => {
-            format!(
-                "{}: {}, says {}",
-                inline(&run.lane_name(lane)),
-                order(*wanted),
-                by(who)
-            )
+        What::Ordered { lane, order: wanted, by: who, .. } => {
+            format!("{}: {}, says {}", inline(&run.lane_name(lane)), order(*wanted), by(who))
         }
         What::Paused { by: who } => format!("paused by {}", by(who)),
         What::Unpaused { by: who } => format!("unpaused by {}", by(who)),
         What::RunStopAsked { by: who, why } => {
             format!("the run is stopped: {}", stop_why(why, &who.to_string()))
         }
-        What::Resumed {
-            from: Some(step),
-            by: who,
-        } => format!("resumed from {step} by {}", by(who)),
-        What::Resumed {
-            from: None,
-            by: who,
-        } => format!("resumed by {}", by(who)),
+        What::Resumed { from: Some(step), by: who } => format!("resumed from {step} by {}", by(who)),
+        What::Resumed { from: None, by: who } => format!("resumed by {}", by(who)),
         What::Ended { result } => format!("the run has {}", ended(*result)),
     })
 }

@@ -328,5 +328,8 @@ fn odd_files_are_told_apart() {
     let long = parse(&format!("{STEP}[steps.b]\nrun = '''{}'''\n", "#".repeat(100 * 1024 + 1))).unwrap_err();
     assert!(long.list[0].message.contains("a script may have 100 KiB"), "{}", long.list[0].message);
     let large = shown(&format!("{STEP}{}", "#".repeat(config::LARGEST)));
-    assert_eq!(large, "error: the file is larger than 4 MiB\n --> flow.toml\n  = hint: its data belongs into other files");
+    assert_eq!(
+        large,
+        "error: the file is larger than 4 MiB\n --> flow.toml\n  = hint: its data belongs into other files"
+    );
 }
