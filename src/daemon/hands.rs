@@ -455,10 +455,10 @@ impl Actor {
     }
 
     async fn pty(&mut self, ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
-        if let Some(work_dir) = work_dir {
-            if let Err(error) = self.make_work_dir(&work_dir) {
-                tracing::warn!("a shell has no place of its own: {error}");
-            }
+        if let Some(work_dir) = work_dir
+            && let Err(error) = self.make_work_dir(&work_dir)
+        {
+            tracing::warn!("a shell has no place of its own: {error}");
         }
         let reply = match self.keeper().await {
             Ok(keeper) => keeper.ask_pty(ask).await.map_err(|error| error.to_string()),

@@ -50,7 +50,7 @@ impl Run {
             What::Skipped { lane, why } => self.skipped(lane, why, at),
             What::Opened { escalation } => self.opened(escalation, at),
             What::Answered { escalation, choice, by, note } => {
-                self.answered(*escalation, (*choice, by), note.as_ref(), at)
+                self.answered(*escalation, (*choice, by), note.as_ref(), at);
             }
             What::Ordered { lane, order, by, .. } => self.ordered(lane, *order, by, at),
             What::Paused { .. } => self.paused = true,

@@ -246,11 +246,11 @@ impl Audit {
                 };
                 match how {
                     Ended::Succeeded(_) | Ended::Allowed | Ended::LeftOut(_) | Ended::Skipped(SkipWhy::NotSelected) => {
-                        well += 1
+                        well += 1;
                     }
                     Ended::Skipped(SkipWhy::Condition) => left_out += 1,
                     Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                        left_out += 1000
+                        left_out += 1000;
                     }
                 }
             }

@@ -244,7 +244,7 @@ fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
             reader
                 .found
                 .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
-                .hint("timeout = \"24h\"")
+                .hint("timeout = \"24h\"");
         }
         _ => {}
     }
