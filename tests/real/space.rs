@@ -157,6 +157,7 @@ fn a_read_only_state_directory_is_refused_with_the_reason() {
 
 /// The house ends before its ground is taken away.
 fn end(house: House, small: Small) {
-    drop(house);
+    house.end_all();
     drop(small);
+    drop(house);
 }

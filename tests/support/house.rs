@@ -259,7 +259,8 @@ impl House {
         pids.into_iter().map(|pid| format!("{pid} {}", cmdline(pid).join(" "))).collect()
     }
 
-    fn end_all(&self) {
+    /// Ends everything that was started here.
+    pub(crate) fn end_all(&self) {
         // Nobody starts an engine any more.
         let _ = std::fs::write(self.state().join("engine.stopped"), b"");
         within(20_000, || {
