@@ -278,8 +278,11 @@ impl Drop for House {
         if std::thread::panicking() && std::env::var_os("DOGWATCH_TEST_KEEP").is_some() {
             eprintln!("kept: {}", self.root.path().display());
             self.root.disable_cleanup(true);
+            return self.end_all();
         }
         self.end_all();
+        // What is just dying may still make a file.
+        within(3_000, || std::fs::remove_dir_all(self.root.path()).is_ok() || !self.root.path().exists());
     }
 }
 
