@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::keeper::{Keep, launch, place};
+use crate::keeper::{Keep, launch, place, until};
 
 fn wall_us() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -74,4 +74,51 @@ fn speed_of_output() {
     }
     std::fs::remove_file(text).expect("it is removed");
     println!("our speed is {} % of that under script", median(theirs) * 100 / median(ours));
+}
+
+/// Processor time in clock ticks, and memory of its own in KiB, of this process and all that descend from it.
+fn usage_of(root: u32) -> (u64, u64, usize) {
+    let mut processes = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let words: Vec<&str> = stat.rsplit_once(')').expect("a stat").1.split_whitespace().collect();
+        let [parent, user, system] = [1, 11, 12].map(|index| words[index].parse::<u64>().expect("a number"));
+        let rollup = std::fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();
+        let own = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))
+            .map_or("0", |rest| rest.trim_end_matches("kB").trim());
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u64>() else { continue };
+        processes.push((pid, parent, user + system, own.parse::<u64>().expect("a number")));
+    }
+    let mut family = vec![u64::from(root)];
+    let mut sum = (0, 0, 0);
+    while let Some(pid) = family.pop() {
+        family.extend(processes.iter().filter(|process| process.1 == pid).map(|process| process.0));
+        for process in processes.iter().filter(|process| process.0 == pid) {
+            sum = (sum.0 + process.2, sum.1 + process.3, sum.2 + 1);
+        }
+    }
+    sum
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_a_hundred_idle_steps() {
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    for number in 0..100 {
+        engine.launch(launch(&format!("s{number}"), "exec sleep 1000"));
+    }
+    let sessions = || {
+        let socket = keep.dir.path().join("rt/tmux.sock");
+        let listed = Command::new("tmux").arg("-S").arg(socket).arg("list-sessions").output().expect("tmux runs");
+        String::from_utf8_lossy(&listed.stdout).lines().count()
+    };
+    until("all have their session", || sessions() == 101);
+    let before = usage_of(keep.child.id());
+    let pause = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let _ = rustix::event::poll(&mut [], Some(&pause));
+    let after = usage_of(keep.child.id());
+    println!("{} processes, {} KiB, {} ticks in 10 s", after.2, after.1, after.0 - before.0);
 }
