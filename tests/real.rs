@@ -30,7 +30,5 @@ mod session;
 mod shim;
 #[path = "real/space.rs"]
 mod space;
-#[path = "real/speed.rs"]
-mod speed;
 #[path = "real/sweep.rs"]
 mod sweep;

@@ -152,6 +152,7 @@ fn a_full_disk_costs_output_but_neither_the_step_nor_its_exit() {
     ));
     engine.launch(launch("b", &format!("{}; exit 5", wait(1))));
     until("the step has begun", || keep.log_text(&place("a")).contains("before"));
+    until("the other one, too", || keep.path(&place("b")).join("claim").exists());
     disk.fill();
     // So full that the log, which has room left in its page, cannot grow either.
     let log = keep.path(&place("a")).join("log");
@@ -200,7 +201,9 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
         ),
     ));
     engine.wait_for(|event| matches!(event, Event::Claimed { .. }));
-    let mut view = UnixStream::connect(keep.dir.path().join("rt/s").join(place("a").key)).expect("the shim listens");
+    let socket = keep.dir.path().join("rt/s").join(place("a").key);
+    until("the shim listens", || socket.exists());
+    let mut view = UnixStream::connect(socket).expect("the shim listens");
     let mut byte = [0];
     while byte != *b"\n" {
         view.read_exact(&mut byte).expect("a greeting");

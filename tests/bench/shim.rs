@@ -1,9 +1,26 @@
-//! How long the way to a step and back takes. Run alone on a quiet machine:
-//! `cargo test --release --features faults --test real speed -- --ignored --nocapture --test-threads 1`
+//! What keeper and shim cost: the way to a step and back, output beside `script -q`, a hundred steps that wait.
+//! `cargo bench --bench shim`, alone on a quiet machine. Prints; asserts nothing about time.
 
+use std::io::Write;
 use std::process::Command;
 
-use crate::keeper::{Keep, launch, place, until};
+#[expect(dead_code, reason = "the tests use all of it")]
+#[path = "../support/keeper.rs"]
+mod keeper;
+
+use keeper::{Keep, launch, place, until};
+
+macro_rules! say {
+    ($($words:tt)*) => {
+        writeln!(std::io::stdout(), $($words)*).expect("somebody reads the table")
+    };
+}
+
+fn main() {
+    speed_of_start_and_end();
+    speed_of_output();
+    speed_of_a_hundred_idle_steps();
+}
 
 fn wall_us() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -15,8 +32,6 @@ fn median(mut values: Vec<i64>) -> i64 {
     values[values.len() / 2]
 }
 
-#[test]
-#[ignore = "a measurement"]
 fn speed_of_start_and_end() {
     let keep = Keep::start();
     let mut engine = keep.connect();
@@ -34,7 +49,7 @@ fn speed_of_start_and_end() {
         ends.push(ended - ran);
         all.push(ended - asked);
     }
-    println!(
+    say!(
         "ask -> date's clock {} us, date's clock -> Exited {} us, all {} us",
         median(starts),
         median(ends),
@@ -42,8 +57,6 @@ fn speed_of_start_and_end() {
     );
 }
 
-#[test]
-#[ignore = "a measurement"]
 fn speed_of_output() {
     let text = "/tmp/dogwatch-speed.txt";
     let line = "epoch 12 loss 0.123456 accuracy 0.987654 and some more words to fill the line\n";
@@ -65,7 +78,7 @@ fn speed_of_output() {
         engine.wait_exited(&place(&name));
         ours.push(wall_us() - before);
         let record = keep.exit(&place(&name)).expect("a record");
-        println!(
+        say!(
             "script {} ms, shim {} ms, of which step {} ms",
             theirs[round] / 1000,
             ours[round] / 1000,
@@ -73,7 +86,7 @@ fn speed_of_output() {
         );
     }
     std::fs::remove_file(text).expect("it is removed");
-    println!("our speed is {} % of that under script", median(theirs) * 100 / median(ours));
+    say!("our speed is {} % of that under script", median(theirs) * 100 / median(ours));
 }
 
 /// Processor time in clock ticks, and memory of its own in KiB, of this process and all that descend from it.
@@ -102,8 +115,6 @@ fn usage_of(root: u32) -> (u64, u64, usize) {
     sum
 }
 
-#[test]
-#[ignore = "a measurement"]
 fn speed_of_a_hundred_idle_steps() {
     let keep = Keep::start();
     let mut engine = keep.connect();
@@ -120,5 +131,5 @@ fn speed_of_a_hundred_idle_steps() {
     let pause = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
     let _ = rustix::event::poll(&mut [], Some(&pause));
     let after = usage_of(keep.child.id());
-    println!("{} processes, {} KiB, {} ticks in 10 s", after.2, after.1, after.0 - before.0);
+    say!("{} processes, {} KiB, {} ticks in 10 s", after.2, after.1, after.0 - before.0);
 }
