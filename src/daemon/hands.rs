@@ -30,6 +30,8 @@ const COLS: u16 = 120;
 const PROBE: Duration = Duration::from_secs(300);
 /// Before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks whether the shells in the environment of an ended run are closed.
+const BUSY: Duration = Duration::from_secs(5);
 /// Until the processes of an environment whose keeper is gone must be gone, too.
 const DYING: Duration = Duration::from_secs(5);
 
@@ -480,7 +482,17 @@ impl Actor {
             None => None,
         };
         if let Some(keeper) = keeper {
-            let asked = keeper.ask(Ask::Shutdown { force: true }).await;
+            let mut asked = keeper.ask(Ask::Shutdown { force: false }).await;
+            if let Ok(Reply::Busy { shells }) = asked {
+                // Who works in a shell beside a step is not thrown out because the run has ended.
+                tracing::info!("the environment of {} stays: {shells} shell(s) are open in it", self.run);
+                self.keeper = Some(keeper);
+                let again = Input::Again(Command::CloseEnvironment(self.run.clone()));
+                return self.parts.tell_after(BUSY, again);
+            }
+            if matches!(asked, Err(AskError::Refused(_))) {
+                asked = keeper.ask(Ask::Shutdown { force: true }).await;
+            }
             crash_point("hands.after-shutdown");
             drop(keeper);
             if let Err(error) = asked {

@@ -36,7 +36,10 @@ impl Keeper {
             Ask::Run { argv, env, cwd, timeout_ms } => self.probe(asker, &Task { argv, env, cwd }, timeout_ms),
             Ask::OpenPty { argv, env, cwd, rows, cols } => {
                 match on_new_terminal(&Task { argv, env, cwd }, rows, cols) {
-                    Ok(terminal) => Answer::Terminal(terminal),
+                    Ok((terminal, pid)) => {
+                        self.jobs.shells.insert(pid);
+                        Answer::Terminal(terminal)
+                    }
                     Err(error) => Answer::Now(Outcome::Refused(format!("cannot start it on a terminal: {error}"))),
                 }
             }
@@ -78,6 +81,10 @@ impl Keeper {
         let alive = self.shims.live().filter(|(_, shim)| !shim.is_over()).count();
         if alive > 0 && !force {
             return Answer::Now(Outcome::Refused(format!("{alive} attempts are still running in this environment")));
+        }
+        let shells = self.jobs.shells.len();
+        if shells > 0 && !force {
+            return Answer::Now(Outcome::Reply(Reply::Busy { shells }));
         }
         self.close(force);
         Answer::Now(Outcome::Reply(Reply::Done))

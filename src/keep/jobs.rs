@@ -61,6 +61,8 @@ pub(super) struct Probe {
 /// All probes.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
+    /// Shells that somebody works in, by process.
+    pub(super) shells: std::collections::BTreeSet<u32>,
     pub(super) probes: Vec<Probe>,
 }
 
@@ -102,6 +104,7 @@ impl Jobs {
     }
 
     pub(super) fn reaped(&mut self, pid: u32, status: WaitStatus) {
+        self.shells.remove(&pid);
         for probe in self.probes.iter_mut().filter(|probe| probe.pid == pid) {
             probe.code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
             probe.give_up_at = Some(clock::boottime_ms() + LINGER_MS);
@@ -168,13 +171,13 @@ impl Probe {
 }
 
 /// Starts `task` on a new terminal and gives back the terminal's other side.
-pub(super) fn on_new_terminal(task: &Task, rows: u16, cols: u16) -> std::io::Result<OwnedFd> {
+pub(super) fn on_new_terminal(task: &Task, rows: u16, cols: u16) -> std::io::Result<(OwnedFd, u32)> {
     let pty = spawn::open_pty(rows, cols)?;
     let mut command = task.command()?;
     spawn::on_terminal(&mut command, &pty)?;
     // Reaped by the keeper like everything else; hung up by the kernel when the last holder closes the master.
     faults::crash_point("keep.before-shell");
-    command.spawn()?;
+    let shell = command.spawn()?;
     faults::crash_point("keep.after-shell");
-    Ok(pty.master)
+    Ok((pty.master, shell.id()))
 }

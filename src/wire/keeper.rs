@@ -81,7 +81,8 @@ pub enum Ask {
     OpenPty { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, rows: u16, cols: u16 },
     /// A new PTY with a tmux client on the session of this attempt; answered by [`Reply::Pty`].
     OpenSession { key: String, rows: u16, cols: u16, readonly: bool },
-    /// End the tmux server and the keeper: the environment ends. Refused while a shim lives, unless `force`.
+    /// End the tmux server and the keeper: the environment ends. Unless `force`: refused while a shim lives, and
+    /// [`Reply::Busy`] while somebody works in a shell of [`Ask::OpenPty`].
     Shutdown { force: bool },
 }
 
@@ -160,6 +161,10 @@ pub enum Reply {
     },
     /// Comes with a file descriptor.
     Pty,
+    /// Nothing was ended: this many shells are open.
+    Busy {
+        shells: usize,
+    },
 }
 
 /// What is there of one attempt. The look-up table of the architecture reads exactly this.

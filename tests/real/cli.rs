@@ -484,6 +484,28 @@ fn a_shell_beside_a_step_has_its_variables() {
 }
 
 #[test]
+fn a_shell_beside_an_ended_run_is_there_until_it_is_left() {
+    let desk = Desk::new();
+    desk.write("over", "[steps.a]\nrun = \"echo once\"\n");
+    desk.run(&["run"]).ends(0);
+    let ended = || {
+        let runs = std::fs::read_dir(desk.state.join("runs")).unwrap().flatten();
+        runs.map(|run| run.path().join("env/default/ended")).any(|file| file.exists())
+    };
+    crate::keeper::until("the environment of the run has ended", ended);
+    let mut terminal = desk.on_terminal(&["shell", "over", "a"]);
+    terminal.see("a shell beside");
+    terminal.press("echo \"$DOGWATCH_STEP\" > one\r");
+    desk.wait_file("one");
+    // The engine has looked after the ended run meanwhile, and has not thrown anybody out.
+    desk.run(&["status", "over"]).ends(0);
+    terminal.press("cat one > two; exit\r");
+    terminal.see("has ended after");
+    terminal.ends(0);
+    assert_eq!(desk.read("two"), "a\n");
+}
+
+#[test]
 fn a_gate_is_approved_by_run_and_step_and_rejected_by_its_number() {
     let desk = Desk::new();
     desk.write("gate", "[steps.review]\n[steps.review.approval]\nprompt = \"Ship it?\"\n");

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, with the place")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dogwatch::environment::{Handle, Sandbox, Spec, Wanted};
@@ -31,7 +31,7 @@ impl Place {
         for folder in [&path.join("home/me"), &workspace, &run] {
             std::fs::create_dir_all(folder).unwrap();
         }
-        let mut spec = Spec::new(&run, &state, &workspace, Path::new(env!("CARGO_BIN_EXE_dogwatch")));
+        let mut spec = Spec::new(&run, &state, &workspace, &dogwatch());
         spec.home = Some(path.join("home/me"));
         spec.wanted = Wanted::Required;
         // No engine is to be started by a porter unless the test is about that.
@@ -47,6 +47,11 @@ impl Place {
         let handle = Sandbox::new().ensure(&self.spec).await.unwrap();
         Inside::of(&handle).await
     }
+}
+
+/// The binary under test; a copy where this user could not reach the one that cargo built.
+pub(crate) fn dogwatch() -> PathBuf {
+    std::env::var_os("DOGWATCH_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_dogwatch").into(), PathBuf::from)
 }
 
 impl Drop for Place {

@@ -303,16 +303,29 @@ fn all_of_it_holds_for_an_ordinary_user() {
     }
     let setpriv = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
     let user = |words: &[&str]| {
-        Command::new("setpriv").args(setpriv).args(words).env("HOME", "/nonexistent").env_remove("TMPDIR").output()
+        Command::new("setpriv")
+            .args(setpriv)
+            .args(words)
+            .current_dir("/")
+            .env("HOME", "/nonexistent")
+            .env_remove("TMPDIR")
+            .output()
     };
     let trial = user(&["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"]).unwrap();
     if !trial.status.success() {
         eprintln!("SKIPPED: no namespaces for ordinary users here: {}", String::from_utf8_lossy(&trial.stderr));
         return;
     }
-    let me = std::env::current_exe().unwrap();
-    let output =
-        user(&[me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"]).unwrap();
+    // The folder that this was built in may be closed to others.
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (me, binary) = (open.path().join("real"), open.path().join("dogwatch"));
+    std::fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &binary).unwrap();
+    let variable = format!("DOGWATCH_TEST_BINARY={}", binary.display());
+    let words =
+        ["env", &variable, me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"];
+    let output = user(&words).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let passed = text.split_once(" passed;").and_then(|(before, _)| before.rsplit(' ').next()?.parse::<usize>().ok());
