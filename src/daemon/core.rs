@@ -553,5 +553,5 @@ fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
 
 /// The frozen workflow of a run.
 pub(super) fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
-    super::requests::parse(&row.source, &row.file, &row.base, &row.params, Some(&row.name)).map(Arc::new)
+    super::begin::parse(&row.source, &row.file, &row.base, &row.params, Some(&row.name)).map(Arc::new)
 }

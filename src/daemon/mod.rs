@@ -8,9 +8,10 @@
 //! * [`hands`]: one actor per run, talking to the keeper of its environment.
 //! * [`ended`]: from an exit record and a log to a fact.
 //! * [`watch`]: checkpoints as they are printed.
-//! * [`hub`]: the socket; [`requests`]: what clients ask; [`views`], [`words`]: what they are shown.
+//! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`], [`words`]: what they are shown.
 
 mod adopt;
+mod begin;
 mod core;
 mod ended;
 mod hands;

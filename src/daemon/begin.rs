@@ -1,0 +1,97 @@
+//! How a run begins: its file is checked, its folder made, and the loop told. Decides nothing about it afterwards.
+
+use std::path::Path;
+
+use tokio::sync::oneshot;
+
+use super::core::{Input, Parts};
+use super::requests::{Answer, Refusable, nearest, refusal, usage};
+use crate::clock;
+use crate::journal::RunRow;
+use crate::model::{Created, Principal, RunId, Selection, StepId, Workflow};
+use crate::wire::client::{self as wire, RefusalKind};
+
+/// Reads a workflow from its text; the same for a new run and for a frozen copy.
+pub(super) fn parse(
+    source: &str,
+    file: &str,
+    base: &str,
+    params: &[(String, String)],
+    name: Option<&str>,
+) -> Result<Workflow, String> {
+    let loaded =
+        crate::config::parse(source, file, Path::new(base), params).map_err(|problems| problems.to_string())?;
+    let mut workflow = loaded.workflow;
+    if let Some(name) = name {
+        name.clone_into(&mut workflow.name);
+    }
+    Ok(workflow)
+}
+
+/// Checks the workflow, makes the run's folder, and tells the loop. Blocks on the disk.
+pub(super) fn start_run(start: &wire::StartRun, by: Principal, parts: &Parts, answer: oneshot::Sender<Answer>) {
+    match new_run(start, by, parts) {
+        Ok((row, created)) => parts.tell(Input::NewRun { row: Box::new(row), created: Box::new(created), answer }),
+        Err(refusal) => drop(answer.send(*refusal)),
+    }
+}
+
+fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(RunRow, Created)> {
+    let workflow = parse(&start.source, &start.file, &start.base, &start.params, start.name.as_deref())
+        .map_err(|problems| Box::new(usage(problems, None)))?;
+    let selection = selection(start, &workflow)?;
+    if !Path::new(&workflow.environment.workspace).is_dir() {
+        let words = format!("the workspace {} is not a folder", workflow.environment.workspace);
+        return Err(Box::new(usage(words, Some("make it, or change [environment] workspace"))));
+    }
+    let id = RunId::from_random(clock::random_bytes::<8>());
+    let dir = parts.state.run(&id);
+    let make = || -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("work"))?;
+        std::fs::write(dir.join("workflow.toml"), &start.source)
+    };
+    make().map_err(|error| {
+        let words = format!("the run's folder {} cannot be made: {error}", dir.display());
+        Box::new(refusal(RefusalKind::Internal, words, Some("check the space and the rights of the state directory")))
+    })?;
+    let row = RunRow {
+        id,
+        name: workflow.name.clone(),
+        number: 0,
+        created: parts.clock.now(),
+        ended: None,
+        result: None,
+        dir: dir.to_string_lossy().into_owned(),
+        source: start.source.clone(),
+        file: start.file.clone(),
+        base: start.base.clone(),
+        params: start.params.clone(),
+    };
+    let created = Created {
+        number: 0,
+        dir: row.dir.clone(),
+        selection,
+        env: start.env.clone(),
+        by,
+        workflow: std::sync::Arc::new(workflow),
+    };
+    Ok((row, created))
+}
+
+fn selection(start: &wire::StartRun, workflow: &Workflow) -> Refusable<Selection> {
+    let step = |name: &str| {
+        let id = StepId::new(name).ok().filter(|id| workflow.steps.contains_key(id));
+        id.ok_or_else(|| {
+            let near = nearest(name, workflow.steps.keys().map(StepId::as_str));
+            let hint = near.map(|near| format!("did you mean {near}?"));
+            Box::new(usage(format!("there is no step {name:?} in {}", start.file), hint.as_deref()))
+        })
+    };
+    match (start.only.as_slice(), &start.from) {
+        ([], None) => Ok(Selection::All),
+        ([], Some(from)) => Ok(Selection::From(step(from)?)),
+        (only, None) => Ok(Selection::Only(only.iter().map(|name| step(name)).collect::<Result<_, _>>()?)),
+        (_, Some(_)) => Err(Box::new(usage("--only and --from cannot be said together", None))),
+    }
+}
