@@ -482,6 +482,7 @@ impl Actor {
             None => None,
         };
         if let Some(keeper) = keeper {
+            crash_point("hands.before-shutdown");
             let mut asked = keeper.ask(Ask::Shutdown { force: false }).await;
             if let Ok(Reply::Busy { shells }) = asked {
                 // Who works in a shell beside a step is not thrown out because the run has ended.
