@@ -52,8 +52,8 @@ impl Client {
         let unreachable = |source| Error::NoEngine { socket: socket.into(), source };
         let way = reach(socket).map_err(unreachable)?;
         let stream = UnixStream::connect(way.path()).map_err(unreachable)?;
-        let owner =
-            rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| unreachable(errno.into()))?.uid.as_raw();
+        let peer = rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| unreachable(errno.into()))?;
+        let owner = peer.uid.as_raw();
         let me = rustix::process::geteuid().as_raw();
         if owner != me {
             return Err(Error::Foreign { socket: socket.into(), owner, me });
@@ -67,7 +67,8 @@ impl Client {
             changed: None,
             engine: EngineView {
                 version: String::new(),
-                pid: 0,
+                // Who listens, also where it is too busy to say so.
+                pid: peer.pid.as_raw_nonzero().get().unsigned_abs(),
                 epoch: 0,
                 started_ms: 0,
                 active_runs: 0,
@@ -184,7 +185,7 @@ impl Client {
             }
             let mut watched = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
             if !poll_until(&mut watched, until)? {
-                return Err(Error::Silent { seconds: limit.as_secs() });
+                return Err(Error::Silent { seconds: limit.as_secs(), pid: self.engine.pid });
             }
             self.receive()?;
         }

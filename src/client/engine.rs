@@ -145,7 +145,7 @@ pub fn stop_engine(place: &Place) -> Result<(), Error> {
             Err(other) => return Err(other),
         }
     }
-    Err(Error::Silent { seconds: START_MS.unsigned_abs() / 1000 })
+    Err(Error::Silent { seconds: START_MS.unsigned_abs() / 1000, pid: client.engine().pid })
 }
 
 /// Reads what the engine logs from now on, over its files of each day.

@@ -33,8 +33,11 @@ pub enum Error {
     /// The connection broke: the engine ended or was killed.
     #[error("the engine went away ({why}); steps go on without it")]
     Gone { why: String },
-    #[error("the engine did not answer within {seconds} s; steps go on without it; look at: dogwatch engine logs")]
-    Silent { seconds: u64 },
+    #[error(
+        "the engine (pid {pid}) did not answer within {seconds} s: it is busy or frozen, and steps go on without it; look \
+         at: dogwatch engine logs; a frozen one is ended with: kill -9 {pid}, and the next command starts another"
+    )]
+    Silent { seconds: u64, pid: u32 },
     #[error("the engine could not be started: {why}{}", tail_of(tail))]
     NotStarted { why: String, tail: Vec<String> },
     #[error("the engine was stopped on purpose; start it with: dogwatch engine start")]

@@ -123,6 +123,7 @@ fn a_second_engine_is_refused_and_told_who_is_there() {
     let asked = house.dogwatch(&["ps"]);
     assert!(!asked.status.success(), "a frozen engine answers nobody: {}", words(&asked));
     assert!(words(&asked).contains("did not answer"), "{}", words(&asked));
+    assert!(words(&asked).contains(&format!("kill -9 {owner}")), "{}", words(&asked));
     signal(owner, rustix::process::Signal::CONT);
     house.said(&["ps"]);
     assert_eq!(house.engine(), Some(owner));
