@@ -18,7 +18,7 @@ const COMPLETE: &str = include_str!("data/complete.dogwatch.toml");
 const CORE: &str = include_str!("data/core.dogwatch.toml");
 
 fn parse(source: &str) -> Result<Loaded, Problems> {
-    config::parse(source, "flow.toml", Path::new("/work"), &[])
+    config::parse(source, "flow.toml", Path::new("/proj"), &[])
 }
 
 /// All problems as people see them.
@@ -99,16 +99,16 @@ fn every_example_is_read_without_a_word() {
 
 #[test]
 fn every_supported_key_is_read() {
-    let loaded = config::parse(CORE, "core.dogwatch.toml", Path::new("/work"), &[]).unwrap();
+    let loaded = config::parse(CORE, "core.dogwatch.toml", Path::new("/proj"), &[]).unwrap();
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let flow = loaded.workflow;
     let told = (flow.name.as_str(), flow.max_parallel, flow.timeout, flow.environment.workspace.as_str());
-    assert_eq!(told, ("core", 3, Some(Duration::from_hours(12)), "/work"));
+    assert_eq!(told, ("core", 3, Some(Duration::from_hours(12)), "/proj"));
     assert_eq!(flow.env["THREADS"], Template(vec![Part::Text("2".into())]));
     assert_eq!(flow.params["rate"], Value::Number(1e-3));
     let mounts: Vec<_> = flow.environment.mounts.iter().map(|m| (m.target.as_str(), m.readonly)).collect();
     assert_eq!(mounts, [("/data", true), ("/cache", false)]);
-    assert_eq!(flow.environment.mounts[0].source, "/work/data");
+    assert_eq!(flow.environment.mounts[0].source, "/proj/data");
     assert!(flow.environment.mounts[1].source.ends_with("/cache") && !flow.environment.mounts[1].source.contains('~'));
 
     let prepare = &flow.steps[&id("prepare")];
@@ -147,7 +147,7 @@ fn every_supported_key_is_read() {
 
 #[test]
 fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
-    let problems = config::parse(COMPLETE, "complete.dogwatch.toml", Path::new("/work"), &[]).unwrap_err();
+    let problems = config::parse(COMPLETE, "complete.dogwatch.toml", Path::new("/proj"), &[]).unwrap_err();
     assert_eq!(problems.more, 0);
     for problem in &problems.list {
         assert!(problem.message.ends_with("is not supported yet"), "{}", problem.message);
@@ -281,7 +281,7 @@ fn a_command_becomes_a_workflow_that_runs_exactly_it() {
     let script = |argv: &[&str]| {
         let argv: Vec<String> = argv.iter().map(|word| (*word).into()).collect();
         let source = config::for_command(&argv, None).unwrap();
-        let loaded = config::parse(&source, "exec", Path::new("/work"), &[]);
+        let loaded = config::parse(&source, "exec", Path::new("/proj"), &[]);
         let flow = loaded.unwrap_or_else(|problems| panic!("{problems}\n{source}")).workflow;
         assert_eq!(flow.steps.len(), 1);
         let StepWhat::Run { script } = &flow.steps[&id("run")].what else { panic!("it is a script") };
@@ -296,5 +296,5 @@ fn a_command_becomes_a_workflow_that_runs_exactly_it() {
     assert_eq!(config::for_command(&[], None).unwrap_err(), config::NotToml::Empty);
     assert_eq!(config::for_command(&["a".into(), "b\0".into()], None).unwrap_err(), config::NotToml::Nul { n: 2 });
     let named = config::for_command(&["true".into()], Some("Night job")).unwrap();
-    assert_eq!(config::parse(&named, "exec", Path::new("/work"), &[]).unwrap().workflow.name, "night-job");
+    assert_eq!(config::parse(&named, "exec", Path::new("/proj"), &[]).unwrap().workflow.name, "night-job");
 }

@@ -18,7 +18,7 @@ fn facts(name: &str) -> Option<StepFacts> {
         "later" => StepState::Unfinished,
         _ => return None,
     };
-    let outputs = [("data", "/work/data"), ("my-model", "/m")].map(|(name, path)| (name.to_owned(), path.to_owned()));
+    let outputs = [("data", "/proj/data"), ("my-model", "/m")].map(|(name, path)| (name.to_owned(), path.to_owned()));
     let outputs = if state == StepState::Succeeded { IndexMap::from(outputs) } else { IndexMap::new() };
     Some(StepFacts { state, outputs })
 }
@@ -57,10 +57,10 @@ fn templates_become_text() {
         ("${{ params.model ~ '-x' }}", "gpt2-x"),
         ("${{ params.model | upper }}", "GPT2"),
         ("${{ min(params.epochs, 2) }} ${{ max([1, 5, 3]) }} ${{ [4, 2] | min }}", "2 5 2"),
-        ("${{ steps.prepare.outputs.data }}/x", "/work/data/x"),
+        ("${{ steps.prepare.outputs.data }}/x", "/proj/data/x"),
         ("${{ steps.half-batch.outputs.my-model }}", "/m"),
         ("${{ steps.7b.outputs['my-model'] }}", "/m"),
-        ("${{ steps['half-batch'].outputs[\"data\"] }}", "/work/data"),
+        ("${{ steps['half-batch'].outputs[\"data\"] }}", "/proj/data"),
         ("${{ '}}' }} ${{ '${{' }} ${{ {'a': {'b': 1}}.a.b }}", "}} ${{ 1"),
         ("${{ 'it\\'s }}' }}", "it's }}"),
         ("${{ 'params.nothing steps.nothing' }}", "params.nothing steps.nothing"),

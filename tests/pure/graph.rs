@@ -7,7 +7,7 @@ use dogwatch::config;
 use dogwatch::report::graph::{Format, render};
 
 fn draw(source: &str, format: Format) -> String {
-    let loaded = config::parse(&format!("version = 1\n{source}"), "flow.toml", Path::new("/work"), &[]);
+    let loaded = config::parse(&format!("version = 1\n{source}"), "flow.toml", Path::new("/proj"), &[]);
     render(&loaded.unwrap_or_else(|problems| panic!("{problems}")).workflow, format)
 }
 

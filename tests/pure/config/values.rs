@@ -550,7 +550,7 @@ target = { type = 'string', default = 'staging', choices = ['staging', 'prod'] }
 run = 'true'
 ";
         let given: Vec<(String, String)> = given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        config::parse(source, "flow.toml", Path::new("/work"), &given)
+        config::parse(source, "flow.toml", Path::new("/proj"), &given)
     };
     let values = file(&[("epochs", "5"), ("fast", "true"), ("lr", "2"), ("epochs", "6")]).unwrap().workflow.params;
     let values: Vec<String> = values.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -621,7 +621,7 @@ fn mounts_cannot_reach_what_steps_must_not() {
     let read = mounts("['data:/data', '/a/../srv/x:/x:ro', { source = '../up', target = '/t/./u/' }]").unwrap();
     let read = read.workflow.environment.mounts;
     let read: Vec<_> = read.iter().map(|m| format!("{} {} {}", m.source, m.target, m.readonly)).collect();
-    assert_eq!(read, ["/work/data /data false", "/srv/x /x true", "/up /t/u false"]);
+    assert_eq!(read, ["/proj/data /data false", "/srv/x /x true", "/up /t/u false"]);
     let sources =
         ["/var/run/docker.sock", "/run", "/", "/run/podman/podman.sock", "~/.local/state/dogwatch/runs", "~/.local"];
     for source in sources {
