@@ -118,7 +118,7 @@ impl Tmpfs {
         if mounted.is_ok_and(|done| done.status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("SKIPPED: mounting a tmpfs is not permitted here");
+        crate::keeper::skip("mounting a tmpfs is not permitted here");
         None
     }
 

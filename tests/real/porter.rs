@@ -292,7 +292,7 @@ async fn on_a_full_disk_the_engine_is_still_started_and_nothing_new_begins() {
     let state = place.spec.state_dir.clone();
     let small = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&state).status();
     if !small.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: mounting is not permitted here");
+        crate::keeper::skip("mounting is not permitted here");
         return;
     }
     let _mounted = Unmount(state.clone());

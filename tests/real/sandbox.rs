@@ -208,7 +208,7 @@ async fn a_credential_folder_has_no_second_name() {
     std::fs::create_dir_all(place.path("project/second")).unwrap();
     let (source, second) = (place.path("home/me"), place.path("project/second"));
     if rustix::mount::mount_bind(&source, &second).is_err() {
-        eprintln!("SKIPPED: mounting is not permitted here");
+        crate::keeper::skip("mounting is not permitted here");
         return;
     }
     let inside = place.start().await;
@@ -313,7 +313,8 @@ fn all_of_it_holds_for_an_ordinary_user() {
     };
     let trial = user(&["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"]).unwrap();
     if !trial.status.success() {
-        eprintln!("SKIPPED: no namespaces for ordinary users here: {}", String::from_utf8_lossy(&trial.stderr));
+        let why = String::from_utf8_lossy(&trial.stderr).into_owned();
+        crate::keeper::skip(&format!("no namespaces for ordinary users here: {why}"));
         return;
     }
     // The folder that this was built in may be closed to others.
