@@ -114,7 +114,7 @@ impl Core {
                 let run = self.run_asked(id)?;
                 now(escalation(&run, id)?)
             }
-            Ask::Decide { id, choice, note } => self.decide(id, &choice, by, note),
+            Ask::Decide { id, choice, note, hold_ms: _ } => self.decide(id, &choice, by, note),
             Ask::Order { run, step, order, note } => self.order(&run, &step, order, by, note),
             Ask::StopStep { run, step } => self.change(&run, |run| {
                 let lane = find_lane(run, &step)?;
@@ -145,8 +145,17 @@ impl Core {
                 })
             }
             Ask::Send { run, step, text } => self.send(&run, &step, text),
-            Ask::Attach { run, step, rows, cols, readonly } => self.attach(&run, &step, rows, cols, readonly),
+            Ask::Attach { run, step, rows, cols, readonly, take_over: _ } => {
+                self.attach(&run, &step, rows, cols, readonly)
+            }
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
+            Ask::Undo { .. }
+            | Ask::Later { .. }
+            | Ask::Detach { .. }
+            | Ask::Checkpoints { .. }
+            | Ask::Resources { .. }
+            | Ask::Source { .. }
+            | Ask::Again { .. } => now(refused("this engine cannot do that yet")),
         }
     }
 

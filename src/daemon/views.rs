@@ -8,7 +8,7 @@ use crate::model::{
     AttemptId, Choice, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StopReason, Time, span_words,
 };
 use crate::wire::client::{
-    AnswerView, ChoiceView, EscalationView, IsolationView, RunLine, RunState, RunView, StepState, StepView,
+    AnswerView, ChoiceView, EscalationView, IsolationView, RunLine, RunState, RunView, StepState, StepView, Strength,
 };
 
 /// `name #number`.
@@ -63,6 +63,8 @@ pub(super) fn run(
         by: run.by.to_string(),
         dir: run.dir.clone(),
         workspace: run.workflow.environment.workspace.clone(),
+        file: String::new(),
+        params: Vec::new(),
         isolation: run.isolation.as_ref().map(|isolation| match isolation {
             Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
             Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
@@ -101,6 +103,11 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
         escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
+        waits: Vec::new(),
+        attached: None,
+        command: String::new(),
+        dir: String::new(),
+        ran_ms: 0,
     }
 }
 
@@ -213,10 +220,11 @@ pub(super) fn escalation(run: &Run, question: &Question) -> EscalationView {
         (Some(_), Some(choice)) => format!("{} when the time is over", word(choice)),
         (_, _) => "waits for you".to_owned(),
     };
-    let choices = escalation
-        .choices
-        .iter()
-        .map(|choice| ChoiceView { word: word(*choice).into(), effect: effect(run, question, *choice) });
+    let choices = escalation.choices.iter().map(|choice| ChoiceView {
+        word: word(*choice).into(),
+        effect: effect(run, question, *choice),
+        strength: Strength::Key,
+    });
     EscalationView {
         id: escalation.id.0,
         run: run.id.to_string(),
@@ -236,6 +244,10 @@ pub(super) fn escalation(run: &Run, question: &Question) -> EscalationView {
             at_ms: at.as_ms(),
             note: note.clone(),
         }),
+        fingerprint: String::new(),
+        matched: None,
+        facts: Vec::new(),
+        held: None,
     }
 }
 

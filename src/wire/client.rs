@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod views;
+
+pub use views::*;
+
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
 /// Longest line either side accepts.
@@ -82,6 +86,17 @@ pub enum Ask {
         id: u64,
         choice: String,
         note: Option<String>,
+        /// How long the effect waits, so that the answer can still be taken back; 0: at once.
+        #[serde(default)]
+        hold_ms: u64,
+    },
+    /// Takes back an answer whose effect has not begun.
+    Undo {
+        id: u64,
+    },
+    /// Not now: a deadline that the question has begins anew.
+    Later {
+        id: u64,
     },
     Order {
         run: String,
@@ -119,6 +134,15 @@ pub enum Ask {
         rows: u16,
         cols: u16,
         readonly: bool,
+        /// From whoever types into it now; without it, that is a refusal that says who.
+        #[serde(default)]
+        take_over: bool,
+    },
+    /// Lets go of a step that this connection types into, after so many keys. The end of the connection does so too.
+    Detach {
+        run: String,
+        step: String,
+        keys: u64,
     },
     /// A shell with the step's environment, directory and variables; answered by [`Reply::Pty`].
     Shell {
@@ -126,6 +150,23 @@ pub enum Ask {
         step: String,
         rows: u16,
         cols: u16,
+    },
+    /// What was seen of the checkpoints of a run, newest first within each step.
+    Checkpoints {
+        run: String,
+    },
+    /// What the machine and each running step of the run use now. Measured when it is asked, never by itself.
+    Resources {
+        run: String,
+    },
+    /// The frozen workflow file of a run, with its parameters.
+    Source {
+        run: String,
+    },
+    /// A new run of the same frozen file, with these parameters instead of its own. Answered by [`Reply::Run`].
+    Again {
+        run: String,
+        params: Vec<(String, String)>,
     },
     /// From now on [`FromEngine::Changed`] is said.
     Subscribe,
@@ -248,264 +289,11 @@ pub enum Reply {
     Log(LogPlace),
     Inbox(Vec<EscalationView>),
     Escalation(EscalationView),
+    Checkpoints(Vec<CheckpointView>),
+    Resources(ResourcesView),
+    Source(SourceView),
     /// Comes with a file descriptor.
     Pty {
         title: String,
     },
-}
-
-/// The engine about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineView {
-    pub version: String,
-    pub pid: u32,
-    pub epoch: u64,
-    #[serde(default)]
-    pub started_ms: i64,
-    #[serde(default)]
-    pub active_runs: usize,
-    #[serde(default)]
-    pub running_steps: usize,
-    /// Something that stops it from starting new steps, such as a full disk.
-    #[serde(default)]
-    pub trouble: Option<String>,
-}
-
-/// How a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    Running,
-    /// Nothing runs; a person is needed.
-    Waiting,
-    Paused,
-    Stopping,
-    Succeeded,
-    Failed,
-    Stopped,
-    Rejected,
-}
-
-impl RunState {
-    /// Over, unless somebody resumes it.
-    pub fn ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Stopped | Self::Rejected)
-    }
-
-    /// The word shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Waiting => "needs you",
-            Self::Paused => "paused",
-            Self::Stopping => "stopping",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-/// A run in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunLine {
-    pub id: String,
-    pub name: String,
-    pub number: u64,
-    pub state: RunState,
-    pub created_ms: i64,
-    pub ended_ms: Option<i64>,
-    pub steps: usize,
-    pub steps_done: usize,
-    /// Open questions.
-    pub asking: usize,
-}
-
-/// A run, whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunView {
-    pub line: RunLine,
-    pub by: String,
-    pub dir: String,
-    pub workspace: String,
-    /// `None` until its environment was made.
-    pub isolation: Option<IsolationView>,
-    pub now_ms: i64,
-    pub steps: Vec<StepView>,
-    pub escalations: Vec<EscalationView>,
-    /// Something that concerns the whole run, such as a full disk.
-    pub trouble: Option<String>,
-    /// The newest record's number: what to ask for events after.
-    pub seq: u64,
-}
-
-/// The badge of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IsolationView {
-    pub sandboxed: bool,
-    pub why: Option<String>,
-}
-
-/// How a step's lane is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    /// For what it needs, or for a place.
-    Waiting,
-    Starting,
-    Running,
-    Stopping,
-    /// Another attempt comes at `until_ms`.
-    Retrying,
-    /// It failed; a person decides.
-    Asking,
-    /// It cannot be known whether it finished; a person decides.
-    Unknown,
-    /// An approval is open.
-    Gate,
-    Probing,
-    /// Its environment does not answer; not failed.
-    Unreachable,
-    Succeeded,
-    Failed,
-    Skipped,
-    Stopped,
-}
-
-impl StepState {
-    /// Shape and word: readable without colour.
-    pub fn shape(self) -> &'static str {
-        match self {
-            Self::Waiting => "○",
-            Self::Starting | Self::Running | Self::Probing => "●",
-            Self::Stopping | Self::Stopped => "■",
-            Self::Retrying => "↻",
-            Self::Asking | Self::Unknown | Self::Unreachable => "▲",
-            Self::Gate => "◆",
-            Self::Succeeded => "✓",
-            Self::Failed => "×",
-            Self::Skipped => "–",
-        }
-    }
-
-    /// The word shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Retrying => "retrying",
-            Self::Asking => "needs you",
-            Self::Unknown => "UNKNOWN",
-            Self::Gate => "approval",
-            Self::Probing => "probing",
-            Self::Unreachable => "UNREACHABLE",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// One lane of a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepView {
-    pub step: String,
-    pub lane: u32,
-    /// `lr=0.1`; empty without a matrix.
-    pub label: String,
-    pub state: StepState,
-    pub needs: Vec<String>,
-    /// The newest attempt; 0 before the first.
-    pub attempt: u32,
-    /// By the step's `retry`.
-    pub max_attempts: u32,
-    /// Of the newest attempt.
-    pub started_ms: Option<i64>,
-    pub ended_ms: Option<i64>,
-    /// `code 1`, `signal 9 (SIGKILL)`.
-    pub exit: Option<String>,
-    /// What it waits for or why it is as it is, in words.
-    pub detail: String,
-    /// When the state's timer ends: retry, timeout, gate.
-    pub until_ms: Option<i64>,
-    /// The newest checkpoint seen.
-    pub checkpoint: Option<String>,
-    pub checkpoint_step: Option<i64>,
-    pub escalation: Option<u64>,
-}
-
-impl StepView {
-    /// `train` or `train[lr=0.1]`.
-    pub fn name(&self) -> String {
-        if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
-    }
-}
-
-/// A question to a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EscalationView {
-    pub id: u64,
-    pub run: String,
-    /// `name #number`.
-    pub run_name: String,
-    pub step: String,
-    pub attempt: Option<u32>,
-    /// `failed`, `unknown`, `cannot_start`, `gate`.
-    pub kind: String,
-    pub title: String,
-    pub evidence: Vec<String>,
-    pub choices: Vec<ChoiceView>,
-    pub opened_ms: i64,
-    pub deadline_ms: Option<i64>,
-    /// What happens if nobody answers.
-    pub if_unanswered: String,
-    pub answer: Option<AnswerView>,
-}
-
-/// One choice of a question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChoiceView {
-    /// What `decide` takes.
-    pub word: String,
-    /// What it does and what it costs.
-    pub effect: String,
-}
-
-/// The one answer that a question got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AnswerView {
-    pub choice: String,
-    pub by: String,
-    pub at_ms: i64,
-    pub note: Option<String>,
-}
-
-/// One recorded fact or decision, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventView {
-    pub seq: u64,
-    pub at_ms: i64,
-    /// A stable word: `run.created`, `attempt.claimed`, `attempt.exited`, `attempt.unknown`, `attempt.retry`,
-    /// `step.succeeded`, `step.skipped`, `checkpoint`, `escalation.opened`, `escalation.answered`, `run.ended`, …
-    pub kind: String,
-    /// `train[lr=0.1]`, or empty where it is about the run.
-    pub step: String,
-    pub attempt: Option<u32>,
-    /// One line.
-    pub text: String,
-}
-
-/// Where an attempt's log lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPlace {
-    /// The attempt's directory, absolute.
-    pub dir: String,
-    pub attempt: u32,
-    pub step: String,
-    /// No more will be written.
-    pub ended: bool,
 }

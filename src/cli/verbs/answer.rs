@@ -121,7 +121,7 @@ fn read_line() -> Result<String, Failure> {
 }
 
 fn tell(face: &Face, client: &mut Client, id: u64, choice: String, note: Option<String>) -> Ended {
-    let Reply::Done { words } = client.ask(Ask::Decide { id, choice, note })? else {
+    let Reply::Done { words } = client.ask(Ask::Decide { id, choice, note, hold_ms: 0 })? else {
         return Err(Failure::unexpected("decide"));
     };
     face.screen.done(&words)?;

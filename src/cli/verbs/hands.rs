@@ -21,7 +21,7 @@ pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key
     let (rows, cols) = size();
     let mut client = face.engine()?;
     begun(&mut client, &run, &step)?;
-    let ask = Ask::Attach { run, step, rows, cols, readonly };
+    let ask = Ask::Attach { run, step, rows, cols, readonly, take_over: false };
     let (terminal, title) = client.ask_pty(ask)?;
     face.screen.note(&if readonly {
         format!("looking at {title}, not typing; {key} lets go")

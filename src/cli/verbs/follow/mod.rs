@@ -200,7 +200,7 @@ impl Following<'_> {
         }
         let typed = typed_line()?;
         if let Some(choice) = answer::ask_here(self.face, asked, &typed)? {
-            let ask = Ask::Decide { id: asked.id, choice, note: None };
+            let ask = Ask::Decide { id: asked.id, choice, note: None, hold_ms: 0 };
             match self.link.order(ask) {
                 Ok(Reply::Done { words }) => self.screen().note(&words),
                 Ok(_) => return Err(Failure::unexpected("decide")),
