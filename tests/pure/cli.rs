@@ -11,9 +11,10 @@ use dogwatch::cli::verbs::engine::enable;
 use dogwatch::cli::verbs::wait::met;
 use dogwatch::cli::verbs::{doctor, file};
 use dogwatch::wire::client::{
-    AnswerView, ChoiceView, EscalationView, EventView, IsolationView, RefusalKind, RunLine, RunState, RunView,
-    StepState, StepView,
+    AnswerView, EscalationView, EventView, IsolationView, RefusalKind, RunLine, RunState, RunView, StepState, StepView,
 };
+
+use crate::support::shown::{NOW, choice, question as opened, step};
 
 fn parsed(line: &str) -> Result<Line, String> {
     let words = std::iter::once("dogwatch").chain(line.split(' ').filter(|word| !word.is_empty()));
@@ -169,39 +170,12 @@ fn exit_codes_are_those_of_the_documentation() {
     assert_eq!(Exit::of_refusal(RefusalKind::Internal), Exit::Failed);
 }
 
-const NOW: i64 = 1_795_384_800_000;
-
 fn look(width: usize) -> Look {
     Look { width, color: false, zone: jiff::tz::TimeZone::UTC }
 }
 
-fn step(name: &str, label: &str, state: StepState) -> StepView {
-    StepView {
-        step: name.into(),
-        lane: 0,
-        label: label.into(),
-        state,
-        needs: Vec::new(),
-        attempt: 1,
-        max_attempts: 3,
-        started_ms: Some(NOW - 62_000),
-        ended_ms: None,
-        exit: None,
-        detail: String::new(),
-        until_ms: None,
-        checkpoint: None,
-        checkpoint_step: None,
-        escalation: None,
-    }
-}
-
 fn asked() -> EscalationView {
-    let choice = |word: &str, effect: &str| ChoiceView { word: word.into(), effect: effect.into() };
     EscalationView {
-        id: 7,
-        run: "tqcuq3".into(),
-        run_name: "digits #3".into(),
-        step: "train[lr=0.1]".into(),
         attempt: Some(3),
         kind: "failed".into(),
         title: "train[lr=0.1] failed with exit code 1 after 9s".into(),
@@ -217,7 +191,7 @@ fn asked() -> EscalationView {
         opened_ms: NOW - 130_000,
         deadline_ms: Some(NOW + 3_600_000),
         if_unanswered: "reject".into(),
-        answer: None,
+        ..opened(7, "tqcuq3", "digits #3", "train[lr=0.1]")
     }
 }
 
@@ -259,6 +233,8 @@ fn view(state: RunState) -> RunView {
         by: "ops@box".into(),
         dir: "/state/runs/tqcuq3".into(),
         workspace: "/home/ops/digits".into(),
+        file: "digits.toml".into(),
+        params: Vec::new(),
         isolation: Some(IsolationView { sandboxed: true, why: None }),
         now_ms: NOW,
         steps: vec![done, running, asking, retrying, waiting],
