@@ -312,9 +312,9 @@ pub struct DetachKey {
         value_name = "KEY",
         default_value = "ctrl-]",
         env = "DOGWATCH_DETACH_KEY",
-        value_parser = super::terminal::detach::Key::parse
+        value_parser = crate::faces::detach::Key::parse
     )]
-    pub detach_key: super::terminal::detach::Key,
+    pub detach_key: crate::faces::detach::Key,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,26 @@ const ROOMS: &[Room] = &[
         may: &["model", "gauge", "clock", "wire", "state_dir", "spawn", "faults", "config"],
         pure: false,
     },
+    Room { name: "faces", may: &["model", "gauge", "clock", "wire"], pure: false },
+    // The screen is a client of the socket, and reads the logs of attempts where the engine says they lie.
+    Room {
+        name: "tui",
+        may: &[
+            "model",
+            "gauge",
+            "clock",
+            "wire",
+            "attempt",
+            "faults",
+            "state_dir",
+            "spawn",
+            "config",
+            "screen",
+            "client",
+            "faces",
+        ],
+        pure: false,
+    },
     Room {
         name: "daemon",
         may: &[
@@ -96,6 +116,8 @@ const ROOMS: &[Room] = &[
             "shim",
             "config",
             "client",
+            "faces",
+            "tui",
             "daemon",
         ],
         pure: false,

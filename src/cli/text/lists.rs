@@ -1,8 +1,8 @@
 //! Lists: runs, what runs now, the inbox. Pure.
 
 use super::run::{about, columns, lane};
-use super::words::{clock, run_name, span};
 use super::{Look, Row, Style, run_shape, width};
+use crate::faces::words::{clock, run_name, span};
 use crate::wire::client::{EscalationView, RunLine, RunView, StepState};
 
 /// One row a run, newest first.

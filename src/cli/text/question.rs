@@ -1,7 +1,7 @@
 //! A question to a person, with its evidence, its choices and the exact commands. Pure.
 
-use super::words::{clock, span};
 use super::{Look, Row, Style, wrap};
+use crate::faces::words::{clock, span};
 use crate::wire::client::EscalationView;
 
 /// The choice that ends the whole run: its run's name has to be typed.

@@ -1,7 +1,7 @@
 //! One run on one screen, and what is said when it has ended. Pure.
 
-use super::words::{count, run_arg, run_name, span, step_arg, took};
 use super::{Look, Row, Style, run_shape, width};
+use crate::faces::words::{count, run_arg, run_name, span, step_arg, took};
 use crate::wire::client::{RunState, RunView, StepState, StepView};
 
 /// The whole run: head, lanes, questions, and what can be done next.

@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use super::{Ended, run_view};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::terminal::detach::Key;
 use crate::cli::terminal::{Left, Visit, size, visit};
-use crate::cli::text::words::{count, quote, span};
 use crate::client::Client;
 use crate::clock::boottime_ms;
+use crate::faces::detach::Key;
+use crate::faces::words::{count, quote, span};
 use crate::wire::client::{Ask, StepState};
 
 /// How long a step may take to begin when somebody wants to attach to it.

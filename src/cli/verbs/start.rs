@@ -7,8 +7,9 @@ use super::{Ended, file, follow};
 use crate::cli::Face;
 use crate::cli::args::{Exec, Run};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::text::{Row, Style, words};
+use crate::cli::text::{Row, Style};
 use crate::client::Client;
+use crate::faces::words;
 use crate::wire::client::{Ask, Reply, RunView, StartRun, inherited};
 
 /// `run`.

@@ -5,9 +5,9 @@ use crate::cli::Face;
 use crate::cli::args::{Condition, Wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
-use crate::cli::text::words;
 use crate::client::{Link, Wake};
 use crate::clock::boottime_ms;
+use crate::faces::words;
 use crate::wire::client::{Ask, EventView, Reply, RunView, StepState, StepView};
 
 /// What ended the wait.

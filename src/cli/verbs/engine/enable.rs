@@ -138,8 +138,8 @@ fn by_hand(face: &Face, binary: &str, state: &str) -> Ended {
     face.screen.write(&format!(
         "@reboot {}={} {} engine start\n",
         VARIABLE,
-        crate::cli::text::words::quote(state),
-        crate::cli::text::words::quote(binary)
+        crate::faces::words::quote(state),
+        crate::faces::words::quote(binary)
     ))?;
     Ok(Exit::Refused)
 }

@@ -1,0 +1,174 @@
+//! What happens to the screen, and what it causes. Plain data: can be compared, logged and replayed.
+
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use crate::wire::client::{
+    Ask, CheckpointView, EngineView, EscalationView, EventView, Reply, ResourcesView, RunLine, RunView,
+};
+
+use super::model::{LaneKey, Size};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    Key(KeyEvent),
+    Mouse(MouseEvent),
+    Pasted(String),
+    /// While attached: bytes for the step, the key that lets go already taken out.
+    Typed(Vec<u8>),
+    /// While attached: the key that lets go.
+    LetGo,
+    Resized(Size),
+    /// Time went on, nothing else.
+    Tick,
+    /// From the engine, over its socket.
+    News(Box<News>),
+    /// The answer to an [`Effect::Ask`].
+    Answered {
+        why: Purpose,
+        result: Result<Reply, Refused>,
+    },
+    /// A live pane is there, or could not be had.
+    Live {
+        lane: LaneKey,
+        kind: LiveKind,
+        result: Result<(), Refused>,
+    },
+    /// The program in a live pane has ended, or the pane was taken away.
+    LiveEnded {
+        lane: LaneKey,
+        kind: LiveKind,
+    },
+    /// The outcome of reading a log on disk.
+    Found(Search),
+}
+
+/// What the engine says anew.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    Link(Link),
+    Engine(EngineView),
+    Runs(Vec<RunLine>),
+    /// The run that is looked at.
+    Run(Box<RunView>),
+    /// What was recorded of it after what was known; `fresh`: from the start.
+    Events {
+        run: String,
+        events: Vec<EventView>,
+        fresh: bool,
+    },
+    Inbox(Vec<EscalationView>),
+    Checkpoints(Vec<CheckpointView>),
+    Resources(ResourcesView),
+}
+
+/// How the connection to the engine is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Link {
+    #[default]
+    Connecting,
+    Up,
+    /// Steps go on without it.
+    Lost {
+        why: String,
+    },
+}
+
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub words: String,
+    pub hint: Option<String>,
+}
+
+/// What an answer is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Purpose {
+    /// Its words are shown; nothing follows.
+    Tell,
+    /// A question was answered.
+    Decide { id: u64 },
+    /// An answer was taken back.
+    Undo { id: u64 },
+    /// A run was started: look at it.
+    Open,
+    /// The two files that are compared.
+    Compare { run: String },
+}
+
+/// What a live pane is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LiveKind {
+    /// The step itself, looked at.
+    Look,
+    /// The step itself, typed into.
+    Attach,
+    /// A shell beside it.
+    Shell,
+}
+
+/// What a search in a log on disk came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Search {
+    /// Still looking; so many lines were read.
+    Going(u64),
+    /// In this line, from 0.
+    At(u64),
+    Nowhere,
+    /// The pattern is none.
+    Wrong(String),
+}
+
+/// What is to be done outside of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Ask {
+        why: Purpose,
+        ask: Box<Ask>,
+    },
+    /// From now on this run is looked at.
+    Watch {
+        run: String,
+    },
+    OpenLive {
+        lane: LaneKey,
+        kind: LiveKind,
+        take_over: bool,
+    },
+    /// Ends a live pane; how many keys were typed is recorded.
+    CloseLive {
+        lane: LaneKey,
+        kind: LiveKind,
+        keys: u64,
+    },
+    /// To the live pane that is typed into.
+    Write {
+        lane: LaneKey,
+        kind: LiveKind,
+        bytes: Vec<u8>,
+    },
+    Copy(String),
+    /// Looks for a pattern in the log that is open.
+    Search {
+        pattern: String,
+        from: u64,
+        back: bool,
+    },
+    /// Draw everything anew.
+    Redraw,
+    Suspend,
+    Bell,
+    /// To the terminal's own title line.
+    Title(String),
+    /// Says this on the terminal after leaving.
+    Leave {
+        words: String,
+    },
+}
+
+impl Effect {
+    /// A request whose answer is only told.
+    pub fn tell(ask: Ask) -> Self {
+        Self::Ask { why: Purpose::Tell, ask: Box::new(ask) }
+    }
+}

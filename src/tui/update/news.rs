@@ -1,0 +1,95 @@
+//! What the engine says anew: the copy is replaced, and where the operator stands is kept.
+
+use crate::tui::message::{Effect, Link, News};
+use crate::tui::model::{Model, RowKey, urgency};
+use crate::wire::client::{RunLine, RunState, RunView};
+
+/// More records than that are not kept: the journal has them.
+const MOST_EVENTS: usize = 20_000;
+
+/// Takes news.
+pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
+    match news {
+        News::Link(link) => {
+            if matches!((&model.link, &link), (Link::Lost { .. }, Link::Up)) {
+                model.say("the engine is back");
+            }
+            model.link = link;
+        }
+        News::Engine(engine) => model.engine = Some(engine),
+        News::Runs(runs) => return heard(model, runs),
+        News::Run(run) => run_news(model, *run),
+        News::Events { run, events, fresh } => {
+            if model.run.as_ref().is_some_and(|view| view.line.id == run) {
+                if fresh {
+                    model.events.clear();
+                }
+                model.events.extend(events);
+                let over = model.events.len().saturating_sub(MOST_EVENTS);
+                model.events.drain(..over);
+            }
+        }
+        News::Inbox(inbox) => return asked(model, inbox),
+        News::Checkpoints(checkpoints) => model.checkpoints = checkpoints,
+        News::Resources(resources) => model.resources = Some(resources),
+    }
+    Vec::new()
+}
+
+/// The list of runs. Where no run is looked at yet, one is chosen: that which needs somebody, else the newest that runs,
+/// else the newest.
+fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
+    let first = !model.heard;
+    model.heard = true;
+    model.cursors.runs = model.cursors.runs.min(runs.len().saturating_sub(1));
+    model.runs = runs;
+    if !first || model.run.is_some() {
+        return Vec::new();
+    }
+    let asks = model.runs.iter().find(|run| run.asking > 0);
+    let runs =
+        model.runs.iter().find(|run| matches!(run.state, RunState::Running | RunState::Waiting | RunState::Paused));
+    let chosen = asks.or(runs).or(model.runs.first());
+    chosen.map(|run| Effect::Watch { run: run.id.clone() }).into_iter().collect()
+}
+
+fn run_news(model: &mut Model, run: RunView) {
+    let other = model.run.as_ref().is_none_or(|old| old.line.id != run.line.id);
+    if other {
+        model.selected = None;
+        model.events.clear();
+        model.checkpoints.clear();
+        model.scroll.clear();
+        model.progress.clear();
+        model.cursors.journal = 0;
+        model.cursors.checkpoints = 0;
+    }
+    let known = |key: &RowKey| match key {
+        RowKey::Lane(name) => run.steps.iter().any(|step| step.name() == *name),
+        RowKey::Matrix(name) => run.steps.iter().any(|step| step.step == *name),
+    };
+    if !model.selected.as_ref().is_some_and(known) {
+        let first = run.steps.iter().min_by_key(|step| urgency(step.state));
+        model.selected = first.map(|step| RowKey::Lane(step.name()));
+    }
+    model.run = Some(run);
+    // A lane of a folded matrix is not a row: its matrix is.
+    let hidden = model.selected.clone().filter(|key| !model.rows().iter().any(|row| row.key == *key));
+    if let Some(RowKey::Lane(name)) = hidden {
+        let step = model.run.iter().flat_map(|run| &run.steps).find(|step| step.name() == name);
+        model.selected = step.map(|step| RowKey::Matrix(step.step.clone()));
+    }
+}
+
+/// Open questions. A new one is announced, never opened.
+fn asked(model: &mut Model, inbox: Vec<crate::wire::client::EscalationView>) -> Vec<Effect> {
+    let fresh = inbox
+        .iter()
+        .filter(|asked| asked.answer.is_none() && !model.inbox.iter().any(|old| old.id == asked.id))
+        .count();
+    let began = model.heard && !model.inbox.is_empty() || model.run.is_some();
+    model.inbox = inbox;
+    let last = model.questions().len().saturating_sub(1);
+    model.cursors.inbox = model.cursors.inbox.min(last);
+    if fresh > 0 && began { vec![Effect::Bell] } else { Vec::new() }
+}
