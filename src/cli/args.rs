@@ -60,7 +60,9 @@ pub enum Color {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Start a workflow; on a terminal follow it
+    /// The operator's screen (a bare `dogwatch` on a terminal opens it, too)
+    Ui(Ui),
+    /// Start a workflow; on a terminal open the screen
     Run(Run),
     /// Supervise one command, without a file
     Exec(Exec),
@@ -225,6 +227,18 @@ pub enum Inner {
     Porter(crate::environment::porter::PorterArgs),
 }
 
+#[derive(Debug, Default, Args)]
+pub struct Ui {
+    /// The run to look at; without it the one that needs somebody most
+    pub run: Option<String>,
+    /// Look; nothing can be changed
+    #[arg(long)]
+    pub readonly: bool,
+    /// The colours: default, okabe-ito, high-contrast
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct Run {
     /// Without it `dogwatch.toml`, or the only `*.dogwatch.toml` of this folder
@@ -235,6 +249,9 @@ pub struct Run {
     /// Start it and come back at once
     #[arg(short, long)]
     pub detach: bool,
+    /// Follow with a short summary instead of opening the screen
+    #[arg(long)]
+    pub follow: bool,
     /// Show what would be done; start nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -256,6 +273,9 @@ pub struct Exec {
     /// Start it and come back at once
     #[arg(short, long)]
     pub detach: bool,
+    /// Follow with a short summary instead of opening the screen
+    #[arg(long)]
+    pub follow: bool,
     /// The command and its arguments; no shell looks at them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,

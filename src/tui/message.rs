@@ -86,6 +86,8 @@ pub struct Refused {
 pub enum Purpose {
     /// Its words are shown; nothing follows.
     Tell,
+    /// Nothing is shown, also no refusal.
+    Quiet,
     /// A question was answered.
     Decide { id: u64 },
     /// An answer was taken back.

@@ -3,6 +3,7 @@
 //!
 //! * [`model`], [`message`], [`update`]: what is known, what happens, what that changes. Pure.
 //! * [`view`], [`page`], [`panel`], [`draw`], [`theme`]: how it looks. Pure.
+//! * [`shell`]: the real terminal, threads and connections.
 //! * [`keys`]: which key does what where; hints and help come from it.
 
 pub mod draw;
@@ -11,6 +12,7 @@ pub mod message;
 pub mod model;
 pub mod page;
 pub mod panel;
+pub mod shell;
 pub mod theme;
 pub mod update;
 pub mod view;

@@ -228,6 +228,13 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
     keys.here(place).filter(|binding| binding.hint.is_some() && update::available(model, binding.action)).collect()
 }
 
+/// What the machine does is on the screen, so it is measured.
+pub fn measures(model: &Model) -> bool {
+    model.run.as_ref().is_some_and(|run| !run.line.state.ended())
+        && model.size.columns >= 80
+        && matches!(model.view, View::Overview | View::Panes)
+}
+
 /// The title of the terminal's window.
 pub fn title(model: &Model) -> String {
     match (&model.attached, &model.run) {

@@ -11,10 +11,11 @@ mod hands;
 mod logs;
 mod look;
 mod start;
+mod ui;
 pub mod wait;
 
 use super::Face;
-use super::args::Verb;
+use super::args::{Ui, Verb};
 use super::exit::{Exit, Failure};
 use crate::wire::client::{Ask, Reply, RunView};
 
@@ -24,9 +25,10 @@ pub(super) type Ended = Result<Exit, Failure>;
 /// Does what was typed. A bare `dogwatch` shows what is going on.
 pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
     let Some(verb) = verb else {
-        return look::overview(face);
+        return if face.screen.can_open() { ui::ui(face, Ui::default()) } else { look::overview(face) };
     };
     match verb {
+        Verb::Ui(args) => ui::ui(face, args),
         Verb::Run(run) => start::run(face, run),
         Verb::Exec(exec) => start::exec(face, &exec),
         Verb::Ps => look::ps(face),

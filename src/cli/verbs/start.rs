@@ -30,7 +30,7 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
         from: args.from,
         env: environment(),
     };
-    begin(face, start, args.detach)
+    begin(face, start, args.detach, args.follow)
 }
 
 /// `exec`.
@@ -45,14 +45,18 @@ pub(super) fn exec(face: &Face, args: &Exec) -> Ended {
         from: None,
         env: environment(),
     };
-    begin(face, start, args.detach)
+    begin(face, start, args.detach, args.follow)
 }
 
-fn begin(face: &Face, start: StartRun, detach: bool) -> Ended {
+fn begin(face: &Face, start: StartRun, detach: bool, follow: bool) -> Ended {
     let mut client = face.engine()?;
     let Reply::Run(view) = client.ask(Ask::StartRun(Box::new(start)))? else {
         return Err(Failure::unexpected("run"));
     };
+    if face.screen.can_open() && !detach && !follow {
+        drop(client);
+        return super::ui::of_run(face, &view.line.id);
+    }
     started(face, &view)?;
     if detach {
         return Ok(Exit::Good);

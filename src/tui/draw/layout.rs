@@ -59,11 +59,12 @@ pub fn layout(model: &Model) -> Layout {
         vec![(Room::Top, Rect { height: 1, ..whole }), (Room::Hints, Rect { y: rows - 1, height: 1, ..whole })];
     let body = Rect { y: 1, height: rows - 2, ..whole };
     if tiny(model.size) {
-        rooms.push((if model.zoomed { Room::Panes } else { Room::List }, body));
+        let pane = model.zoomed || model.attached.is_some();
+        rooms.push((if pane { Room::Panes } else { Room::List }, body));
         return Layout { rooms };
     }
     match model.view {
-        View::Overview | View::Panes if model.zoomed => rooms.push((Room::Panes, body)),
+        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => rooms.push((Room::Panes, body)),
         View::Overview => overview(&mut rooms, body),
         View::Panes => rooms.push((Room::Panes, body)),
         View::Checkpoints => {

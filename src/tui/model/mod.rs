@@ -122,6 +122,8 @@ pub struct Model {
     /// The runs have been heard of at least once.
     pub heard: bool,
     pub run: Option<RunView>,
+    /// The run that was asked for by name when the screen was opened.
+    pub wanted: Option<String>,
     pub events: Vec<EventView>,
     pub inbox: Vec<EscalationView>,
     pub checkpoints: Vec<CheckpointView>,
@@ -157,6 +159,7 @@ impl Model {
             runs: Vec::new(),
             heard: false,
             run: None,
+            wanted: None,
             events: Vec::new(),
             inbox: Vec::new(),
             checkpoints: Vec::new(),

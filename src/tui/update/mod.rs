@@ -208,6 +208,9 @@ fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> Vec<Effect> {
+    if why == Purpose::Quiet {
+        return Vec::new();
+    }
     let reply = match result {
         Ok(reply) => reply,
         Err(refused) => {
@@ -227,7 +230,7 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             model.undo = None;
             told(model, reply)
         }
-        (Purpose::Tell | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => told(model, reply),
+        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => told(model, reply),
     }
 }
 

@@ -43,7 +43,7 @@ fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
     model.heard = true;
     model.cursors.runs = model.cursors.runs.min(runs.len().saturating_sub(1));
     model.runs = runs;
-    if !first || model.run.is_some() {
+    if !first || model.run.is_some() || model.wanted.is_some() {
         return Vec::new();
     }
     let asks = model.runs.iter().find(|run| run.asking > 0);
