@@ -39,6 +39,7 @@ pub mod journal;
 pub mod keep;
 pub mod model;
 pub mod report;
+pub mod screen;
 pub mod session;
 pub mod shim;
 pub mod spawn;

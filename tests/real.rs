@@ -2,6 +2,8 @@
 
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "support/desk.rs"]
+mod desk;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]
@@ -24,6 +26,8 @@ mod porter;
 mod probes;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/screen.rs"]
+mod screen;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

@@ -14,8 +14,11 @@ pub enum Message {
     Key(KeyEvent),
     Mouse(MouseEvent),
     Pasted(String),
-    /// While attached: bytes for the step, the key that lets go already taken out.
-    Typed(Vec<u8>),
+    /// While attached: bytes for the step, and how many keys they are; the key that lets go is already taken out.
+    Typed {
+        bytes: Vec<u8>,
+        keys: u64,
+    },
     /// While attached: the key that lets go.
     LetGo,
     Resized(Size),

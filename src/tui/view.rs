@@ -173,16 +173,16 @@ fn attached_line(model: &Model, area: Rect, buf: &mut Buffer) -> bool {
         return false;
     };
     let what = match attached.kind {
-        LiveKind::Attach | LiveKind::Look => format!("you are typing into  {}", attached.lane.name),
-        LiveKind::Shell => format!("you are typing into a shell beside  {}", attached.lane.name),
+        LiveKind::Attach | LiveKind::Look => format!("you are typing into {}", attached.lane.name),
+        LiveKind::Shell => format!("you are typing beside {}", attached.lane.name),
     };
     let way_out = format!("{} lets go", model.manner.let_go);
     let mut pen = Pen::new(buf, &model.manner.theme, area).over(Role::Attached);
     pen.text(Role::Plain, "▓▓ ATTACHED ▓▓ ");
     let room = pen.left().saturating_sub(width(&way_out) + 8);
-    pen.field(Role::Plain, &what, room.min(width(&what))).text(Role::Plain, "   ▓▓  ").text(Role::Plain, &way_out);
-    let left = pen.left().saturating_sub(2);
-    pen.text(Role::Plain, &format!("  {}", "▓".repeat(left)));
+    pen.field(Role::Plain, &what, room.min(width(&what))).text(Role::Plain, " ▓▓ ").text(Role::Plain, &way_out);
+    let left = pen.left().saturating_sub(1);
+    pen.text(Role::Plain, &format!(" {}", "▓".repeat(left)));
     true
 }
 

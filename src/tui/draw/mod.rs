@@ -87,7 +87,7 @@ impl<'a> Pen<'a> {
 
 /// Text from anywhere, as one line that changes nothing on a terminal.
 pub fn clean(text: &str) -> String {
-    crate::gauge::plain::line(text.as_bytes())
+    crate::screen::clean(text).into_owned()
 }
 
 /// The columns that a text takes.

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 use super::steps::state_words;
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, row};
+use crate::tui::message::LiveKind;
 use crate::tui::model::{LaneKey, Model, View};
 use crate::tui::theme::{Role, role_of};
 use crate::wire::client::{StepState, StepView};
@@ -114,9 +115,12 @@ fn pane(
     let selected = model.lane().is_some_and(|selected| model.lane_key(selected) == *lane);
     let back = model.scroll.get(lane).copied().unwrap_or(0);
     let number = number.map_or_else(String::new, |number| format!("{number} "));
-    let title = format!("{number}{}", lane.name);
+    let title = match attached.map(|attached| attached.kind) {
+        Some(LiveKind::Shell) => format!("shell beside {}", lane.name),
+        Some(LiveKind::Attach | LiveKind::Look) | None => format!("{number}{}", lane.name),
+    };
     let right = step.map_or_else(String::new, |step| status(model, step, back, area));
-    let foot = step.map_or_else(String::new, |step| foot(model, step, attached.is_some()));
+    let foot = step.map_or_else(String::new, |step| foot(model, step, attached.map(|attached| attached.kind)));
     let heavy = attached.is_some() || (selected && (!number.is_empty() || model.zoomed));
     let frame = Frame {
         weight: if heavy { Weight::Heavy } else { Weight::Light },
@@ -160,9 +164,13 @@ fn status(model: &Model, step: &StepView, back: usize, area: Rect) -> String {
     format!("{} {words}{scrolled}", step.state.shape())
 }
 
-fn foot(model: &Model, step: &StepView, attached: bool) -> String {
-    if attached {
-        return "time limit and retries stand still while you are attached".into();
+fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
+    match attached {
+        Some(LiveKind::Attach | LiveKind::Look) => {
+            return "its time limit and retries stand still while you are attached".into();
+        }
+        Some(LiveKind::Shell) => return "a shell beside the step: exit ends it".into(),
+        None => {}
     }
     if let Some(writer) = &step.attached {
         return format!("{} is typing ({} ago)", writer.by, span(model.now_ms - writer.since_ms));

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use super::{Event, To};
-use crate::faults::crash_point;
+use crate::faults::panic_point;
 use crate::tui::message::Message;
 
 /// Set while keys are to be read as bytes.
@@ -47,7 +47,7 @@ fn read(raw: &Raw, to: &To) -> std::io::Result<()> {
         if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Err(std::io::Error::other("it was hung up"));
         }
-        crash_point("screen.input");
+        panic_point("screen.input");
         if raw.load(Ordering::SeqCst) {
             let count = rustix::io::read(stdin.as_fd(), &mut bytes)?;
             if count == 0 {

@@ -26,7 +26,7 @@ use super::{draw, update, view};
 use crate::client::Place;
 use crate::clock::boottime_ms;
 use crate::faces::detach;
-use crate::faults::crash_point;
+use crate::faults::panic_point;
 use crate::wire::client::{LogPlace, RunState};
 
 /// Frames: at most 30 a second; while somebody types, 120.
@@ -214,7 +214,7 @@ impl Shell {
     fn patience_ms(&self) -> i64 {
         let now = boottime_ms();
         let frame = self.dirty.then(|| self.drawn_ms + self.frame_ms());
-        let held = self.pointer.holds().then(|| self.typed_ms + HELD_MS);
+        let held = self.holds().then(|| self.typed_ms + HELD_MS);
         let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
         let behind = self.panes.behind().then_some(now);
         let next = [frame, held, beat, behind].into_iter().flatten().min();
@@ -227,11 +227,16 @@ impl Shell {
 
     fn time_goes_on(&mut self) {
         let now = boottime_ms();
-        if self.pointer.holds() && now >= self.typed_ms + HELD_MS {
-            let bytes = self.pointer.flush();
-            self.tell(Message::Typed(bytes));
+        if self.holds() && now >= self.typed_ms + HELD_MS {
+            let before = self.watch.keys();
+            let held = self.pointer.flush();
+            let mut bytes = self.watch.feed(&held).pass;
+            bytes.extend(self.watch.flush());
+            self.pass(bytes, before);
         }
-        if self.model.ticks() && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000) {
+        if self.model.ticks()
+            && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000)
+        {
             self.tell(Message::Tick);
         }
     }
@@ -245,7 +250,7 @@ impl Shell {
         self.drawn_ms = now;
         self.model.now_ms = now + self.ahead_ms;
         self.panes.settle(&mut self.model);
-        crash_point("screen.draw");
+        panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
         self.screen.draw(|buf| view::view(model, panes, buf))?;
         self.screen.title(&view::title(&self.model))
@@ -308,12 +313,23 @@ impl Shell {
         self.typed_ms = boottime_ms();
         let (pane, wants) = self.panes.typed_into();
         let passed = self.pointer.feed(bytes, pane, wants);
+        let before = self.watch.keys();
         let typed = self.watch.feed(&passed.bytes);
-        if !typed.pass.is_empty() {
-            self.tell(Message::Typed(typed.pass));
-        }
+        self.pass(typed.pass, before);
         if typed.let_go || passed.banner {
             self.tell(Message::LetGo);
+        }
+    }
+
+    /// Something that was typed looks like the beginning of a report or of the key that lets go.
+    fn holds(&self) -> bool {
+        self.model.attached.is_some() && (self.pointer.holds() || self.watch.holds())
+    }
+
+    fn pass(&mut self, bytes: Vec<u8>, keys_before: u64) {
+        if !bytes.is_empty() {
+            let keys = self.watch.keys() - keys_before;
+            self.tell(Message::Typed { bytes, keys });
         }
     }
 

@@ -88,10 +88,9 @@ impl Screen {
 
     /// What stands there is not known any more.
     pub(super) fn forget(&mut self) -> std::io::Result<()> {
-        if self.size.columns == 0 || self.size.rows == 0 {
-            return Ok(());
-        }
-        self.terminal.clear()
+        // `Terminal::clear` asks the terminal where its cursor stands, and its answer would come as keys.
+        self.terminal = Self::on(self.size)?;
+        self.say(b"\x1b[0m\x1b[2J")
     }
 
     /// The title of the window; letters only ever, for it was cleaned before.

@@ -11,22 +11,22 @@ use crate::tui::model::{LaneKey, Model};
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match encode(key) {
         Some(bytes) if bytes == [0x1d] => let_go(model),
-        Some(bytes) => typed(model, bytes),
+        Some(bytes) => typed(model, bytes, 1),
         None => Vec::new(),
     }
 }
 
 /// Pasted before the pane was there.
 pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
-    typed(model, text.as_bytes().to_vec())
+    typed(model, text.as_bytes().to_vec(), 1)
 }
 
 /// Bytes for the program.
-pub(super) fn typed(model: &mut Model, bytes: Vec<u8>) -> Vec<Effect> {
+pub(super) fn typed(model: &mut Model, bytes: Vec<u8>, keys: u64) -> Vec<Effect> {
     let Some(attached) = &mut model.attached else {
         return Vec::new();
     };
-    attached.keys += 1;
+    attached.keys += keys;
     if !attached.open {
         attached.ahead.extend(bytes);
         return Vec::new();

@@ -26,7 +26,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Key(key) => pressed(model, key),
         Message::Mouse(mouse) => mouse::mouse(model, mouse),
         Message::Pasted(text) => pasted(model, &text),
-        Message::Typed(bytes) => attach::typed(model, bytes),
+        Message::Typed { bytes, keys } => attach::typed(model, bytes, keys),
         Message::LetGo => attach::let_go(model),
         Message::Resized(size) => {
             model.size = size;
@@ -230,7 +230,9 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             model.undo = None;
             told(model, reply)
         }
-        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => told(model, reply),
+        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => {
+            told(model, reply)
+        }
     }
 }
 
