@@ -7,6 +7,7 @@
 //! L4 daemon     daemon      the loop: events -> journal -> fold -> owed -> hands; adoption; sockets
 //! L3 client     client      connect, handshake, request, subscribe, receive a pane
 //! L2 hands      journal environment session keep shim config
+//!               screen      a step's bytes as cells and lines that can be shown
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
@@ -36,6 +37,7 @@ pub mod journal;
 pub mod keep;
 pub mod model;
 pub mod report;
+pub mod screen;
 pub mod session;
 pub mod shim;
 pub mod spawn;
