@@ -9,6 +9,7 @@
 //! L3 client     client      connect, handshake, request, subscribe, receive a pane
 //!               faces       what all faces share: words for times and names, the key that lets go
 //! L2 hands      journal environment session keep shim config
+//!               screen      a step's bytes as cells and lines that can be shown
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record

@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
     Room { name: "keep", may: &BASE, pure: false },
     Room { name: "shim", may: &BASE, pure: false },
     Room { name: "config", may: &BASE, pure: false },
+    Room { name: "screen", may: &BASE, pure: false },
     // Faces and what they stand on get everything over the wire: never from the engine, nor from the hands.
     Room {
         name: "client",
