@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Color;
 
 use super::draw::{Pen, Room, layout, row, width};
 use super::keys::{Binding, Place};
@@ -29,6 +30,12 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
     let body = Rect { y: 1.min(buf.area.height), height: buf.area.height.saturating_sub(2), ..buf.area };
     for one in &model.panels {
         cursor = panel::draw(model, one, body, buf);
+    }
+    if model.manner.theme.is_plain() {
+        // Also what steps print is without colour then.
+        for cell in &mut buf.content {
+            (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+        }
     }
     cursor
 }

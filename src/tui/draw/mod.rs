@@ -245,11 +245,11 @@ pub fn blank(buf: &mut Buffer, area: Rect) {
 }
 
 /// `██████▏···`: so many columns, filled up to a fraction of 0 to 1.
-pub fn bar(fraction: f32, columns: usize) -> String {
+pub fn bar(fraction: f64, columns: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let whole = u16::try_from(columns).unwrap_or(u16::MAX);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=8*65535 before")]
-    let filled = (fraction.clamp(0.0, 1.0) * f32::from(whole) * 8.0).round() as usize;
+    let filled = (fraction.clamp(0.0, 1.0) * f64::from(whole) * 8.0).round() as usize;
     let (full, part) = (filled / 8, EIGHTHS[filled % 8]);
     let empty = columns.saturating_sub(full + usize::from(!part.is_empty()));
     format!("{}{part}{}", "█".repeat(full.min(columns)), "·".repeat(empty))

@@ -45,7 +45,7 @@ pub struct LaneKey {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// 0 to 1.
-    pub fraction: f32,
+    pub fraction: f64,
     /// Time left, where the program says or shows it.
     pub left_ms: Option<i64>,
 }

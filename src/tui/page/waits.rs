@@ -67,7 +67,7 @@ fn timer(model: &Model, step: &StepView, wait: &WaitView, pen: &mut Pen<'_>) {
     if pen.left() > of.len() + 6 {
         let columns = (pen.left() - of.len() - 1).min(12);
         #[expect(clippy::cast_precision_loss, reason = "a picture of a few columns")]
-        let gone = (whole - left) as f32 / whole as f32;
+        let gone = (whole - left) as f64 / whole as f64;
         pen.space(1).text(Role::Dim, &bar(gone, columns));
     }
     if pen.left() >= of.len() {

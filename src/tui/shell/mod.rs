@@ -6,6 +6,7 @@ mod feed;
 mod input;
 mod panes;
 pub mod pointer;
+mod scrolled;
 mod terminal;
 
 use std::os::fd::{AsFd, OwnedFd};

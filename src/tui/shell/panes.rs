@@ -9,15 +9,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::pointer::Wants;
-use crate::screen::{Glance, Live, Mouse, Size as Cells, Tail, Watch, Work};
+use super::scrolled::Scrolled;
+use crate::gauge::progress::{self, Pace};
+use crate::screen::{Glance, Live, Size as Cells, Tail, Watch, Work};
 use crate::tui::draw::{Room, layout};
 use crate::tui::message::LiveKind;
-use crate::tui::model::{LaneKey, Model, Size};
+use crate::tui::model::{LaneKey, Model, Progress, Size};
 use crate::tui::page::panes::{Pictures, places, shown};
 use crate::wire::client::{LogPlace, StepState};
 
 /// Lines of a log's end that progress is read from.
 const PROGRESS_LINES: usize = 12;
+/// How often a pane's progress is read from its log.
+const PACE_MS: i64 = 1_000;
 /// Running lanes whose progress is read although they are not on the screen as panes.
 const GLANCES: usize = 64;
 
@@ -40,6 +44,11 @@ struct Passive {
     dir: PathBuf,
     /// Something was written that is not taken in.
     fresh: bool,
+    /// How fast it gets on, and when that was last looked at.
+    pace: Pace,
+    paced_ms: i64,
+    /// While somebody scrolls back in it.
+    scrolled: Option<Scrolled>,
 }
 
 enum Picture {
@@ -119,7 +128,20 @@ impl Panes {
             if tail { Picture::Tail(Tail::new(dir.clone())) } else { Picture::Glance(Glance::new(dir.clone())) };
         // An attempt directory that cannot be watched is looked at with every change that the engine tells.
         let watched = self.watch.add(&dir, name).unwrap_or(false);
-        self.passive.insert(lane, Passive { attempt, name, watched, picture, dir, fresh: true });
+        self.passive.insert(
+            lane,
+            Passive {
+                attempt,
+                name,
+                watched,
+                picture,
+                dir,
+                fresh: true,
+                pace: Pace::default(),
+                paced_ms: 0,
+                scrolled: None,
+            },
+        );
     }
 
     /// The engine said where a log lies.
@@ -162,24 +184,44 @@ impl Panes {
                 Picture::Tail(tail) => {
                     // A log that cannot be read keeps its last picture; `logs` says why.
                     pane.fresh = tail.poll(&mut work).is_ok_and(|polled| polled.behind);
-                    tail.last_lines(PROGRESS_LINES).ok()
+                    let due = model.now_ms >= pane.paced_ms + PACE_MS;
+                    due.then(|| tail.last_lines(PROGRESS_LINES).ok()).flatten()
                 }
                 Picture::Glance(glance) => {
                     pane.fresh = false;
                     glance.poll(PROGRESS_LINES).ok().flatten()
                 }
             };
-            if let Some(lines) = lines {
-                progress(model, lane, &lines);
+            if let Some(newest) = lines.and_then(|lines| progress::newest(lines.iter().map(String::as_str))) {
+                pane.paced_ms = model.now_ms;
+                pane.pace.see(model.now_ms, newest);
+                let left_ms = newest.left_ms.or_else(|| pane.pace.left_ms(model.now_ms));
+                model.progress.insert(lane.clone(), Progress { fraction: newest.fraction(), left_ms });
             }
         }
+        self.scroll(model);
         if let Some(pane) = &mut self.live {
             let area = inner(model, &pane.lane);
             pane.area = area;
-            if let Some(area) = area.width.checked_mul(1).filter(|width| *width >= 2 && area.height >= 2).map(|_| area)
-            {
+            if area.width >= 2 && area.height >= 2 {
                 // Where this fails the program has ended.
                 let _ = pane.live.resize(Cells::new(area.height, area.width));
+            }
+        }
+    }
+
+    /// Panes that are scrolled back show the log from disk.
+    fn scroll(&mut self, model: &mut Model) {
+        for (lane, pane) in &mut self.passive {
+            let Some(back) = model.scroll.get(lane).copied().filter(|back| *back > 0) else {
+                pane.scrolled = None;
+                continue;
+            };
+            let rows = inner(model, lane).height;
+            let scrolled = pane.scrolled.get_or_insert_with(|| Scrolled::new(pane.dir.clone()));
+            match scrolled.to(back, rows) {
+                Ok(0) | Err(_) => _ = model.scroll.remove(lane),
+                Ok(back) => _ = model.scroll.insert(lane.clone(), back),
             }
         }
     }
@@ -203,7 +245,8 @@ impl Panes {
         let Some(pane) = &mut self.live else {
             return (false, None);
         };
-        let polled = pane.live.poll(&mut Work::FRAME.clone());
+        let mut work = Work::FRAME;
+        let polled = pane.live.poll(&mut work);
         pane.behind = polled.behind;
         let ended = (pane.live.ended() && !polled.behind).then(|| (pane.lane.clone(), pane.kind));
         (polled.changed, ended)
@@ -228,7 +271,7 @@ impl Panes {
             return (Rect::default(), Wants::default());
         };
         let modes = pane.live.grid().modes();
-        (pane.area, Wants { mouse: modes.mouse != Mouse::No, paste: modes.bracketed_paste })
+        (pane.area, Wants { mouse: modes.mouse.is_some(), paste: modes.bracketed_paste })
     }
 }
 
@@ -278,7 +321,12 @@ impl Pictures for Panes {
             pane.live.paint(area, buf);
             return Some(pane.live.cursor_in(area));
         }
-        match &self.passive.get(lane)?.picture {
+        let pane = self.passive.get(lane)?;
+        if let Some(scrolled) = &pane.scrolled {
+            scrolled.paint(area, buf);
+            return Some(None);
+        }
+        match &pane.picture {
             Picture::Tail(tail) => {
                 tail.paint(area, buf);
                 Some(None)
@@ -287,6 +335,3 @@ impl Pictures for Panes {
         }
     }
 }
-
-/// What the last lines say of how far a lane is.
-fn progress(_model: &mut Model, _lane: &LaneKey, _lines: &[String]) {}
