@@ -1,6 +1,7 @@
 //! What the screen knows and where its operator stands. Plain data, compared by tests; it holds a copy of what came over the
 //! wire and never a fact of its own.
 
+mod lists;
 mod tree;
 
 pub use tree::{Fold, Kind, Row, RowKey, urgency};
@@ -10,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use crate::wire::client::{
-    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, SourceView, StepView,
+    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, SourceView,
+    StepView,
 };
 
 use super::keys::{Keys, Place};
@@ -213,10 +215,15 @@ impl Model {
 
     /// Where keys act now.
     pub fn place(&self) -> Place {
+        self.place_under(&self.panels)
+    }
+
+    /// Where keys act if these panels are open.
+    pub fn place_under(&self, panels: &[Panel]) -> Place {
         if self.attached.is_some() {
             return Place::Attached;
         }
-        if let Some(panel) = self.panels.last() {
+        if let Some(panel) = panels.last() {
             return panel.place();
         }
         match self.view {
@@ -256,7 +263,7 @@ impl Model {
     pub fn lane(&self) -> Option<&StepView> {
         let run = self.run.as_ref()?;
         if self.view == View::Checkpoints
-            && let Some(here) = self.checkpoints.get(self.cursors.checkpoints)
+            && let Some(here) = self.checkpoint_here()
         {
             return run.steps.iter().find(|step| step.name() == here.step_name);
         }

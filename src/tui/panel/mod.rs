@@ -5,7 +5,7 @@ pub mod again;
 pub mod compare;
 pub mod confirm;
 pub mod describe;
-pub mod field;
+pub mod entry;
 pub mod help;
 mod line;
 pub mod log;
@@ -24,7 +24,7 @@ use super::page::panes::Pictures;
 
 pub use again::Again;
 pub use confirm::Confirm;
-pub use field::Field;
+pub use entry::Entry;
 pub use help::Help;
 pub use line::Line;
 pub use log::Log;
@@ -37,7 +37,7 @@ pub use sheet::Sheet;
 pub enum Panel {
     Menu(Menu),
     Confirm(Confirm),
-    Field(Field),
+    Entry(Entry),
     Palette(Palette),
     /// A run again, with other parameters.
     Again(Again),
@@ -53,7 +53,7 @@ impl Panel {
     pub fn place(&self) -> Place {
         match self {
             Self::Menu(_) => Place::Menu,
-            Self::Confirm(_) | Self::Field(_) | Self::Palette(_) | Self::Again(_) => Place::Text,
+            Self::Confirm(_) | Self::Entry(_) | Self::Palette(_) | Self::Again(_) => Place::Text,
             Self::Sheet(_) => Place::Describe,
             Self::Help(_) => Place::Help,
             Self::Log(_) => Place::Log,
@@ -66,7 +66,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Vec<Effect>> {
     match model.panels.pop()? {
         Panel::Menu(panel) => Some(menu::key(model, panel, key)),
         Panel::Confirm(panel) => Some(confirm::key(model, panel, key)),
-        Panel::Field(panel) => Some(field::key(model, panel, key)),
+        Panel::Entry(panel) => Some(entry::key(model, panel, key)),
         Panel::Palette(panel) => Some(palette::key(model, panel, key)),
         Panel::Again(panel) => Some(again::key(model, panel, key)),
         panel @ (Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)) => {
@@ -83,7 +83,7 @@ pub fn pasted(model: &mut Model, text: &str) {
             confirm::pasted(&mut panel, text);
             model.panels.push(Panel::Confirm(panel));
         }
-        Some(Panel::Field(panel)) => field::pasted(model, panel, text),
+        Some(Panel::Entry(panel)) => entry::pasted(model, panel, text),
         Some(Panel::Palette(panel)) => palette::pasted(model, panel, text),
         Some(Panel::Again(panel)) => again::pasted(model, panel, text),
         Some(panel @ (Panel::Menu(_) | Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_))) => model.panels.push(panel),
@@ -102,7 +102,7 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         Panel::Sheet(_) => sheet::act(model, action),
         Panel::Help(_) => help::act(model, action),
         Panel::Log(_) => log::act(model, action),
-        Panel::Menu(_) | Panel::Confirm(_) | Panel::Field(_) | Panel::Palette(_) | Panel::Again(_) => None,
+        Panel::Menu(_) | Panel::Confirm(_) | Panel::Entry(_) | Panel::Palette(_) | Panel::Again(_) => None,
     }
 }
 
@@ -116,7 +116,7 @@ pub fn draw(
     match panel {
         Panel::Menu(menu) => menu::draw(model, menu, room, buf),
         Panel::Confirm(confirm) => return confirm::draw(model, confirm, room, buf),
-        Panel::Field(field) => return field::draw(model, field, room, buf),
+        Panel::Entry(entry) => return entry::draw(model, entry, room, buf),
         Panel::Palette(palette) => return palette::draw(model, palette, room, buf),
         Panel::Again(again) => return again::draw(model, again, room, buf),
         Panel::Sheet(sheet) => sheet::draw(model, sheet, room, buf),

@@ -28,16 +28,16 @@ pub enum Wanted {
     Command,
 }
 
-/// A field.
+/// A field with what it is for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Field {
+pub struct Entry {
     pub wanted: Wanted,
     pub line: Line,
     /// What the list was narrowed to before: what Esc goes back to.
     before: String,
 }
 
-impl Field {
+impl Entry {
     /// Empty, or with what is wanted so far.
     pub fn new(model: &Model, wanted: Wanted) -> Self {
         let before = match wanted {
@@ -53,29 +53,29 @@ impl Field {
 }
 
 /// A key: types, takes it, or goes back.
-pub fn key(model: &mut Model, mut field: Field, key: KeyEvent) -> Vec<Effect> {
+pub fn key(model: &mut Model, mut entry: Entry, key: KeyEvent) -> Vec<Effect> {
     match key.code {
         KeyCode::Esc => {
-            let before = field.before.clone();
-            narrow(model, field.wanted, &before);
+            let before = entry.before.clone();
+            narrow(model, entry.wanted, &before);
             Vec::new()
         }
-        KeyCode::Enter => take(model, field),
+        KeyCode::Enter => take(model, entry),
         _ => {
-            if field.line.key(key) {
-                narrow(model, field.wanted, field.line.text());
+            if entry.line.key(key) {
+                narrow(model, entry.wanted, entry.line.text());
             }
-            model.panels.push(Panel::Field(field));
+            model.panels.push(Panel::Entry(entry));
             Vec::new()
         }
     }
 }
 
 /// Text that was pasted into it.
-pub fn pasted(model: &mut Model, mut field: Field, text: &str) {
-    field.line.paste(text);
-    narrow(model, field.wanted, field.line.text());
-    model.panels.push(Panel::Field(field));
+pub fn pasted(model: &mut Model, mut entry: Entry, text: &str) {
+    entry.line.paste(text);
+    narrow(model, entry.wanted, entry.line.text());
+    model.panels.push(Panel::Entry(entry));
 }
 
 /// Lists follow what is typed.
@@ -94,13 +94,13 @@ fn narrow(model: &mut Model, wanted: Wanted, text: &str) {
     }
 }
 
-fn take(model: &mut Model, field: Field) -> Vec<Effect> {
-    let text = field.line.text().trim().to_owned();
-    match field.wanted {
+fn take(model: &mut Model, entry: Entry) -> Vec<Effect> {
+    let text = entry.line.text().trim().to_owned();
+    match entry.wanted {
         Wanted::Runs | Wanted::Journal | Wanted::Help => Vec::new(),
-        Wanted::Log => log::look_for(model, field.line.text()),
+        Wanted::Log => log::look_for(model, entry.line.text()),
         Wanted::File | Wanted::Command if text.is_empty() => {
-            model.panels.push(Panel::Field(field));
+            model.panels.push(Panel::Entry(entry));
             Vec::new()
         }
         Wanted::File => vec![Effect::StartFile { path: text }],
@@ -109,9 +109,9 @@ fn take(model: &mut Model, field: Field) -> Vec<Effect> {
 }
 
 /// Draws it: narrowing and searching in the last line of the room, the others in the middle.
-pub fn draw(model: &Model, field: &Field, room: Rect, buf: &mut Buffer) -> Option<Position> {
-    let (title, words) = match field.wanted {
-        Wanted::Runs | Wanted::Journal | Wanted::Help | Wanted::Log => return at_the_end(model, field, room, buf),
+pub fn draw(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Option<Position> {
+    let (title, words) = match entry.wanted {
+        Wanted::Runs | Wanted::Journal | Wanted::Help | Wanted::Log => return at_the_end(model, entry, room, buf),
         Wanted::File => ("Start a workflow file", files(model)),
         Wanted::Command => ("Run one command", vec!["As sh reads it, in this folder, under supervision:".into()]),
     };
@@ -127,7 +127,7 @@ pub fn draw(model: &Model, field: &Field, room: Rect, buf: &mut Buffer) -> Optio
     }
     let here = row(inner, line + 1);
     Pen::new(buf, theme, here).text(Role::Focus, " ❯ ");
-    field.line.draw(theme, Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here }, buf)
+    entry.line.draw(theme, Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here }, buf)
 }
 
 fn files(model: &Model) -> Vec<String> {
@@ -137,13 +137,13 @@ fn files(model: &Model) -> Vec<String> {
     }
 }
 
-fn at_the_end(model: &Model, field: &Field, room: Rect, buf: &mut Buffer) -> Option<Position> {
+fn at_the_end(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Option<Position> {
     let last = row(room, room.height.saturating_sub(1));
     let theme = &model.manner.theme;
     blank(buf, last);
-    let words = if field.wanted == Wanted::Log { " search (regular expression): " } else { " show only: " };
+    let words = if entry.wanted == Wanted::Log { " search (regular expression): " } else { " show only: " };
     let mut pen = Pen::new(buf, theme, last);
     pen.text(Role::Key, words);
     let left = u16::try_from(pen.left()).unwrap_or(0);
-    field.line.draw(theme, Rect { x: last.right().saturating_sub(left), width: left, ..last }, buf)
+    entry.line.draw(theme, Rect { x: last.right().saturating_sub(left), width: left, ..last }, buf)
 }
