@@ -42,8 +42,21 @@ pub enum Message {
         lane: LaneKey,
         kind: LiveKind,
     },
-    /// The outcome of reading a log on disk.
+    /// The outcome of a search in the log that is open.
     Found(Search),
+    /// Of the log that is open.
+    Log(LogNews),
+}
+
+/// What is known of a log after an [`Effect::OpenLog`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogNews {
+    /// It is there; which attempt it is of.
+    Open { lane: LaneKey, attempt: u32 },
+    /// So many lines are known of; `all`: to its end as it is now. Said again whenever it grew.
+    Lines { count: u64, all: bool },
+    /// It could not be had.
+    Refused(Refused),
 }
 
 /// What the engine says anew.
@@ -97,8 +110,10 @@ pub enum Purpose {
     Undo { id: u64 },
     /// A run was started: look at it.
     Open,
-    /// The two files that are compared.
-    Compare { run: String },
+    /// The frozen file of a run, to compare it or to run it again.
+    Source { run: String },
+    /// A workflow file was written.
+    Starter,
 }
 
 /// What a live pane is for.
@@ -153,12 +168,38 @@ pub enum Effect {
         bytes: Vec<u8>,
     },
     Copy(String),
-    /// Looks for a pattern in the log that is open.
+    /// Opens the whole log of an attempt; without `attempt`: of the newest. Answered by [`Message::Log`]; from then on its
+    /// lines come from the pictures. One log is open at a time.
+    OpenLog {
+        lane: LaneKey,
+        attempt: Option<u32>,
+    },
+    /// The log that is open is not looked at any more.
+    CloseLog,
+    /// Looks for a regular expression in the log that is open, from this line on, itself included. Answered by
+    /// [`Message::Found`].
     Search {
         pattern: String,
         from: u64,
         back: bool,
     },
+    /// Copies a line of the log that is open, from 0.
+    CopyLine {
+        line: u64,
+    },
+    /// Starts a workflow file; answered with [`Purpose::Open`].
+    StartFile {
+        path: String,
+    },
+    /// Runs one command, as `sh` reads it; answered with [`Purpose::Open`].
+    Exec {
+        command: String,
+    },
+    /// Runs the demo; answered with [`Purpose::Open`].
+    Demo,
+    /// Writes a first workflow file for the folder that dogwatch was started in, unless there is one; answered with
+    /// [`Purpose::Starter`].
+    Starter,
     /// Draw everything anew.
     Redraw,
     Suspend,

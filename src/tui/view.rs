@@ -9,7 +9,7 @@ use super::keys::{Binding, Place};
 use super::message::{Link, LiveKind};
 use super::model::{Model, View};
 use super::page::panes::Pictures;
-use super::page::{panes, steps, waits};
+use super::page::{checkpoints, first, graph, journal, machine, panes, runs, steps, waits};
 use super::theme::Role;
 use super::{panel, update};
 use crate::faces::words::{run_name, span};
@@ -27,9 +27,9 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
             other => page(model, *other, *area, buf),
         }
     }
-    let body = Rect { y: 1.min(buf.area.height), height: buf.area.height.saturating_sub(2), ..buf.area };
+    let body = panel::room(model);
     for one in &model.panels {
-        cursor = panel::draw(model, one, body, buf);
+        cursor = panel::draw(model, pictures, (one, body), buf);
     }
     if model.manner.theme.is_plain() {
         // Also what steps print is without colour then.
@@ -45,14 +45,18 @@ fn page(model: &Model, room: Room, area: Rect, buf: &mut Buffer) {
         Room::Steps => steps::draw(model, area, buf),
         Room::Waits => waits::draw(model, area, buf),
         Room::List => list(model, area, buf),
-        Room::Top
-        | Room::Hints
-        | Room::Panes
-        | Room::Graph
-        | Room::Journal
-        | Room::Checkpoints
-        | Room::Machine
-        | Room::Page => {}
+        Room::Graph => graph::draw(model, area, buf),
+        Room::Journal => journal::room(model, area, buf),
+        Room::Checkpoints => checkpoints::room(model, area, buf),
+        Room::Machine => machine::draw(model, area, buf),
+        Room::Page => match model.view {
+            View::Overview | View::Panes => first::draw(model, area, buf),
+            View::Checkpoints => checkpoints::draw(model, area, buf),
+            View::Runs => runs::draw(model, area, buf),
+            View::Journal => journal::draw(model, area, buf),
+            View::Inbox => {}
+        },
+        Room::Top | Room::Hints | Room::Panes => {}
     }
 }
 

@@ -35,17 +35,37 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
 
 /// `exec`.
 pub(super) fn exec(face: &Face, args: &Exec) -> Ended {
-    let start = StartRun {
-        source: file::for_command(&args.command, args.name.as_deref())?,
-        file: "exec".into(),
-        base: here()?.display().to_string(),
+    let start = of_command(&args.command, args.name.as_deref())?;
+    begin(face, start, args.detach, args.follow)
+}
+
+/// A whole workflow file, with its own parameters.
+pub(super) fn from_file(path: &Path) -> Result<StartRun, Failure> {
+    let loaded = crate::config::load(path, &[]).map_err(|problems| file::wrong(&problems))?;
+    Ok(StartRun {
+        source: loaded.source,
+        file: path.display().to_string(),
+        base: folder(path)?,
         params: Vec::new(),
-        name: args.name.clone(),
+        name: None,
         only: Vec::new(),
         from: None,
         env: environment(),
-    };
-    begin(face, start, args.detach, args.follow)
+    })
+}
+
+/// One command as a workflow.
+pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<StartRun, Failure> {
+    Ok(StartRun {
+        source: file::for_command(command, name)?,
+        file: "exec".into(),
+        base: here()?.display().to_string(),
+        params: Vec::new(),
+        name: name.map(str::to_owned),
+        only: Vec::new(),
+        from: None,
+        env: environment(),
+    })
 }
 
 fn begin(face: &Face, start: StartRun, detach: bool, follow: bool) -> Ended {

@@ -1,15 +1,19 @@
 //! `ui`: the operator's screen. What it is like is the room `tui`'s; here it is opened, and what is left on the terminal
 //! afterwards is said.
 
-use super::Ended;
+use std::path::Path;
+
+use super::{Ended, start};
 use crate::cli::Face;
 use crate::cli::args::Ui;
 use crate::cli::exit::{Exit, Failure};
 use crate::faces::detach::Key;
 use crate::tui::keys::Keys;
-use crate::tui::model::Manner;
-use crate::tui::shell::{Closed, Left, Options, open};
+use crate::tui::message::Refused;
+use crate::tui::model::{Found, Manner};
+use crate::tui::shell::{Closed, Left, Options, Wish, open};
 use crate::tui::theme::Theme;
+use crate::wire::client::StartRun;
 
 /// The key that lets go where none was named.
 const LET_GO: &str = "ctrl-]";
@@ -69,7 +73,22 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
         readonly: args.readonly,
         motion: face.screen.motion(),
         let_go: detach.to_string(),
+        found: Found::default(),
     };
-    let options = Options { place: face.place()?, manner, run: args.run, mouse: true, detach };
+    let options =
+        Options { place: face.place()?, manner, run: args.run, mouse: true, detach, starter: Box::new(starter) };
     open(options).map_err(|why| Failure::new(Exit::Failed, format!("the terminal cannot be used: {why}")))
+}
+
+/// Loads what is started from the screen.
+fn starter(wish: Wish) -> Result<Option<StartRun>, Refused> {
+    let refused = |failure: Failure| Refused { words: failure.words, hint: failure.hint };
+    match wish {
+        Wish::File(path) => start::from_file(Path::new(&path)).map(Some).map_err(refused),
+        Wish::Command(command) => {
+            let command = ["sh".to_owned(), "-c".to_owned(), command];
+            start::of_command(&command, None).map(Some).map_err(refused)
+        }
+        Wish::Demo | Wish::Starter => Err(Refused { words: "this is not there yet".into(), hint: None }),
+    }
 }

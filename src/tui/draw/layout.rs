@@ -59,8 +59,11 @@ pub fn layout(model: &Model) -> Layout {
         vec![(Room::Top, Rect { height: 1, ..whole }), (Room::Hints, Rect { y: rows - 1, height: 1, ..whole })];
     let body = Rect { y: 1, height: rows - 2, ..whole };
     if tiny(model.size) {
-        let pane = model.zoomed || model.attached.is_some();
-        rooms.push((if pane { Room::Panes } else { Room::List }, body));
+        rooms.push((small(model), body));
+        return Layout { rooms };
+    }
+    if first(model) {
+        rooms.push((Room::Page, body));
         return Layout { rooms };
     }
     match model.view {
@@ -77,6 +80,21 @@ pub fn layout(model: &Model) -> Layout {
         View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
     }
     Layout { rooms }
+}
+
+/// The first screen is shown: there is nothing else to show.
+fn first(model: &Model) -> bool {
+    matches!(model.view, View::Overview | View::Panes) && model.first()
+}
+
+/// What a tiny terminal shows.
+fn small(model: &Model) -> Room {
+    match model.view {
+        _ if first(model) => Room::Page,
+        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => Room::Panes,
+        View::Overview | View::Panes => Room::List,
+        View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
+    }
 }
 
 fn overview(rooms: &mut Vec<(Room, Rect)>, body: Rect) {

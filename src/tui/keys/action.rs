@@ -55,6 +55,8 @@ pub enum Action {
     Find,
     FindNext,
     FindPrevious,
+    OlderAttempt,
+    NewerAttempt,
     // In a prompt.
     Choose,
     Accept,
@@ -138,6 +140,8 @@ const ALL: &[(&str, Action)] = &[
     ("find", Action::Find),
     ("find-next", Action::FindNext),
     ("find-previous", Action::FindPrevious),
+    ("older-attempt", Action::OlderAttempt),
+    ("newer-attempt", Action::NewerAttempt),
     ("choose", Action::Choose),
     ("accept", Action::Accept),
     ("comment", Action::Comment),

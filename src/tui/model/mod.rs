@@ -1,6 +1,7 @@
 //! What the screen knows and where its operator stands. Plain data, compared by tests; it holds a copy of what came over the
 //! wire and never a fact of its own.
 
+mod lists;
 mod tree;
 
 pub use tree::{Fold, Kind, Row, RowKey, urgency};
@@ -10,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use crate::wire::client::{
-    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, StepView,
+    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, SourceView,
+    StepView,
 };
 
 use super::keys::{Keys, Place};
@@ -98,13 +100,42 @@ pub struct Manner {
     pub motion: bool,
     /// The key that lets go, as people write it.
     pub let_go: String,
+    /// What lies in the folder that dogwatch was started in.
+    pub found: Found,
+}
+
+/// What lies in the folder that dogwatch was started in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its workflow files, by name.
+    pub workflows: Vec<String>,
+    /// Its other files that a first workflow file could use, by name.
+    pub files: Vec<String>,
+}
+
+/// What is known of the frozen file of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sourced {
+    Asked,
+    Known(SourceView),
+    /// In the words of the engine.
+    Refused(String),
+}
+
+/// What lists are narrowed to. Empty: everything is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    pub runs: String,
+    pub journal: String,
 }
 
 /// Where lists stand.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cursors {
+    /// Among those that the filter leaves.
     pub runs: usize,
     pub checkpoints: usize,
+    /// Rows back from the newest; 0 follows.
     pub journal: usize,
     pub inbox: usize,
 }
@@ -141,6 +172,9 @@ pub struct Model {
     pub zoomed: bool,
     pub scroll: Scroll,
     pub cursors: Cursors,
+    pub filters: Filters,
+    /// The frozen files of runs, by the run's id; a run's file never changes.
+    pub sources: BTreeMap<String, Sourced>,
     pub flash: Option<Flash>,
     /// The question that was answered from here and can still be taken back, until then.
     pub undo: Option<(u64, i64)>,
@@ -174,6 +208,8 @@ impl Model {
             zoomed: false,
             scroll: Scroll::new(),
             cursors: Cursors::default(),
+            filters: Filters::default(),
+            sources: BTreeMap::new(),
             flash: None,
             undo: None,
             attached: None,
@@ -182,10 +218,15 @@ impl Model {
 
     /// Where keys act now.
     pub fn place(&self) -> Place {
+        self.place_under(&self.panels)
+    }
+
+    /// Where keys act if these panels are open.
+    pub fn place_under(&self, panels: &[Panel]) -> Place {
         if self.attached.is_some() {
             return Place::Attached;
         }
-        if let Some(panel) = self.panels.last() {
+        if let Some(panel) = panels.last() {
             return panel.place();
         }
         match self.view {
@@ -208,14 +249,27 @@ impl Model {
         self.heard && self.runs.is_empty() && self.run.is_none()
     }
 
+    /// The source of a run's frozen file, once it is known.
+    pub fn source(&self, run: &str) -> Option<&SourceView> {
+        match self.sources.get(run) {
+            Some(Sourced::Known(source)) => Some(source),
+            Some(Sourced::Asked | Sourced::Refused(_)) | None => None,
+        }
+    }
+
     /// The key of a lane of the run that is looked at.
     pub fn lane_key(&self, step: &StepView) -> LaneKey {
         LaneKey { run: self.run.as_ref().map_or_else(String::new, |run| run.line.id.clone()), name: step.name() }
     }
 
-    /// The selected lane: of a folded matrix, the one that needs somebody most.
+    /// The selected lane: of a folded matrix, the one that needs somebody most; among checkpoints, the one whose it is.
     pub fn lane(&self) -> Option<&StepView> {
         let run = self.run.as_ref()?;
+        if self.view == View::Checkpoints
+            && let Some(here) = self.checkpoint_here()
+        {
+            return run.steps.iter().find(|step| step.name() == here.step_name);
+        }
         tree::lane_of(run, self.selected.as_ref()?)
     }
 

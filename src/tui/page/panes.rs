@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
 
 use super::steps::state_words;
 use crate::faces::words::span;
@@ -19,6 +20,9 @@ pub trait Pictures {
     /// Paints the picture of a lane, so many rows scrolled back. `None`: it has none yet. Else where its cursor stands,
     /// if it is to be seen.
     fn paint(&self, lane: &LaneKey, area: Rect, back: usize, buf: &mut Buffer) -> Option<Option<Position>>;
+
+    /// Lines of the log that is open, from this one on (from 0), at most so many; fewer where it ends.
+    fn log_lines(&self, first: u64, count: usize) -> Vec<Line<'static>>;
 }
 
 /// Which lanes are shown, in order: the attached or selected one alone, or the grid.

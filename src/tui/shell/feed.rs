@@ -51,7 +51,7 @@ pub(super) enum Request {
     /// Where an attempt's log lies.
     Log {
         lane: LaneKey,
-        attempt: u32,
+        attempt: Option<u32>,
     },
 }
 
@@ -264,11 +264,11 @@ impl Asking {
                     Event::Live { lane, kind, result }
                 }
                 Request::Log { lane, attempt } => {
-                    let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt: Some(attempt) };
-                    let place = match self.ask(ask) {
-                        Ok(Reply::Log(place)) => Some(place),
-                        Ok(_) | Err(_) => None,
-                    };
+                    let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };
+                    let place = self.ask(ask).and_then(|reply| match reply {
+                        Reply::Log(place) => Ok(place),
+                        _ => Err(Refused { words: "the engine's answer is not understood".into(), hint: None }),
+                    });
                     Event::LogPlace { lane, attempt, place }
                 }
             };

@@ -1,6 +1,7 @@
 //! The screen on a real terminal: its loop, threads and connections. Owns all of its IO; every decision is `update`'s and
 //! every picture `view`'s.
 
+mod book;
 mod copy;
 mod feed;
 mod input;
@@ -16,19 +17,20 @@ use std::sync::mpsc::{Receiver, SendError, SyncSender, TryRecvError, sync_channe
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use self::book::Book;
 use self::feed::{Feed, Look};
 use self::input::Raw;
 use self::panes::Panes;
 use self::pointer::Pointer;
 use self::terminal::Screen;
-use super::message::{Effect, LiveKind, Message, Refused};
+use super::message::{Effect, LiveKind, LogNews, Message, Purpose, Refused};
 use super::model::{LaneKey, Manner, Model};
 use super::{draw, update, view};
 use crate::client::Place;
 use crate::clock::boottime_ms;
 use crate::faces::detach;
 use crate::faults::panic_point;
-use crate::wire::client::{LogPlace, RunState};
+use crate::wire::client::{LogPlace, RunState, StartRun};
 
 /// Frames: at most 30 a second; while somebody types, 120.
 const FRAME_MS: i64 = 33;
@@ -49,7 +51,24 @@ pub struct Options {
     pub mouse: bool,
     /// The key that lets go.
     pub detach: detach::Key,
+    /// Loads what is to be started from the first screen.
+    pub starter: Starter,
 }
+
+/// What the first screen can start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// A workflow file.
+    File(String),
+    /// One command, as `sh` reads it.
+    Command(String),
+    Demo,
+    /// Writes a first workflow file; starts nothing.
+    Starter,
+}
+
+/// Loads a workflow, or says what is wrong with it. `None`: there is nothing to start.
+pub type Starter = Box<dyn Fn(Wish) -> Result<Option<StartRun>, Refused>>;
 
 /// How it was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +107,9 @@ enum Event {
     },
     LogPlace {
         lane: LaneKey,
-        attempt: u32,
-        place: Option<LogPlace>,
+        /// `None`: the newest.
+        attempt: Option<u32>,
+        place: Result<LogPlace, Refused>,
     },
 }
 
@@ -115,6 +135,7 @@ pub fn open(options: Options) -> std::io::Result<Closed> {
         raw,
         watch: detach::Watch::new(options.detach),
         detach: options.detach,
+        starter: options.starter,
         pointer: Pointer::default(),
         look: Look { run: options.run, measure: false },
         ahead_ms: 0,
@@ -140,6 +161,7 @@ struct Shell {
     raw: Raw,
     watch: detach::Watch,
     detach: detach::Key,
+    starter: Starter,
     pointer: Pointer,
     look: Look,
     /// Engine time minus boot time.
@@ -169,6 +191,9 @@ impl Shell {
                 }
             }
             self.time_goes_on();
+            for message in self.panes.book.as_mut().map(Book::step).unwrap_or_default() {
+                self.tell(message);
+            }
             self.look_again();
         }
     }
@@ -217,7 +242,8 @@ impl Shell {
         let frame = self.dirty.then(|| self.drawn_ms + self.frame_ms());
         let held = self.holds().then(|| self.typed_ms + HELD_MS);
         let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
-        let behind = self.panes.behind().then_some(now);
+        let busy = self.panes.behind() || self.panes.book.as_ref().is_some_and(Book::busy);
+        let behind = busy.then_some(now);
         let next = [frame, held, beat, behind].into_iter().flatten().min();
         next.map_or(3_600_000, |at| (at - now).max(0))
     }
@@ -275,8 +301,7 @@ impl Shell {
             Event::Gone(why) => self.left = Some(Left::Broken(why)),
             Event::Live { lane, kind, result } => self.live(lane, kind, result),
             Event::LogPlace { lane, attempt, place } => {
-                self.panes.placed(lane, attempt, place);
-                self.dirty = true;
+                self.placed(lane, attempt, place);
             }
         }
         Ok(())
@@ -343,6 +368,28 @@ impl Shell {
         self.tell(Message::Live { lane, kind, result });
     }
 
+    /// The engine said where a log lies: of a pane, or of the log that is open.
+    fn placed(&mut self, lane: LaneKey, attempt: Option<u32>, place: Result<LogPlace, Refused>) {
+        self.dirty = true;
+        let opens = self.panes.book.as_ref().is_some_and(|book| book.lane == lane && book.dir().is_none());
+        match place {
+            Ok(place) => {
+                if opens && let Some(book) = &mut self.panes.book {
+                    book.open(place.dir.clone().into());
+                    let news = LogNews::Open { lane: lane.clone(), attempt: place.attempt };
+                    self.tell(Message::Log(news));
+                }
+                self.panes.placed(lane, place.attempt, Some(place));
+            }
+            Err(refused) if opens => self.tell(Message::Log(LogNews::Refused(refused))),
+            Err(_) => {
+                if let Some(attempt) = attempt {
+                    self.panes.placed(lane, attempt, None);
+                }
+            }
+        }
+    }
+
     fn cause(&mut self, effect: Effect) {
         let done = match effect {
             Effect::Ask { .. } => {
@@ -365,7 +412,7 @@ impl Shell {
                 self.panes.close(&lane, kind);
                 if kind == LiveKind::Attach {
                     let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys };
-                    self.feed.request(feed::Request::Ask { why: super::message::Purpose::Quiet, ask: Box::new(ask) });
+                    self.feed.request(feed::Request::Ask { why: Purpose::Quiet, ask: Box::new(ask) });
                 }
                 Ok(())
             }
@@ -376,7 +423,36 @@ impl Shell {
                 Ok(())
             }
             Effect::Copy(text) => self.copy(&text),
-            Effect::Search { .. } => Ok(()),
+            Effect::OpenLog { lane, attempt } => {
+                self.panes.book = Some(Book::new(lane.clone()));
+                self.feed.request(feed::Request::Log { lane, attempt });
+                Ok(())
+            }
+            Effect::CloseLog => {
+                self.panes.book = None;
+                Ok(())
+            }
+            Effect::Search { pattern, from, back } => {
+                let wrong = self.panes.book.as_mut().and_then(|book| book.search(&pattern, from, back));
+                if let Some(message) = wrong {
+                    self.tell(message);
+                }
+                Ok(())
+            }
+            Effect::CopyLine { line } => match self.panes.book.as_ref().and_then(|book| book.text(line)) {
+                Some(text) => self.copy(&text),
+                None => Ok(()),
+            },
+            Effect::StartFile { path } => self.start(Wish::File(path)),
+            Effect::Exec { command } => self.start(Wish::Command(command)),
+            Effect::Demo => self.start(Wish::Demo),
+            Effect::Starter => {
+                let result = (self.starter)(Wish::Starter).map(|_| crate::wire::client::Reply::Done {
+                    words: "dogwatch.toml was written; look at it, then o opens it".into(),
+                });
+                self.tell(Message::Answered { why: Purpose::Starter, result });
+                Ok(())
+            }
             Effect::Redraw => self.screen.forget(),
             Effect::Suspend => self.suspend(),
             Effect::Bell => self.screen.bell(),
@@ -389,6 +465,19 @@ impl Shell {
         if let Err(why) = done {
             self.left = Some(Left::Broken(format!("the terminal cannot be written: {why}")));
         }
+    }
+
+    /// Starts a workflow that the command line can load.
+    fn start(&mut self, wish: Wish) -> std::io::Result<()> {
+        match (self.starter)(wish) {
+            Ok(Some(start)) => {
+                let ask = Box::new(crate::wire::client::Ask::StartRun(Box::new(start)));
+                self.feed.request(feed::Request::Ask { why: Purpose::Open, ask });
+            }
+            Ok(None) => {}
+            Err(refused) => self.tell(Message::Answered { why: Purpose::Open, result: Err(refused) }),
+        }
+        Ok(())
     }
 
     fn copy(&mut self, text: &str) -> std::io::Result<()> {
@@ -416,7 +505,7 @@ impl Shell {
     /// What is on the screen decides what is read and asked for.
     fn look_again(&mut self) {
         for wanted in self.panes.show(&self.model) {
-            self.feed.request(feed::Request::Log { lane: wanted.0, attempt: wanted.1 });
+            self.feed.request(feed::Request::Log { lane: wanted.0, attempt: Some(wanted.1) });
         }
         let measure = view::measures(&self.model);
         if measure != self.look.measure {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
 
+use super::book::Book;
 use super::pointer::Wants;
 use super::scrolled::Scrolled;
 use crate::gauge::progress::{self, Pace};
@@ -33,6 +35,8 @@ pub(super) struct Panes {
     live: Option<LivePane>,
     watch: Watch<u32>,
     next: u32,
+    /// The whole log that is open.
+    pub(super) book: Option<Book>,
 }
 
 struct Passive {
@@ -68,7 +72,14 @@ struct LivePane {
 
 impl Panes {
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self { found: BTreeMap::new(), passive: BTreeMap::new(), live: None, watch: Watch::new()?, next: 0 })
+        Ok(Self {
+            found: BTreeMap::new(),
+            passive: BTreeMap::new(),
+            live: None,
+            watch: Watch::new()?,
+            next: 0,
+            book: None,
+        })
     }
 
     /// What is to be polled: the logs, and the live terminal with whether something waits to be written to it.
@@ -164,6 +175,9 @@ impl Panes {
         for pane in self.passive.values_mut().filter(|pane| names.contains(&pane.name)) {
             pane.fresh = true;
             any = true;
+        }
+        if let Some(book) = &mut self.book {
+            book.grew();
         }
         any
     }
@@ -333,5 +347,9 @@ impl Pictures for Panes {
             }
             Picture::Glance(_) => None,
         }
+    }
+
+    fn log_lines(&self, first: u64, count: usize) -> Vec<Line<'static>> {
+        self.book.as_ref().map(|book| book.lines(first, count)).unwrap_or_default()
     }
 }

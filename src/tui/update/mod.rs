@@ -2,25 +2,43 @@
 //! model and the same effects.
 
 mod attach;
+mod lists;
 mod mouse;
 mod moves;
 mod news;
 mod step;
 
-pub use step::available;
+pub use step::{allowed, available};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::keys::{Action, Place};
 use super::message::{Effect, Message, Purpose, Refused};
 use super::model::{Model, View};
-use super::panel::{Panel, confirm, menu};
+use super::panel::sheet::About;
+use super::panel::{self, Help, Palette, Panel, Sheet, entry, log};
 use crate::faces::words::{run_arg, run_name};
 use crate::wire::client::{Ask, Reply};
 
 /// Takes a message.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     expire(model);
+    let read = reads(model);
+    let mut effects = take(model, message);
+    // Wherever a panel was closed: a log that nobody reads is not kept open.
+    if read && !reads(model) {
+        effects.push(Effect::CloseLog);
+    }
+    effects.extend(lists::wants(model));
+    effects
+}
+
+/// A log is open.
+fn reads(model: &Model) -> bool {
+    model.panels.iter().any(|panel| matches!(panel, Panel::Log(_)))
+}
+
+fn take(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
         Message::Key(key) => pressed(model, key),
@@ -37,7 +55,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Answered { why, result } => answered(model, why, result),
         Message::Live { lane, kind, result } => attach::opened(model, &lane, kind, result),
         Message::LiveEnded { lane, kind } => attach::ended(model, &lane, kind),
-        Message::Found(_) => Vec::new(),
+        Message::Found(search) => log::found(model, search),
+        Message::Log(news) => log::news(model, news),
     }
 }
 
@@ -54,10 +73,8 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
-    match model.panels.pop() {
-        Some(Panel::Menu(panel)) => return menu::key(model, panel, key),
-        Some(Panel::Confirm(panel)) => return confirm::key(model, panel, key),
-        None => {}
+    if let Some(effects) = panel::key(model, key) {
+        return effects;
     }
     match model.manner.keys.action(model.place(), key) {
         Some(action) => act(model, action),
@@ -69,17 +86,19 @@ fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
     if model.attached.is_some() {
         return attach::pasted(model, text);
     }
-    if let Some(Panel::Confirm(panel)) = model.panels.last_mut() {
-        confirm::pasted(panel, text);
-    }
+    panel::pasted(model, text);
     Vec::new()
 }
 
 /// Does what a key, the palette or the mouse wants.
 pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Err(why) = step::allowed(model, action) {
+    if let Err(why) = step::allowed(model, &model.panels, action) {
         model.complain(why);
         return Vec::new();
+    }
+    let own = if model.panels.is_empty() { lists::act(model, action) } else { panel::act(model, action) };
+    if let Some(effects) = own {
+        return effects;
     }
     match action {
         Action::Overview => show(model, View::Overview),
@@ -121,17 +140,23 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Skip
         | Action::Done
         | Action::Stop
+        | Action::Log
+        | Action::Describe
         | Action::Copy => step::act(model, action),
+        Action::Palette => open(model, Panel::Palette(Palette::default())),
+        Action::Help => {
+            let place = model.place();
+            open(model, Panel::Help(Help { place, filter: String::new(), top: 0 }))
+        }
+        Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => start(model, action),
         // Their rooms are not built yet, so `allowed` has refused them.
         Action::NextQuestion
         | Action::PreviousQuestion
-        | Action::Palette
-        | Action::Help
-        | Action::Log
-        | Action::Describe
         | Action::Find
         | Action::FindNext
         | Action::FindPrevious
+        | Action::OlderAttempt
+        | Action::NewerAttempt
         | Action::Choose
         | Action::Accept
         | Action::Comment
@@ -141,11 +166,31 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::MarkGroup
         | Action::Compare
         | Action::Again
-        | Action::LetGo
-        | Action::Demo
-        | Action::Starter
-        | Action::OpenFile
-        | Action::WrapCommand => Vec::new(),
+        | Action::LetGo => Vec::new(),
+    }
+}
+
+fn open(model: &mut Model, panel: Panel) -> Vec<Effect> {
+    model.panels.push(panel);
+    Vec::new()
+}
+
+/// Something new is to run.
+fn start(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Demo => {
+            model.say("the demo is being started …");
+            vec![Effect::Demo]
+        }
+        Action::Starter => vec![Effect::Starter],
+        Action::OpenFile => {
+            lists::entry(model, entry::Wanted::File);
+            Vec::new()
+        }
+        _ => {
+            lists::entry(model, entry::Wanted::Command);
+            Vec::new()
+        }
     }
 }
 
@@ -157,8 +202,11 @@ fn show(model: &mut Model, view: View) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Back one: zoom, then the overview. Never leaves.
+/// Back one: filter, zoom, then the overview. Never leaves.
 fn back(model: &mut Model) -> Vec<Effect> {
+    if lists::widen(model) {
+        return Vec::new();
+    }
     if model.zoomed {
         model.zoomed = false;
     } else if model.view != View::Overview {
@@ -211,8 +259,17 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
     if why == Purpose::Quiet {
         return Vec::new();
     }
+    if let Purpose::Source { run } = why {
+        lists::sourced(model, run, result);
+        return Vec::new();
+    }
     let reply = match result {
         Ok(reply) => reply,
+        Err(refused) if refused.words.contains('\n') => {
+            // A file's mistakes with their places: more than a line can say.
+            let about = About::Words { title: "It was not started".into(), text: refused.words };
+            return open(model, Panel::Sheet(Sheet { about, top: 0 }));
+        }
         Err(refused) => {
             let hint = refused.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             model.complain(format!("{}{hint}", refused.words));
@@ -226,11 +283,15 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             model.view = View::Overview;
             vec![Effect::Watch { run: id }]
         }
+        (Purpose::Starter, reply) => {
+            model.manner.found.workflows.insert(0, "dogwatch.toml".into());
+            told(model, reply)
+        }
         (Purpose::Undo { .. }, reply) => {
             model.undo = None;
             told(model, reply)
         }
-        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => {
+        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Source { .. }, reply) => {
             told(model, reply)
         }
     }

@@ -6,9 +6,11 @@ use ratatui::layout::Rect;
 use super::attach;
 use super::moves::scroll_to;
 use crate::tui::draw::{Room, first_shown, layout};
+use crate::tui::keys::Action;
 use crate::tui::message::Effect;
-use crate::tui::model::{Model, RowKey};
-use crate::tui::page::panes;
+use crate::tui::model::{Model, RowKey, View};
+use crate::tui::page::{panes, runs};
+use crate::tui::panel::Panel;
 
 /// Rows that one turn of the wheel moves.
 const WHEEL: usize = 3;
@@ -21,7 +23,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         return if banner { attach::let_go(model) } else { Vec::new() };
     }
     if !model.panels.is_empty() {
-        return Vec::new();
+        return over_panel(model, event.kind);
     }
     let layout = layout(model);
     let room = layout.at(x, y);
@@ -34,9 +36,30 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         }
         (MouseEventKind::ScrollUp, Some(Room::Panes)) => wheel(model, true),
         (MouseEventKind::ScrollDown, Some(Room::Panes)) => wheel(model, false),
+        (MouseEventKind::ScrollUp, Some(Room::Page | Room::Steps | Room::List)) => return turn(model, Action::Up),
+        (MouseEventKind::ScrollDown, Some(Room::Page | Room::Steps | Room::List)) => return turn(model, Action::Down),
+        (MouseEventKind::Down(MouseButton::Left), Some(Room::Page)) if model.view == View::Runs => {
+            if let Some(place) = runs::at(model, layout.of(Room::Page).unwrap_or_default(), y) {
+                model.cursors.runs = place;
+            }
+        }
         _ => {}
     }
     Vec::new()
+}
+
+/// Over something that is read, the wheel scrolls it.
+fn over_panel(model: &mut Model, kind: MouseEventKind) -> Vec<Effect> {
+    let read = matches!(model.panels.last(), Some(Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
+    match kind {
+        MouseEventKind::ScrollUp if read => turn(model, Action::Up),
+        MouseEventKind::ScrollDown if read => turn(model, Action::Down),
+        _ => Vec::new(),
+    }
+}
+
+fn turn(model: &mut Model, action: Action) -> Vec<Effect> {
+    (0..WHEEL).flat_map(|_| super::act(model, action)).collect()
 }
 
 fn select_row(model: &mut Model, area: Rect, y: u16) {

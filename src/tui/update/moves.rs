@@ -17,7 +17,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         (View::Overview | View::Panes, Action::Bottom) if model.zoomed => scroll_to(model, 0),
         (View::Panes, _) => in_panes(model, action),
         (View::Overview, _) => in_tree(model, action),
-        (View::Checkpoints | View::Runs | View::Journal | View::Inbox, _) => in_list(model, action),
+        (View::Checkpoints | View::Runs | View::Journal | View::Inbox, _) => super::lists::go(model, action),
     }
     Vec::new()
 }
@@ -104,34 +104,6 @@ fn in_panes(model: &mut Model, action: Action) {
 
 fn overlap(from: u16, to: u16, other_from: u16, other_to: u16) -> bool {
     from < other_to && other_from < to
-}
-
-fn in_list(model: &mut Model, action: Action) {
-    let length = match model.view {
-        View::Runs => model.runs.len(),
-        View::Checkpoints => model.checkpoints.len(),
-        View::Journal => model.events.len(),
-        View::Inbox => model.questions().len(),
-        View::Overview | View::Panes => return,
-    };
-    let page = usize::from(model.size.rows.saturating_sub(6)).max(1);
-    let cursor = match model.view {
-        View::Runs => &mut model.cursors.runs,
-        View::Checkpoints => &mut model.cursors.checkpoints,
-        View::Journal => &mut model.cursors.journal,
-        View::Inbox | View::Overview | View::Panes => &mut model.cursors.inbox,
-    };
-    let last = length.saturating_sub(1);
-    *cursor = match action {
-        Action::Up => cursor.saturating_sub(1),
-        Action::Down | Action::FocusNext => *cursor + 1,
-        Action::PageUp => cursor.saturating_sub(page),
-        Action::PageDown => *cursor + page,
-        Action::Top => 0,
-        Action::Bottom => last,
-        _ => *cursor,
-    }
-    .min(last);
 }
 
 /// Scrolls the selected pane by a page back (1) or on (-1).

@@ -1,8 +1,10 @@
 //! What the engine says anew: the copy is replaced, and where the operator stands is kept.
 
+use std::collections::BTreeSet;
+
 use crate::tui::message::{Effect, Link, News};
-use crate::tui::model::{Model, RowKey, urgency};
-use crate::wire::client::{RunLine, RunState, RunView};
+use crate::tui::model::{Model, RowKey, Sourced, urgency};
+use crate::wire::client::{CheckpointView, RunLine, RunState, RunView};
 
 /// More records than that are not kept: the journal has them.
 const MOST_EVENTS: usize = 20_000;
@@ -14,6 +16,10 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
             if matches!((&model.link, &link), (Link::Lost { .. }, Link::Up)) {
                 model.say("the engine is back");
             }
+            if link == Link::Up {
+                // What could not be asked can be now.
+                model.sources.retain(|_, source| matches!(source, Sourced::Known(_)));
+            }
             model.link = link;
         }
         News::Engine(engine) => model.engine = Some(engine),
@@ -24,13 +30,18 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
                 if fresh {
                     model.events.clear();
                 }
+                let shown = model.shown_events().len();
                 model.events.extend(events);
+                if model.cursors.journal > 0 {
+                    // Whoever reads an older record goes on reading it.
+                    model.cursors.journal += model.shown_events().len().saturating_sub(shown);
+                }
                 let over = model.events.len().saturating_sub(MOST_EVENTS);
                 model.events.drain(..over);
             }
         }
         News::Inbox(inbox) => return asked(model, inbox),
-        News::Checkpoints(checkpoints) => model.checkpoints = checkpoints,
+        News::Checkpoints(checkpoints) => seen(model, checkpoints),
         News::Resources(resources) => model.resources = Some(resources),
     }
     Vec::new()
@@ -41,8 +52,13 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
 fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
     let first = !model.heard;
     model.heard = true;
-    model.cursors.runs = model.cursors.runs.min(runs.len().saturating_sub(1));
+    let here = model.run_here().map(|run| run.id.clone());
     model.runs = runs;
+    // The cursor stays on its run when a newer one comes.
+    let there = model.shown_runs().iter().position(|run| Some(&run.id) == here.as_ref());
+    model.cursors.runs = there.unwrap_or(model.cursors.runs).min(model.shown_runs().len().saturating_sub(1));
+    let ids: BTreeSet<String> = model.runs.iter().map(|run| run.id.clone()).collect();
+    model.marked_runs.retain(|run| ids.contains(run));
     if !first || model.run.is_some() || model.wanted.is_some() {
         return Vec::new();
     }
@@ -51,6 +67,15 @@ fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
         model.runs.iter().find(|run| matches!(run.state, RunState::Running | RunState::Waiting | RunState::Paused));
     let chosen = asks.or(runs).or(model.runs.first());
     chosen.map(|run| Effect::Watch { run: run.id.clone() }).into_iter().collect()
+}
+
+/// Checkpoints. The cursor stays on the one it was on.
+fn seen(model: &mut Model, checkpoints: Vec<CheckpointView>) {
+    let here = model.checkpoint_here().map(|one| (one.step_name.clone(), one.path.clone()));
+    model.checkpoints = checkpoints;
+    let same = |one: &CheckpointView| Some((one.step_name.clone(), one.path.clone())) == here;
+    let there = model.checkpoints.iter().position(same).unwrap_or(model.cursors.checkpoints);
+    model.cursors.checkpoints = there.min(model.checkpoints.len().saturating_sub(1));
 }
 
 fn run_news(model: &mut Model, run: RunView) {

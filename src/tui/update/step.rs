@@ -6,16 +6,17 @@ use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
-use crate::tui::panel::{Confirm, Menu, Panel};
+use crate::tui::panel::sheet::{self, About};
+use crate::tui::panel::{Confirm, Menu, Panel, Sheet, log};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
 pub fn available(model: &Model, action: Action) -> bool {
-    allowed(model, action).is_ok()
+    allowed(model, &model.panels, action).is_ok()
 }
 
-/// Why an action makes no sense now.
-pub(super) fn allowed(model: &Model, action: Action) -> Result<(), String> {
+/// Why an action makes no sense with these panels open.
+pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), String> {
     let changes = matches!(
         action,
         Action::Attach
@@ -28,11 +29,24 @@ pub(super) fn allowed(model: &Model, action: Action) -> Result<(), String> {
             | Action::StopRun
             | Action::ResumeRun
             | Action::Undo
+            | Action::Again
             | Action::Demo
             | Action::Starter
+            | Action::OpenFile
+            | Action::WrapCommand
     );
     if changes && model.manner.readonly {
         return Err("this screen is read-only".into());
+    }
+    match panels.last() {
+        Some(Panel::Log(log)) => log::allowed(model, log, action)?,
+        Some(Panel::Sheet(sheet)) => sheet::allowed(sheet, action)?,
+        Some(_) => {}
+        None => {
+            if let Some(answer) = super::lists::allowed(model, model.place_under(panels), action) {
+                return answer;
+            }
+        }
     }
     match action {
         Action::Open
@@ -47,15 +61,32 @@ pub(super) fn allowed(model: &Model, action: Action) -> Result<(), String> {
         | Action::Describe
         | Action::Follow
         | Action::Copy
-        | Action::Mark => match model.lane() {
-            Some(step) => on_step(model, step, action),
-            None => Err("no step is selected".into()),
-        },
+        | Action::Mark
+            if panels.is_empty() || matches!(action, Action::Log | Action::Shell | Action::Retry) =>
+        {
+            match model.lane() {
+                Some(step) => on_step(model, step, action),
+                None => Err("no step is selected".into()),
+            }
+        }
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
         Action::NextQuestion | Action::PreviousQuestion if model.questions().is_empty() => {
             Err("nothing needs you".into())
         }
+        Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => on_first(model, action),
         Action::Undo if model.undo.is_none() => Err("there is nothing to take back".into()),
+        _ => Ok(()),
+    }
+}
+
+fn on_first(model: &Model, action: Action) -> Result<(), String> {
+    if !model.first() {
+        return Err("there are runs already: the list of runs starts more".into());
+    }
+    match action {
+        Action::Starter if model.manner.found.workflows.iter().any(|name| name == "dogwatch.toml") => {
+            Err("there is a dogwatch.toml in this folder already".into())
+        }
         _ => Ok(()),
     }
 }
@@ -127,6 +158,12 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Skip => menu(model, skip(model, &step)),
         Action::Stop => menu(model, stop(model, &step)),
         Action::Copy => menu(model, copy(model, &step)),
+        Action::Log => log::open(model, model.lane_key(&step), Some(step.attempt), ""),
+        Action::Describe => {
+            let about = About::Step(model.lane_key(&step));
+            model.panels.push(Panel::Sheet(Sheet { about, top: 0 }));
+            Vec::new()
+        }
         _ => Vec::new(),
     }
 }
@@ -174,6 +211,8 @@ fn attach(model: &mut Model, step: &StepView) -> Vec<Effect> {
 /// Opens a live pane to type into.
 pub(super) fn live(model: &mut Model, step: &StepView, kind: LiveKind, take_over: bool) -> Vec<Effect> {
     let lane = model.lane_key(step);
+    // What is read would lie over what is typed into.
+    model.panels.retain(|panel| !matches!(panel, Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
     begin(model, lane.clone(), kind);
     vec![Effect::OpenLive { lane, kind, take_over }]
 }
@@ -183,7 +222,8 @@ pub(super) fn begin(model: &mut Model, lane: crate::tui::model::LaneKey, kind: L
     model.attached = Some(Attached { lane, kind, since_ms: model.now_ms, keys: 0, open: false, ahead: Vec::new() });
 }
 
-fn order(model: &Model, step: &StepView, order: Order) -> Effect {
+/// An order about a lane.
+pub(super) fn order(model: &Model, step: &StepView, order: Order) -> Effect {
     let run = model.lane_key(step).run;
     Effect::tell(Ask::Order { run, step: step.name(), order, note: None })
 }
