@@ -92,6 +92,8 @@ pub enum Purpose {
     Decide { id: u64 },
     /// An answer was taken back.
     Undo { id: u64 },
+    /// Who has answered a question that is not open any more.
+    Over { id: u64 },
     /// A run was started: look at it.
     Open,
     /// The two files that are compared.

@@ -31,7 +31,9 @@ pub(super) fn ui(face: &Face, args: Ui) -> Ended {
             Ok(Exit::Good)
         }
         Left::Signal(_) => Ok(Exit::Interrupted),
-        Left::Broken(why) => Err(Failure::new(Exit::Failed, why).hint("the run goes on; dogwatch ui opens the screen again")),
+        Left::Broken(why) => {
+            Err(Failure::new(Exit::Failed, why).hint("the run goes on; dogwatch ui opens the screen again"))
+        }
     }
 }
 

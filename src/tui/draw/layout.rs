@@ -59,8 +59,13 @@ pub fn layout(model: &Model) -> Layout {
         vec![(Room::Top, Rect { height: 1, ..whole }), (Room::Hints, Rect { y: rows - 1, height: 1, ..whole })];
     let body = Rect { y: 1, height: rows - 2, ..whole };
     if tiny(model.size) {
-        let pane = model.zoomed || model.attached.is_some();
-        rooms.push((if pane { Room::Panes } else { Room::List }, body));
+        let room = match model.view {
+            View::Overview | View::Panes if model.zoomed || model.attached.is_some() => Room::Panes,
+            View::Overview | View::Panes => Room::List,
+            View::Checkpoints | View::Runs | View::Journal | View::Inbox if model.attached.is_some() => Room::Panes,
+            View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
+        };
+        rooms.push((room, body));
         return Layout { rooms };
     }
     match model.view {
@@ -74,6 +79,8 @@ pub fn layout(model: &Model) -> Layout {
             }
             rooms.push((Room::Page, Rect { x: columns - side, width: side, ..body }));
         }
+        // A shell that was opened from a prompt over a page has to be seen.
+        View::Runs | View::Journal | View::Inbox if model.attached.is_some() => rooms.push((Room::Panes, body)),
         View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
     }
     Layout { rooms }

@@ -2,7 +2,9 @@
 //! how it is drawn. Pure.
 
 pub mod confirm;
+pub mod field;
 pub mod menu;
+pub mod prompt;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -11,13 +13,16 @@ use super::keys::Place;
 use super::model::Model;
 
 pub use confirm::Confirm;
+pub use field::Field;
 pub use menu::Menu;
+pub use prompt::Prompt;
 
 /// A panel. The innermost takes the keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Panel {
     Menu(Menu),
     Confirm(Confirm),
+    Prompt(Prompt),
 }
 
 impl Panel {
@@ -26,6 +31,7 @@ impl Panel {
         match self {
             Self::Menu(_) => Place::Menu,
             Self::Confirm(_) => Place::Text,
+            Self::Prompt(prompt) => prompt.place(),
         }
     }
 }
@@ -38,6 +44,7 @@ pub fn draw(model: &Model, panel: &Panel, room: Rect, buf: &mut Buffer) -> Optio
             None
         }
         Panel::Confirm(confirm) => confirm::draw(model, confirm, room, buf),
+        Panel::Prompt(prompt) => prompt::draw(model, prompt, room, buf),
     }
 }
 

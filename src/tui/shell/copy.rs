@@ -17,8 +17,12 @@ pub(super) fn through_tmux(text: &str) -> Tmux {
     if std::env::var_os("TMUX").is_none() {
         return Tmux::None;
     }
-    let started =
-        Command::new("tmux").args(["load-buffer", "-w", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let started = Command::new("tmux")
+        .args(["load-buffer", "-w", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = match started {
         Ok(child) => child,
         Err(why) => return Tmux::Failed(why.to_string()),

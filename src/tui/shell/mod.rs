@@ -231,7 +231,9 @@ impl Shell {
             let bytes = self.pointer.flush();
             self.tell(Message::Typed(bytes));
         }
-        if self.model.ticks() && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000) {
+        if self.model.ticks()
+            && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000)
+        {
             self.tell(Message::Tick);
         }
     }
@@ -248,6 +250,9 @@ impl Shell {
         crash_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
         self.screen.draw(|buf| view::view(model, panes, buf))?;
+        // Writing may have taken long: what a prompt ignores is counted from here.
+        self.model.now_ms = boottime_ms() + self.ahead_ms;
+        update::drawn(&mut self.model);
         self.screen.title(&view::title(&self.model))
     }
 

@@ -69,7 +69,8 @@ impl Panes {
 
     /// There is more to read than was taken in: do not wait.
     pub(super) fn behind(&self) -> bool {
-        self.live.as_ref().is_some_and(|pane| pane.behind) || self.passive.values().any(|pane| pane.fresh && pane.watched)
+        self.live.as_ref().is_some_and(|pane| pane.behind)
+            || self.passive.values().any(|pane| pane.fresh && pane.watched)
     }
 
     /// Opens what is shown now and closes what is not; gives the logs whose place has to be asked for.
@@ -114,7 +115,8 @@ impl Panes {
     fn open(&mut self, lane: LaneKey, attempt: u32, dir: PathBuf, tail: bool) {
         let name = self.next;
         self.next += 1;
-        let picture = if tail { Picture::Tail(Tail::new(dir.clone())) } else { Picture::Glance(Glance::new(dir.clone())) };
+        let picture =
+            if tail { Picture::Tail(Tail::new(dir.clone())) } else { Picture::Glance(Glance::new(dir.clone())) };
         // An attempt directory that cannot be watched is looked at with every change that the engine tells.
         let watched = self.watch.add(&dir, name).unwrap_or(false);
         self.passive.insert(lane, Passive { attempt, name, watched, picture, dir, fresh: true });
@@ -174,7 +176,8 @@ impl Panes {
         if let Some(pane) = &mut self.live {
             let area = inner(model, &pane.lane);
             pane.area = area;
-            if let Some(area) = area.width.checked_mul(1).filter(|width| *width >= 2 && area.height >= 2).map(|_| area) {
+            if let Some(area) = area.width.checked_mul(1).filter(|width| *width >= 2 && area.height >= 2).map(|_| area)
+            {
                 // Where this fails the program has ended.
                 let _ = pane.live.resize(Cells::new(area.height, area.width));
             }
@@ -182,7 +185,13 @@ impl Panes {
     }
 
     /// A terminal came from the engine.
-    pub(super) fn live(&mut self, lane: LaneKey, kind: LiveKind, terminal: OwnedFd, model: &Model) -> std::io::Result<()> {
+    pub(super) fn live(
+        &mut self,
+        lane: LaneKey,
+        kind: LiveKind,
+        terminal: OwnedFd,
+        model: &Model,
+    ) -> std::io::Result<()> {
         let area = inner(model, &lane);
         let live = Live::new(terminal, Cells::new(area.height, area.width))?;
         self.live = Some(LivePane { lane, kind, live, area, behind: false });
@@ -237,12 +246,7 @@ fn inner(model: &Model, lane: &LaneKey) -> Rect {
     let lanes = shown(model, room);
     let areas = places(room, lanes.len());
     let area = lanes.iter().position(|one| one == lane).and_then(|place| areas.get(place).copied()).unwrap_or(room);
-    Rect {
-        x: area.x + 1,
-        y: area.y + 1,
-        width: area.width.saturating_sub(2),
-        height: area.height.saturating_sub(2),
-    }
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) }
 }
 
 /// Which attempts are read, and which of them as panes.

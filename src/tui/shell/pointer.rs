@@ -95,11 +95,10 @@ struct Report {
 
 impl Report {
     fn within(self, pane: Rect) -> Option<String> {
-        let inside = self.column >= pane.x && self.column < pane.right() && self.row >= pane.y && self.row < pane.bottom();
+        let inside =
+            self.column >= pane.x && self.column < pane.right() && self.row >= pane.y && self.row < pane.bottom();
         let end = if self.pressed { 'M' } else { 'm' };
-        inside.then(|| {
-            format!("\x1b[<{};{};{}{end}", self.button, self.column - pane.x + 1, self.row - pane.y + 1)
-        })
+        inside.then(|| format!("\x1b[<{};{};{}{end}", self.button, self.column - pane.x + 1, self.row - pane.y + 1))
     }
 }
 

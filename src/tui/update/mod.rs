@@ -2,11 +2,15 @@
 //! model and the same effects.
 
 mod attach;
+mod batch;
 mod mouse;
 mod moves;
 mod news;
+mod questions;
 mod step;
 
+pub use batch::{offered, withheld};
+pub use questions::{HOLD_MS, SNOOZE_MS};
 pub use step::available;
 
 use crossterm::event::{KeyEvent, KeyEventKind};
@@ -45,7 +49,15 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
 fn expire(model: &mut Model) {
     let now = model.now_ms;
     model.flash.take_if(|flash| flash.until_ms <= now);
-    model.undo.take_if(|(_, until)| *until <= now);
+    model.undo.take_if(|undo| undo.until_ms <= now);
+}
+
+/// A picture of the model has reached the terminal. A prompt listens only from then on.
+pub fn drawn(model: &mut Model) {
+    let now = model.now_ms;
+    if let Some(Panel::Prompt(prompt)) = model.panels.last_mut() {
+        prompt.seen(now);
+    }
 }
 
 fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -54,13 +66,23 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
-    match model.panels.pop() {
-        Some(Panel::Menu(panel)) => return menu::key(model, panel, key),
-        Some(Panel::Confirm(panel)) => return confirm::key(model, panel, key),
-        None => {}
+    if let Some(panel) = model.panels.pop() {
+        let effects = match panel {
+            Panel::Menu(panel) => menu::key(model, panel, key),
+            Panel::Confirm(panel) => confirm::key(model, panel, key),
+            Panel::Prompt(panel) => return questions::key(model, panel, key),
+        };
+        questions::sent(model, &effects);
+        return effects;
     }
-    match model.manner.keys.action(model.place(), key) {
-        Some(action) => act(model, action),
+    match model.manner.keys.pressed(model.place(), key) {
+        // Where nothing is marked digits are views, as everywhere.
+        Some((Action::Choose, _)) if model.marked_questions.is_empty() => {
+            let outside = model.manner.keys.action(Place::Any, key);
+            outside.map(|action| act(model, action)).unwrap_or_default()
+        }
+        Some((Action::Choose, nth)) if available(model, Action::Choose) => batch::choose(model, nth),
+        Some((action, _)) => act(model, action),
         None => Vec::new(),
     }
 }
@@ -69,8 +91,14 @@ fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
     if model.attached.is_some() {
         return attach::pasted(model, text);
     }
-    if let Some(Panel::Confirm(panel)) = model.panels.last_mut() {
-        confirm::pasted(panel, text);
+    match model.panels.last_mut() {
+        Some(Panel::Confirm(panel)) => panel.typed.paste(text),
+        Some(Panel::Prompt(panel)) => {
+            if let Some(field) = &mut panel.writing {
+                field.paste(text);
+            }
+        }
+        Some(Panel::Menu(_)) | None => {}
     }
     Vec::new()
 }
@@ -101,7 +129,10 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Leave => leave(model),
         Action::Back => back(model),
-        Action::Pause | Action::StopRun | Action::ResumeRun | Action::Undo => on_run(model, action),
+        Action::Undo => questions::undo(model),
+        Action::NextQuestion => questions::next(model, false),
+        Action::PreviousQuestion => questions::next(model, true),
+        Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
         Action::Up
         | Action::Down
         | Action::Left
@@ -111,8 +142,9 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Top
         | Action::Bottom
         | Action::FocusNext
-        | Action::Follow
-        | Action::Mark => moves::act(model, action),
+        | Action::Follow => moves::act(model, action),
+        Action::Open | Action::Mark | Action::MarkGroup if model.view == View::Inbox => batch::act(model, action),
+        Action::Mark => moves::act(model, action),
         Action::Open
         | Action::Zoom
         | Action::Shell
@@ -122,10 +154,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Done
         | Action::Stop
         | Action::Copy => step::act(model, action),
-        // Their rooms are not built yet, so `allowed` has refused them.
-        Action::NextQuestion
-        | Action::PreviousQuestion
-        | Action::Palette
+        // Panels take these as keys; the rooms of the others are not built yet.
+        Action::Palette
         | Action::Help
         | Action::Log
         | Action::Describe
@@ -187,9 +217,6 @@ fn leave(model: &mut Model) -> Vec<Effect> {
 }
 
 fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let (Action::Undo, Some((id, _))) = (action, model.undo) {
-        return vec![Effect::Ask { why: Purpose::Undo { id }, ask: Box::new(Ask::Undo { id }) }];
-    }
     let Some(line) = model.run.as_ref().map(|run| run.line.clone()) else {
         return Vec::new();
     };
@@ -214,6 +241,9 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
     let reply = match result {
         Ok(reply) => reply,
         Err(refused) => {
+            if let Purpose::Decide { id } = why {
+                questions::refused(model, id);
+            }
             let hint = refused.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             model.complain(format!("{}{hint}", refused.words));
             return Vec::new();
@@ -226,11 +256,23 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             model.view = View::Overview;
             vec![Effect::Watch { run: id }]
         }
-        (Purpose::Undo { .. }, reply) => {
-            model.undo = None;
-            told(model, reply)
+        (Purpose::Over { .. }, Reply::Escalation(asked)) => {
+            if let Some(words) = questions::over_words(&asked) {
+                model.complain(words);
+            }
+            Vec::new()
         }
-        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Compare { .. }, reply) => told(model, reply),
+        // The receipt was shown when it was sent.
+        (Purpose::Decide { .. }, _) => Vec::new(),
+        (
+            Purpose::Tell
+            | Purpose::Quiet
+            | Purpose::Undo { .. }
+            | Purpose::Over { .. }
+            | Purpose::Open
+            | Purpose::Compare { .. },
+            reply,
+        ) => told(model, reply),
     }
 }
 

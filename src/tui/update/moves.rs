@@ -111,7 +111,7 @@ fn in_list(model: &mut Model, action: Action) {
         View::Runs => model.runs.len(),
         View::Checkpoints => model.checkpoints.len(),
         View::Journal => model.events.len(),
-        View::Inbox => model.questions().len(),
+        View::Inbox => model.inbox_rows().len(),
         View::Overview | View::Panes => return,
     };
     let page = usize::from(model.size.rows.saturating_sub(6)).max(1);

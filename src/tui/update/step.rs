@@ -1,12 +1,13 @@
 //! What can be done with the selected step, and why not. The engine decides in the end; here only what cannot be meant is
 //! refused, so that a key that is shown acts.
 
+use super::{batch, questions};
 use crate::faces::words::{run_arg, span, took};
 use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
-use crate::tui::panel::{Confirm, Menu, Panel};
+use crate::tui::panel::{Confirm, Field, Menu, Panel};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -34,6 +35,9 @@ pub(super) fn allowed(model: &Model, action: Action) -> Result<(), String> {
     if changes && model.manner.readonly {
         return Err("this screen is read-only".into());
     }
+    if let Some(own) = in_panel(model, action) {
+        return own;
+    }
     match action {
         Action::Open
         | Action::Zoom
@@ -52,11 +56,22 @@ pub(super) fn allowed(model: &Model, action: Action) -> Result<(), String> {
             None => Err("no step is selected".into()),
         },
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
-        Action::NextQuestion | Action::PreviousQuestion if model.questions().is_empty() => {
-            Err("nothing needs you".into())
-        }
+        Action::NextQuestion | Action::PreviousQuestion => questions::next_allowed(model),
         Action::Undo if model.undo.is_none() => Err("there is nothing to take back".into()),
         _ => Ok(()),
+    }
+}
+
+/// What the innermost panel, or the inbox, says of an action; `None`: it is none of its own.
+fn in_panel(model: &Model, action: Action) -> Option<Result<(), String>> {
+    match model.panels.last() {
+        Some(Panel::Prompt(prompt)) if prompt.writing.is_none() => questions::allowed(model, prompt, action),
+        Some(Panel::Confirm(confirm)) if action == Action::Accept && !confirm.matches() => {
+            Some(Err("the name does not match".into()))
+        }
+        Some(Panel::Prompt(_) | Panel::Confirm(_) | Panel::Menu(_)) => Some(Ok(())),
+        None if model.view == View::Inbox => batch::allowed(model, action),
+        None => None,
     }
 }
 
@@ -136,7 +151,7 @@ fn menu(model: &mut Model, menu: Menu) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Enter: a matrix folds, a step zooms. It never retries.
+/// Enter: a matrix folds, a step that needs somebody opens its question, any other zooms. It never retries.
 fn open(model: &mut Model) -> Vec<Effect> {
     if let Some(RowKey::Matrix(name)) = model.selected.clone().filter(|_| model.view == View::Overview && !model.zoomed)
     {
@@ -145,6 +160,10 @@ fn open(model: &mut Model) -> Vec<Effect> {
         });
         model.folds.insert(name, if folded { Fold::Unfolded } else { Fold::Folded });
         return Vec::new();
+    }
+    let open = |id: &u64| model.questions().iter().any(|asked| asked.id == *id);
+    if let Some(id) = model.lane().and_then(|step| step.escalation).filter(open) {
+        return questions::open(model, id);
     }
     model.zoomed = !model.zoomed;
     Vec::new()
@@ -271,7 +290,7 @@ pub(super) fn stop_run(model: &Model) -> Confirm {
             format!("Goes on from there with:  dogwatch resume {arg}"),
         ],
         name,
-        typed: String::new(),
+        typed: Field::default(),
         does: Effect::tell(Ask::StopRun { run: id }),
     }
 }
