@@ -108,6 +108,8 @@ pub enum Purpose {
     Decide { id: u64 },
     /// An answer was taken back.
     Undo { id: u64 },
+    /// Who has answered a question that is not open any more.
+    Over { id: u64 },
     /// A run was started: look at it.
     Open,
     /// The frozen file of a run, to compare it or to run it again.

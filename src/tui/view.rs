@@ -5,11 +5,12 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Color;
 
 use super::draw::{Pen, Room, layout, row, width};
-use super::keys::{Binding, Place};
+use super::keys::{Action, Binding, Place};
 use super::message::{Link, LiveKind};
 use super::model::{Model, View};
 use super::page::panes::Pictures;
-use super::page::{checkpoints, first, graph, journal, machine, panes, runs, steps, waits};
+use super::page::{checkpoints, first, graph, inbox, journal, machine, panes, runs, steps, waits};
+use super::panel::Panel;
 use super::theme::Role;
 use super::{panel, update};
 use crate::faces::words::{run_name, span};
@@ -28,7 +29,8 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
         }
     }
     let body = panel::room(model);
-    for one in &model.panels {
+    // What is typed into a step is never covered; the panels are back when it is let go.
+    for one in model.panels.iter().filter(|_| model.attached.is_none()) {
         cursor = panel::draw(model, pictures, (one, body), buf);
     }
     if model.manner.theme.is_plain() {
@@ -44,6 +46,7 @@ fn page(model: &Model, room: Room, area: Rect, buf: &mut Buffer) {
     match room {
         Room::Steps => steps::draw(model, area, buf),
         Room::Waits => waits::draw(model, area, buf),
+        Room::Page if model.view == View::Inbox => inbox::draw(model, area, buf),
         Room::List => list(model, area, buf),
         Room::Graph => graph::draw(model, area, buf),
         Room::Journal => journal::room(model, area, buf),
@@ -94,12 +97,7 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
     if model.manner.readonly {
         pen.text(Role::Attention, " read-only");
     }
-    let asking = model.questions().len();
-    let need = match asking {
-        0 => String::new(),
-        1 => "▲ 1 needs you (n)".into(),
-        n => format!("▲ {n} need you (n)"),
-    };
+    let need = need(model);
     let machine = machine(model);
     let reserved = width(&need) + if machine.is_empty() { 0 } else { width(&machine) + 2 } + 2;
     if let Some(run) = &model.run {
@@ -116,6 +114,25 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
     pen.until_left(reserved.saturating_sub(1)).text(Role::Attention, &need);
     if !machine.is_empty() {
         pen.space(2).text(Role::Dim, &machine);
+    }
+}
+
+/// How many questions are open and how to come to them; in a prompt: which of them it is, and how to leave it.
+fn need(model: &Model) -> String {
+    let keys = &model.manner.keys;
+    let open = model.questions();
+    if let Some(Panel::Prompt(prompt)) = model.panels.last() {
+        let place = open.iter().position(|asked| asked.id == prompt.id).map_or(0, |place| place + 1);
+        let ways = [(Action::NextQuestion, "next"), (Action::Back, "later")];
+        let ways = ways.iter().filter(|(action, _)| update::available(model, *action));
+        let words = ways.map(|(action, what)| format!("  {} {what}", keys.words_of(Place::Prompt, *action)));
+        return format!("▲ {place} of {}{}", open.len(), words.collect::<String>());
+    }
+    let key = keys.words_of(Place::Any, Action::NextQuestion);
+    match open.len() {
+        0 => String::new(),
+        1 => format!("▲ 1 needs you ({key})"),
+        n => format!("▲ {n} need you ({key})"),
     }
 }
 
@@ -219,24 +236,50 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
         pen.text(Role::Dim, "   everything else goes to the program");
         return;
     }
+    let place = model.place();
     for binding in hinted(model) {
-        let key = binding.key_words();
+        if place == Place::Prompt && in_frame(binding.action) {
+            continue;
+        }
+        let key = key_range(model, binding);
         let words = binding.hint.clone().unwrap_or_default();
         if pen.left() < width(&key) + width(&words) + 5 {
             break;
         }
         pen.text(Role::Key, &key).text(Role::Plain, &format!(" {words}  "));
     }
-    if let Some(help) = model.manner.keys.of(model.place(), super::keys::Action::Help) {
+    if let Some(help) = model.manner.keys.of(place, Action::Help) {
         pen.until_left(width(&help.key_words()) + 1).text(Role::Key, &help.key_words());
     }
 }
 
-/// The keys that are hinted now: those that act here on what is selected.
+/// The keys that are hinted now: those that act here on what is selected. First the one that is soon too late.
 pub fn hinted(model: &Model) -> Vec<&Binding> {
     let place = model.place();
     let keys = &model.manner.keys;
-    keys.here(place).filter(|binding| binding.hint.is_some() && update::available(model, binding.action)).collect()
+    let mut hinted: Vec<&Binding> =
+        keys.here(place).filter(|binding| binding.hint.is_some() && update::available(model, binding.action)).collect();
+    hinted.sort_by_key(|binding| binding.action != Action::Undo);
+    hinted
+}
+
+/// Hints of a prompt that stand in its frame: they help to decide, and decide nothing.
+pub fn in_frame(action: Action) -> bool {
+    matches!(action, Action::Log | Action::Shell | Action::Comment | Action::SameForAll | Action::Snooze)
+}
+
+/// `1-6`: as many of the keys that choose as there are things to choose from.
+fn key_range(model: &Model, binding: &Binding) -> String {
+    let choices = match (binding.action, model.panels.last()) {
+        (Action::Choose, Some(Panel::Prompt(prompt))) => model.question(prompt.id).map_or(1, panel::prompt::count),
+        (Action::Choose, Some(Panel::Menu(menu))) => menu.items.len(),
+        (Action::Choose, None) => update::offered(&model.chosen_questions()).len() + 1,
+        _ => 1,
+    };
+    match binding.keys.get(1..choices.min(binding.keys.len())).and_then(<[_]>::last) {
+        Some(last) => format!("{}-{}", binding.key_words(), super::keys::key_words(*last)),
+        None => binding.key_words(),
+    }
 }
 
 /// What the machine does is on the screen, so it is measured.

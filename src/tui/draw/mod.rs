@@ -78,6 +78,13 @@ impl<'a> Pen<'a> {
         self.text(Role::Plain, &" ".repeat(columns.min(self.left())))
     }
 
+    /// Goes so many columns on and leaves what stands there.
+    pub fn skip(&mut self, columns: usize) -> &mut Self {
+        let step = columns.min(self.left());
+        self.x += u16::try_from(step).unwrap_or(0);
+        self
+    }
+
     /// Fills the rest of the row.
     pub fn rest(&mut self) {
         let left = self.left();
@@ -114,6 +121,31 @@ pub fn fit(text: &str, columns: usize) -> String {
         kept.push('…');
     }
     kept
+}
+
+/// The text in at most so many columns, its middle replaced by `…`: two parts of the beginning for one of the end.
+pub fn middle(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    if columns < 8 {
+        return fit(text, columns);
+    }
+    let end_room = (columns - 1) * 2 / 5;
+    let start_room = columns - 1 - end_room;
+    let clusters: Vec<&str> = unicode_segmentation::UnicodeSegmentation::graphemes(text, true).collect();
+    let taken = |clusters: &mut dyn Iterator<Item = &&str>, room: usize| {
+        let mut used = 0;
+        clusters
+            .take_while(|cluster| {
+                used += width(cluster);
+                used <= room
+            })
+            .count()
+    };
+    let start = taken(&mut clusters.iter(), start_room);
+    let end = taken(&mut clusters.iter().rev(), end_room);
+    format!("{}…{}", clusters[..start].concat(), clusters[clusters.len() - end..].concat())
 }
 
 /// Broken into lines of so many columns, at spaces where there are any.

@@ -149,11 +149,25 @@ impl Keys {
 
     /// What this key does here.
     pub fn action(&self, place: Place, key: KeyEvent) -> Option<Action> {
+        self.pressed(place, key).map(|(action, _)| action)
+    }
+
+    /// What this key does here, and the how-manyth of the keys for it this is, from 0: the third key of `choose` chooses
+    /// the third thing.
+    pub fn pressed(&self, place: Place, key: KeyEvent) -> Option<(Action, usize)> {
         let pressed = KeyCombination::from(key).normalized();
         place.outward().find_map(|here| {
-            let found = self.bindings.iter().find(|binding| binding.place == here && binding.keys.contains(&pressed));
-            found.map(|binding| binding.action)
+            let mut bindings = self.bindings.iter().filter(|binding| binding.place == here);
+            bindings.find_map(|binding| {
+                let nth = binding.keys.iter().position(|key| *key == pressed)?;
+                Some((binding.action, nth))
+            })
         })
+    }
+
+    /// The first key of an action here, as people write it; empty where it has none.
+    pub fn words_of(&self, place: Place, action: Action) -> String {
+        self.of(place, action).map_or_else(String::new, Binding::key_words)
     }
 
     /// What can be done here, the nearest place first, each in the order of the file.

@@ -2,8 +2,10 @@
 //! wire and never a fact of its own.
 
 mod lists;
+mod questions;
 mod tree;
 
+pub use questions::{Group, InboxRow};
 pub use tree::{Fold, Kind, Row, RowKey, urgency};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +131,15 @@ pub struct Filters {
     pub journal: String,
 }
 
+/// Answers from here that can still be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undo {
+    /// Questions, answered together.
+    pub ids: Vec<u64>,
+    /// Engine time when they take effect.
+    pub until_ms: i64,
+}
+
 /// Where lists stand.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cursors {
@@ -176,8 +187,11 @@ pub struct Model {
     /// The frozen files of runs, by the run's id; a run's file never changes.
     pub sources: BTreeMap<String, Sourced>,
     pub flash: Option<Flash>,
-    /// The question that was answered from here and can still be taken back, until then.
-    pub undo: Option<(u64, i64)>,
+    pub undo: Option<Undo>,
+    /// Questions that are to be answered together.
+    pub marked_questions: BTreeSet<u64>,
+    /// Questions that `n` passes over, until then (engine time).
+    pub snoozed: BTreeMap<u64, i64>,
     pub attached: Option<Attached>,
 }
 
@@ -212,6 +226,8 @@ impl Model {
             sources: BTreeMap::new(),
             flash: None,
             undo: None,
+            marked_questions: BTreeSet::new(),
+            snoozed: BTreeMap::new(),
             attached: None,
         }
     }
@@ -282,14 +298,6 @@ impl Model {
     /// The tree as it is unfolded now.
     pub fn rows(&self) -> Vec<Row> {
         self.run.as_ref().map(|run| tree::rows(run, &self.folds)).unwrap_or_default()
-    }
-
-    /// Open questions of all runs, the most urgent first: nearest deadline, then oldest.
-    pub fn questions(&self) -> Vec<&EscalationView> {
-        let mut open: Vec<&EscalationView> =
-            self.inbox.iter().filter(|asked| asked.answer.is_none() && asked.held.is_none()).collect();
-        open.sort_by_key(|asked| (asked.deadline_ms.unwrap_or(i64::MAX), asked.opened_ms, asked.id));
-        open
     }
 
     /// The open question of a lane.

@@ -3,6 +3,7 @@
 pub mod checkpoints;
 pub mod first;
 pub mod graph;
+pub mod inbox;
 pub mod journal;
 pub mod machine;
 pub mod panes;

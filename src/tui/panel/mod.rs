@@ -6,11 +6,13 @@ pub mod compare;
 pub mod confirm;
 pub mod describe;
 pub mod entry;
+pub mod field;
 pub mod help;
 mod line;
 pub mod log;
 pub mod menu;
 pub mod palette;
+pub mod prompt;
 pub mod sheet;
 
 use crossterm::event::KeyEvent;
@@ -21,15 +23,18 @@ use super::keys::{Action, Place};
 use super::message::Effect;
 use super::model::Model;
 use super::page::panes::Pictures;
+use super::update;
 
 pub use again::Again;
 pub use confirm::Confirm;
 pub use entry::Entry;
+pub use field::Field;
 pub use help::Help;
 pub use line::Line;
 pub use log::Log;
 pub use menu::Menu;
 pub use palette::Palette;
+pub use prompt::Prompt;
 pub use sheet::Sheet;
 
 /// A panel. The innermost takes the keys.
@@ -46,6 +51,7 @@ pub enum Panel {
     Help(Help),
     /// The whole log of an attempt.
     Log(Log),
+    Prompt(Prompt),
 }
 
 impl Panel {
@@ -57,6 +63,7 @@ impl Panel {
             Self::Sheet(_) => Place::Describe,
             Self::Help(_) => Place::Help,
             Self::Log(_) => Place::Log,
+            Self::Prompt(prompt) => prompt.place(),
         }
     }
 }
@@ -69,6 +76,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Vec<Effect>> {
         Panel::Entry(panel) => Some(entry::key(model, panel, key)),
         Panel::Palette(panel) => Some(palette::key(model, panel, key)),
         Panel::Again(panel) => Some(again::key(model, panel, key)),
+        Panel::Prompt(panel) => Some(update::questions::key(model, panel, key)),
         panel @ (Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)) => {
             model.panels.push(panel);
             None
@@ -80,8 +88,14 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Vec<Effect>> {
 pub fn pasted(model: &mut Model, text: &str) {
     match model.panels.pop() {
         Some(Panel::Confirm(mut panel)) => {
-            confirm::pasted(&mut panel, text);
+            panel.typed.paste(text);
             model.panels.push(Panel::Confirm(panel));
+        }
+        Some(Panel::Prompt(mut panel)) => {
+            if let Some(field) = &mut panel.writing {
+                field.paste(text);
+            }
+            model.panels.push(Panel::Prompt(panel));
         }
         Some(Panel::Entry(panel)) => entry::pasted(model, panel, text),
         Some(Panel::Palette(panel)) => palette::pasted(model, panel, text),
@@ -102,7 +116,12 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         Panel::Sheet(_) => sheet::act(model, action),
         Panel::Help(_) => help::act(model, action),
         Panel::Log(_) => log::act(model, action),
-        Panel::Menu(_) | Panel::Confirm(_) | Panel::Entry(_) | Panel::Palette(_) | Panel::Again(_) => None,
+        Panel::Menu(_)
+        | Panel::Confirm(_)
+        | Panel::Entry(_)
+        | Panel::Palette(_)
+        | Panel::Again(_)
+        | Panel::Prompt(_) => None,
     }
 }
 
@@ -122,6 +141,7 @@ pub fn draw(
         Panel::Sheet(sheet) => sheet::draw(model, sheet, room, buf),
         Panel::Help(help) => help::draw(model, help, room, buf),
         Panel::Log(log) => log::draw(model, pictures, (log, room), buf),
+        Panel::Prompt(prompt) => return prompt::draw(model, prompt, room, buf),
     }
     None
 }

@@ -280,6 +280,9 @@ impl Shell {
         panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
         self.screen.draw(|buf| view::view(model, panes, buf))?;
+        // Writing may have taken long: what a prompt ignores is counted from here.
+        self.model.now_ms = boottime_ms() + self.ahead_ms;
+        update::drawn(&mut self.model);
         self.screen.title(&view::title(&self.model))
     }
 

@@ -2,12 +2,16 @@
 //! model and the same effects.
 
 mod attach;
+mod batch;
 mod lists;
 mod mouse;
 mod moves;
 mod news;
+pub(super) mod questions;
 mod step;
 
+pub use batch::{offered, withheld};
+pub use questions::{HOLD_MS, SNOOZE_MS};
 pub use step::{allowed, available};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
@@ -64,7 +68,15 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
 fn expire(model: &mut Model) {
     let now = model.now_ms;
     model.flash.take_if(|flash| flash.until_ms <= now);
-    model.undo.take_if(|(_, until)| *until <= now);
+    model.undo.take_if(|undo| undo.until_ms <= now);
+}
+
+/// A picture of the model has reached the terminal. A prompt listens only from then on.
+pub fn drawn(model: &mut Model) {
+    let now = model.now_ms;
+    if let Some(Panel::Prompt(prompt)) = model.panels.last_mut() {
+        prompt.seen(now);
+    }
 }
 
 fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -73,11 +85,21 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
+    let prompted = matches!(model.panels.last(), Some(Panel::Prompt(_)));
     if let Some(effects) = panel::key(model, key) {
+        if !prompted {
+            questions::sent(model, &effects);
+        }
         return effects;
     }
-    match model.manner.keys.action(model.place(), key) {
-        Some(action) => act(model, action),
+    match model.manner.keys.pressed(model.place(), key) {
+        // Where nothing is marked digits are views, as everywhere.
+        Some((Action::Choose, _)) if model.marked_questions.is_empty() => {
+            let outside = model.manner.keys.action(Place::Any, key);
+            outside.map(|action| act(model, action)).unwrap_or_default()
+        }
+        Some((Action::Choose, nth)) if available(model, Action::Choose) => batch::choose(model, nth),
+        Some((action, _)) => act(model, action),
         None => Vec::new(),
     }
 }
@@ -92,7 +114,7 @@ fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
 
 /// Does what a key, the palette or the mouse wants.
 pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Err(why) = step::allowed(model, &model.panels, action) {
+    if let Err(why) = allowed(model, &model.panels, action) {
         model.complain(why);
         return Vec::new();
     }
@@ -120,7 +142,10 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Leave => leave(model),
         Action::Back => back(model),
-        Action::Pause | Action::StopRun | Action::ResumeRun | Action::Undo => on_run(model, action),
+        Action::Undo => questions::undo(model),
+        Action::NextQuestion => questions::next(model, false),
+        Action::PreviousQuestion => questions::next(model, true),
+        Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
         Action::Up
         | Action::Down
         | Action::Left
@@ -130,8 +155,9 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Top
         | Action::Bottom
         | Action::FocusNext
-        | Action::Follow
-        | Action::Mark => moves::act(model, action),
+        | Action::Follow => moves::act(model, action),
+        Action::Open | Action::Mark | Action::MarkGroup if model.view == View::Inbox => batch::act(model, action),
+        Action::Mark => moves::act(model, action),
         Action::Open
         | Action::Zoom
         | Action::Shell
@@ -149,10 +175,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             open(model, Panel::Help(Help { place, filter: String::new(), top: 0 }))
         }
         Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => start(model, action),
-        // Their rooms are not built yet, so `allowed` has refused them.
-        Action::NextQuestion
-        | Action::PreviousQuestion
-        | Action::Find
+        // Panels take these as keys.
+        Action::Find
         | Action::FindNext
         | Action::FindPrevious
         | Action::OlderAttempt
@@ -235,9 +259,6 @@ fn leave(model: &mut Model) -> Vec<Effect> {
 }
 
 fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let (Action::Undo, Some((id, _))) = (action, model.undo) {
-        return vec![Effect::Ask { why: Purpose::Undo { id }, ask: Box::new(Ask::Undo { id }) }];
-    }
     let Some(line) = model.run.as_ref().map(|run| run.line.clone()) else {
         return Vec::new();
     };
@@ -271,6 +292,9 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             return open(model, Panel::Sheet(Sheet { about, top: 0 }));
         }
         Err(refused) => {
+            if let Purpose::Decide { id } = why {
+                questions::refused(model, id);
+            }
             let hint = refused.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             model.complain(format!("{}{hint}", refused.words));
             return Vec::new();
@@ -287,13 +311,23 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             model.manner.found.workflows.insert(0, "dogwatch.toml".into());
             told(model, reply)
         }
-        (Purpose::Undo { .. }, reply) => {
-            model.undo = None;
-            told(model, reply)
+        (Purpose::Over { .. }, Reply::Escalation(asked)) => {
+            if let Some(words) = questions::over_words(&asked) {
+                model.complain(words);
+            }
+            Vec::new()
         }
-        (Purpose::Tell | Purpose::Quiet | Purpose::Decide { .. } | Purpose::Open | Purpose::Source { .. }, reply) => {
-            told(model, reply)
-        }
+        // The receipt was shown when it was sent.
+        (Purpose::Decide { .. }, _) => Vec::new(),
+        (
+            Purpose::Tell
+            | Purpose::Quiet
+            | Purpose::Undo { .. }
+            | Purpose::Over { .. }
+            | Purpose::Open
+            | Purpose::Source { .. },
+            reply,
+        ) => told(model, reply),
     }
 }
 

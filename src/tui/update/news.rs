@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::questions;
 use crate::tui::message::{Effect, Link, News};
 use crate::tui::model::{Model, RowKey, Sourced, urgency};
 use crate::wire::client::{CheckpointView, RunLine, RunState, RunView};
@@ -24,7 +25,11 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         }
         News::Engine(engine) => model.engine = Some(engine),
         News::Runs(runs) => return heard(model, runs),
-        News::Run(run) => run_news(model, *run),
+        News::Run(run) => {
+            let asked = run.escalations.clone();
+            run_news(model, *run);
+            return questions::over(model, &asked, false);
+        }
         News::Events { run, events, fresh } => {
             if model.run.as_ref().is_some_and(|view| view.line.id == run) {
                 if fresh {
@@ -113,8 +118,19 @@ fn asked(model: &mut Model, inbox: Vec<crate::wire::client::EscalationView>) -> 
         .filter(|asked| asked.answer.is_none() && !model.inbox.iter().any(|old| old.id == asked.id))
         .count();
     let began = model.heard && !model.inbox.is_empty() || model.run.is_some();
+    let here = model.inbox_rows().get(model.cursors.inbox).cloned();
     model.inbox = inbox;
-    let last = model.questions().len().saturating_sub(1);
-    model.cursors.inbox = model.cursors.inbox.min(last);
-    if fresh > 0 && began { vec![Effect::Bell] } else { Vec::new() }
+    let rows = model.inbox_rows();
+    // The cursor stays on its row, however many come before it now.
+    let kept = rows.iter().position(|row| Some(row) == here.as_ref()).unwrap_or(model.cursors.inbox);
+    model.cursors.inbox = kept.min(rows.len().saturating_sub(1));
+    let open: BTreeSet<u64> = model.inbox.iter().map(|asked| asked.id).collect();
+    model.marked_questions.retain(|id| open.contains(id));
+    model.snoozed.retain(|id, _| open.contains(id));
+    let asked = model.inbox.clone();
+    let mut effects = questions::over(model, &asked, true);
+    if fresh > 0 && began {
+        effects.push(Effect::Bell);
+    }
+    effects
 }

@@ -1,13 +1,14 @@
 //! What can be done with the selected step, and why not. The engine decides in the end; here only what cannot be meant is
 //! refused, so that a key that is shown acts.
 
+use super::{batch, questions};
 use crate::faces::words::{run_arg, span, took};
 use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
-use crate::tui::panel::{Confirm, Menu, Panel, Sheet, log};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -41,9 +42,19 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
     match panels.last() {
         Some(Panel::Log(log)) => log::allowed(model, log, action)?,
         Some(Panel::Sheet(sheet)) => sheet::allowed(sheet, action)?,
+        Some(Panel::Prompt(prompt)) if prompt.writing.is_none() => {
+            if let Some(own) = questions::allowed(model, prompt, action) {
+                return own;
+            }
+        }
+        Some(Panel::Confirm(confirm)) if action == Action::Accept && !confirm.matches() => {
+            return Err("the name does not match".into());
+        }
+        Some(Panel::Prompt(_) | Panel::Confirm(_) | Panel::Menu(_)) => return Ok(()),
         Some(_) => {}
         None => {
-            if let Some(answer) = super::lists::allowed(model, model.place_under(panels), action) {
+            let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
+            if let Some(answer) = own.or_else(|| super::lists::allowed(model, model.place_under(panels), action)) {
                 return answer;
             }
         }
@@ -70,9 +81,7 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
             }
         }
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
-        Action::NextQuestion | Action::PreviousQuestion if model.questions().is_empty() => {
-            Err("nothing needs you".into())
-        }
+        Action::NextQuestion | Action::PreviousQuestion => questions::next_allowed(model),
         Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => on_first(model, action),
         Action::Undo if model.undo.is_none() => Err("there is nothing to take back".into()),
         _ => Ok(()),
@@ -173,7 +182,7 @@ fn menu(model: &mut Model, menu: Menu) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Enter: a matrix folds, a step zooms. It never retries.
+/// Enter: a matrix folds, a step that needs somebody opens its question, any other zooms. It never retries.
 fn open(model: &mut Model) -> Vec<Effect> {
     if let Some(RowKey::Matrix(name)) = model.selected.clone().filter(|_| model.view == View::Overview && !model.zoomed)
     {
@@ -182,6 +191,10 @@ fn open(model: &mut Model) -> Vec<Effect> {
         });
         model.folds.insert(name, if folded { Fold::Unfolded } else { Fold::Folded });
         return Vec::new();
+    }
+    let open = |id: &u64| model.questions().iter().any(|asked| asked.id == *id);
+    if let Some(id) = model.lane().and_then(|step| step.escalation).filter(open) {
+        return questions::open(model, id);
     }
     model.zoomed = !model.zoomed;
     Vec::new()
@@ -311,7 +324,7 @@ pub(super) fn stop_run(model: &Model) -> Confirm {
             format!("Goes on from there with:  dogwatch resume {arg}"),
         ],
         name,
-        typed: String::new(),
+        typed: Field::default(),
         does: Effect::tell(Ask::StopRun { run: id }),
     }
 }
