@@ -130,6 +130,12 @@ pub enum Verb {
         #[arg(long, value_name = "RUN")]
         confirm: Option<String>,
     },
+    /// Take back an answer that has not taken effect yet
+    Undo {
+        /// e7 or 7
+        #[arg(value_name = "ESC", value_parser = escalation)]
+        escalation: u64,
+    },
     /// Approve an open gate
     Approve(GateArgs),
     /// Reject an open gate

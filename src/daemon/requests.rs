@@ -2,18 +2,17 @@
 //! nothing is changed here.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
-
 use tokio::sync::oneshot;
 
 use super::core::{Core, Input};
-use super::hands::Task;
 use super::{views, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
-use crate::model::{Choice, EscalationId, Event, LaneId, Order, Principal, RunId, StepId, What};
+use crate::model::{Event, LaneId, Order, Principal, RunId, StepId, What};
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
-use crate::wire::keeper;
+
+mod hands_on;
+mod questions;
 
 /// What a client gets; a descriptor comes with [`Reply::Pty`].
 #[derive(Debug)]
@@ -110,11 +109,12 @@ impl Core {
                 now(log_place(&run, &step, attempt)?)
             }
             Ask::Inbox => now(reply(Reply::Inbox(self.inbox()))),
-            Ask::Escalation { id } => {
-                let run = self.run_asked(id)?;
-                now(escalation(&run, id)?)
+            Ask::Escalation { id } => now(self.question(id)?),
+            Ask::Decide { id, choice, note, hold_ms } => {
+                self.decide(id, &choice, by, note, std::time::Duration::from_millis(hold_ms))
             }
-            Ask::Decide { id, choice, note, hold_ms: _ } => self.decide(id, &choice, by, note),
+            Ask::Undo { id } => self.undo(id, by),
+            Ask::Later { id } => self.later(id, by),
             Ask::Order { run, step, order, note } => self.order(&run, &step, order, by, note),
             Ask::StopStep { run, step } => self.change(&run, |run| {
                 let lane = find_lane(run, &step)?;
@@ -149,9 +149,7 @@ impl Core {
                 self.attach(&run, &step, rows, cols, readonly)
             }
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
-            Ask::Undo { .. }
-            | Ask::Later { .. }
-            | Ask::Detach { .. }
+            Ask::Detach { .. }
             | Ask::Checkpoints { .. }
             | Ask::Resources { .. }
             | Ask::Source { .. }
@@ -166,18 +164,6 @@ impl Core {
         self.recall(&run.id).map_err(|error| Box::new(internal(&error)))?;
         let event = Event { run: run.id, at: self.parts.clock.now(), what };
         Ok(Reaction::Now(vec![event], Box::new(done(words))))
-    }
-
-    fn decide(&mut self, id: u64, choice: &str, by: Principal, note: Option<String>) -> Refusable<Reaction> {
-        let run = self.run_asked(id)?;
-        let choice = choice_of(&run, EscalationId(id), choice)?;
-        let name = run.id.to_string();
-        self.change(&name, |run| {
-            let what = run.decide(EscalationId(id), choice, by, note).map_err(refuse)?;
-            let lane =
-                run.questions.get(&EscalationId(id)).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
-            Ok((what, format!("{lane}: {}", engine::word(choice))))
-        })
     }
 
     fn order(
@@ -199,61 +185,6 @@ impl Core {
             let what = run.order(&lane, order, by, note).map_err(refuse)?;
             Ok((what, format!("{}: {word}", run.lane_name(&lane))))
         })
-    }
-
-    fn send(&mut self, run: &str, step: &str, text: String) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let Some(attempt) = run.live(&lane) else {
-            return Err(Box::new(refused(format!("{} is not running", run.lane_name(&lane)))));
-        };
-        self.by_hands(&run.id, move |answer| Task::Input { key: attempt.key(), text, answer })
-    }
-
-    fn attach(&mut self, run: &str, step: &str, rows: u16, cols: u16, readonly: bool) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let name = run.lane_name(&lane);
-        let Some(attempt) = run.lane(&lane).and_then(|lane| run.attempt(lane)) else {
-            return Err(Box::new(refused(format!("{name} has not run yet: there is nothing to attach to"))));
-        };
-        self.hold(&run)?;
-        let ask = keeper::Ask::OpenSession { key: attempt.key(), rows, cols, readonly };
-        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: None, answer })
-    }
-
-    fn shell(&mut self, run: &str, step: &str, rows: u16, cols: u16) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let n = run.lane(&lane).map_or(1, |lane| lane.n.max(1));
-        let attempt = crate::model::AttemptId { run: run.id.clone(), lane: lane.clone(), n };
-        let mut env = run.environment(&attempt).map_err(|why| Box::new(refused(why)))?;
-        let program = env.get("SHELL").filter(|shell| shell.starts_with('/') && Path::new(shell).exists()).cloned();
-        let program = program.unwrap_or_else(|| "/bin/sh".into());
-        env.insert("DOGWATCH_SHELL".into(), "1".into());
-        let name = run.lane_name(&lane);
-        let work_dir = run.work_dir(&lane).into();
-        let cwd = run.workflow.environment.workspace.clone();
-        self.hold(&run)?;
-        let ask = keeper::Ask::OpenPty { argv: vec![program], env, cwd, rows, cols };
-        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: Some(work_dir), answer })
-    }
-
-    /// A run that has ended is held again while somebody works beside it.
-    fn hold(&mut self, run: &Run) -> Refusable<()> {
-        self.recall(&run.id).map_err(|error| Box::new(internal(&error)))
-    }
-
-    fn by_hands(
-        &mut self,
-        run: &RunId,
-        task: impl FnOnce(oneshot::Sender<Answer>) -> Task + 'static,
-    ) -> Refusable<Reaction> {
-        let Some(hands) = self.hands(run) else {
-            return Err(Box::new(refused("the run is not held by the engine any more; try again")));
-        };
-        let give = hands.giver();
-        Ok(Reaction::Later(Box::new(move |answer| give(task(answer)))))
     }
 
     /// The run that a text names: its id, `@last`, a number, a name, or `name#number`.
@@ -293,22 +224,6 @@ impl Core {
         refusal(RefusalKind::NotFound, format!("there is no run {text:?}"), Some(&hint))
     }
 
-    fn run_asked(&self, id: u64) -> Refusable<Run> {
-        let missing = || {
-            Box::new(refusal(
-                RefusalKind::NotFound,
-                format!("there is no question e{id}"),
-                Some("dogwatch inbox lists them"),
-            ))
-        };
-        if let Some(run) = self.engine.run_of_escalation(EscalationId(id)) {
-            return Ok(run.clone());
-        }
-        let found = self.journal.read().run_of_escalation(id).map_err(|error| Box::new(internal(&error)))?;
-        let run = found.map(|run| self.run_or_fold(&run)).transpose().map_err(|error| Box::new(internal(&error)))?;
-        run.flatten().ok_or_else(missing)
-    }
-
     fn runs(&self, limit: usize, state: Option<wire::RunState>) -> Refusable<Answer> {
         let broken = |error: journal::Error| Box::new(internal(&error));
         let mut lines = Vec::new();
@@ -341,15 +256,6 @@ impl Core {
         Ok(reply(Reply::Events { events, seq }))
     }
 
-    fn inbox(&self) -> Vec<wire::EscalationView> {
-        let open = self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).flat_map(|run| {
-            run.questions.values().filter(|question| question.answer.is_none()).map(|q| views::escalation(run, q))
-        });
-        let mut all: Vec<_> = open.collect();
-        all.sort_by_key(|view| view.id);
-        all
-    }
-
     /// The engine about itself.
     pub(super) fn engine_view(&self) -> wire::EngineView {
         wire::EngineView {
@@ -365,20 +271,16 @@ impl Core {
 
     fn run_view(&self, run: &Run) -> wire::RunView {
         let seq = self.journal.read().newest_event().unwrap_or(0);
-        views::run(run, self.parts.clock.now(), seq, &self.unreachable, self.trouble.clone())
+        // A run that is not written yet has no file to tell of.
+        let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
+        let (now, trouble) = (self.parts.clock.now(), self.trouble.clone());
+        views::run(run, views::Beside { file, now, seq, unreachable: &self.unreachable, trouble })
     }
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "refusals travel boxed, and this is for map_err")]
 fn refuse(why: engine::Refused) -> Box<Answer> {
     Box::new(refused(why.0))
-}
-
-fn escalation(run: &Run, id: u64) -> Refusable<Answer> {
-    match run.questions.get(&EscalationId(id)) {
-        Some(question) => Ok(reply(Reply::Escalation(views::escalation(run, question)))),
-        None => Err(Box::new(refusal(RefusalKind::NotFound, format!("there is no question e{id}"), None))),
-    }
 }
 
 fn log_place(run: &Run, step: &str, attempt: Option<u32>) -> Refusable<Answer> {
@@ -397,29 +299,6 @@ fn log_place(run: &Run, step: &str, attempt: Option<u32>) -> Refusable<Answer> {
     let lives = run.lane(&id).is_some_and(|lane| matches!(lane.state, LaneState::Active { .. })) && n == newest;
     let dir = format!("{}/{}", run.dir, attempt.dir());
     Ok(reply(Reply::Log(wire::LogPlace { dir, attempt: n, step: name, ended: !lives })))
-}
-
-/// A choice by its word, its beginning or its number.
-fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
-    let choices = run.questions.get(&id).map(|question| question.escalation.choices.clone()).unwrap_or_default();
-    let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
-    let all = [
-        Choice::Retry,
-        Choice::Resume,
-        Choice::Probe,
-        Choice::Done,
-        Choice::Skip,
-        Choice::Fail,
-        Choice::StopRun,
-        Choice::Approve,
-        Choice::Reject,
-    ];
-    let by_word = || all.into_iter().find(|choice| engine::word(*choice) == text);
-    by_number.or_else(by_word).ok_or_else(|| {
-        let words: Vec<String> =
-            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, engine::word(*choice))).collect();
-        Box::new(usage(format!("{text:?} is no answer to {id}; it takes: {}", words.join(", ")), None))
-    })
 }
 
 /// The lane that a text names: `train`, `train[lr=0.1]`, `train[1]`.

@@ -35,6 +35,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         stop: None,
         leaked: Vec::new(),
         oom_kills: None,
+        usage: None,
         missing: Vec::new(),
         hits: Vec::new(),
         tail: vec!["the last line".into()],

@@ -128,6 +128,15 @@ fn tell(face: &Face, client: &mut Client, id: u64, choice: String, note: Option<
     Ok(Exit::Good)
 }
 
+/// `undo`.
+pub(super) fn undo(face: &Face, id: u64) -> Ended {
+    let Reply::Done { words } = face.engine()?.ask(Ask::Undo { id })? else {
+        return Err(Failure::unexpected("undo"));
+    };
+    face.screen.done(&words)?;
+    Ok(Exit::Good)
+}
+
 /// `approve` and `reject`: a question's number, or the run and step whose gate is open.
 pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
     let mut client = face.engine()?;
@@ -157,9 +166,9 @@ fn open_gate(client: &mut Client, run: &str, step: &str) -> Result<EscalationVie
         return Err(Failure::new(Exit::Nothing, format!("{} has no step {step:?}", view.line.name))
             .hint(format!("it has: {}", names.join(", "))));
     }
-    let open = lanes.iter().find_map(|lane| {
-        view.escalations.iter().find(|asked| Some(asked.id) == lane.escalation && asked.answer.is_none())
-    });
+    let open = lanes
+        .iter()
+        .find_map(|lane| view.escalations.iter().find(|asked| Some(asked.id) == lane.escalation && asked.is_open()));
     open.cloned().ok_or_else(|| {
         Failure::new(Exit::Refused, format!("{step} has no open gate: it is {}", lanes[0].state.word()))
             .hint("dogwatch inbox lists the open questions")

@@ -39,6 +39,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Decide { escalation, choice, message, confirm } => {
             answer::decide(face, escalation, &choice, message, confirm.as_deref())
         }
+        Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),
         Verb::Engine { verb } => engine::engine(face, &verb),
