@@ -368,3 +368,48 @@ fn read_escalation(run: &RunId, stored: StoredEscalation) -> Result<model::Escal
         on_deadline: stored.on_deadline.map(Into::into),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(body: &str) -> What {
+        let run = RunId::new("abc234").expect("legal");
+        read(&run, body, &|| Err("not asked for".into())).expect("it is understood")
+    }
+
+    #[test]
+    fn what_people_do_is_read_back_as_it_was_written() {
+        let run = RunId::new("abc234").expect("legal");
+        let lane = LaneId { step: StepId::new("train").expect("legal"), lane: Lane(2) };
+        let attempt = AttemptId { run: run.clone(), lane, n: 3 };
+        let ann = || model::Principal::Person("ann@host".into());
+        let id = EscalationId(7);
+        let until = Time::from_ms(5_000);
+        let note = Some("why".to_owned());
+        for what in [
+            What::Held { escalation: id, choice: model::Choice::Skip, by: ann(), note, until },
+            What::Undone { escalation: id, by: ann() },
+            What::Extended { escalation: id, deadline: until, by: ann() },
+            What::Attached { attempt: attempt.clone(), by: ann() },
+            What::Detached { attempt, by: model::Principal::Rule, keys: Some(41) },
+        ] {
+            let body = write(&what).expect("it can be written");
+            assert!(body.starts_with(&format!("{{\"{}\":", kind(&what))), "{body}");
+            assert_eq!(read_text(&body), what);
+        }
+    }
+
+    /// As the first version wrote them.
+    #[test]
+    fn events_from_before_there_was_more_are_understood() {
+        let opened = r#"{"opened":{"id":1,"lane":{"step":"a","lane":0},"attempt":1,"kind":"failed","title":"t",
+            "evidence":["e"],"choices":["retry"],"deadline_ms":null,"on_deadline":null}}"#;
+        let What::Opened { escalation } = read_text(opened) else { panic!("another event") };
+        assert_eq!((escalation.matched, escalation.fingerprint.as_str()), (None, ""));
+        let exited = r#"{"exited":{"at":{"step":"a","lane":0,"n":1},"exit":{"end":{"code":1},"started_ms":1,
+            "ended_ms":2,"stop":null,"leaked":[],"oom_kills":null,"missing":[],"hits":[],"tail":[],"checkpoint":null}}}"#;
+        let What::Exited { exit, .. } = read_text(exited) else { panic!("another event") };
+        assert_eq!(exit.usage, None);
+    }
+}
