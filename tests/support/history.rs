@@ -210,7 +210,10 @@ impl History {
                 self.daemon.turn(&mut self.world, facts);
             }
         }
-        self.world.plan(self.dice.between(1_000, 60_000), Happening::Person);
+        // Who has a moment to take an answer back is still there.
+        let held = |run: &Run| run.questions.values().any(|question| question.held.is_some());
+        let longest = if wild && self.daemon.engine.runs().any(held) { 6_000 } else { 60_000 };
+        self.world.plan(self.dice.between(1_000, longest), Happening::Person);
     }
 
     fn close(mut self) -> Result<Outcome, Box<Violation>> {
@@ -304,7 +307,7 @@ fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
         .filter_map(|lane| if let LaneState::Asking { escalation } = lane.state { Some(escalation) } else { None })
         .collect();
     let what = match dice.below(24) {
-        20 | 21 => dice.pick(&open).and_then(|id| run.undo(*id, by).ok()),
+        18..22 => dice.pick(&open).and_then(|id| run.undo(*id, by).ok()),
         22 | 23 => hands_on(dice, run, by),
         0 => run.stop_run(by).ok(),
         1 => run.pause(true, by).ok(),
