@@ -49,6 +49,9 @@ pub struct Flags {
     /// The socket of another engine, which is never started from here
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// The name that is recorded with what you decide (otherwise you at the host that you come from)
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub principal: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,9 +101,14 @@ pub enum Verb {
         /// Look, do not type
         #[arg(long)]
         readonly: bool,
+        /// Type although somebody else does: his terminal is closed
+        #[arg(long, conflicts_with = "readonly")]
+        take_over: bool,
         #[command(flatten)]
         key: DetachKey,
     },
+    /// Make whoever types into a step let go of it
+    Detach { run: String, step: String },
     /// A shell beside a step: its environment, directory and variables
     Shell {
         run: String,

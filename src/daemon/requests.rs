@@ -1,15 +1,13 @@
 //! What clients ask, turned into events, replies or refusals. Every change of a run is an event that the mind allows;
 //! nothing is changed here.
 
-use std::os::fd::OwnedFd;
-use tokio::sync::oneshot;
-
-use super::core::{Core, Input};
+use super::core::{After, Caller, Core, Input};
 use super::{views, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
 use crate::model::{Event, LaneId, Order, Principal, RunId, StepId, What};
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
+use std::os::fd::OwnedFd;
 
 mod hands_on;
 mod questions;
@@ -25,8 +23,10 @@ pub(super) struct Answer {
 pub(super) enum Reaction {
     /// These events, and this answer once they are committed.
     Now(Vec<Event>, Box<Answer>),
+    /// These events, and when they are committed, somebody else answers.
+    After(Vec<Event>, After),
     /// Somebody else answers.
-    Later(Box<dyn FnOnce(oneshot::Sender<Answer>)>),
+    Later(After),
 }
 
 fn reply(reply: Reply) -> Answer {
@@ -69,32 +69,18 @@ impl Core {
     }
 
     /// Takes a request.
-    pub(super) fn react(&mut self, ask: Ask, by: Principal) -> Reaction {
-        self.try_react(ask, by).unwrap_or_else(|answer| Reaction::Now(Vec::new(), answer))
+    pub(super) fn react(&mut self, ask: Ask, caller: Caller) -> Reaction {
+        self.try_react(ask, caller).unwrap_or_else(|answer| Reaction::Now(Vec::new(), answer))
     }
 
-    fn try_react(&mut self, ask: Ask, by: Principal) -> Refusable<Reaction> {
+    fn try_react(&mut self, ask: Ask, caller: Caller) -> Refusable<Reaction> {
+        let by = caller.by.clone();
         let now = |answer: Answer| Ok(Reaction::Now(Vec::new(), Box::new(answer)));
         match ask {
             Ask::Engine => now(reply(Reply::Engine(self.engine_view()))),
             Ask::Subscribe => now(done("subscribed")),
-            Ask::StopEngine => {
-                let running = self.engine.runs().map(Run::active).sum::<usize>();
-                self.parts.tell(Input::Stop { deliberate: true });
-                let words = match running {
-                    0 => "the engine ends; no step is running".to_owned(),
-                    n => format!(
-                        "the engine ends; {n} running step(s) go on, and nothing new starts until it is started again"
-                    ),
-                };
-                now(done(words))
-            }
-            Ask::StartRun(start) => {
-                let parts = self.parts.clone();
-                Ok(Reaction::Later(Box::new(move |answer| {
-                    tokio::task::spawn_blocking(move || super::begin::start_run(&start, by, &parts, answer));
-                })))
-            }
+            Ask::StopEngine => now(self.stop_engine()),
+            Ask::StartRun(start) => Ok(self.start_run(*start, by)),
             Ask::Runs { limit, state } => now(self.runs(limit, state)?),
             Ask::Status { run } => {
                 let run = self.find(&run)?;
@@ -144,17 +130,35 @@ impl Core {
                     Ok((run.resume(from, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
                 })
             }
-            Ask::Send { run, step, text } => self.send(&run, &step, text),
-            Ask::Attach { run, step, rows, cols, readonly, take_over: _ } => {
-                self.attach(&run, &step, rows, cols, readonly)
+            Ask::Send { run, step, text } => self.send(&run, &step, text, &caller),
+            Ask::Attach { run, step, rows, cols, readonly, take_over } => {
+                let wanted = hands_on::Wanted { size: (rows, cols), readonly, take_over };
+                self.attach(&run, &step, wanted, &caller)
             }
+            Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
-            Ask::Detach { .. }
-            | Ask::Checkpoints { .. }
-            | Ask::Resources { .. }
-            | Ask::Source { .. }
-            | Ask::Again { .. } => now(refused("this engine cannot do that yet")),
+            Ask::Checkpoints { .. } | Ask::Resources { .. } | Ask::Source { .. } | Ask::Again { .. } => {
+                now(refused("this engine cannot do that yet"))
+            }
         }
+    }
+
+    fn stop_engine(&self) -> Answer {
+        let running = self.engine.runs().map(Run::active).sum::<usize>();
+        self.parts.tell(Input::Stop { deliberate: true });
+        done(match running {
+            0 => "the engine ends; no step is running".to_owned(),
+            n => {
+                format!("the engine ends; {n} running step(s) go on, and nothing new starts until it is started again")
+            }
+        })
+    }
+
+    fn start_run(&self, start: wire::StartRun, by: Principal) -> Reaction {
+        let parts = self.parts.clone();
+        Reaction::Later(Box::new(move |answer| {
+            tokio::task::spawn_blocking(move || super::begin::start_run(&start, by, &parts, answer));
+        }))
     }
 
     /// A change of one run: the event that the mind allows, and what is said when it is committed.

@@ -140,6 +140,8 @@ impl Run {
         lane.last_exit = None;
         lane.stop_asked = None;
         lane.stop_since = None;
+        // Who is attached to the last one has its terminal, not that of the next one.
+        lane.attached = None;
         lane.stood_still = Duration::ZERO;
         lane.cause = Some(cause.clone());
         match cause {

@@ -106,7 +106,7 @@ impl Run {
 
     /// Time that passed while somebody was attached does not count for the attempt's limit.
     pub(super) fn detached(&mut self, attempt: &AttemptId, at: Time) {
-        let Some(&place) = self.places.get(&attempt.lane).filter(|_| attempt.run == self.id) else {
+        let Some(place) = self.current(attempt) else {
             return;
         };
         let lane = &mut self.lanes[place];

@@ -61,10 +61,13 @@ impl Patience {
             What::Intended { attempt, cause: Cause::Retry { .. }, .. } => {
                 ensure(!self.attached.contains_key(&place(attempt)), "a retry while somebody is attached")
             }
+            What::Intended { attempt, .. } => {
+                self.attached.remove(&place(attempt));
+                Ok(())
+            }
             What::Created(_)
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
-            | What::Intended { .. }
             | What::CannotStart { .. }
             | What::CheckpointSeen { .. }
             | What::Exited { .. }

@@ -44,7 +44,11 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),
         Verb::Engine { verb } => engine::engine(face, &verb),
         Verb::Control(control) => control::order(face, control),
-        Verb::Attach { run, step, readonly, key } => hands::attach(face, run, step, readonly, key.detach_key),
+        Verb::Attach { run, step, readonly, take_over, key } => {
+            let manner = hands::Manner { readonly, take_over, key: key.detach_key };
+            hands::attach(face, &run, &step, manner)
+        }
+        Verb::Detach { run, step } => hands::detach(face, run, step),
         Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
         Verb::Logs(logs) => logs::logs(face, &logs),
         Verb::Validate { files } => author::validate(face, files),
