@@ -7,6 +7,7 @@
 //! L4 daemon     daemon      the loop: events -> journal -> fold -> owed -> hands; adoption; sockets
 //! L3 client     client      connect, handshake, request, subscribe, receive a pane
 //! L2 hands      journal environment session keep shim config
+//!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
@@ -40,4 +41,5 @@ pub mod session;
 pub mod shim;
 pub mod spawn;
 pub mod state_dir;
+pub mod usage;
 pub mod wire;

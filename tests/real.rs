@@ -16,6 +16,8 @@ mod keeper;
 mod kills;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/looks.rs"]
+mod looks;
 #[path = "real/people.rs"]
 mod people;
 #[path = "real/place.rs"]

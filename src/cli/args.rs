@@ -116,6 +116,11 @@ pub enum Verb {
         #[command(flatten)]
         key: DetachKey,
     },
+    /// What was seen of the checkpoints of a run
+    Checkpoints {
+        #[arg(default_value = "@last")]
+        run: String,
+    },
     /// Questions that wait for a person
     Inbox,
     /// A question with its evidence and choices
@@ -137,6 +142,9 @@ pub enum Verb {
         /// The run's name, where the choice ends the run
         #[arg(long, value_name = "RUN")]
         confirm: Option<String>,
+        /// The same answer to every question of the run that asks the same
+        #[arg(long, conflicts_with = "confirm")]
+        all_like_this: bool,
     },
     /// Take back an answer that has not taken effect yet
     Undo {
@@ -261,6 +269,9 @@ pub struct Run {
     /// Instead of the workflow's own name
     #[arg(long)]
     pub name: Option<String>,
+    /// The same file, steps and parameters as this run had, but for those given
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "dry_run", "only", "from", "name"])]
+    pub again: Option<String>,
 }
 
 #[derive(Debug, Args)]

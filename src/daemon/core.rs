@@ -143,6 +143,8 @@ pub(super) struct Core {
     pub(super) watched: HashSet<AttemptId>,
     /// The connection that may type into a lane. It never outlives the connection, nor this engine.
     pub(super) leases: HashMap<(RunId, LaneId), u64>,
+    /// What was measured last; shared with those who measure.
+    pub(super) meter: Arc<std::sync::Mutex<crate::usage::Meter>>,
     /// Facts that could not be committed yet.
     pub(super) pending: Vec<Event>,
     /// Why nothing new starts.
@@ -170,6 +172,7 @@ impl Core {
             unreachable: HashSet::new(),
             watched: HashSet::new(),
             leases: HashMap::new(),
+            meter: Arc::default(),
             pending: Vec::new(),
             trouble: None,
             unwritten: BTreeSet::new(),

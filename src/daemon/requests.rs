@@ -10,6 +10,7 @@ use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
 use std::os::fd::OwnedFd;
 
 mod hands_on;
+mod looks;
 mod questions;
 
 /// What a client gets; a descriptor comes with [`Reply::Pty`].
@@ -137,9 +138,10 @@ impl Core {
             }
             Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
-            Ask::Checkpoints { .. } | Ask::Resources { .. } | Ask::Source { .. } | Ask::Again { .. } => {
-                now(refused("this engine cannot do that yet"))
-            }
+            Ask::Checkpoints { run } => self.checkpoints(&run),
+            Ask::Resources { run } => self.resources(&run),
+            Ask::Source { run } => now(self.source(&run)?),
+            Ask::Again { run, params } => self.again(&run, params, by),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod event;
 mod ids;
+mod size;
 mod time;
 mod workflow;
 
@@ -14,6 +15,7 @@ pub use event::{
     LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Usage, Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
+pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
     Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match, Mount, OnTimeout,

@@ -99,6 +99,42 @@ fn a_held_answer_is_the_only_one_and_survives_the_engine() {
     assert_eq!(late.status.code(), Some(6), "{late:?}");
 }
 
+/// The engine dies at each point between an answer that is held and its effect.
+#[test]
+fn a_held_answer_has_its_effect_once_wherever_the_engine_dies() {
+    for point in [
+        "journal.before-commit:1",
+        "journal.after-commit:1",
+        "journal.before-commit:2",
+        "journal.after-commit:2",
+        "engine.before-effect:1",
+        "engine.after-effect:1",
+    ] {
+        let mut house = House::new();
+        house.workflow(FAILS);
+        house.start();
+        assert_eq!(house.wait(), Some(3));
+        house.kill_engine();
+        house.set("DOGWATCH_CRASH", point);
+        house.said(&["engine", "start"]);
+        let engine = house.engine().expect("it was started");
+        let told = decide(&mut client(&house, "ann@desk"), "retry", 300);
+        until("the engine has died", || !crate::house::is_alive(engine));
+        house.unset("DOGWATCH_CRASH");
+        house.said(&["engine", "start"]);
+        let lost = recorded(&house, "held") == 0;
+        assert_eq!(lost, point == "journal.before-commit:1", "{point}");
+        assert!(!lost || told.is_err(), "{point}: she was told yes, and it was forgotten");
+        if lost {
+            decide(&mut client(&house, "ann@desk"), "retry", 0).expect("it is taken");
+        }
+        assert_eq!(house.wait(), Some(0), "{point}");
+        assert_eq!(recorded(&house, "answered"), 1, "{point}");
+        assert!(house.effects().values().all(|count| *count == 1), "{point}: {:?}", house.effects());
+        assert_eq!(house.effects().len(), 2, "{point}: {:?}", house.effects());
+    }
+}
+
 fn attach(client: &mut Client, readonly: bool, take_over: bool) -> Result<OwnedFd, Error> {
     let ask = Ask::Attach { run: "@last".into(), step: "talk".into(), rows: 24, cols: 80, readonly, take_over };
     client.ask_pty(ask).map(|(terminal, _)| terminal)

@@ -36,9 +36,13 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Wait(wait) => wait::wait(face, &wait),
         Verb::Inbox => answer::inbox(face),
         Verb::Show { escalation } => answer::show(face, escalation),
-        Verb::Decide { escalation, choice, message, confirm } => {
+        Verb::Decide { escalation, choice, message, all_like_this: true, confirm: _ } => {
+            answer::decide_all(face, escalation, &choice, message.as_ref())
+        }
+        Verb::Decide { escalation, choice, message, confirm, all_like_this: false } => {
             answer::decide(face, escalation, &choice, message, confirm.as_deref())
         }
+        Verb::Checkpoints { run } => look::checkpoints(face, run),
         Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::exit_words;
 use super::question::start;
 use crate::engine::{LaneRun, Past, PastEnd, Question, Run};
-use crate::model::{Escalation, EscalationKind, LostWhy, Step, StopReason, span_words};
+use crate::model::{Escalation, EscalationKind, LostWhy, Step, StopReason, size_words, span_words};
 
 /// Attempts that are told one by one.
 const ATTEMPTS: usize = 4;
@@ -144,26 +144,10 @@ fn resources(lane: &LaneRun) -> Option<String> {
         parts.push(format!("the kernel killed for memory {kills} time(s) in this environment"));
     }
     if let Some(usage) = exit.usage {
-        parts.push(format!("peak memory of a process {}", bytes(usage.peak_bytes)));
+        parts.push(format!("peak memory of a process {}", size_words(usage.peak_bytes)));
         parts.push(format!("CPU time {}", span_words(Duration::from_millis(usage.cpu_ms))));
     }
     (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
-/// `812 KiB`, `1.4 GiB`.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut tenths = count.saturating_mul(10);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    if tenths >= 100 || unit == 0 {
-        format!("{} {}", tenths / 10, UNITS[unit])
-    } else {
-        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-    }
 }
 
 #[cfg(test)]
@@ -177,10 +161,5 @@ mod tests {
         assert_eq!(step_in("global_step=7, lr 0.1"), Some(7));
         assert_eq!(step_in("stepping on"), None);
         assert_eq!(step_in("nothing"), None);
-    }
-
-    #[test]
-    fn bytes_are_told_shortly() {
-        assert_eq!([0, 1023, 1536, 5 << 30, 250 << 20].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB", "250 MiB"]);
     }
 }
