@@ -10,6 +10,7 @@
 //!               faces       what all faces share: words for times and names, the key that lets go
 //! L2 hands      journal environment session keep shim config
 //!               screen      a step's bytes as cells and lines that can be shown
+//!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
@@ -46,4 +47,5 @@ pub mod shim;
 pub mod spawn;
 pub mod state_dir;
 pub mod tui;
+pub mod usage;
 pub mod wire;

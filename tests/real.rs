@@ -18,6 +18,10 @@ mod keeper;
 mod kills;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/looks.rs"]
+mod looks;
+#[path = "real/people.rs"]
+mod people;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]

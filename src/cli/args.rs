@@ -49,6 +49,9 @@ pub struct Flags {
     /// The socket of another engine, which is never started from here
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// The name that is recorded with what you decide (otherwise you at the host that you come from)
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub principal: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,15 +103,25 @@ pub enum Verb {
         /// Look, do not type
         #[arg(long)]
         readonly: bool,
+        /// Type although somebody else does: his terminal is closed
+        #[arg(long, conflicts_with = "readonly")]
+        take_over: bool,
         #[command(flatten)]
         key: DetachKey,
     },
+    /// Make whoever types into a step let go of it
+    Detach { run: String, step: String },
     /// A shell beside a step: its environment, directory and variables
     Shell {
         run: String,
         step: String,
         #[command(flatten)]
         key: DetachKey,
+    },
+    /// What was seen of the checkpoints of a run
+    Checkpoints {
+        #[arg(default_value = "@last")]
+        run: String,
     },
     /// Questions that wait for a person
     Inbox,
@@ -131,6 +144,15 @@ pub enum Verb {
         /// The run's name, where the choice ends the run
         #[arg(long, value_name = "RUN")]
         confirm: Option<String>,
+        /// The same answer to every question of the run that asks the same
+        #[arg(long, conflicts_with = "confirm")]
+        all_like_this: bool,
+    },
+    /// Take back an answer that has not taken effect yet
+    Undo {
+        /// e7 or 7
+        #[arg(value_name = "ESC", value_parser = escalation)]
+        escalation: u64,
     },
     /// Approve an open gate
     Approve(GateArgs),
@@ -264,6 +286,9 @@ pub struct Run {
     /// Instead of the workflow's own name
     #[arg(long)]
     pub name: Option<String>,
+    /// The same file, steps and parameters as this run had, but for those given
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "dry_run", "only", "from", "name"])]
+    pub again: Option<String>,
 }
 
 #[derive(Debug, Args)]

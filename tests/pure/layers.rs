@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
     Room { name: "shim", may: &BASE, pure: false },
     Room { name: "config", may: &BASE, pure: false },
     Room { name: "screen", may: &BASE, pure: false },
+    Room { name: "usage", may: &BASE, pure: false },
     // Faces and what they stand on get everything over the wire: never from the engine, nor from the hands.
     Room {
         name: "client",
@@ -95,6 +96,7 @@ const ROOMS: &[Room] = &[
             "keep",
             "shim",
             "config",
+            "usage",
             "client",
         ],
         pure: false,
@@ -269,6 +271,7 @@ fn bad_sources_are_refused() {
         ("model/x.rs", "use crate::engine::Engine;"),
         ("model/x.rs", "use dogwatch::engine::Engine;"),
         ("journal/x.rs", "use crate::session::launch;"),
+        ("usage/x.rs", "use crate::attempt; use crate::session;"),
         ("session/x.rs", "use crate::{clock, wire::{self, keeper}, environment::Handle};"),
         ("shim/x.rs", "use crate::keep;"),
         ("clock.rs", "use crate::config;"),

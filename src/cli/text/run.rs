@@ -128,7 +128,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
 pub fn questions(view: &RunView) -> Vec<Row> {
     view.escalations
         .iter()
-        .filter(|question| question.answer.is_none())
+        .filter(|question| question.is_open())
         .map(|question| {
             Row::new()
                 .add(Style::Asking, &format!("? e{}", question.id))

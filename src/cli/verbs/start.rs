@@ -14,6 +14,9 @@ use crate::wire::client::{Ask, Reply, RunView, StartRun, inherited};
 
 /// `run`.
 pub(super) fn run(face: &Face, args: Run) -> Ended {
+    if let Some(run) = args.again {
+        return again(face, run, &args.param, (args.detach, args.follow));
+    }
     let path = file::named_or_only(args.file.as_deref())?;
     let loaded = file::load(face, &path, &args.param)?;
     let selection = file::selection(&loaded, &args.only, args.from.as_deref())?;
@@ -31,6 +34,20 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
         env: environment(),
     };
     begin(face, start, args.detach, args.follow)
+}
+
+/// `run --again`: the parameters of that run, but for those given now.
+fn again(face: &Face, run: String, changed: &[(String, String)], (detach, follow): (bool, bool)) -> Ended {
+    let mut client = face.engine()?;
+    let Reply::Source(source) = client.ask(Ask::Source { run: run.clone() })? else {
+        return Err(Failure::unexpected("run --again"));
+    };
+    let kept = source.params.into_iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+    let params: Vec<_> = kept.chain(changed.iter().cloned()).collect();
+    let Reply::Run(view) = client.ask(Ask::Again { run, params })? else {
+        return Err(Failure::unexpected("run --again"));
+    };
+    begun(face, client, &view, detach, follow)
 }
 
 /// `exec`.
@@ -73,15 +90,19 @@ fn begin(face: &Face, start: StartRun, detach: bool, follow: bool) -> Ended {
     let Reply::Run(view) = client.ask(Ask::StartRun(Box::new(start)))? else {
         return Err(Failure::unexpected("run"));
     };
+    begun(face, client, &view, detach, follow)
+}
+
+fn begun(face: &Face, client: Client, view: &RunView, detach: bool, follow: bool) -> Ended {
     if face.screen.can_open() && !detach && !follow {
         drop(client);
         return super::ui::of_run(face, &view.line.id);
     }
-    started(face, &view)?;
+    started(face, view)?;
     if detach {
         return Ok(Exit::Good);
     }
-    go_on(face, client, &view)
+    go_on(face, client, view)
 }
 
 fn go_on(face: &Face, client: Client, view: &RunView) -> Ended {

@@ -170,7 +170,7 @@ impl Following<'_> {
     /// Each open question once: asked where somebody can answer, else told with the command that answers it.
     fn tell_questions(&mut self, view: &RunView) -> Result<(), Failure> {
         for asked in &view.escalations {
-            if asked.answer.is_some() || !self.told.insert(asked.id) {
+            if !asked.is_open() || !self.told.insert(asked.id) {
                 continue;
             }
             self.clear()?;
