@@ -75,8 +75,9 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
         let_go: detach.to_string(),
         found: Found::default(),
     };
-    let options =
-        Options { place: face.place()?, manner, run: args.run, mouse: true, detach, starter: Box::new(starter) };
+    let mut place = face.place()?;
+    place.who.face = "screen".into();
+    let options = Options { place, manner, run: args.run, mouse: true, detach, starter: Box::new(starter) };
     open(options).map_err(|why| Failure::new(Exit::Failed, format!("the terminal cannot be used: {why}")))
 }
 

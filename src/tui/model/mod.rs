@@ -177,6 +177,8 @@ pub struct Model {
     pub panels: Vec<Panel>,
     /// The row of the tree.
     pub selected: Option<RowKey>,
+    /// The operator chose it; until then the selection goes to what needs somebody most.
+    pub chosen: bool,
     pub folds: BTreeMap<String, Fold>,
     pub marked: BTreeSet<LaneKey>,
     pub marked_runs: BTreeSet<String>,
@@ -216,6 +218,7 @@ impl Model {
             view: View::Overview,
             panels: Vec::new(),
             selected: None,
+            chosen: false,
             folds: BTreeMap::new(),
             marked: BTreeSet::new(),
             marked_runs: BTreeSet::new(),

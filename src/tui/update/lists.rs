@@ -109,6 +109,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         (Place::Journal, Action::Open) => {
             let step = model.event_here()?.step.clone();
             model.selected = Some(RowKey::Lane(step));
+            model.chosen = true;
             model.view = View::Overview;
         }
         (Place::Journal, Action::Copy) => {

@@ -72,6 +72,7 @@ fn select_row(model: &mut Model, area: Rect, y: u16) {
     };
     if let Some(row) = rows.get(first + line) {
         model.selected = Some(row.key.clone());
+        model.chosen = true;
     }
 }
 
@@ -81,6 +82,7 @@ fn select_pane(model: &mut Model, room: Rect, (x, y): (u16, u16)) {
     let inside = |area: &Rect| x >= area.x && x < area.right() && y >= area.y && y < area.bottom();
     if let Some(lane) = places.iter().position(inside).and_then(|place| lanes.get(place)) {
         model.selected = Some(RowKey::Lane(lane.name.clone()));
+        model.chosen = true;
     }
 }
 

@@ -44,6 +44,7 @@ fn in_tree(model: &mut Model, action: Action) {
         _ => here,
     };
     model.selected = Some(rows[there].key.clone());
+    model.chosen = true;
 }
 
 fn fold(model: &mut Model, here: usize, folded: bool) {
@@ -56,6 +57,7 @@ fn fold(model: &mut Model, here: usize, folded: bool) {
         model.folds.insert(name.clone(), if folded { Fold::Folded } else { Fold::Unfolded });
         if folded {
             model.selected = Some(row.key.clone());
+            model.chosen = true;
         }
     }
 }
@@ -99,6 +101,7 @@ fn in_panes(model: &mut Model, action: Action) {
     };
     if let Some(lane) = there.and_then(|there| lanes.get(there)) {
         model.selected = Some(RowKey::Lane(lane.name.clone()));
+        model.chosen = true;
     }
 }
 

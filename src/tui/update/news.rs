@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::questions;
 use crate::tui::message::{Effect, Link, News};
 use crate::tui::model::{Model, RowKey, Sourced, urgency};
-use crate::wire::client::{CheckpointView, RunLine, RunState, RunView};
+use crate::wire::client::{CheckpointView, RunLine, RunState, RunView, StepView};
 
 /// More records than that are not kept: the journal has them.
 const MOST_EVENTS: usize = 20_000;
@@ -87,6 +87,7 @@ fn run_news(model: &mut Model, run: RunView) {
     let other = model.run.as_ref().is_none_or(|old| old.line.id != run.line.id);
     if other {
         model.selected = None;
+        model.chosen = false;
         model.events.clear();
         model.checkpoints.clear();
         model.scroll.clear();
@@ -99,7 +100,12 @@ fn run_news(model: &mut Model, run: RunView) {
         RowKey::Matrix(name) => run.steps.iter().any(|step| step.step == *name),
     };
     if !model.selected.as_ref().is_some_and(known) {
-        let first = run.steps.iter().min_by_key(|step| urgency(step.state));
+        model.chosen = false;
+    }
+    if !model.chosen {
+        // Of those that are as urgent the one that is selected already.
+        let kept = |step: &StepView| Some(RowKey::Lane(step.name())) != model.selected;
+        let first = run.steps.iter().min_by_key(|step| (urgency(step.state), kept(step)));
         model.selected = first.map(|step| RowKey::Lane(step.name()));
     }
     model.run = Some(run);
