@@ -33,6 +33,9 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
     for one in model.panels.iter().filter(|_| model.attached.is_none()) {
         cursor = panel::draw(model, pictures, (one, body), buf);
     }
+    if let Some(picked) = model.picked.filter(|picked| !picked.is_click()) {
+        picked.show(buf);
+    }
     if model.manner.theme.is_plain() {
         // Also what steps print is without colour then.
         for cell in &mut buf.content {

@@ -426,6 +426,12 @@ impl Shell {
                 Ok(())
             }
             Effect::Copy(text) => self.copy(&text),
+            Effect::CopyPicked(picked) => {
+                let size = self.model.size;
+                let mut buf = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, size.columns, size.rows));
+                view::view(&self.model, &self.panes, &mut buf);
+                self.copy(&picked.text(&buf))
+            }
             Effect::OpenLog { lane, attempt } => {
                 self.panes.book = Some(Book::new(lane.clone()));
                 self.feed.request(feed::Request::Log { lane, attempt });

@@ -85,6 +85,7 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
+    model.picked = None;
     let prompted = matches!(model.panels.last(), Some(Panel::Prompt(_)));
     if let Some(effects) = panel::key(model, key) {
         if !prompted {
