@@ -350,13 +350,13 @@ impl Core {
             started_ms: self.started.as_ms(),
             active_runs: self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).count(),
             running_steps: self.engine.runs().map(Run::active).sum(),
-            trouble: self.trouble.clone(),
+            trouble: self.space.trouble(),
         }
     }
 
     fn run_view(&self, run: &Run) -> wire::RunView {
         let seq = self.journal.read().newest_event().unwrap_or(0);
-        views::run(run, self.parts.clock.now(), seq, &self.unreachable, self.trouble.clone())
+        views::run(run, self.parts.clock.now(), seq, &self.unreachable, &self.space)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::space::Space;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, word};
 use crate::faults::crash_point;
 use crate::model::{
@@ -51,13 +52,7 @@ fn state(run: &Run) -> RunState {
 }
 
 /// A run, whole.
-pub(super) fn run(
-    run: &Run,
-    now: Time,
-    seq: u64,
-    unreachable: &HashSet<AttemptId>,
-    trouble: Option<String>,
-) -> RunView {
+pub(super) fn run(run: &Run, now: Time, seq: u64, unreachable: &HashSet<AttemptId>, space: &Space) -> RunView {
     RunView {
         line: run_line(run),
         by: run.by.to_string(),
@@ -68,14 +63,14 @@ pub(super) fn run(
             Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
         }),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, unreachable)).collect(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, unreachable, space)).collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
-        trouble,
+        trouble: space.trouble(),
         seq,
     }
 }
 
-fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>, space: &Space) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -85,6 +80,7 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         }
         Some(_) | None => step_state(run, lane),
     };
+    let held = run.attempt(lane).and_then(|attempt| space.held(&attempt).map(exit_words));
     StepView {
         step: lane.id.step.to_string(),
         lane: lane.id.lane.0,
@@ -96,7 +92,7 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| exit_words(exit.end)),
-        detail: detail(run, step, lane),
+        detail: held.map_or_else(|| detail(run, step, lane), |end| format!("ended, {end}; not recorded yet")),
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
