@@ -16,6 +16,8 @@ mod keeper;
 mod kills;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/nested.rs"]
+mod nested;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
