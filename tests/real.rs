@@ -24,6 +24,8 @@ mod porter;
 mod probes;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/screen.rs"]
+mod screen;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

@@ -118,8 +118,13 @@ impl Tail {
         self.left_out
     }
 
-    /// The last `count` lines as plain text, oldest first, of the last 16 KiB: for evidence, and for
-    /// [`crate::gauge::progress`]. Read anew from disk.
+    /// The text of the last `count` lines on it, oldest first, lines that its terminal had to wrap put together: for
+    /// [`crate::gauge::progress`]. Costs little, and nothing is read.
+    pub fn last_rows(&self, count: usize) -> Vec<String> {
+        self.grid.last_lines(count)
+    }
+
+    /// The last `count` lines as plain text, oldest first, of the last 16 KiB: for evidence. Read anew from disk.
     pub fn last_lines(&mut self, count: usize) -> Result<Vec<String>, Error> {
         self.source.look()?;
         self.source.last_lines(count, GLANCE)
