@@ -53,7 +53,8 @@ impl Tail {
     pub fn poll(&mut self, work: &mut Work) -> Result<Polled, Error> {
         let end = self.source.look()?;
         // Half of a marker that found no room on a full disk was taken back.
-        let mut offset = self.offset.unwrap_or(0).min(end);
+        self.offset = self.offset.map(|offset| offset.min(end));
+        let mut offset = self.offset.unwrap_or(0);
         if offset == end {
             return Ok(Polled::default());
         }

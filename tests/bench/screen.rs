@@ -4,9 +4,11 @@
 //!
 //! `cargo bench --bench screen`.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write};
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dogwatch::clock::{boottime_ms, pause};
@@ -48,19 +50,19 @@ fn coloured(number: usize, width: usize) -> String {
     while column < width {
         let word = format!("{number} loss=1.{column} ");
         let word = &word[..word.len().min(width - column)];
-        text.push_str(&format!("\x1b[{}m{word}\x1b[0m", 31 + (number + column) % 7));
+        text += &format!("\x1b[{}m{word}\x1b[0m", 31 + (number + column) % 7);
         column += word.len();
     }
     text + "\r\n"
 }
 
 /// A terminal whose bytes are counted and thrown away.
-#[derive(Default)]
-struct Counted(usize);
+#[derive(Clone, Default)]
+struct Counted(Rc<Cell<usize>>);
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
+        self.0.set(self.0.get() + bytes.len());
         Ok(bytes.len())
     }
 
@@ -69,15 +71,16 @@ impl Write for Counted {
     }
 }
 
-fn terminal(cols: u16, rows: u16) -> Result<Terminal<CrosstermBackend<Counted>>> {
+fn terminal(cols: u16, rows: u16) -> Result<(Terminal<CrosstermBackend<Counted>>, Counted)> {
     let viewport = Viewport::Fixed(Rect::new(0, 0, cols, rows));
-    Ok(Terminal::with_options(CrosstermBackend::new(Counted::default()), TerminalOptions { viewport })?)
+    let sent = Counted::default();
+    Ok((Terminal::with_options(CrosstermBackend::new(sent.clone()), TerminalOptions { viewport })?, sent))
 }
 
 /// Sixteen panes on 200x60; each scrolls ten full lines between two frames.
 fn frames(out: &mut impl Write, width: usize) -> Result<()> {
     const FRAMES: usize = 300;
-    let mut terminal = terminal(200, 60)?;
+    let (mut terminal, counter) = terminal(200, 60)?;
     let mut panes: Vec<Grid> = (0..16).map(|_| Grid::new(Size::new(40, 120))).collect();
     let (mut fed, mut drawn, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let all = cpu_us();
@@ -98,13 +101,13 @@ fn frames(out: &mut impl Write, width: usize) -> Result<()> {
         drawn.push(ended - middle);
         whole.push(ended - began);
     }
-    let share = (cpu_us() - all) as f64 / FRAMES as f64 * 30.0 / 1e4;
+    let second = (cpu_us() - all) * 30 / i64::try_from(FRAMES)?;
     let what = format!("16 panes on 200x60, 10 lines of {width} columns each");
     line(out, &format!("{what}: take in, median us"), middle(&mut fed))?;
     line(out, "  ... draw and send, median us", middle(&mut drawn))?;
     line(out, "  ... both, median us", middle(&mut whole))?;
-    line(out, "  ... of a core at 30 frames a second, %", format!("{share:.1}"))?;
-    line(out, "  ... bytes to the terminal for a frame", terminal.backend_mut().writer_mut().0 / FRAMES)
+    line(out, "  ... at 30 frames a second, ms of CPU a second", second / 1000)?;
+    line(out, "  ... bytes to the terminal for a frame", counter.0.get() / FRAMES)
 }
 
 fn middle(values: &mut [i64]) -> i64 {
@@ -125,7 +128,7 @@ fn hostile(out: &mut impl Write) -> Result<()> {
     ];
     for (name, bytes) in table {
         let mut grid = Grid::new(Size::new(60, 200));
-        let mut terminal = terminal(200, 60)?;
+        let (mut terminal, _) = terminal(200, 60)?;
         let (mut rest, mut dearest, mut frames, all) = (bytes.as_slice(), 0, 0, cpu_us());
         while !rest.is_empty() {
             let began = cpu_us();
@@ -171,7 +174,8 @@ fn memory(out: &mut impl Write, files: &Path) -> Result<()> {
     }
     line(out, "64 panes with 5,000 lines each: memory of all, MiB", memory_kib()? / 1024)?;
     line(out, "  ... before there were any, MiB", before / 1024)?;
-    Ok(drop((panes, histories)))
+    drop((panes, histories));
+    Ok(())
 }
 
 /// 64 MiB of log: to count it, to look at the middle, to search all of it.
@@ -225,7 +229,7 @@ fn swallow(out: &mut impl Write, files: &Path) -> Result<()> {
     let dir = files.join("flood");
     std::fs::create_dir_all(&dir)?;
     let mut log = std::fs::File::create(dir.join("log"))?;
-    let mut terminal = terminal(cols, rows)?;
+    let (mut terminal, counter) = terminal(cols, rows)?;
     let mut tail = Tail::new(&dir);
     let mut spent = 0;
     for part in text.as_bytes().chunks(text.len() / 100 + 1) {
@@ -237,20 +241,21 @@ fn swallow(out: &mut impl Write, files: &Path) -> Result<()> {
         }
         spent += cpu_us() - began;
     }
-    let ours = terminal.backend_mut().writer_mut().0;
-    let per_byte = |us: i64| format!("{:.2}", us as f64 * 1000.0 / text.len() as f64);
-    line(out, "50 MB of coloured log in a pane: CPU, ns a byte", per_byte(spent))?;
+    let ours = counter.0.get();
+    let length = i64::try_from(text.len())?;
+    let per_byte = |us: i64| us * 1_000_000 / length;
+    line(out, "50 MB of coloured log in a pane: CPU, ps a byte", per_byte(spent))?;
     line(out, "  ... bytes to the terminal", ours)?;
     let began = cpu_us();
     let mut grid = Grid::new(Size::new(rows, cols));
     grid.feed(text.as_bytes());
-    line(out, "  ... if all of it were taken in: CPU, ns a byte", per_byte(cpu_us() - began))?;
+    line(out, "  ... if all of it were taken in: CPU, ps a byte", per_byte(cpu_us() - began))?;
     match tmux(&dir, files, rows, cols) {
         Ok((us, bytes)) => {
-            line(out, "  ... in tmux with an attached client: CPU, ns a byte", per_byte(us))?;
+            line(out, "  ... in tmux with an attached client: CPU, ps a byte", per_byte(us))?;
             line(out, "  ... bytes of that client to the terminal", bytes)?;
-            line(out, "  ... ours : tmux, CPU", format!("{:.2}", spent as f64 / us as f64))?;
-            line(out, "  ... ours : tmux, bytes to the terminal", format!("{:.2}", ours as f64 / bytes as f64))
+            line(out, "  ... ours to tmux's, CPU, %", spent * 100 / us.max(1))?;
+            line(out, "  ... ours to tmux's, bytes to the terminal, %", ours * 100 / bytes.max(1))
         }
         Err(error) => line(out, "  ... tmux cannot be measured here", error),
     }
@@ -262,7 +267,12 @@ fn tmux(dir: &Path, files: &Path, rows: u16, cols: u16) -> Result<(i64, usize)> 
     let script = format!("cat {}; echo; echo all of it; sleep 60", dir.join("log").display());
     let pty = spawn::open_pty(rows, cols)?;
     let mut command = Command::new("tmux");
-    command.arg("-u").arg("-S").arg(&socket).args(["-f", "/dev/null", "new-session", &script]).env("TERM", "xterm-256color");
+    command
+        .arg("-u")
+        .arg("-S")
+        .arg(&socket)
+        .args(["-f", "/dev/null", "new-session", &script])
+        .env("TERM", "xterm-256color");
     spawn::on_terminal(&mut command, &pty)?;
     let mut client = command.spawn()?;
     drop(pty.slave);

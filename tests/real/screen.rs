@@ -54,7 +54,8 @@ impl Drop for Program {
 
 #[test]
 fn what_is_typed_reaches_the_program_and_what_it_prints_is_shown() {
-    let mut program = Program::sh("printf 'name? '; read name; printf '\\033[31mhello %s\\033[m\\n' \"$name\"; sleep 60");
+    let mut program =
+        Program::sh("printf 'name? '; read name; printf '\\033[31mhello %s\\033[m\\n' \"$name\"; sleep 60");
     program.shows("name?");
     assert!(program.live.write("Ada 東京\r".as_bytes()));
     program.shows("hello Ada 東京");
@@ -126,7 +127,8 @@ fn of_a_program_that_never_stops_each_look_takes_a_bounded_part() {
 fn a_client_of_tmux_is_shown_with_wide_characters_lines_and_modes() {
     let dir = tempfile::Builder::new().prefix("dws").tempdir().expect("a directory");
     let socket = dir.path().join("t").display().to_string();
-    let inner = "printf '東京 e\\314\\201 \\033(0lqk\\033(B \\033[35mcolour\\033[m\\n\\033[?2004h\\033[?1000h'; sleep 60";
+    let inner =
+        "printf '東京 e\\314\\201 \\033(0lqk\\033(B \\033[35mcolour\\033[m\\n\\033[?2004h\\033[?1000h'; sleep 60";
     let mut program =
         Program::start("tmux", &["-u", "-S", &socket, "-f", "/dev/null", "new-session", "-s", "one", inner]);
     program.shows("東京 e\u{301} ┌─┐ colour");
@@ -158,7 +160,7 @@ fn only_logs_that_were_written_to_are_named() {
         std::fs::create_dir(place(name)).expect("a directory");
         assert!(watch.add(&place(name), number).expect("it is watched"));
     }
-    assert_eq!(watch.changed().into_iter().collect::<Vec<_>>(), []);
+    assert!(watch.changed().is_empty());
     let mut log = std::fs::File::create(place("b").join("log")).expect("a log");
     for _ in 0..10_000 {
         log.write_all(b"x").expect("written");
@@ -166,8 +168,8 @@ fn only_logs_that_were_written_to_are_named() {
     std::fs::write(place("c").join("log"), "y").expect("written");
     let mut fds = [PollFd::from_borrowed_fd(watch.fd(), PollFlags::IN)];
     assert_eq!(poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })), Ok(1));
-    assert_eq!(watch.changed().into_iter().collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(watch.changed().into_iter().collect::<Vec<i32>>(), [2, 3]);
     watch.remove(2);
     log.write_all(b"x").expect("written");
-    assert_eq!(watch.changed().into_iter().collect::<Vec<_>>(), []);
+    assert!(watch.changed().is_empty());
 }

@@ -35,10 +35,10 @@ pub(crate) fn strange_cells(buffer: &Buffer) -> Vec<String> {
 pub(crate) fn harmless(text: &str) -> bool {
     let mut before = None;
     text.chars().all(|c| {
-        let joiner = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
-        let joined = joiner && before.is_some_and(|b: char| !b.is_ascii() || b.is_ascii_digit());
+        let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+        let in_place = joins && before.is_some_and(|b: char| !b.is_ascii() || b.is_ascii_digit());
         before = Some(c);
-        joined || !forbidden(c)
+        in_place || !forbidden(c)
     })
 }
 

@@ -25,12 +25,11 @@ fn bytes(text: &str) -> Vec<u8> {
     let mut all = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let counted = line.split_once(" x ").and_then(|(count, rest)| Some((count.parse::<usize>().ok()?, rest)));
-        match counted {
-            Some((count, rest)) => all.extend(sequence(rest).repeat(count)),
-            None => {
-                all.extend(sequence(line));
-                all.push(b'\n');
-            }
+        if let Some((count, rest)) = counted {
+            all.extend(sequence(rest).repeat(count));
+        } else {
+            all.extend(sequence(line));
+            all.push(b'\n');
         }
     }
     // What has no end is followed by nothing, so that whoever reads it has to end it.

@@ -51,7 +51,7 @@ fn an_attempt_without_a_log_is_an_empty_pane_until_there_is_one() {
 #[test]
 fn a_pane_begins_near_the_end_where_a_line_begins() {
     let dir = tempfile::tempdir().expect("a directory");
-    let all: String = (0..100_000).map(|n| format!("line {n} ✓\r\n")).collect();
+    let all: String = (0..100_000).map(|n| format!("line {n} ✓\r\n")).collect::<Vec<_>>().concat();
     append(dir.path(), all.as_bytes());
     let mut tail = Tail::new(dir.path());
     while poll(&mut tail).behind {}
@@ -79,7 +79,8 @@ fn a_flood_is_left_out_and_its_end_is_shown() {
     append(dir.path(), b"begin\r\n");
     let mut tail = Tail::new(dir.path());
     assert!(poll(&mut tail).changed);
-    let flood: String = (0..400_000).map(|n| format!("\x1b[3{}mflood {n}\x1b[m\r\n", n % 8)).collect();
+    let flood: String =
+        (0..400_000).map(|n| format!("\x1b[3{}mflood {n}\x1b[m\r\n", n % 8)).collect::<Vec<_>>().concat();
     append(dir.path(), flood.as_bytes());
     let mut work = Work::of(1_000_000);
     let polled = tail.poll(&mut work).expect("it is read");
@@ -111,7 +112,7 @@ fn a_pane_that_gets_no_work_says_that_it_is_behind() {
 fn a_full_screen_program_that_began_long_ago_is_still_one() {
     let dir = tempfile::tempdir().expect("a directory");
     append(dir.path(), b"before\r\n\x1b[?1049h\x1b[2J");
-    let frame = format!("\x1b[H{}", (1..=40).map(|n| format!("\x1b[{n};1Hrow {n}\x1b[K")).collect::<String>());
+    let frame = format!("\x1b[H{}", (1..=40).map(|n| format!("\x1b[{n};1Hrow {n}\x1b[K")).collect::<Vec<_>>().concat());
     append(dir.path(), frame.repeat(250).as_bytes());
     let mut tail = Tail::new(dir.path());
     while poll(&mut tail).behind {}
