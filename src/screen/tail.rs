@@ -65,7 +65,8 @@ impl Tail {
             self.left_out += near - offset;
             offset = near;
         }
-        let before = self.offset.replace(offset);
+        self.offset = Some(offset);
+        let start = offset;
         while work.left()
             && let Some(piece) = self.source.read(offset, BLOCK)?
         {
@@ -79,7 +80,7 @@ impl Tail {
             };
             self.offset = Some(offset);
         }
-        Ok(Polled { changed: self.offset != before, behind: offset < self.source.end() })
+        Ok(Polled { changed: offset != start, behind: offset < self.source.end() })
     }
 
     /// The terminal gets the size that the step's one has.

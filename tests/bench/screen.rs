@@ -50,7 +50,7 @@ fn coloured(number: usize, width: usize) -> String {
     while column < width {
         let word = format!("{number} loss=1.{column} ");
         let word = &word[..word.len().min(width - column)];
-        text += &format!("\x1b[{}m{word}\x1b[0m", 31 + (number + column) % 7);
+        text += &["\x1b[3", &(1 + (number + column) % 7).to_string(), "m", word, "\x1b[0m"].concat();
         column += word.len();
     }
     text + "\r\n"

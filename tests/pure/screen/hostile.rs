@@ -247,6 +247,22 @@ fn a_hundred_thousand_pieces_of_chance_break_nothing() {
     }
 }
 
+#[test]
+fn an_emoji_that_is_widened_at_the_edge_leaves_no_half_behind() {
+    let mut grid = Grid::new(Size::new(3, 6));
+    // In the last column of the last row, cut in every way; then a wide character over what would be left of it.
+    grid.feed("\n\n.....❤\u{fe0f}".as_bytes());
+    grid.feed(b"\x1b[3;6H\xe2\x9d\xa4\xef");
+    grid.feed(b"\xb8");
+    grid.feed(b"\x8fx");
+    grid.feed("\x1b[2;5H界\x1b[1;5H界".as_bytes());
+    examine(&grid, "a widened emoji");
+    // Elsewhere it is widened.
+    grid.feed("\x1b[H❤\u{fe0f}x".as_bytes());
+    assert!(grid.row_text(0).starts_with("❤\u{fe0f}x"), "{}", grid.row_text(0));
+    assert!(super::painted(&grid, 6, 3)[0].starts_with("❤\u{fe0f}x"), "{:?}", super::painted(&grid, 6, 3));
+}
+
 fn small(dice: &mut Dice) -> u16 {
     u16::try_from(dice.below(12)).expect("small")
 }
