@@ -25,10 +25,14 @@ mod orders;
 mod patience;
 #[path = "pure/plain.rs"]
 mod plain;
+#[path = "pure/progress.rs"]
+mod progress;
 #[path = "pure/record.rs"]
 mod record;
 #[path = "pure/scenarios.rs"]
 mod scenarios;
+#[path = "pure/screen.rs"]
+mod screen;
 #[path = "pure/table.rs"]
 mod table;
 #[path = "pure/worlds.rs"]

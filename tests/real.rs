@@ -24,6 +24,8 @@ mod looks;
 mod nested;
 #[path = "real/people.rs"]
 mod people;
+#[path = "real/pictures.rs"]
+mod pictures;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
