@@ -6,6 +6,7 @@ pub(crate) mod dice;
 pub(crate) mod history;
 pub(crate) mod make;
 pub(crate) mod patience;
+pub(crate) mod pages;
 pub(crate) mod shown;
 pub(crate) mod source;
 pub(crate) mod story;
