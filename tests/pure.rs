@@ -23,6 +23,8 @@ mod layers;
 mod orders;
 #[path = "pure/patience.rs"]
 mod patience;
+#[path = "pure/pages.rs"]
+mod pages;
 #[path = "pure/plain.rs"]
 mod plain;
 #[path = "pure/progress.rs"]

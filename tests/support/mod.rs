@@ -9,6 +9,7 @@ pub(crate) mod hostile;
 pub(crate) mod make;
 pub(crate) mod outer;
 pub(crate) mod patience;
+pub(crate) mod pages;
 pub(crate) mod shown;
 pub(crate) mod source;
 pub(crate) mod story;
