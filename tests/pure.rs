@@ -21,10 +21,10 @@ mod hands;
 mod layers;
 #[path = "pure/orders.rs"]
 mod orders;
-#[path = "pure/patience.rs"]
-mod patience;
 #[path = "pure/pages.rs"]
 mod pages;
+#[path = "pure/patience.rs"]
+mod patience;
 #[path = "pure/plain.rs"]
 mod plain;
 #[path = "pure/progress.rs"]
