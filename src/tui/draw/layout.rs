@@ -67,9 +67,7 @@ pub fn layout(model: &Model) -> Layout {
         return Layout { rooms };
     }
     match model.view {
-        // Whoever types sees what is typed into, wherever that began.
-        _ if model.attached.is_some() => rooms.push((Room::Panes, body)),
-        View::Overview | View::Panes if model.zoomed => rooms.push((Room::Panes, body)),
+        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => rooms.push((Room::Panes, body)),
         View::Overview => overview(&mut rooms, body),
         View::Panes => rooms.push((Room::Panes, body)),
         View::Checkpoints => {
@@ -95,9 +93,9 @@ fn first(model: &Model) -> bool {
 fn small(model: &Model) -> Room {
     match model.view {
         _ if first(model) => Room::Page,
-        _ if model.attached.is_some() => Room::Panes,
-        View::Overview | View::Panes if model.zoomed => Room::Panes,
+        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => Room::Panes,
         View::Overview | View::Panes => Room::List,
+        View::Checkpoints | View::Runs | View::Journal | View::Inbox if model.attached.is_some() => Room::Panes,
         View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
     }
 }
@@ -120,8 +118,8 @@ fn overview(rooms: &mut Vec<(Room, Rect)>, body: Rect) {
         return;
     }
     let (left, side) = (44, 44);
-    let steps = (body.height / 2).max(10);
-    let waits = (body.height / 5).max(5);
+    let steps = (body.height / 2).max(10).min(body.height);
+    let waits = (body.height / 5).max(5).min(body.height - steps);
     rooms.push((Room::Steps, Rect { width: left, height: steps, ..body }));
     rooms.push((Room::Waits, Rect { width: left, y: body.y + steps, height: waits, ..body }));
     let below = body.height - steps - waits;

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Field, centred};
+use super::{Line, centred};
 use crate::tui::draw::{Frame, Pen, blank, row, width, wrap};
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::Effect;
@@ -21,14 +21,14 @@ pub struct Confirm {
     pub words: Vec<String>,
     /// What has to be typed.
     pub name: String,
-    pub typed: Field,
+    pub typed: Line,
     pub does: Effect,
 }
 
 impl Confirm {
     /// The right name was typed.
     pub fn matches(&self) -> bool {
-        self.typed.text == self.name
+        self.typed.text() == self.name
     }
 }
 
@@ -38,7 +38,9 @@ pub fn key(model: &mut Model, mut confirm: Confirm, key: KeyEvent) -> Vec<Effect
         Some(Action::Back) => return Vec::new(),
         Some(Action::Accept) if confirm.matches() => return vec![confirm.does],
         Some(Action::Accept) => {}
-        Some(_) | None => confirm.typed.key(key),
+        Some(_) | None => {
+            confirm.typed.key(key);
+        }
     }
     model.panels.push(super::Panel::Confirm(confirm));
     Vec::new()
@@ -69,9 +71,13 @@ pub fn draw(model: &Model, confirm: &Confirm, room: Rect, buf: &mut Buffer) -> O
         Pen::new(buf, theme, row(inner, narrow(line))).space(1).text(Role::Plain, one);
     }
     let here = row(inner, narrow(words.len() + gap));
-    let role = if right { Role::Good } else { Role::Strong };
     Pen::new(buf, theme, here).space(1).text(Role::Plain, ASK);
     let (here, skipped) = if beside { (here, narrow(width(ASK) + 1)) } else { (row(inner, here.y - inner.y + 1), 1) };
     let field = Rect { x: here.x + skipped, width: here.width.saturating_sub(skipped), ..here };
-    confirm.typed.draw(theme, role, &confirm.name, field, buf)
+    let cursor = confirm.typed.draw(theme, field, buf)?;
+    if let Some(missing) = confirm.name.strip_prefix(confirm.typed.text()) {
+        let rest = Rect { x: cursor.x, width: field.right() - cursor.x, ..field };
+        Pen::new(buf, theme, rest).text(Role::Dim, missing);
+    }
+    Some(cursor)
 }

@@ -6,7 +6,6 @@ pub mod compare;
 pub mod confirm;
 pub mod describe;
 pub mod entry;
-pub mod field;
 pub mod help;
 mod line;
 pub mod log;
@@ -28,7 +27,6 @@ use super::update;
 pub use again::Again;
 pub use confirm::Confirm;
 pub use entry::Entry;
-pub use field::Field;
 pub use help::Help;
 pub use line::Line;
 pub use log::Log;
@@ -92,8 +90,8 @@ pub fn pasted(model: &mut Model, text: &str) {
             model.panels.push(Panel::Confirm(panel));
         }
         Some(Panel::Prompt(mut panel)) => {
-            if let Some(field) = &mut panel.writing {
-                field.paste(text);
+            if let Some(line) = &mut panel.writing {
+                line.paste(text);
             }
             model.panels.push(Panel::Prompt(panel));
         }

@@ -161,7 +161,7 @@ pub(super) fn go(model: &mut Model, action: Action) {
         View::Runs => model.shown_runs().len(),
         View::Checkpoints => model.checkpoints.len(),
         View::Journal => model.shown_events().len(),
-        View::Inbox => model.questions().len(),
+        View::Inbox => model.inbox_rows().len(),
         View::Overview | View::Panes => return,
     };
     let page = usize::from(model.size.rows.saturating_sub(6)).max(1);

@@ -8,7 +8,7 @@ use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log};
+use crate::tui::panel::{Confirm, Line, Menu, Panel, Sheet, log};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -324,7 +324,7 @@ pub(super) fn stop_run(model: &Model) -> Confirm {
             format!("Goes on from there with:  dogwatch resume {arg}"),
         ],
         name,
-        typed: Field::default(),
+        typed: Line::default(),
         does: Effect::tell(Ask::StopRun { run: id }),
     }
 }
