@@ -40,10 +40,7 @@ impl Grid {
         let (mut lines, mut total) = (Vec::new(), 0);
         let mut below = self.content_rows();
         while below > 0 && total < height {
-            let mut first = below - 1;
-            while first > 0 && self.screen().row_wrapped(first - 1) {
-                first -= 1;
-            }
+            let first = self.line_start(below - 1);
             let mut count = 0;
             self.walk(first..below, area.width, |_, line, _, _| count = line + 1);
             let count = count.max(1);
@@ -63,6 +60,24 @@ impl Grid {
             });
             next += count;
         }
+    }
+
+    /// The text of the last lines, oldest first, each without the blanks at its end.
+    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut below = self.content_rows();
+        while below > 0 && lines.len() < count {
+            let first = self.line_start(below - 1);
+            lines.push((first..below).map(|row| self.row_text(row)).collect());
+            below = first;
+        }
+        lines.reverse();
+        lines
+    }
+
+    /// The first row of the line that `row` is a part of.
+    fn line_start(&self, row: u16) -> u16 {
+        (0..row).rev().take_while(|above| self.screen().row_wrapped(*above)).last().unwrap_or(row)
     }
 
     /// The first row that is drawn where `height` rows fit.

@@ -290,7 +290,7 @@ fn key_range(model: &Model, binding: &Binding) -> String {
 pub fn measures(model: &Model) -> bool {
     model.run.as_ref().is_some_and(|run| !run.line.state.ended())
         && model.size.columns >= 80
-        && matches!(model.view, View::Overview | View::Panes)
+        && matches!(model.view, View::Overview | View::Panes | View::Checkpoints)
 }
 
 /// The title of the terminal's window.

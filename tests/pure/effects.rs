@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// Calls that change something outside of the process.
-const EFFECTS: [&str; 12] = [
+const EFFECTS: [&str; 11] = [
     ".spawn()",
     "rename(",
     "renameat(",
@@ -16,7 +16,6 @@ const EFFECTS: [&str; 12] = [
     "Ask::Run {",
     "Ask::Shutdown {",
     "Ask::LetGo {",
-    "kill_process(",
 ];
 const ROOMS: [&str; 5] = ["src/daemon", "src/keep", "src/shim", "src/environment", "src/attempt"];
 /// How far from the effect its points may be.

@@ -67,7 +67,9 @@ pub fn layout(model: &Model) -> Layout {
         return Layout { rooms };
     }
     match model.view {
-        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => rooms.push((Room::Panes, body)),
+        // Whoever types sees what is typed into, wherever that began.
+        _ if model.attached.is_some() => rooms.push((Room::Panes, body)),
+        View::Overview | View::Panes if model.zoomed => rooms.push((Room::Panes, body)),
         View::Overview => overview(&mut rooms, body),
         View::Panes => rooms.push((Room::Panes, body)),
         View::Checkpoints => {
@@ -93,7 +95,8 @@ fn first(model: &Model) -> bool {
 fn small(model: &Model) -> Room {
     match model.view {
         _ if first(model) => Room::Page,
-        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => Room::Panes,
+        _ if model.attached.is_some() => Room::Panes,
+        View::Overview | View::Panes if model.zoomed => Room::Panes,
         View::Overview | View::Panes => Room::List,
         View::Checkpoints | View::Runs | View::Journal | View::Inbox if model.attached.is_some() => Room::Panes,
         View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
