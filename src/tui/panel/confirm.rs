@@ -28,7 +28,7 @@ pub struct Confirm {
 impl Confirm {
     /// The right name was typed.
     pub fn matches(&self) -> bool {
-        self.typed.text == self.name
+        self.typed.text() == self.name
     }
 }
 
@@ -38,7 +38,9 @@ pub fn key(model: &mut Model, mut confirm: Confirm, key: KeyEvent) -> Vec<Effect
         Some(Action::Back) => return Vec::new(),
         Some(Action::Accept) if confirm.matches() => return vec![confirm.does],
         Some(Action::Accept) => {}
-        Some(_) | None => confirm.typed.key(key),
+        Some(_) | None => {
+            confirm.typed.key(key);
+        }
     }
     model.panels.push(super::Panel::Confirm(confirm));
     Vec::new()

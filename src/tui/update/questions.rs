@@ -155,7 +155,7 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
 fn writing(model: &Model, prompt: &mut Prompt, key: KeyEvent) {
     match model.manner.keys.action(Place::Text, key) {
         Some(Action::Accept) => {
-            let text = prompt.writing.take().map(|field| field.text.trim().to_owned());
+            let text = prompt.writing.take().map(|field| field.text().trim().to_owned());
             prompt.note = text.filter(|text| !text.is_empty());
         }
         Some(Action::Back) => prompt.writing = None,
