@@ -37,5 +37,7 @@ mod scenarios;
 mod screen;
 #[path = "pure/table.rs"]
 mod table;
+#[path = "pure/user.rs"]
+mod user;
 #[path = "pure/worlds.rs"]
 mod worlds;
