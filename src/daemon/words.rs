@@ -25,6 +25,9 @@ fn line(run: &Run, what: &What) -> Line {
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
             ("environment.ready", None, None, "the sandbox is ready".into())
         }
+        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
+            ("environment.ready", None, None, format!("the container of {image} is ready ({engine})"))
+        }
         What::EnvironmentReady { isolation: Isolation::None { why } } => {
             ("environment.ready", None, None, format!("NOT ISOLATED: {why}"))
         }

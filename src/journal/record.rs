@@ -26,7 +26,7 @@ pub enum Unreadable {
 #[serde(rename_all = "snake_case")]
 enum Stored {
     Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
-    EnvironmentReady { sandboxed: bool, why: Option<String> },
+    EnvironmentReady { sandboxed: bool, why: Option<String>, container: Option<StoredContainer> },
     EnvironmentFailed { why: String },
     Intended { at: At, cause: StoredCause, resume: Option<String> },
     CannotStart { lane: LaneAt, why: String },
@@ -47,6 +47,12 @@ enum Stored {
     RunStopAsked { by: StoredBy, why: StoredRunStop },
     Resumed { from: Option<String>, by: StoredBy },
     Ended { result: StoredResult },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredContainer {
+    image: String,
+    engine: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -247,10 +253,14 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             by: (&created.by).into(),
         },
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            Stored::EnvironmentReady { sandboxed: true, why: None }
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: None }
+        }
+        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
+            let container = StoredContainer { image: image.clone(), engine: engine.clone() };
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: Some(container) }
         }
         What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()) }
+            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()), container: None }
         }
         What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
         What::Intended { attempt, cause, resume } => {
@@ -308,8 +318,11 @@ pub(super) fn read(
             env,
             by: by.into(),
         })),
+        Stored::EnvironmentReady { container: Some(StoredContainer { image, engine }), .. } => {
+            What::EnvironmentReady { isolation: Isolation::Container { image, engine } }
+        }
         Stored::EnvironmentReady { sandboxed: true, .. } => What::EnvironmentReady { isolation: Isolation::Sandboxed },
-        Stored::EnvironmentReady { sandboxed: false, why } => {
+        Stored::EnvironmentReady { sandboxed: false, why, .. } => {
             What::EnvironmentReady { isolation: Isolation::None { why: why.unwrap_or_default() } }
         }
         Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },

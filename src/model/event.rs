@@ -163,7 +163,14 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
     Sandboxed,
-    None { why: String },
+    /// In a container of this image, made by this engine (`Docker 20.10.24`).
+    Container {
+        image: String,
+        engine: String,
+    },
+    None {
+        why: String,
+    },
 }
 
 /// A checkpoint that a step saved.

@@ -16,6 +16,6 @@ pub use event::{
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
 pub use time::{Time, span_words};
 pub use workflow::{
-    Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match, Mount, OnTimeout,
-    OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,
+    Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, LaneSpec, Match,
+    Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepWhat, Template, Ulimit, User, Value, Workflow,
 };

@@ -39,6 +39,7 @@ pub(super) fn isolation(isolation: Option<&Isolation>) -> String {
     match isolation {
         None => "not known yet".into(),
         Some(Isolation::Sandboxed) => "sandboxed".into(),
+        Some(Isolation::Container { image, engine }) => format!("container of {} by {}", inline(image), inline(engine)),
         Some(Isolation::None { why }) => format!("**none**: {}", inline(why)),
     }
 }
