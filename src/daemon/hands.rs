@@ -9,6 +9,7 @@ use base64::Engine as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::adopt::{Life, Look};
+use super::container;
 use super::core::{Input, Parts};
 use super::requests::{self, Answer};
 use crate::clock;
@@ -186,6 +187,7 @@ fn spec(run: &Run, parts: &Parts) -> Spec {
         .collect();
     spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
+    spec.container = wanted.container.as_ref().map(|container| container::container(run, &spec.name, container));
     spec
 }
 
@@ -271,6 +273,9 @@ impl Actor {
         self.told_isolation = true;
         let isolation = match handle.isolation() {
             environment::Isolation::Sandboxed { .. } => Isolation::Sandboxed,
+            environment::Isolation::Container { image, engine } => {
+                Isolation::Container { image: image.clone(), engine: engine.clone() }
+            }
             environment::Isolation::None { why } => Isolation::None { why: why.clone() },
         };
         self.fact(What::EnvironmentReady { isolation });
@@ -289,7 +294,7 @@ impl Actor {
         Ok(keeper)
     }
 
-    async fn launch(&mut self, attempt: AttemptId, launch: Box<Launch>, work_dir: PathBuf) {
+    async fn launch(&mut self, attempt: AttemptId, mut launch: Box<Launch>, work_dir: PathBuf) {
         let again = Input::Again(Command::Launch(attempt.clone()));
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::error!("{attempt} has no place to work in: {error}");
@@ -310,6 +315,7 @@ impl Actor {
                 return;
             }
         };
+        container::fit(&self.spec, &mut launch.argv, &mut launch.env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-launch");
         tokio::spawn(async move {
@@ -376,11 +382,13 @@ impl Actor {
             Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
             Err(NoKeeper::Later(_)) => return self.parts.tell_after(AGAIN, Input::Again(command)),
         };
+        let (mut argv, mut env) = (shell(script), env);
+        container::fit(&self.spec, &mut argv, &mut env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-probe");
         tokio::spawn(async move {
             let timeout_ms = u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX);
-            let answer = keeper.ask(Ask::Run { argv: shell(script), env, cwd, timeout_ms }).await;
+            let answer = keeper.ask(Ask::Run { argv, env, cwd, timeout_ms }).await;
             crash_point("hands.after-probe");
             let (code, output) = match answer {
                 Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
@@ -456,14 +464,19 @@ impl Actor {
         }));
     }
 
-    async fn pty(&mut self, ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
+    async fn pty(&mut self, mut ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
         if let Some(work_dir) = work_dir
             && let Err(error) = self.make_work_dir(&work_dir)
         {
             tracing::warn!("a shell has no place of its own: {error}");
         }
         let reply = match self.keeper().await {
-            Ok(keeper) => keeper.ask_pty(ask).await.map_err(|error| error.to_string()),
+            Ok(keeper) => {
+                if let Ask::OpenPty { argv, env, .. } = &mut ask {
+                    container::fit(&self.spec, argv, env);
+                }
+                keeper.ask_pty(ask).await.map_err(|error| error.to_string())
+            }
             Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => Err(why),
         };
         drop(answer.send(match reply {
@@ -501,6 +514,12 @@ impl Actor {
             }
             if let Err(error) = environment::Sandbox::remove(&dir, Duration::from_secs(10), true).await {
                 tracing::warn!("{error}");
+            }
+        }
+        if let Err(error) = environment::remove_container(&self.spec).await {
+            tracing::warn!("{error}");
+            if error.passes() {
+                return self.parts.tell_after(BUSY, Input::Again(Command::CloseEnvironment(self.run.clone())));
             }
         }
         crash_point("hands.after-close");

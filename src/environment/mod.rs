@@ -21,6 +21,7 @@ mod aliases;
 mod binary;
 mod compose;
 mod dir;
+mod docker;
 mod engine_watch;
 mod hidden;
 mod launch;
@@ -31,8 +32,9 @@ mod trial;
 
 pub use dir::make_below;
 pub use sandbox::{Handle, Sandbox};
-pub use spec::{Isolation, Mount, Spec, Wanted};
+pub use spec::{Container, Gpus, Isolation, Mount, Pull, Spec, Wanted};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Why an environment is not there.
@@ -53,14 +55,55 @@ pub enum Error {
     /// A file or process of dogwatch's own could not be made or read.
     #[error("{what} {}: {source}", path.display())]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// No container engine answers at any of the places where one may be.
+    #[error(
+        "no container engine can be used ({tried}); start Docker (`sudo systemctl start docker`) or Podman \
+         (`systemctl --user start podman.socket`), or set DOCKER_HOST"
+    )]
+    NoEngine { tried: String },
+    /// The container engine that has this environment's container is not there now.
+    #[error("the container engine is not there ({tried}); what runs goes on, nothing new starts until it is back")]
+    EngineGone { tried: String },
+    /// It is there, but does not speak: frozen, or the machine is starved.
+    #[error("the container engine at {} has not answered for {after_s} s", socket.display())]
+    EngineSilent { socket: PathBuf, after_s: u64 },
+    /// The image is not there and cannot be fetched.
+    #[error(
+        "the image {image} cannot be had: {why} ({engine}); correct `image`, build or load it there, or log in where it \
+         comes from"
+    )]
+    NoImage { image: String, engine: String, why: String },
+    /// The container engine refuses.
+    #[error("{what} the container {name} was refused by {engine}: {why}")]
+    Container { what: &'static str, name: String, engine: String, why: String },
     /// The environment did not end when it was told to.
     #[error("the environment in {} did not end: {why}", dir.display())]
     NotEnded { dir: PathBuf, why: String },
 }
 
-/// Does anybody still listen in an environment of this run?
+/// What steps find inside of an environment that is not this host: variables and a shell of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// Variables that the image gives.
+    pub env: BTreeMap<String, String>,
+    /// The words that start a shell, before its own arguments.
+    pub shell: Vec<String>,
+}
+
+/// What steps find in this environment, which must have been made; `None` where that is this host's.
+pub fn inside(spec: &Spec) -> Result<Option<Inside>, Error> {
+    spec.container.as_ref().map(|_| docker::inside(&spec.dir())).transpose()
+}
+
+/// Is there still something of an environment of this run: a keeper that listens, a container that was not removed?
 pub fn outlives(run_dir: &std::path::Path) -> bool {
-    std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().any(|entry| dir::is_listened(&entry.path()))
+    let dirs = std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().map(|entry| entry.path());
+    dirs.into_iter().any(|dir| dir::is_listened(&dir) || dir.join(docker::RECORD).exists())
+}
+
+/// Removes what is left of an environment whose keeper has ended: its container.
+pub async fn remove_container(spec: &Spec) -> Result<(), Error> {
+    docker::remove(spec).await
 }
 
 /// The secret of an environment that was made before; `None` where there never was one.
@@ -83,9 +126,15 @@ impl Error {
     pub fn passes(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
-            Self::Silent { .. } => true,
+            Self::Silent { .. } | Self::EngineGone { .. } | Self::EngineSilent { .. } => true,
             Self::Io { source, .. } => matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
-            Self::Refused(_) | Self::NotIsolated { .. } | Self::NoKeeper { .. } | Self::NotEnded { .. } => false,
+            Self::Refused(_)
+            | Self::NotIsolated { .. }
+            | Self::NoKeeper { .. }
+            | Self::NoEngine { .. }
+            | Self::NoImage { .. }
+            | Self::Container { .. }
+            | Self::NotEnded { .. } => false,
         }
     }
 
