@@ -2,6 +2,10 @@
 
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "real/containers.rs"]
+mod containers;
+#[path = "support/engines.rs"]
+mod engines;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]

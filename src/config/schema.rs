@@ -172,7 +172,7 @@ struct Environment {
     network: Option<bool>,
     /// Who the steps are: "root" or "1000:1000". Default: you.
     user: Option<String>,
-    /// Capabilities of the steps: ["SYS_PTRACE"]. Default: none.
+    /// Capabilities of the steps, like `SYS_PTRACE`. Default: none.
     caps: Option<Vec<String>>,
     /// Limits of each process: { nofile = 65536, memlock = -1 }.
     ulimits: Option<std::collections::BTreeMap<String, i64>>,

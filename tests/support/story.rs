@@ -205,7 +205,9 @@ pub(crate) fn words(event: &Event) -> String {
     let what = match &event.what {
         What::Created(_) => "created".into(),
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => "sandboxed".into(),
-        What::EnvironmentReady { isolation: Isolation::Container { image, .. } } => format!("in a container of {image}"),
+        What::EnvironmentReady { isolation: Isolation::Container { image, .. } } => {
+            format!("in a container of {image}")
+        }
         What::EnvironmentReady { isolation: Isolation::None { .. } } => "not isolated".into(),
         What::EnvironmentFailed { .. } => "no environment".into(),
         What::Intended { attempt: id, cause, resume } => {

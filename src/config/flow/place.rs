@@ -38,7 +38,12 @@ pub(super) struct Placed {
 pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: &Path) -> Placed {
     let base = std::path::absolute(base).map_or_else(|_| base.to_owned(), |base| clean(&base));
     let mut placed = Placed {
-        spec: EnvironmentSpec { workspace: text_of(&base), isolation: IsolationWanted::Auto, mounts: vec![], container: None },
+        spec: EnvironmentSpec {
+            workspace: text_of(&base),
+            isolation: IsolationWanted::Auto,
+            mounts: vec![],
+            container: None,
+        },
         needed: vec![],
     };
     let Some(section) = table.and_then(|table| reader.section(table, Kind::Environment, "[environment]".into())) else {

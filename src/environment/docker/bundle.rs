@@ -84,8 +84,7 @@ pub(super) fn make(dogwatch: &Path, tmux: Option<&Path>, state_dir: &Path) -> Re
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(Error::io("making the folder", path))
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Error::io("making the folder", path))
 }
 
 fn gather(dogwatch: &Path, tmux: Option<&Path>) -> Result<Sources, Error> {
@@ -102,7 +101,8 @@ fn gather(dogwatch: &Path, tmux: Option<&Path>) -> Result<Sources, Error> {
     for terminal in TERMINALS {
         let initial = terminal.chars().next().unwrap_or('x');
         let relative = [format!("{initial}/{terminal}"), format!("{:x}/{terminal}", u32::from(initial))];
-        let found = TERMINFO.iter().flat_map(|folder| relative.iter().map(move |one| (one, Path::new(folder).join(one))));
+        let found =
+            TERMINFO.iter().flat_map(|folder| relative.iter().map(move |one| (one, Path::new(folder).join(one))));
         if let Some((relative, file)) = found.into_iter().find(|(_, file)| file.is_file()) {
             sources.files.insert(format!("terminfo/{relative}"), file);
         }

@@ -96,25 +96,23 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
 
 /// What an engine said was wrong, without the library's words around it.
 pub(super) fn words(error: &bollard::errors::Error) -> String {
-    match error {
-        bollard::errors::Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
-        other => {
-            use std::error::Error as _;
-            let mut words = other.to_string();
-            let mut cause = other.source();
-            while let Some(inner) = cause {
-                words = format!("{words}: {inner}");
-                cause = inner.source();
-            }
-            words
-        }
+    if let bollard::errors::Error::DockerResponseServerError { message, .. } = error {
+        return message.trim().to_owned();
     }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
 }
 
 /// The number of the engine's answer, when it answered at all.
 pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
-    match error {
-        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
-        _ => None,
+    if let bollard::errors::Error::DockerResponseServerError { status_code, .. } = error {
+        Some(*status_code)
+    } else {
+        None
     }
 }

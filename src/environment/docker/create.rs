@@ -53,8 +53,16 @@ pub(super) struct Facts<'a> {
     pub(super) podman: bool,
     /// Host files describe the GPUs.
     pub(super) cdi: bool,
-    /// Without the limits that this host may not raise.
-    pub(super) modest: bool,
+    pub(super) limits: Limits,
+}
+
+/// What is asked for beyond what every process may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limits {
+    /// What training likes.
+    Generous,
+    /// Where the engine itself may not raise limits.
+    Modest,
 }
 
 /// The whole request.
@@ -95,8 +103,7 @@ pub(super) fn user(container: &Container, rootless: bool) -> Result<(u32, u32), 
 fn keeper_arguments() -> Vec<String> {
     let door = format!("{DOOR}/{}", door::SOCKET);
     let (dogwatch, tmux) = (format!("{INSIDE}/dogwatch"), format!("{INSIDE}/tmux"));
-    let words =
-        ["keep", "--door", &door, "--runtime-dir", RUNTIME, "--dogwatch", &dogwatch, "--tmux", &tmux];
+    let words = ["keep", "--door", &door, "--runtime-dir", RUNTIME, "--dogwatch", &dogwatch, "--tmux", &tmux];
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
@@ -180,9 +187,12 @@ fn ulimits(container: &Container, facts: &Facts<'_>) -> Vec<ResourcesUlimits> {
     let own = |resource| getrlimit(resource).maximum.and_then(|limit| i64::try_from(limit).ok());
     let mut limits = HashMap::from([("nofile", own(Resource::Nofile).map_or(FILES, |limit| limit.min(FILES)))]);
     if facts.podman {
-        limits.insert("nproc", own(Resource::Nproc).unwrap_or(-1));
+        // It lowers its own to the highest number that a process can have, and may not raise it again.
+        let highest = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+        let highest = highest.and_then(|text| text.trim().parse().ok()).unwrap_or(32_768);
+        limits.insert("nproc", own(Resource::Nproc).map_or(highest, |limit| limit.min(highest)));
     }
-    if !facts.modest {
+    if facts.limits == Limits::Generous {
         limits.insert("memlock", -1);
         limits.insert("stack", STACK);
     }
@@ -229,10 +239,8 @@ fn mounts(spec: &Spec, bundle: &Bundle) -> Result<Vec<ApiMount>, Error> {
     let real = |path: &Path| path.canonicalize().map_err(Error::io("finding", path));
     let workspace = real(&spec.workspace)?;
     let dir = spec.dir();
-    let mut granted = vec![
-        (workspace.clone(), spec.workspace.clone(), true),
-        (workspace, PathBuf::from(WORKSPACE), true),
-    ];
+    let mut granted =
+        vec![(workspace.clone(), spec.workspace.clone(), true), (workspace, PathBuf::from(WORKSPACE), true)];
     for mount in &spec.mounts {
         granted.push((real(&mount.source)?, mount.target.clone(), mount.writable));
     }
@@ -259,7 +267,9 @@ fn mounts(spec: &Spec, bundle: &Bundle) -> Result<Vec<ApiMount>, Error> {
 
 fn text(path: &Path) -> Result<String, Error> {
     let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| Error::Refused(format!("{} is no UTF-8, and container engines take nothing else", path.display())))
+    text.ok_or_else(|| {
+        Error::Refused(format!("{} is no UTF-8, and container engines take nothing else", path.display()))
+    })
 }
 
 fn bind(source: &Path, target: &Path, writable: bool) -> Result<ApiMount, Error> {

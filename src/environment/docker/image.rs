@@ -25,19 +25,14 @@ pub(super) async fn have(engine: &Engine, container: &Container) -> Result<Image
     match (here, container.pull) {
         (Some(image), Pull::Missing | Pull::Never) => Ok(image),
         (None, Pull::Never) => Err(cannot(name, engine, "it is not there, and pull = \"never\"")),
-        (before, Pull::Missing | Pull::Always) => {
-            faults::crash_point("docker.before-pull");
-            let pulled = pull(engine, name).await;
-            faults::crash_point("docker.after-pull");
-            match (pulled, before) {
-                (Ok(()), _) => look(engine, name).await?.ok_or_else(|| cannot(name, engine, "it vanished again")),
-                (Err(why), Some(image)) => {
-                    tracing::warn!("{name} cannot be pulled, the one that is there is used: {why}");
-                    Ok(image)
-                }
-                (Err(why), None) => Err(cannot(name, engine, &why)),
+        (before, Pull::Missing | Pull::Always) => match (pull(engine, name).await, before) {
+            (Ok(()), _) => look(engine, name).await?.ok_or_else(|| cannot(name, engine, "it vanished again")),
+            (Err(why), Some(image)) => {
+                tracing::warn!("{name} cannot be pulled, the one that is there is used: {why}");
+                Ok(image)
             }
-        }
+            (Err(why), None) => Err(cannot(name, engine, &why)),
+        },
     }
 }
 
@@ -65,6 +60,7 @@ async fn pull(engine: &Engine, name: &str) -> Result<(), String> {
     let name = if tagged { name.to_owned() } else { format!("{name}:latest") };
     tracing::info!("pulling {name}");
     let options = CreateImageOptionsBuilder::default().from_image(&name).build();
+    faults::crash_point("docker.before-pull");
     let mut progress = Box::pin(engine.api.create_image(Some(options), None, None));
     let mut layers: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     while let Some(news) = progress.next().await {
@@ -75,6 +71,7 @@ async fn pull(engine: &Engine, name: &str) -> Result<(), String> {
             layers.insert(layer, (done, all));
         }
     }
+    faults::crash_point("docker.after-pull");
     let bytes: i64 = layers.values().map(|(_, all)| all).sum();
     tracing::info!("pulled {name}: {} layers, {} MiB", layers.len(), bytes / 1024 / 1024);
     Ok(())

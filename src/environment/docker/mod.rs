@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bundle::Bundle;
 use self::connect::{Engine, QUICK, status, words};
+use self::create::Limits;
 use super::{Container, Error, Inside, Isolation, Spec, dir};
 use crate::faults;
 
@@ -136,7 +137,7 @@ async fn make(engine: &Engine, spec: &Spec, container: &Container, is_there: boo
     let image = image::have(engine, container).await?;
     let bundle = bundle_of(spec).await?;
     if !is_there {
-        create(engine, spec, container, &image, &bundle, false).await?;
+        create(engine, spec, container, &image, &bundle, Limits::Generous).await?;
     }
     let shell = shell(engine, &container.name, &bundle).await?;
     let mut env: BTreeMap<String, String> = image
@@ -172,7 +173,7 @@ async fn create(
     container: &Container,
     image: &image::Image,
     bundle: &Bundle,
-    modest: bool,
+    limits: Limits,
 ) -> Result<(), Error> {
     let info = match tokio::time::timeout(QUICK, engine.api.info()).await {
         Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
@@ -186,7 +187,7 @@ async fn create(
         rootless,
         podman: engine.podman,
         cdi: has_cdi(),
-        modest,
+        limits,
     };
     prepare(spec)?;
     let body = create::body(spec, container, &facts)?;
@@ -253,7 +254,7 @@ async fn start_modest(engine: &Engine, spec: &Spec, container: &Container, why: 
     let image = image::have(engine, container).await?;
     let bundle = bundle_of(spec).await?;
     delete(engine, &container.name).await?;
-    create(engine, spec, container, &image, &bundle, true).await?;
+    create(engine, spec, container, &image, &bundle, Limits::Modest).await?;
     start(engine, &container.name).await
 }
 
