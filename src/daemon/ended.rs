@@ -12,7 +12,7 @@ use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
-use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, StepId, StopReason, Workflow};
+use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Workflow};
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
@@ -80,6 +80,29 @@ impl Context {
             hits: Vec::new(),
             tail: Vec::new(),
             checkpoint: None,
+            outside: None,
+        }
+    }
+
+    /// The end of an attempt whose environment was ended with it. Whatever it was doing ended then, and badly.
+    pub(super) fn ended_from_outside(&self, outside: Outside, started: Option<Time>) -> Exit {
+        let now = self.clock.now();
+        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false));
+        let Read { hits, tail, checkpoint } =
+            read.unwrap_or_else(|| Read { hits: Vec::new(), tail: Vec::new(), checkpoint: self.checkpoint.clone() });
+        let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
+        Exit {
+            end: End::Signal(9),
+            started: started.unwrap_or(now),
+            ended: now,
+            stop: None,
+            leaked: Vec::new(),
+            oom_kills: kills,
+            missing: Vec::new(),
+            hits,
+            tail,
+            checkpoint,
+            outside: Some(outside),
         }
     }
 
@@ -98,7 +121,7 @@ impl Context {
         // Times of this boot are exact; of an earlier one the wall clock has to do.
         let at = |boottime, wall| {
             let this_boot = record.boot_id == self.boot_id;
-            if this_boot { self.clock.at_boottime(boottime) } else { crate::model::Time::from_ms(wall) }
+            if this_boot { self.clock.at_boottime(boottime) } else { Time::from_ms(wall) }
         };
         Exit {
             end,
@@ -111,6 +134,7 @@ impl Context {
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
+            outside: None,
         }
     }
 

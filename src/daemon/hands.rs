@@ -424,9 +424,19 @@ impl Actor {
                 life = if self.keeper().await.is_ok() { Life::Answers } else { Life::Silent };
             }
         }
+        let mut fate = None;
+        if life == Life::Dead && look.needs_fate() {
+            match environment::fate(&self.spec).await {
+                Ok(known) => fate = known,
+                Err(error) => {
+                    tracing::warn!("how the environment of {} ended is not known yet: {error}", look.run);
+                    life = Life::Unexplained;
+                }
+            }
+        }
         let (parts, run) = (self.parts.clone(), look.run.clone());
         tokio::task::spawn_blocking(move || {
-            let found = look.look(life);
+            let found = look.look(life, fate);
             parts.tell(Input::Looked { run, life, found });
         });
     }

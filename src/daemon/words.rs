@@ -58,6 +58,9 @@ fn line(run: &Run, what: &What) -> Line {
                 Some(StopReason::Stop) => text.push_str(" (stopped)"),
                 None => {}
             }
+            if let Some(outside) = exit.outside {
+                text = format!("{text}: {}", crate::engine::outside_words(outside));
+            }
             if !exit.leaked.is_empty() {
                 text = format!("{text}; leaked {} process(es)", exit.leaked.len());
             }
@@ -123,6 +126,7 @@ fn intended(n: u32, cause: &Cause, resume: Option<&str>) -> String {
     let why = match cause {
         Cause::First => String::new(),
         Cause::Retry { rule } => format!(" by rule \"{rule}\""),
+        Cause::Disrupted => " because the container engine was started anew".into(),
         Cause::Unknown => " because the one before is not known to have happened".into(),
         Cause::Person(by) => format!(" by {by}"),
     };

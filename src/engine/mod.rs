@@ -26,7 +26,7 @@ mod state;
 
 use std::collections::BTreeMap;
 
-pub use escalation::word;
+pub use escalation::{outside_words, word};
 pub use order::Refused;
 pub use state::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run};
 

@@ -101,6 +101,28 @@ pub fn outlives(run_dir: &std::path::Path) -> bool {
     dirs.into_iter().any(|dir| dir::is_listened(&dir) || dir.join(docker::RECORD).exists())
 }
 
+/// How a container ended, as its engine remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// From outside, by this signal; not for want of memory.
+    Killed { signal: i32 },
+    /// The kernel ended it, its memory was used up.
+    OutOfMemory,
+    /// Its engine was started anew, and containers do not outlive that.
+    EngineRestarted,
+    /// By itself.
+    Ended { code: i64 },
+    /// Somebody removed it.
+    Removed,
+    /// Its engine believes that it runs.
+    Running,
+}
+
+/// How the container of an environment ended whose keeper is gone; `None` where it has no container.
+pub async fn fate(spec: &Spec) -> Result<Option<Fate>, Error> {
+    if spec.container.is_some() { docker::fate(spec).await.map(Some) } else { Ok(None) }
+}
+
 /// Removes what is left of an environment whose keeper has ended: its container.
 pub async fn remove_container(spec: &Spec) -> Result<(), Error> {
     docker::remove(spec).await

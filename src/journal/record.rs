@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     self, AskWhy, AttemptId, Cause, Choice, End, EscalationId, EscalationKind, Isolation, Lane, LaneId, LostWhy, Order,
-    Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, StepId, StopReason, Time, Verdict, What, Workflow,
+    Outside, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, StepId, StopReason, Time, Verdict, What,
+    Workflow,
 };
 
 /// Why a stored event cannot be understood.
@@ -86,6 +87,7 @@ struct StoredExit {
     hits: Vec<StoredHit>,
     tail: Vec<String>,
     checkpoint: Option<Checkpoint>,
+    outside: Option<StoredOutside>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -155,12 +157,13 @@ stored! {
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredStop { Timeout, Stop }
     StoredEnd { Code(i32), Signal(i32) }
+    StoredOutside { Killed, OutOfMemory, EngineRestarted }
     StoredKind { Failed, Unknown, CannotStart, Gate }
     StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject }
     StoredOrder { Resume, Retry, Skip, Done }
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
-    StoredCause { First, Retry { rule: String }, Unknown, Person(StoredBy) }
+    StoredCause { First, Retry { rule: String }, Unknown, Disrupted, Person(StoredBy) }
     StoredSkip { Condition, Need(String), NotSelected, RunEnded }
     StoredSelection { All, Only(Vec<String>), From(String) }
 }
@@ -168,6 +171,7 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredStop = StopReason { Timeout, Stop });
+mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
 mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
@@ -181,7 +185,7 @@ impl From<Principal> for StoredBy {
     }
 }
 
-mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Person(by) });
+mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Disrupted, Person(by) });
 
 fn lane_at(lane: &LaneId) -> LaneAt {
     LaneAt { step: lane.step.to_string(), lane: lane.lane.0 }
@@ -417,6 +421,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
             .collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
+        outside: exit.outside.as_ref().map(Into::into),
     }
 }
 
@@ -436,6 +441,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
             .collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
+        outside: exit.outside.map(Into::into),
     }
 }
 

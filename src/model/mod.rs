@@ -11,7 +11,7 @@ mod workflow;
 
 pub use event::{
     AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
-    LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Verdict, What,
+    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
 pub use time::{Time, span_words};

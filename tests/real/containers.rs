@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::process::Command;
 
 use crate::engines::{Engine, Kind, shared};
-use crate::house::{House, kill, lines, until, within, words};
+use crate::house::{House, kill, lines, signal, until, within, words};
+use rustix::process::Signal;
 
 /// The tests that both engines must pass, under their own names.
 macro_rules! on_both {
@@ -32,12 +33,40 @@ on_both!(
     the_tmux_server_is_killed_and_comes_back,
     the_porter_is_killed_with_the_engine,
     the_engine_is_killed_at_every_point_of_a_containers_life,
+    a_killed_container_is_a_failure_with_its_cause,
+    a_killed_keeper_is_a_failure_with_its_cause,
+    a_removed_container_is_unknown_and_nothing_runs_twice,
+    a_killed_shim_is_unknown_and_the_container_lives_on,
+    memory_that_is_used_up_is_told_by_the_counter,
+    a_fork_bomb_stays_inside_and_is_stopped,
+    a_container_engine_that_stands_still_changes_nothing,
 );
+
+/// What only Docker can do: its daemon takes its containers along, or does not.
+mod only_docker {
+    #[test]
+    fn a_daemon_that_is_restarted_disrupts_its_steps_and_that_does_not_count() {
+        super::restarted_without_live_restore();
+    }
+
+    #[test]
+    fn with_live_restore_a_restart_is_not_noticed() {
+        super::restarted(super::Kind::Docker);
+    }
+}
+
+/// What only Podman is: nobody's daemon.
+mod only_podman {
+    #[test]
+    fn a_service_that_is_restarted_is_not_noticed() {
+        super::restarted(super::Kind::Podman);
+    }
+}
 
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 11);
+    assert_eq!(TESTS, 18);
 }
 
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
@@ -282,6 +311,158 @@ fn the_engine_is_killed_at_every_point_of_a_containers_life(kind: Kind) {
         until(&format!("{point}: no container is left"), || engine.containers(&house.state()).is_empty());
     }
     assert_eq!(died, POINTS.len(), "faults that were injected");
+}
+
+/// A run that may try twice, whose step waits; its container.
+fn waiting(engine: &Engine, step: &str) -> (House, String) {
+    let house = house(engine);
+    house.workflow(&format!(
+        "{ENVIRONMENT}[steps.work]\n{step}\nrun = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; sleep 61'\n"
+    ));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").contains("on"));
+    let containers = engine.containers(&house.state());
+    assert_eq!(containers.len(), 1, "{containers:?}");
+    (house, containers[0].clone())
+}
+
+/// The person who is asked reads this, and nothing was started again.
+#[track_caller]
+fn asked(house: &House, kind: &str, wanted: &str) {
+    assert_eq!(house.wait(), Some(3), "{}", house.said(&["status"]));
+    let question = house.json(&["inbox"]).expect("a question");
+    assert_eq!(question["escalation_kind"], kind, "{question}");
+    let shown = house.said(&["show", &format!("e{}", question["id"])]);
+    assert!(shown.contains(wanted), "{wanted:?} is not in {shown}");
+    assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1], "{:?}", house.effects());
+}
+
+/// The run is stopped, and its container goes.
+#[track_caller]
+fn stopped(house: &House, engine: &Engine) {
+    house.said(&["stop", "@last"]);
+    ended_and_gone(house, engine, 4);
+}
+
+fn a_killed_container_is_a_failure_with_its_cause(kind: Kind) {
+    let engine = shared(kind);
+    let (house, container) = waiting(engine, "");
+    engine.said(&["kill", &container]);
+    asked(&house, "failed", "killed from outside (137, not for want of memory)");
+    // Another attempt has the same container again, with all that was done in it.
+    house.said(&["decide", "e1", "retry"]);
+    until("the second attempt runs", || house.log("work/0/a2").contains("on"));
+    assert_eq!(engine.containers(&house.state()), [container]);
+    stopped(&house, engine);
+}
+
+fn a_killed_keeper_is_a_failure_with_its_cause(kind: Kind) {
+    let engine = shared(kind);
+    let (house, _) = waiting(engine, "");
+    let (keepers, inside) = (house.keepers(), house.inside());
+    assert_eq!(keepers.len(), 1, "{keepers:?}");
+    keepers.into_iter().for_each(kill);
+    asked(&house, "failed", "killed from outside");
+    assert!(inside.iter().all(|pid| !crate::house::is_alive(*pid)), "it took everything along");
+    stopped(&house, engine);
+}
+
+fn a_removed_container_is_unknown_and_nothing_runs_twice(kind: Kind) {
+    let engine = shared(kind);
+    let (house, container) = waiting(engine, "retry = { max_attempts = 3, delay = \"0s\" }");
+    engine.said(&["rm", "--force", &container]);
+    asked(&house, "unknown", "its container was removed");
+    stopped(&house, engine);
+}
+
+fn a_killed_shim_is_unknown_and_the_container_lives_on(kind: Kind) {
+    let engine = shared(kind);
+    let (house, container) = waiting(engine, "retry = { max_attempts = 3, delay = \"0s\" }");
+    let shims = house.shims();
+    assert_eq!(shims.len(), 1, "{shims:?}");
+    shims.into_iter().for_each(kill);
+    asked(&house, "unknown", "its supervisor process was killed");
+    assert_eq!(engine.containers(&house.state()), [container]);
+    assert_eq!(house.keepers().len(), 1);
+    stopped(&house, engine);
+}
+
+fn memory_that_is_used_up_is_told_by_the_counter(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    // The step's child is killed, and the step itself ends with a code of its own.
+    house.workflow(&format!(
+        "{ENVIRONMENT}memory = \"64MiB\"\n[steps.work]\n\
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; dd if=/dev/zero of=/dev/null bs=300M count=1 || exit 9'\n"
+    ));
+    house.start();
+    asked(&house, "failed", "the kernel killed for memory in this environment");
+    assert_eq!(house.lane("work")["exit"], "code 9");
+    assert_eq!(house.keepers().len(), 1, "the keeper was spared");
+    stopped(&house, engine);
+}
+
+fn a_fork_bomb_stays_inside_and_is_stopped(kind: Kind) {
+    let engine = shared(kind);
+    let house = house(engine);
+    house.workflow(&format!(
+        "{ENVIRONMENT}cpus = 0.5\n[steps.work]\ngrace = \"100ms\"\n\
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; f() {{ f | f & sleep 67; }}; f; sleep 68'\n"
+    ));
+    house.start();
+    until("it multiplies", || house.inside().len() > 200);
+    let mut terminal = Terminal::of(&house, &["attach", "@last", "work"]);
+    terminal.see("on");
+    drop(terminal);
+    stopped(&house, engine);
+    until("all of it has gone", || house.inside().is_empty());
+}
+
+fn a_container_engine_that_stands_still_changes_nothing(kind: Kind) {
+    let engine = Engine::start(kind, false);
+    let house = counted(&engine);
+    signal(engine.pid(), Signal::STOP);
+    // Nothing of the step goes through it, also when dogwatch itself starts anew.
+    house.kill_engine();
+    house.said(&["engine", "start"]);
+    until("the step has ended", || house.lane("work")["exit"] == "code 7");
+    assert_eq!(house.log("work/0/a1"), lines("line", 30));
+    signal(engine.pid(), Signal::CONT);
+    ran_once(&house, &engine);
+}
+
+/// A restart that containers survive: docker with live-restore, podman always.
+fn restarted(kind: Kind) {
+    let engine = Engine::start(kind, true);
+    for by in [Signal::TERM, Signal::KILL] {
+        let house = counted(&engine);
+        engine.end(by);
+        engine.begin();
+        ran_once(&house, &engine);
+    }
+}
+
+fn restarted_without_live_restore() {
+    let engine = Engine::start(Kind::Docker, false);
+    // Not to be repeated: a person is asked, and told why.
+    let (house, _) = waiting(&engine, "");
+    engine.end(Signal::KILL);
+    engine.begin();
+    asked(&house, "failed", "the container engine was started anew, and its containers ended with it");
+    stopped(&house, &engine);
+    // May be repeated once: the disruption is not that once.
+    let house = self::house(&engine);
+    house.workflow(&format!(
+        "{ENVIRONMENT}[steps.work]\nallow_failure = true\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; [ \"$DOGWATCH_ATTEMPT\" = 1 ] && sleep 62; exit 7'\n"
+    ));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").contains("on"));
+    engine.end(Signal::TERM);
+    engine.begin();
+    ended_and_gone(&house, &engine, 0);
+    let lane = house.lane("work");
+    assert_eq!((lane["exit"].as_str(), lane["attempt"].as_i64()), (Some("code 7"), Some(3)), "{lane}");
+    assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1, 1, 1], "{:?}", house.effects());
 }
 
 /// A terminal with a dogwatch on it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use crate::house::{is_alive, signal, until, within};
+use crate::house::{signal, within};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -20,6 +20,7 @@ pub(crate) struct Engine {
     root: PathBuf,
     /// Ends everything when its standard input ends.
     guard: Mutex<Child>,
+    daemon: Mutex<Option<Child>>,
     live_restore: bool,
 }
 
@@ -60,7 +61,7 @@ impl Engine {
             .stderr(Stdio::null())
             .spawn()
             .expect("a guard");
-        let engine = Self { kind, root, guard: Mutex::new(guard), live_restore };
+        let engine = Self { kind, root, guard: Mutex::new(guard), daemon: Mutex::new(None), live_restore };
         engine.begin();
         engine.import(
             "bb:1",
@@ -97,10 +98,11 @@ impl Engine {
                 std::fs::set_permissions(self.socket(), std::os::unix::fs::PermissionsExt::from_mode(0o666))
                     .expect("an open socket");
                 std::fs::write(self.root.join("daemon.pid"), daemon.id().to_string()).expect("its number");
-                // Collected by nobody: it is killed by the guard.
-                return drop(daemon);
+                *self.daemon.lock().expect("nobody died with it") = Some(daemon);
+                return;
             }
             let _ = daemon.kill();
+            let _ = daemon.wait();
         }
         panic!("{:?} does not start:\n{}", self.kind, self.log());
     }
@@ -151,9 +153,9 @@ impl Engine {
 
     /// Ends the daemon by this signal and waits for it; containers are another matter.
     pub(crate) fn end(&self, by: rustix::process::Signal) {
-        let pid = self.pid();
-        signal(pid, by);
-        until("the container engine has ended", || !is_alive(pid));
+        signal(self.pid(), by);
+        let daemon = self.daemon.lock().expect("nobody died with it").take();
+        daemon.expect("it was started").wait().expect("it is collected");
     }
 
     /// Docker's own command line; Podman's service understands it, too.

@@ -39,6 +39,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         hits: Vec::new(),
         tail: vec!["the last line".into()],
         checkpoint: None,
+        outside: None,
     }
 }
 
@@ -215,6 +216,7 @@ pub(crate) fn words(event: &Event) -> String {
                 Cause::First => "first".into(),
                 Cause::Retry { rule } => format!("retry by {rule}"),
                 Cause::Unknown => "unknown".into(),
+                Cause::Disrupted => "disrupted".into(),
                 Cause::Person(by) => format!("by {by}"),
             };
             format!("{} starts: {cause}{}", attempt(id), from(resume.as_ref()))

@@ -17,6 +17,7 @@ mod connect;
 mod create;
 pub(super) mod door;
 mod elf;
+mod fate;
 mod image;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use self::bundle::Bundle;
 use self::connect::{Engine, QUICK, status, words};
 use self::create::Limits;
+pub(super) use self::fate::fate;
 use super::{Container, Error, Inside, Isolation, Spec, dir};
 use crate::faults;
 

@@ -193,6 +193,7 @@ fn cause_words(cause: &Cause) -> String {
     match cause {
         Cause::First => "first".into(),
         Cause::Retry { rule } => format!("again, by {}", inline(rule)),
+        Cause::Disrupted => "again, for the container engine was started anew".into(),
         Cause::Unknown => "again, for it is safe to repeat".into(),
         Cause::Person(by) => format!("again, by {}", inline(&by.to_string())),
     }
