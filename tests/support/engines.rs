@@ -84,7 +84,10 @@ impl Engine {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn begin(&self) {
-        let tried: &[&str] = if self.kind == Kind::Docker { &["overlay2", "vfs"] } else { &["overlay", "vfs"] };
+        let overlay = if self.kind == Kind::Docker { "overlay2" } else { "overlay" };
+        // A daemon that is started anew must find what it had.
+        let chosen = std::fs::read_to_string(self.root.join("driver")).ok();
+        let tried = chosen.as_deref().map_or_else(|| vec![overlay, "vfs"], |chosen| vec![chosen]);
         for driver in tried {
             let mut daemon = self.command(driver).spawn().unwrap_or_else(|error| {
                 panic!("{:?} is needed by these tests (apt-get install docker.io podman runc): {error}", self.kind)
@@ -98,6 +101,7 @@ impl Engine {
                 std::fs::set_permissions(self.socket(), std::os::unix::fs::PermissionsExt::from_mode(0o666))
                     .expect("an open socket");
                 std::fs::write(self.root.join("daemon.pid"), daemon.id().to_string()).expect("its number");
+                std::fs::write(self.root.join("driver"), driver).expect("its driver");
                 *self.daemon.lock().expect("nobody died with it") = Some(daemon);
                 return;
             }

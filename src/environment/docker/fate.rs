@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerInspectResponse, ContainerState};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
 
@@ -14,6 +14,8 @@ use crate::environment::{Error, Fate, Spec};
 
 /// How long an engine may take to notice that a first process has ended.
 const NOTICE_MS: i64 = 5_000;
+/// Between the end of a container and its removal by the same command.
+const REMOVAL_MS: i64 = 500;
 /// How many events Docker remembers.
 const EVENTS: usize = 256;
 /// What the kernel reports of a process that a signal ended, and what signals that means.
@@ -29,11 +31,16 @@ pub(in crate::environment) async fn fate(spec: &Spec) -> Result<Fate, Error> {
     let deadline = clock::boottime_ms() + NOTICE_MS;
     loop {
         let Some(found) = inspect(&engine, &record.name).await? else { return Ok(Fate::Removed) };
-        if !is_running(&found) {
-            return ended(&engine, &found).await;
-        }
-        if clock::boottime_ms() >= deadline {
-            return Ok(Fate::Running);
+        let late = clock::boottime_ms() >= deadline;
+        match found.state.as_ref().and_then(|state| state.status) {
+            // Whoever removes a container kills it first: that is one deed.
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) if late => {
+                return Ok(Fate::Removed);
+            }
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {}
+            Some(_) | None if !is_running(&found) => return ended(&engine, &found).await,
+            Some(_) | None if late => return Ok(Fate::Running),
+            Some(_) | None => {}
         }
         clock::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -52,7 +59,22 @@ async fn ended(engine: &Engine, found: &ContainerInspectResponse) -> Result<Fate
     if !engine.podman && restarted(engine, id, &state).await? {
         return Ok(Fate::EngineRestarted);
     }
+    if engine.podman && is_removed_soon(engine, id).await? {
+        return Ok(Fate::Removed);
+    }
     Ok(Fate::Killed { signal: *signal })
+}
+
+/// Podman does not say that it is about to remove what it has killed.
+async fn is_removed_soon(engine: &Engine, id: &str) -> Result<bool, Error> {
+    let deadline = clock::boottime_ms() + REMOVAL_MS;
+    while clock::boottime_ms() < deadline {
+        if inspect(engine, id).await?.is_none() {
+            return Ok(true);
+        }
+        clock::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    Ok(false)
 }
 
 /// Without live-restore no container outlives its daemon. A daemon that does not remember the container's start is
