@@ -21,6 +21,8 @@ mod hands;
 mod layers;
 #[path = "pure/orders.rs"]
 mod orders;
+#[path = "pure/patience.rs"]
+mod patience;
 #[path = "pure/plain.rs"]
 mod plain;
 #[path = "pure/record.rs"]

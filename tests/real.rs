@@ -4,6 +4,8 @@
 mod cli;
 #[path = "real/containers.rs"]
 mod containers;
+#[path = "support/desk.rs"]
+mod desk;
 #[path = "support/engines.rs"]
 mod engines;
 #[path = "real/flood.rs"]
@@ -20,6 +22,10 @@ mod keeper;
 mod kills;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/looks.rs"]
+mod looks;
+#[path = "real/people.rs"]
+mod people;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]
@@ -28,6 +34,8 @@ mod porter;
 mod probes;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/screen.rs"]
+mod screen;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

@@ -118,8 +118,30 @@ pub fn look_up(dir: impl AsFd, key: &str, mac_key: Option<&[u8; 32]>) -> Result<
     })
 }
 
-/// Reads at most `limit` bytes of the regular file `name`; `None` when it is not there.
+/// Reads the regular file `name` if it has at most `limit` bytes; `None` when it is not there.
 pub(crate) fn read_small(dir: impl AsFd, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    let Some((file, _)) = open_own(dir, name)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, limit as u64 + 1), &mut bytes)
+        .map_err(|source| Error::io(format!("read {name}"), source))?;
+    if bytes.len() > limit {
+        return Err(Error::io(format!("read {name}"), io::Error::other(format!("it is longer than {limit} bytes"))));
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads the last `limit` bytes, or fewer, of the regular file `name`; `None` when it is not there.
+pub(crate) fn read_end(dir: impl AsFd, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    let Some((file, len)) = open_own(dir, name)? else { return Ok(None) };
+    let mut bytes = vec![0; limit];
+    let read = std::os::unix::fs::FileExt::read_at(&file, &mut bytes, len.saturating_sub(limit as u64))
+        .map_err(|source| Error::io(format!("read {name}"), source))?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Opens a regular file that is our own, and tells its length.
+fn open_own(dir: impl AsFd, name: &str) -> Result<Option<(std::fs::File, u64)>, Error> {
     // Not blocking: a FIFO in the file's place must not stop the reader.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(dir, name, flags, Mode::empty()) {
@@ -134,11 +156,5 @@ pub(crate) fn read_small(dir: impl AsFd, name: &str, limit: usize) -> Result<Opt
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(Error::io(format!("read {name}"), io::Error::other("it belongs to somebody else")));
     }
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), limit as u64 + 1), &mut bytes)
-        .map_err(|source| Error::io(format!("read {name}"), source))?;
-    if bytes.len() > limit {
-        return Err(Error::io(format!("read {name}"), io::Error::other(format!("it is longer than {limit} bytes"))));
-    }
-    Ok(Some(bytes))
+    Ok(Some((std::fs::File::from(file), u64::try_from(stat.st_size).unwrap_or(0))))
 }

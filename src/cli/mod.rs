@@ -20,7 +20,7 @@ use args::{Inner, Line};
 use exit::{Exit, Failure};
 use screen::Screen;
 
-use crate::client::{Client, Place};
+use crate::client::{Client, Place, Who};
 use crate::state_dir::StateDir;
 use crate::wire::client::{Ask, Reply};
 
@@ -43,7 +43,8 @@ impl Face {
             }
             None => StateDir::find()?,
         };
-        Ok(Place { state, other_socket: self.flags.socket.clone() })
+        let who = Who::new(self.flags.principal.as_deref(), "cli");
+        Ok(Place { state, other_socket: self.flags.socket.clone(), who })
     }
 
     /// The engine; started where none answers.

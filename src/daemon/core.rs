@@ -20,7 +20,7 @@ use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, Principal, RunId, Time, What};
+use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Time, What};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -76,7 +76,13 @@ impl Parts {
 /// What comes to the loop.
 pub(super) enum Input {
     /// A client asks.
-    Asked { ask: wire::client::Ask, by: Principal, answer: oneshot::Sender<Answer> },
+    Asked { ask: wire::client::Ask, caller: Caller, answer: oneshot::Sender<Answer> },
+    /// A connection that had attached to a step has ended.
+    Left { connection: u64 },
+    /// The terminal that this connection was to type on could not be had.
+    NotAttached { lane: (RunId, LaneId), connection: u64 },
+    /// The terminals of people who typed into an attempt are to be closed, unless somebody may type again.
+    LetGo { attempt: AttemptId },
     /// A new run, checked and with its folder made.
     NewRun { row: Box<RunRow>, created: Box<Created>, answer: oneshot::Sender<Answer> },
     /// Something happened.
@@ -97,6 +103,17 @@ pub(super) enum Input {
     WriteRecords,
 }
 
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) by: Principal,
+    /// Counts the connections of this engine.
+    pub(super) connection: u64,
+}
+
+/// Something that is done after the commit.
+pub(super) type After = Box<dyn FnOnce(oneshot::Sender<Answer>)>;
+
 /// What one turn of the loop gathers before it commits.
 #[derive(Default)]
 struct Turn {
@@ -105,6 +122,8 @@ struct Turn {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Answers that record nothing: given also when nothing can be recorded.
     looks: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// What gives its answer itself, once the events are committed.
+    after: Vec<(oneshot::Sender<Answer>, After)>,
 }
 
 /// The state of the loop.
@@ -122,8 +141,12 @@ pub(super) struct Core {
     pub(super) unreachable: HashSet<AttemptId>,
     /// Attempts whose output is followed for checkpoints.
     pub(super) watched: HashSet<AttemptId>,
+    /// The connection that may type into a lane. It never outlives the connection, nor this engine.
+    pub(super) leases: HashMap<(RunId, LaneId), u64>,
+    /// What was measured last; shared with those who measure.
+    pub(super) meter: Arc<std::sync::Mutex<crate::usage::Meter>>,
     /// Facts that could not be committed yet.
-    pending: Vec<Event>,
+    pub(super) pending: Vec<Event>,
     /// Why nothing new starts.
     pub(super) trouble: Option<String>,
     /// Runs whose record.md is behind.
@@ -148,6 +171,8 @@ impl Core {
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
             watched: HashSet::new(),
+            leases: HashMap::new(),
+            meter: Arc::default(),
             pending: Vec::new(),
             trouble: None,
             unwritten: BTreeSet::new(),
@@ -188,14 +213,27 @@ impl Core {
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
-            Input::Asked { ask, by, answer } => match self.react(ask, by) {
+            Input::Asked { ask, caller, answer } => match self.react(ask, caller) {
                 Reaction::Now(events, reply) if events.is_empty() => turn.looks.push((answer, *reply)),
                 Reaction::Now(events, reply) => {
                     self.stage(events, turn);
                     turn.answers.push((answer, *reply));
                 }
                 Reaction::Later(job) => job(answer),
+                Reaction::After(events, job) => {
+                    self.stage(events, turn);
+                    turn.after.push((answer, job));
+                }
             },
+            Input::Left { connection } => {
+                let events = self.left(connection);
+                self.stage(events, turn);
+            }
+            Input::NotAttached { lane, connection } => {
+                let events = self.not_attached(&lane, connection);
+                self.stage(events, turn);
+            }
+            Input::LetGo { attempt } => self.close_terminals(&attempt),
             Input::NewRun { mut row, mut created, answer } => match self.journal.read().next_number(&row.name) {
                 Ok(number) => {
                     row.number = number;
@@ -297,6 +335,9 @@ impl Core {
                 for (answer, reply) in turn.answers {
                     drop(answer.send(reply));
                 }
+                for (answer, job) in turn.after {
+                    job(answer);
+                }
                 self.hand_out(&effects);
             }
             Err(error) => self.uncommitted(&error, events, turn),
@@ -357,6 +398,9 @@ impl Core {
             self.trouble = Some(words);
         }
         for (answer, _) in turn.answers {
+            drop(answer.send(super::requests::internal(error)));
+        }
+        for (answer, _) in turn.after {
             drop(answer.send(super::requests::internal(error)));
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
@@ -427,6 +471,7 @@ impl Core {
                 self.unadopted.insert(id.clone());
                 self.look_at(&id);
             }
+            self.end_left_over(&id);
         }
     }
 
@@ -530,6 +575,7 @@ fn is_fact(what: &What) -> bool {
             | What::Probed { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
+            | What::Detached { .. }
     )
 }
 

@@ -12,7 +12,7 @@ use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
-use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Workflow};
+use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow};
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
@@ -76,6 +76,7 @@ impl Context {
             stop: None,
             leaked: Vec::new(),
             oom_kills: None,
+            usage: None,
             missing: Vec::new(),
             hits: Vec::new(),
             tail: Vec::new(),
@@ -98,6 +99,7 @@ impl Context {
             stop: None,
             leaked: Vec::new(),
             oom_kills: kills,
+            usage: None,
             missing: Vec::new(),
             hits,
             tail,
@@ -130,6 +132,10 @@ impl Context {
             stop,
             leaked: record.leaked.iter().map(|process| (process.pid, plain::line(process.comm.as_bytes()))).collect(),
             oom_kills: record.oom_kills,
+            usage: Some(Usage {
+                cpu_ms: record.rusage.user_ms + record.rusage.system_ms,
+                peak_bytes: record.rusage.max_rss_kib.saturating_mul(1024),
+            }),
             missing,
             hits: read.hits,
             tail: read.tail,

@@ -68,6 +68,12 @@ pub(super) enum Task {
         title: String,
         work_dir: Option<PathBuf>,
         answer: oneshot::Sender<Answer>,
+        /// Told when there is no terminal.
+        without: Option<Box<Input>>,
+    },
+    /// The terminals of people who may type into this attempt, or into any, are to be closed.
+    LetGo {
+        attempt: Option<AttemptId>,
     },
     Close,
 }
@@ -226,7 +232,14 @@ impl Actor {
                 }
                 Task::Look(look) => self.look(look).await,
                 Task::Input { key, text, answer } => self.input(key, &text, answer).await,
-                Task::Pty { ask, title, work_dir, answer } => self.pty(ask, title, work_dir, answer).await,
+                Task::Pty { ask, title, work_dir, answer, without } => {
+                    let reply = self.pty(ask, title, work_dir).await;
+                    if let (Err(_), Some(without)) = (&reply, without) {
+                        self.parts.tell(*without);
+                    }
+                    drop(answer.send(reply.unwrap_or_else(requests::refused)));
+                }
+                Task::LetGo { attempt } => self.let_go(attempt).await,
                 Task::Close => self.close().await,
             }
         }
@@ -474,25 +487,38 @@ impl Actor {
         }));
     }
 
-    async fn pty(&mut self, mut ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
+    async fn pty(&mut self, mut ask: Ask, title: String, work_dir: Option<PathBuf>) -> Result<Answer, String> {
         if let Some(work_dir) = work_dir
             && let Err(error) = self.make_work_dir(&work_dir)
         {
             tracing::warn!("a shell has no place of its own: {error}");
         }
-        let reply = match self.keeper().await {
-            Ok(keeper) => {
-                if let Ask::OpenPty { argv, env, .. } = &mut ask {
-                    container::fit(&self.spec, argv, env);
-                }
-                keeper.ask_pty(ask).await.map_err(|error| error.to_string())
-            }
-            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => Err(why),
+        let keeper = match self.keeper().await {
+            Ok(keeper) => keeper,
+            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => return Err(why),
         };
-        drop(answer.send(match reply {
-            Ok(fd) => requests::pty(fd, title),
-            Err(why) => requests::refused(why),
-        }));
+        if let Ask::OpenPty { argv, env, .. } = &mut ask {
+            container::fit(&self.spec, argv, env);
+        }
+        let fd = keeper.ask_pty(ask).await.map_err(|error| error.to_string())?;
+        Ok(requests::pty(fd, title))
+    }
+
+    /// Nobody types into it any more. An environment that is gone has no terminals.
+    async fn let_go(&mut self, attempt: Option<AttemptId>) {
+        if self.keeper.is_none() {
+            self.find_keeper().await;
+        }
+        let Some(keeper) = self.keeper.clone() else { return };
+        crash_point("hands.before-let-go");
+        let asked = keeper.ask(Ask::LetGo { key: attempt.as_ref().map(AttemptId::key) }).await;
+        crash_point("hands.after-let-go");
+        if let Err(error) = asked {
+            tracing::warn!("terminals in the environment of {} may still be open: {error}", self.run);
+            if let Some(attempt) = attempt {
+                self.parts.tell_after(AGAIN, Input::LetGo { attempt });
+            }
+        }
     }
 
     /// Ends the environment of a run that is over.

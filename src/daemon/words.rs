@@ -2,8 +2,8 @@
 
 use crate::engine::{Run, word};
 use crate::model::{
-    AskWhy, Cause, Event, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, StopReason, Verdict, What,
-    span_words,
+    AskWhy, Cause, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy,
+    StopReason, Verdict, What, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -51,20 +51,7 @@ fn line(run: &Run, what: &What) -> Line {
         }
         What::Exited { attempt, exit } => {
             let (lane, n) = about(attempt);
-            let ran = span_words(exit.ended.since(exit.started));
-            let mut text = format!("attempt {} ended with {} after {ran}", attempt.n, exit_words(exit.end));
-            match exit.stop {
-                Some(StopReason::Timeout) => text.push_str(" (time limit)"),
-                Some(StopReason::Stop) => text.push_str(" (stopped)"),
-                None => {}
-            }
-            if let Some(outside) = exit.outside {
-                text = format!("{text}: {}", crate::engine::outside_words(outside));
-            }
-            if !exit.leaked.is_empty() {
-                text = format!("{text}; leaked {} process(es)", exit.leaked.len());
-            }
-            ("attempt.ended", lane, n, text)
+            ("attempt.ended", lane, n, exited(attempt.n, exit))
         }
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
@@ -99,9 +86,28 @@ fn line(run: &Run, what: &What) -> Line {
             ("escalation.opened", Some(escalation.lane.clone()), n, text)
         }
         What::Answered { escalation, choice, by, note } => {
-            let lane = run.questions.get(escalation).map(|question| question.escalation.lane.clone());
             let text = format!("{escalation}: {} by {by}{}", word(*choice), noted(note.as_deref()));
-            ("escalation.answered", lane, None, text)
+            ("escalation.answered", asked(run, *escalation), None, text)
+        }
+        What::Held { escalation, choice, by, note, .. } => {
+            let text =
+                format!("{escalation}: {} by {by}, can still be undone{}", word(*choice), noted(note.as_deref()));
+            ("escalation.held", asked(run, *escalation), None, text)
+        }
+        What::Undone { escalation, by } => {
+            ("escalation.undone", asked(run, *escalation), None, format!("{escalation}: answer taken back by {by}"))
+        }
+        What::Extended { escalation, by, .. } => {
+            ("escalation.extended", asked(run, *escalation), None, format!("{escalation}: later, says {by}"))
+        }
+        What::Attached { attempt, by } => {
+            let (lane, n) = about(attempt);
+            ("step.attached", lane, n, format!("{by} types into it"))
+        }
+        What::Detached { attempt, by, keys } => {
+            let (lane, n) = about(attempt);
+            let keys = keys.map(|keys| format!("; {keys} key(s) sent")).unwrap_or_default();
+            ("step.detached", lane, n, format!("let go, by {by}{keys}"))
         }
         What::Ordered { lane, order, by, note } => {
             let text = format!("{} by {by}{}", ordered(*order), noted(note.as_deref()));
@@ -116,6 +122,28 @@ fn line(run: &Run, what: &What) -> Line {
         }
         What::Ended { result } => ("run.ended", None, None, ended(*result).into()),
     }
+}
+
+fn exited(n: u32, exit: &Exit) -> String {
+    let ran = span_words(exit.ended.since(exit.started));
+    let mut text = format!("attempt {} ended with {} after {ran}", n, exit_words(exit.end));
+    match exit.stop {
+        Some(StopReason::Timeout) => text.push_str(" (time limit)"),
+        Some(StopReason::Stop) => text.push_str(" (stopped)"),
+        None => {}
+    }
+    if let Some(outside) = exit.outside {
+        text = format!("{text}: {}", crate::engine::outside_words(outside));
+    }
+    if !exit.leaked.is_empty() {
+        text = format!("{text}; leaked {} process(es)", exit.leaked.len());
+    }
+    text
+}
+
+/// The lane that a question is about.
+fn asked(run: &Run, id: EscalationId) -> Option<LaneId> {
+    run.questions.get(&id).map(|question| question.escalation.lane.clone())
 }
 
 fn noted(note: Option<&str>) -> String {

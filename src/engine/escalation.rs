@@ -1,12 +1,13 @@
 //! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
 
 use crate::model::{
-    Choice, End, Escalation, EscalationId, EscalationKind, Exit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
+    Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
     Time, span_words,
 };
 
 use super::Run;
 use super::expr::{self, ExprError};
+use super::fingerprint::fingerprint;
 use super::state::{LaneRun, LaneState, ToAsk};
 
 /// Lines of the log's end that go into a question.
@@ -94,7 +95,9 @@ impl Run {
             None => format!("attempt {} (try {} of {of}), no rule matched", lane.n, lane.tries),
         }];
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
-        evidence.extend(exit.hits.first().map(|hit| format!("line {}: {}", hit.line_number, hit.line)));
+        let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
+        let matched = of_rule.map(|_| evidence.len());
+        evidence.extend(of_rule.or(exit.hits.first()).map(|hit| format!("line {}: {}", hit.line_number, hit.line)));
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
             evidence.push("the kernel killed for memory in this environment meanwhile".into());
         }
@@ -105,7 +108,18 @@ impl Run {
         evidence.extend(checkpoint_line(lane));
         let from = exit.tail.len().saturating_sub(TAIL);
         evidence.extend(exit.tail[from..].iter().map(|line| format!("| {line}")));
-        self.escalation(lane, id, EscalationKind::Failed, format!("{} {what}", self.lane_name(&lane.id)), evidence)
+        let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
+        let words = of_rule.map(|hit| &hit.line).or(last).map_or("", String::as_str);
+        let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);
+        let title = format!("{} {what}", self.lane_name(&lane.id));
+        let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);
+        Escalation { matched, fingerprint: print, ..asked }
+    }
+
+    /// The line that the pattern of this rule matched.
+    fn hit_of<'a>(&self, lane: &LaneRun, rule: &str, exit: &'a Exit) -> Option<&'a Hit> {
+        let place = self.step_of(lane).on_failure.iter().position(|known| known.name == rule)?;
+        exit.hits.iter().find(|hit| hit.rule == place)
     }
 
     fn unknown(&self, lane: &LaneRun, id: EscalationId, why: LostWhy, evidence: &[String]) -> Escalation {
@@ -113,12 +127,16 @@ impl Run {
         let mut lines = vec![format!("attempt {}; nothing will be run until you choose", lane.n)];
         lines.extend(checkpoint_line(lane));
         lines.extend_from_slice(evidence);
-        self.escalation(lane, id, EscalationKind::Unknown, title, lines)
+        let print = fingerprint(EscalationKind::Unknown, &lane.id.step, None, lost_words(why));
+        let asked = self.escalation(lane, id, EscalationKind::Unknown, title, lines);
+        Escalation { fingerprint: print, ..asked }
     }
 
     fn cannot(&self, lane: &LaneRun, id: EscalationId, why: &str) -> Escalation {
         let title = format!("{} cannot be started", self.lane_name(&lane.id));
-        self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()])
+        let print = fingerprint(EscalationKind::CannotStart, &lane.id.step, None, why);
+        let asked = self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()]);
+        Escalation { fingerprint: print, ..asked }
     }
 
     fn escalation(
@@ -144,6 +162,8 @@ impl Run {
             kind,
             title,
             evidence,
+            matched: None,
+            fingerprint: String::new(),
             choices,
             deadline: None,
             on_deadline: None,
@@ -154,7 +174,7 @@ impl Run {
         let StepWhat::Approval(gate) = &self.step_of(lane).what else {
             return None;
         };
-        let (title, evidence) = self.with_scope(lane, |scope| {
+        let (title, evidence): (String, Vec<String>) = self.with_scope(lane, |scope| {
             let words = |error: ExprError| format!("({error})");
             let title = expr::render(&gate.prompt, scope).unwrap_or_else(words);
             let show = |source: &String| format!("{source} = {}", expr::value(source, scope).unwrap_or_else(words));
@@ -170,8 +190,10 @@ impl Run {
             lane: lane.id.clone(),
             attempt: None,
             kind: EscalationKind::Gate,
+            fingerprint: fingerprint(EscalationKind::Gate, &lane.id.step, None, &title),
             title: format!("{}: {title}", lane.id.step),
             evidence,
+            matched: None,
             choices: vec![Choice::Approve, Choice::Reject],
             deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,

@@ -36,6 +36,23 @@ impl Run {
         if text.starts_with('/') { text } else { format!("{}/{text}", self.workflow.environment.workspace) }
     }
 
+    /// The steps that wait for this one, also through others, in the file's order.
+    pub fn behind(&self, id: &StepId) -> Vec<&Step> {
+        let open = |place: &usize| self.steps[*place].lanes_open > 0 && self.steps[*place].id != *id;
+        let places = self.downstream(id).into_iter().filter(open);
+        places.filter_map(|place| Some(self.workflow.steps.get_index(place)?.1)).collect()
+    }
+
+    /// The steps that wait for nothing but this one.
+    pub fn starts_after(&self, id: &StepId) -> Vec<&Step> {
+        let Some(place) = self.workflow.steps.get_index_of(id) else {
+            return Vec::new();
+        };
+        let next = self.steps[place].dependents.iter().filter(|next| self.steps[**next].needs_open == 1);
+        let next = next.filter(|next| self.steps[**next].lanes_open > 0);
+        next.filter_map(|next| Some(self.workflow.steps.get_index(*next)?.1)).collect()
+    }
+
     /// The attempts that are intended or live, with their lanes.
     pub fn live_attempts(&self) -> impl Iterator<Item = (AttemptId, &LaneRun)> {
         let lanes = self.sets.active.iter().map(|place| &self.lanes[*place]);

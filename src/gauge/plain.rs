@@ -5,18 +5,25 @@
 //! backspace, "erase line") only what stood there in the end is left, as a terminal would show it. No line can grow by
 //! more than a small factor, and none hides its text behind a string that it never ends.
 
+mod ink;
+
+pub use ink::{Hue, Ink};
+
 /// One line, without its line feed.
 pub fn line(bytes: &[u8]) -> String {
-    let mut row = Row::default();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            row.feed(c);
-        }
-        for byte in chunk.invalid() {
-            row.raw(*byte);
+    Row::of(bytes).finish().into_iter().map(|(c, _)| c).collect()
+}
+
+/// One line, without its line feed, in pieces of one colour each. Together they are the text of [`line`].
+pub fn inked(bytes: &[u8]) -> Vec<(String, Ink)> {
+    let mut pieces: Vec<(String, Ink)> = Vec::new();
+    for (c, ink) in Row::of(bytes).finish() {
+        match pieces.last_mut() {
+            Some((text, before)) if *before == ink => text.push(c),
+            Some(_) | None => pieces.push((c.into(), ink)),
         }
     }
-    row.finish()
+    pieces
 }
 
 /// All lines of a text. A last line without a line feed counts.
@@ -44,18 +51,33 @@ enum At {
 #[derive(Debug, Default)]
 struct Row {
     at: At,
-    cells: Vec<char>,
+    cells: Vec<(char, Ink)>,
     cursor: usize,
+    /// Of what is written next.
+    ink: Ink,
 }
 
 /// More parameters than any program writes: the rest is not kept.
-const LONGEST_PARAMETERS: usize = 32;
+const LONGEST_PARAMETERS: usize = 64;
 
 /// No progress line is longer. In longer ones nothing is erased: erasing costs as much as the row is long, and a line
 /// of megabytes could ask for it at every third byte.
 const LONGEST_ERASED: usize = 1024;
 
 impl Row {
+    fn of(bytes: &[u8]) -> Self {
+        let mut row = Self::default();
+        for chunk in bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                row.feed(c);
+            }
+            for byte in chunk.invalid() {
+                row.raw(*byte);
+            }
+        }
+        row
+    }
+
     fn feed(&mut self, c: char) {
         match std::mem::take(&mut self.at) {
             At::Ground => self.ground(c),
@@ -91,7 +113,7 @@ impl Row {
 
     fn csi(&mut self, parameters: Option<String>, c: char) {
         match c {
-            '0'..='9' | ';' => {
+            '0'..='9' | ';' | ':' => {
                 let kept = parameters.map(|mut text| {
                     if text.len() < LONGEST_PARAMETERS {
                         text.push(c);
@@ -132,8 +154,14 @@ impl Row {
         }
     }
 
-    /// The few sequences that progress lines are made with. To the right only as far as there is text.
+    /// Colours, and the few sequences that progress lines are made with. To the right only as far as there is text.
     fn order(&mut self, order: char, parameters: &str) {
+        if order == 'm' {
+            self.ink.set(parameters);
+        }
+        if order == 'm' || parameters.contains(':') {
+            return;
+        }
         let n = parameters.split(';').next().and_then(|text| text.parse::<usize>().ok());
         let count = n.unwrap_or(1).max(1);
         match order {
@@ -142,7 +170,7 @@ impl Row {
                 0 => self.cells.truncate(self.cursor),
                 1 => {
                     let end = (self.cursor + 1).min(self.cells.len());
-                    self.cells[..end].fill(' ');
+                    self.cells[..end].fill((' ', Ink::default()));
                 }
                 _ => self.cells.truncate(0),
             },
@@ -160,8 +188,8 @@ impl Row {
     }
 
     fn show(&mut self, c: char) {
-        let before = self.cursor.checked_sub(1).and_then(|at| self.cells.get(at)).copied();
-        if hidden(c) && !(joins(c) && before.is_some_and(|b| !b.is_ascii() || b.is_ascii_digit())) {
+        let before = self.cursor.checked_sub(1).and_then(|at| self.cells.get(at)).map(|(c, _)| *c);
+        if hidden(c) && !joins(c, before) {
             self.escaped(&format!("\\u{{{:x}}}", u32::from(c)));
         } else {
             self.put(c);
@@ -177,25 +205,26 @@ impl Row {
     fn put(&mut self, c: char) {
         // Erasing may have taken the text before the cursor away.
         while self.cells.len() < self.cursor {
-            self.cells.push(' ');
+            self.cells.push((' ', Ink::default()));
         }
         if let Some(cell) = self.cells.get_mut(self.cursor) {
-            *cell = c;
+            *cell = (c, self.ink);
         } else {
-            self.cells.push(c);
+            self.cells.push((c, self.ink));
         }
         self.cursor += 1;
     }
 
-    fn finish(mut self) -> String {
+    fn finish(mut self) -> Vec<(char, Ink)> {
         // A string that the line never ends would hide all that follows its beginning: it is shown instead.
         if let At::Text { said, .. } = std::mem::take(&mut self.at) {
             for c in said.chars().filter(|c| !c.is_control()) {
                 self.show(c);
             }
         }
-        let text: String = self.cells.into_iter().collect();
-        text.trim_end_matches([' ', '\t']).to_owned()
+        let end = self.cells.iter().rposition(|(c, _)| !matches!(c, ' ' | '\t')).map_or(0, |last| last + 1);
+        self.cells.truncate(end);
+        self.cells
     }
 }
 
@@ -203,13 +232,14 @@ fn string() -> At {
     At::Text { said: String::new(), escaped: false }
 }
 
-/// Joiners and the emoji selector: harmless after a character that is not ASCII (or a keycap's digit).
-fn joins(c: char) -> bool {
+/// Joiners and the emoji selector are harmless after a character that is not ASCII (or a keycap's digit).
+pub fn joins(c: char, before: Option<char>) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
+        && before.is_some_and(|before| !before.is_ascii() || before.is_ascii_digit())
 }
 
 /// Cannot be seen, turns the direction of writing, or ends a line for some and not for others.
-fn hidden(c: char) -> bool {
+pub fn hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -94,6 +94,37 @@ pub enum What {
         by: Principal,
         note: Option<String>,
     },
+    /// A question has its one answer, which takes effect at `until` unless it is taken back: then [`What::Answered`]
+    /// follows. The first one counts; nobody else can answer meanwhile.
+    Held {
+        escalation: EscalationId,
+        choice: Choice,
+        by: Principal,
+        note: Option<String>,
+        until: Time,
+    },
+    /// The answer that had not taken effect is taken back: the question is open again.
+    Undone {
+        escalation: EscalationId,
+        by: Principal,
+    },
+    /// Not now: a deadline that the question has is this one from now on.
+    Extended {
+        escalation: EscalationId,
+        deadline: Time,
+        by: Principal,
+    },
+    /// Somebody types into the step from now on: automatic actions on its lane wait.
+    Attached {
+        attempt: AttemptId,
+        by: Principal,
+    },
+    /// Nobody types into it any more. `by` is who let go or made him; `keys`: how many were sent, where that is known.
+    Detached {
+        attempt: AttemptId,
+        by: Principal,
+        keys: Option<u64>,
+    },
     /// A person wants a lane that has ended to run again, or says it is done, or leaves it out.
     Ordered {
         lane: LaneId,
@@ -203,6 +234,8 @@ pub struct Exit {
     pub leaked: Vec<(u32, String)>,
     /// How often the kernel killed for memory meanwhile, in the environment as a whole.
     pub oom_kills: Option<u64>,
+    /// What its processes used, as far as they were waited for.
+    pub usage: Option<Usage>,
     /// Declared outputs that are not.
     pub missing: Vec<String>,
     /// Rules (by their place) whose `output` pattern matched, with the line.
@@ -224,6 +257,15 @@ pub enum Outside {
     OutOfMemory,
     /// The container engine was started anew: a disruption, and no failure of the step.
     EngineRestarted,
+}
+
+/// What the processes of an attempt used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of all processors, in user and system mode together.
+    pub cpu_ms: u64,
+    /// The most that one of them had resident at once.
+    pub peak_bytes: u64,
 }
 
 /// A rule's pattern matched a line.
@@ -319,6 +361,10 @@ pub struct Escalation {
     pub title: String,
     /// Plain lines: what is known.
     pub evidence: Vec<String>,
+    /// The place in `evidence` of the line that the deciding rule matched.
+    pub matched: Option<usize>,
+    /// The same for questions that ask the same; empty where an older dogwatch asked.
+    pub fingerprint: String,
     /// In the order shown, numbered from 1.
     pub choices: Vec<Choice>,
     /// When `on_deadline` is taken.

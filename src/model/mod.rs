@@ -6,14 +6,16 @@
 
 mod event;
 mod ids;
+mod size;
 mod time;
 mod workflow;
 
 pub use event::{
     AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
-    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Verdict, What,
+    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Usage, Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
+pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
     Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, LaneSpec, Match,

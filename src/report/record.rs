@@ -74,6 +74,11 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
+            | What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
             | What::Ordered { .. }
             | What::Paused { .. }
             | What::Unpaused { .. }
@@ -230,6 +235,11 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::ProbeAsked { .. }
             | What::Probed { .. }
             | What::Skipped { .. }
+            | What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
             | What::Paused { .. }
             | What::Unpaused { .. }
             | What::RunStopAsked { .. }

@@ -85,6 +85,9 @@ pub enum Ask {
     OpenPty { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, rows: u16, cols: u16 },
     /// A new PTY with a tmux client on the session of this attempt; answered by [`Reply::Pty`].
     OpenSession { key: String, rows: u16, cols: u16, readonly: bool },
+    /// Closes the terminals of people who may type into the session of this attempt, or into any. A new one that may type
+    /// closes those before it by itself.
+    LetGo { key: Option<String> },
     /// End the tmux server and the keeper: the environment ends. Unless `force`: refused while a shim lives, and
     /// [`Reply::Busy`] while somebody works in a shell of [`Ask::OpenPty`].
     Shutdown { force: bool },

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use clap::Parser;
 use dogwatch::cli::args::{Condition, Control, EngineVerb, Line, RetryFrom, Verb, duration, escalation};
 use dogwatch::cli::exit::Exit;
-use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, words, wrap};
+use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, wrap};
 use dogwatch::cli::verbs::doctor::{Finding, Mark};
 use dogwatch::cli::verbs::engine::enable;
 use dogwatch::cli::verbs::wait::met;
 use dogwatch::cli::verbs::{doctor, file};
+use dogwatch::faces::words;
 use dogwatch::wire::client::{
     AnswerView, EscalationView, EventView, IsolationView, RefusalKind, RunLine, RunState, RunView, StepState, StepView,
 };

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// Calls that change something outside of the process.
-const EFFECTS: [&str; 14] = [
+const EFFECTS: [&str; 16] = [
     ".spawn()",
     "rename(",
     "renameat(",
@@ -15,6 +15,8 @@ const EFFECTS: [&str; 14] = [
     "Ask::Stop {",
     "Ask::Run {",
     "Ask::Shutdown {",
+    "Ask::LetGo {",
+    "kill_process(",
     ".create_image(",
     ".create_container(",
     ".start_container(",

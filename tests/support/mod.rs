@@ -5,6 +5,7 @@ pub(crate) mod daemon;
 pub(crate) mod dice;
 pub(crate) mod history;
 pub(crate) mod make;
+pub(crate) mod patience;
 pub(crate) mod shown;
 pub(crate) mod source;
 pub(crate) mod story;

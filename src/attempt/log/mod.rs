@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::Error;
-pub use times::{Stamp, offset_at, read_stamps};
+pub use times::{Stamp, newest_stamp, offset_at, read_stamps};
 pub use writer::Writer;
 
 const HEAD: &str = "log";

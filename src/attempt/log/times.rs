@@ -6,10 +6,12 @@
 use std::os::fd::AsFd;
 
 use super::{Error, TIMES};
-use crate::attempt::read_small;
+use crate::attempt::{read_end, read_small};
 
 /// Longest file that a reader takes; the writer stays far below.
 const LIMIT: usize = 16 * 1024 * 1024;
+/// The last whole line is in the last so many bytes.
+const NEWEST: usize = 256;
 /// With every so many bytes the distance between lines doubles.
 const DOUBLES_EVERY: u64 = 256 * 1024;
 
@@ -52,6 +54,13 @@ pub fn read_stamps(dir: impl AsFd) -> Result<Vec<Stamp>, Error> {
     let bytes = read_small(dir, TIMES, LIMIT)?.unwrap_or_default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     Ok(String::from_utf8_lossy(&bytes[..whole]).lines().filter_map(Stamp::parse).collect())
+}
+
+/// The newest stamp of the attempt in `dir`, by reading only the end of the file.
+pub fn newest_stamp(dir: impl AsFd) -> Result<Option<Stamp>, Error> {
+    let bytes = read_end(dir, TIMES, NEWEST)?.unwrap_or_default();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    Ok(String::from_utf8_lossy(&bytes[..whole]).lines().rev().find_map(Stamp::parse))
 }
 
 /// The offset that surely contains what was printed since `boottime_ms`: the newest one that was reached before.

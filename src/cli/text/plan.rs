@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::words::count;
 use super::{Look, Row, Style, width};
+use crate::faces::words::count;
 use crate::model::{IsolationWanted, Selection, Step, StepId, StepWhat, Workflow};
 
 /// Steps in the order in which they can begin: `[[prepare], [train, lint], [evaluate]]`.

@@ -1,7 +1,7 @@
 //! One run on one screen, and what is said when it has ended. Pure.
 
-use super::words::{count, run_arg, run_name, span, step_arg, took};
 use super::{Look, Row, Style, run_shape, width};
+use crate::faces::words::{count, run_arg, run_name, span, step_arg, took};
 use crate::wire::client::{RunState, RunView, StepState, StepView};
 
 /// The whole run: head, lanes, questions, and what can be done next.
@@ -128,7 +128,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
 pub fn questions(view: &RunView) -> Vec<Row> {
     view.escalations
         .iter()
-        .filter(|question| question.answer.is_none())
+        .filter(|question| question.is_open())
         .map(|question| {
             Row::new()
                 .add(Style::Asking, &format!("? e{}", question.id))

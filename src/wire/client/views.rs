@@ -354,6 +354,13 @@ pub struct EscalationView {
     pub held: Option<HeldView>,
 }
 
+impl EscalationView {
+    /// Nobody has answered it.
+    pub fn is_open(&self) -> bool {
+        self.answer.is_none() && self.held.is_none()
+    }
+}
+
 /// A labelled fact of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FactView {

@@ -90,7 +90,8 @@ fn speaks_systemd() -> bool {
 
 /// The engine of this moment ends, so that the service's own can take the lock.
 fn hand_over(state: &StateDir) -> Result<(), Failure> {
-    let place = crate::client::Place { state: state.clone(), other_socket: None };
+    let who = crate::client::Who::new(None, "cli");
+    let place = crate::client::Place { state: state.clone(), other_socket: None, who };
     match crate::client::stop_engine(&place) {
         Ok(()) | Err(crate::client::Error::NoEngine { .. }) => {}
         Err(other) => return Err(other.into()),
@@ -138,8 +139,8 @@ fn by_hand(face: &Face, binary: &str, state: &str) -> Ended {
     face.screen.write(&format!(
         "@reboot {}={} {} engine start\n",
         VARIABLE,
-        crate::cli::text::words::quote(state),
-        crate::cli::text::words::quote(binary)
+        crate::faces::words::quote(state),
+        crate::faces::words::quote(binary)
     ))?;
     Ok(Exit::Refused)
 }

@@ -16,9 +16,10 @@ use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
-use crate::cli::text::{Row, Style, events, live, question, run, words};
+use crate::cli::text::{Row, Style, events, live, question, run};
 use crate::client::{Client, Link, Wake};
 use crate::clock::{boottime_ms, pause};
+use crate::faces::words;
 use crate::wire::client::{Ask, EscalationView, Reply, RunState, RunView};
 
 /// How often a live summary is drawn anew when nothing happens: its times go on.
@@ -169,7 +170,7 @@ impl Following<'_> {
     /// Each open question once: asked where somebody can answer, else told with the command that answers it.
     fn tell_questions(&mut self, view: &RunView) -> Result<(), Failure> {
         for asked in &view.escalations {
-            if asked.answer.is_some() || !self.told.insert(asked.id) {
+            if !asked.is_open() || !self.told.insert(asked.id) {
                 continue;
             }
             self.clear()?;

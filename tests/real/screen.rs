@@ -1,0 +1,197 @@
+//! The operator's screen on a real terminal with a real engine: driven by keys, its output decoded by another emulator, and
+//! the terminal afterwards as it was before.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{Termios, tcgetattr};
+
+use crate::desk::{Desk, Terminal};
+
+/// One step that talks, and waits for `go`.
+const TALK: &str = "[steps.a]\nrun = \"echo ready; read word; echo heard $word; echo $word > heard; \
+                    while [ ! -e go ]; do sleep 0.05; done\"\n[steps.b]\nneeds = [\"a\"]\nrun = \"echo after\"\n";
+
+/// What of a terminal's modes can be compared.
+fn modes(terminal: &Terminal) -> String {
+    let modes: Termios = tcgetattr(&terminal.slave).unwrap();
+    format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        modes.input_modes, modes.output_modes, modes.control_modes, modes.local_modes, modes.special_codes
+    )
+}
+
+/// The private modes that were set and not taken back, the cursor, the screen.
+fn left_on(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let mut on = std::collections::BTreeSet::new();
+    for piece in text.split("\u{1b}[?").skip(1) {
+        let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        match (&piece[..end], piece[end..].chars().next()) {
+            (mode, Some('h')) => _ = on.insert(mode.to_owned()),
+            (mode, Some('l')) => _ = on.remove(mode),
+            _ => {}
+        }
+    }
+    // The cursor is on in a terminal that nobody changed.
+    if !on.remove("25") && text.contains("\u{1b}[?25l") {
+        on.insert("no cursor".into());
+    }
+    on.into_iter().collect()
+}
+
+/// The child that `setsid` started: the screen itself.
+fn screen_of(terminal: &Terminal) -> Pid {
+    let pid = terminal.child.id();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let inner = std::fs::read_to_string(children).unwrap_or_default();
+    let pid = inner.split_whitespace().next().map_or(pid, |child| child.parse().unwrap());
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+#[test]
+fn a_step_is_typed_into_and_let_go_and_leaving_stops_nothing() {
+    let desk = Desk::new();
+    desk.write("talk", TALK);
+    let mut terminal = desk.on_terminal(&["run"]);
+    let before = modes(&terminal);
+    terminal.shows("ready");
+    terminal.shows("talk #1");
+    assert!(terminal.is_raw() && !terminal.cursor_visible(), "the cursor is hidden but while typing");
+    terminal.press("a");
+    terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
+    terminal.press("hello\r");
+    terminal.shows("heard hello");
+    assert!(terminal.cursor_visible(), "the terminal's own cursor is one of the four signs");
+    desk.wait_file("heard");
+    terminal.press("\u{1d}");
+    terminal.shows("let go of a after");
+    terminal.shows("6 keys sent");
+    // Everything else goes to the program: what was typed after letting go went nowhere.
+    terminal.press("q");
+    terminal.ends(130);
+    assert_eq!(modes(&terminal), before);
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new(), "{:?}", terminal.shown);
+    assert_eq!(desk.read("heard"), "hello\n");
+    assert!(terminal.shown.contains("talk #1 goes on"), "{}", terminal.shown);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    desk.run(&["wait", "talk"]).ends(0);
+    // A run that is over: leaving its screen tells how it ended.
+    let mut terminal = desk.on_terminal(&["ui", "talk"]);
+    terminal.shows("succeeded");
+    terminal.press("q");
+    terminal.ends(0);
+}
+
+#[test]
+fn a_shell_beside_a_step_reaches_its_programs_with_every_key() {
+    let desk = Desk::new();
+    desk.write("beside", TALK);
+    let mut terminal = desk.on_terminal(&["run"]);
+    terminal.shows("ready");
+    terminal.press("s");
+    terminal.shows("you are typing beside a");
+    // Every byte that a key can send, but the one that lets go: cat -v shows what arrived.
+    terminal.press("PS1='ok> '; stty -ixon raw -echo; dd bs=1 count=6 2>/dev/null | od -An -tx1; stty sane\r");
+    terminal.press("");
+    terminal.until("the shell waits", |picture| picture.contains("stty sane"));
+    terminal.press("\u{2}\u{1b}x\u{3}\u{1a}z");
+    terminal.shows("02 1b 78 03 1a 7a");
+    terminal.press("exit\r");
+    terminal.shows("the shell beside a has ended");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("q");
+    terminal.ends(130);
+}
+
+#[test]
+fn the_terminal_is_left_as_it_was_by_every_signal_and_by_panics() {
+    let desk = Desk::new();
+    desk.write("leave", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut faults = 0;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        let mut terminal = desk.on_terminal(&["ui", "leave"]);
+        let before = modes(&terminal);
+        terminal.shows("leave #1");
+        kill_process(screen_of(&terminal), signal).unwrap();
+        terminal.ends(130);
+        assert_eq!((modes(&terminal), left_on(&terminal.raw)), (before, Vec::new()), "{signal:?}");
+        faults += 1;
+    }
+    for place in ["screen.draw:3", "screen.input"] {
+        let mut terminal = desk.on_terminal_with(&["ui", "leave"], &[("DOGWATCH_PANIC", place)]);
+        let before = modes(&terminal);
+        terminal.press("j");
+        terminal.ends_somehow();
+        assert_eq!((modes(&terminal), left_on(&terminal.raw)), (before, Vec::new()), "{place}");
+        assert!(terminal.shown.contains("panicked") || terminal.shown.contains("defect"), "{}", terminal.shown);
+        faults += 1;
+    }
+    assert_eq!(faults, 6);
+    let said = desk.run(&["status", "leave", "--json"]).ends(0);
+    assert!(said.out.contains("\"state\":\"running\""), "{}", said.out);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+}
+
+#[test]
+fn a_stopped_screen_comes_back_whole() {
+    let desk = Desk::new();
+    desk.write("stop", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "stop"]);
+    terminal.shows("stop #1");
+    let screen = screen_of(&terminal);
+    kill_process(screen, Signal::TSTP).unwrap();
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", screen.as_raw_nonzero())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    };
+    crate::keeper::until("the screen stands still", || {
+        terminal.read();
+        stopped()
+    });
+    assert!(!terminal.is_raw(), "the shell has its terminal back");
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
+    kill_process(screen, Signal::CONT).unwrap();
+    terminal.until("the screen is back", |picture| picture.contains("stop #1"));
+    assert!(terminal.is_raw());
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("q");
+    terminal.ends_somehow();
+}
+
+#[test]
+fn storms_of_sizes_break_nothing() {
+    let desk = Desk::new();
+    desk.write("sizes", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "sizes"]);
+    terminal.shows("sizes #1");
+    let sizes =
+        [(0, 0), (1, 1), (65535, 1), (1, 65535), (2, 2), (65535, 65535), (3, 500), (200, 60), (40, 12), (0, 24)];
+    let mut sent = 0;
+    for round in 0..5 {
+        for (columns, rows) in sizes {
+            terminal.resize(columns, rows);
+            terminal.read();
+            if round == 2 {
+                terminal.press("a");
+            } else if round == 3 {
+                terminal.press("\u{1d}z");
+            }
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 50);
+    terminal.press("\u{1d}");
+    terminal.resize(120, 40);
+    terminal.shows("sizes #1");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.until("it can still be left", |_| true);
+    terminal.press("q");
+    terminal.press("q");
+    terminal.press("q");
+    terminal.ends_somehow();
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
+}
