@@ -22,15 +22,7 @@ fn line(run: &Run, what: &What) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
-        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            ("environment.ready", None, None, "the sandbox is ready".into())
-        }
-        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
-            ("environment.ready", None, None, format!("the container of {image} is ready ({engine})"))
-        }
-        What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            ("environment.ready", None, None, format!("NOT ISOLATED: {why}"))
-        }
+        What::EnvironmentReady { isolation } => ("environment.ready", None, None, ready(isolation)),
         What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
@@ -121,6 +113,14 @@ fn line(run: &Run, what: &What) -> Line {
             ("run.resumed", None, None, format!("resumed{from} by {by}"))
         }
         What::Ended { result } => ("run.ended", None, None, ended(*result).into()),
+    }
+}
+
+fn ready(isolation: &Isolation) -> String {
+    match isolation {
+        Isolation::Sandboxed => "the sandbox is ready".into(),
+        Isolation::Container { image, engine } => format!("the container of {image} is ready ({engine})"),
+        Isolation::None { why } => format!("NOT ISOLATED: {why}"),
     }
 }
 

@@ -31,6 +31,7 @@ mod spec;
 mod trial;
 
 pub use dir::make_below;
+pub use docker::EngineFacts;
 pub use sandbox::{Handle, Sandbox};
 pub use spec::{Container, Gpus, Isolation, Mount, Pull, Spec, Wanted};
 
@@ -140,6 +141,12 @@ pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, 
         trial::Trial::Works(bwrap) => Ok(bwrap),
         trial::Trial::Fails(why) => Err(why),
     }
+}
+
+/// The container engine that a run started with these `$DOCKER_HOST` and `$XDG_RUNTIME_DIR` would use. For
+/// `dogwatch doctor`.
+pub async fn container_engine(host: Option<String>, runtime_dir: Option<PathBuf>) -> Result<EngineFacts, Error> {
+    docker::facts(&Container { host, runtime_dir, ..Container::of(String::new(), String::new()) }).await
 }
 
 impl Error {

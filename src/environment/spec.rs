@@ -128,6 +128,28 @@ pub struct Container {
     pub runtime_dir: Option<PathBuf>,
 }
 
+impl Container {
+    /// With this name, of this image, and the defaults of everything else.
+    pub fn of(name: String, image: String) -> Self {
+        Self {
+            name,
+            image,
+            pull: Pull::Missing,
+            milli_cpus: None,
+            memory: None,
+            shm: None,
+            gpus: Gpus::None,
+            network: true,
+            user: None,
+            caps: Vec::new(),
+            ulimits: Vec::new(),
+            read_only: false,
+            host: None,
+            runtime_dir: None,
+        }
+    }
+}
+
 /// When the image is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -40,6 +40,8 @@ on_both!(
     memory_that_is_used_up_is_told_by_the_counter,
     a_fork_bomb_stays_inside_and_is_stopped,
     a_container_engine_that_stands_still_changes_nothing,
+    the_example_trains_in_a_container,
+    doctor_names_the_engine_and_its_risk,
 );
 
 /// What only Docker can do: its daemon takes its containers along, or does not.
@@ -66,7 +68,7 @@ mod only_podman {
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 18);
+    assert_eq!(TESTS, 20);
 }
 
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
@@ -313,6 +315,19 @@ fn the_engine_is_killed_at_every_point_of_a_containers_life(kind: Kind) {
     assert_eq!(died, POINTS.len(), "faults that were injected");
 }
 
+fn doctor_names_the_engine_and_its_risk(kind: Kind) {
+    let house = house(shared(kind));
+    let said = house.dogwatch(&["doctor", "--json"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = text.lines().find(|line| line.contains("\"containers\"")).expect("a line about containers");
+    match kind {
+        Kind::Docker => {
+            assert!(line.contains("\"warn\"") && line.contains("Docker ") && line.contains("live-restore"), "{line}");
+        }
+        Kind::Podman => assert!(line.contains("\"ok\"") && line.contains("Podman "), "{line}"),
+    }
+}
+
 /// A run that may try twice, whose step waits; its container.
 fn waiting(engine: &Engine, step: &str) -> (House, String) {
     let house = house(engine);
@@ -428,6 +443,26 @@ fn a_container_engine_that_stands_still_changes_nothing(kind: Kind) {
     assert_eq!(house.log("work/0/a1"), lines("line", 30));
     signal(engine.pid(), Signal::CONT);
     ran_once(&house, &engine);
+}
+
+/// The same file as a user runs, with an image of the same name.
+fn the_example_trains_in_a_container(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(project.join("workflows/container.toml")).expect("the example");
+    let image = text.lines().find_map(|line| line.strip_prefix("image = \"")?.split('"').next()).expect("its image");
+    engine.import_python(image);
+    // A copy, for the steps write beside their scripts.
+    for folder in ["workflows", "assets"] {
+        let copied = Command::new("cp").arg("-r").arg(project.join(folder)).arg(house.root()).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{folder} is copied");
+    }
+    let file = house.root().join("workflows/container.toml");
+    house.said(&["run", &file.to_string_lossy(), "--detach", "-p", "epochs=2"]);
+    let wait = house.dogwatch(&["wait", "@last", "--timeout", "120s"]);
+    assert!(wait.status.success(), "{}{}", house.said(&["status"]), words(&wait));
+    assert_eq!(house.log("show/0/a1"), "trained with learning rate 0.1\r\n");
+    until("its container is gone", || engine.containers(&house.state()).is_empty());
 }
 
 /// A restart that containers survive: docker with live-restore, podman always.

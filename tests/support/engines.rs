@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use crate::house::{signal, within};
+use crate::house::{is_alive, signal, until, within};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -160,6 +160,13 @@ impl Engine {
         signal(self.pid(), by);
         let daemon = self.daemon.lock().expect("nobody died with it").take();
         daemon.expect("it was started").wait().expect("it is collected");
+        // Docker's containerd is killed with a killed daemon. Where nobody collects it, the next daemon would take it for
+        // alive and wait for it.
+        let containerd = self.root.join("exec/containerd/containerd.pid");
+        if let Some(pid) = std::fs::read_to_string(&containerd).ok().and_then(|text| text.trim().parse().ok()) {
+            until("containerd has ended, too", || !is_alive(pid));
+            let _ = std::fs::remove_file(containerd);
+        }
     }
 
     /// Docker's own command line; Podman's service understands it, too.
@@ -183,6 +190,26 @@ impl Engine {
         said.lines().map(str::to_owned).collect()
     }
 
+    /// An image with this host's own python3 and shell, under the name of a public one. From Debian's packages.
+    pub(crate) fn import_python(&self, image: &str) {
+        let script = r#"
+            cd /
+            libraries() { ldd "$1" | grep -o '/[^ ]*' ; }
+            python=$(readlink -f "$(command -v python3)")
+            stdlib=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+            modules=$(find "$stdlib/lib-dynload" -name '*.so')
+            list=$( { for one in "$python" /bin/sh $modules; do libraries "$one"; done; } | sort -u)
+            real=$(for one in $list; do echo "$one"; readlink -f "$one"; done | sort -u)
+            exec tar -c --exclude=__pycache__ --exclude=test --exclude=dist-packages --exclude=config-* \
+                $(for link in bin sbin lib lib64; do [ -L "/$link" ] && echo "$link"; done) \
+                "${python#/}" usr/bin/python3 bin/sh usr/bin/sh usr/bin/dash "${stdlib#/}" $(echo "$real" | cut -c2-)
+        "#;
+        let tar = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let tar = tar.expect("a shell").stdout;
+        assert!(tar.len() > 1_000_000, "python3 is installed");
+        self.import_archive(image, &tar);
+    }
+
     /// An image with busybox under these names in `/bin`, and links to the first of them.
     fn import(&self, image: &str, programs: &[&str], links: &[&str]) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -196,6 +223,10 @@ impl Engine {
             std::os::unix::fs::symlink(programs[0], bin.join(link)).expect("a link");
         }
         let tar = Command::new("tar").arg("-C").arg(folder.path()).args(["-c", "."]).output().expect("tar");
+        self.import_archive(image, &tar.stdout);
+    }
+
+    fn import_archive(&self, image: &str, archive: &[u8]) {
         let mut import = Command::new("docker")
             .env("DOCKER_HOST", self.host())
             .args(["import", "--change", "ENV COLOUR=green", "-", image])
@@ -203,7 +234,7 @@ impl Engine {
             .stdout(Stdio::null())
             .spawn()
             .expect("docker.io is installed");
-        import.stdin.take().expect("a pipe").write_all(&tar.stdout).expect("an archive");
+        import.stdin.take().expect("a pipe").write_all(archive).expect("an archive");
         assert!(import.wait().is_ok_and(|status| status.success()), "{image} is not imported: {}", self.log());
     }
 }

@@ -42,6 +42,43 @@ pub(super) fn candidates(container: &Container) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
+/// What `dogwatch doctor` tells of the engine that containers would run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// `Docker 20.10.24`.
+    pub name: String,
+    pub socket: PathBuf,
+    pub podman: bool,
+    pub rootless: bool,
+    /// A restart of the daemon leaves containers alone; Podman has no daemon.
+    pub live_restore: bool,
+    /// `1` or `2`.
+    pub cgroup: String,
+    /// `None` where the version is not understood.
+    pub new_enough: Option<bool>,
+}
+
+/// The engine that a run started with these variables would use.
+pub(in crate::environment) async fn facts(container: &Container) -> Result<EngineFacts, Error> {
+    let engine = connect(&candidates(container)?).await?;
+    let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
+    let info = tokio::time::timeout(QUICK, engine.api.info()).await.map_err(|_| silent())?;
+    let info = info.map_err(|error| Error::EngineGone { tried: words(&error) })?;
+    let version = engine.name.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next());
+    let least = if engine.podman { (4, 3) } else { (20, 10) };
+    Ok(EngineFacts {
+        rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
+        live_restore: engine.podman || info.live_restore_enabled == Some(true),
+        cgroup: info.cgroup_version.map_or_else(|| "?".into(), |version| version.to_string()),
+        new_enough: version.map(|version| version >= least),
+        name: engine.name,
+        socket: engine.socket,
+        podman: engine.podman,
+    })
+}
+
 /// The first engine that answers at one of these places.
 pub(super) async fn connect(places: &[PathBuf]) -> Result<Engine, Error> {
     let mut tried = Vec::new();

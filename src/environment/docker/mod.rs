@@ -30,6 +30,8 @@ use bollard::query_parameters::{
 use serde::{Deserialize, Serialize};
 
 use self::bundle::Bundle;
+pub use self::connect::EngineFacts;
+pub(super) use self::connect::facts;
 use self::connect::{Engine, QUICK, status, words};
 use self::create::Limits;
 pub(super) use self::fate::fate;
