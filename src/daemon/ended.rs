@@ -30,7 +30,6 @@ pub(super) struct Context {
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
-    pub(super) workspace: PathBuf,
     /// The newest checkpoint known of the lane.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) mac_key: [u8; 32],
@@ -45,7 +44,6 @@ impl Context {
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
-            workspace: PathBuf::from(&run.workflow.environment.workspace),
             checkpoint: lane.checkpoint.clone(),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
@@ -189,7 +187,7 @@ impl Context {
 
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
-        if path.starts_with('/') { path.to_owned() } else { self.workspace.join(path).to_string_lossy().into_owned() }
+        self.workflow.environment.on_host(path)
     }
 }
 

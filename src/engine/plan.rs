@@ -33,7 +33,7 @@ impl Run {
     pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
         let own = self.work_dir(lane);
         let text = path.replace("${DOGWATCH_DIR}", &own).replace("$DOGWATCH_DIR", &own);
-        if text.starts_with('/') { text } else { format!("{}/{text}", self.workflow.environment.workspace) }
+        self.workflow.environment.on_host(&text)
     }
 
     /// The steps that wait for this one, also through others, in the file's order.

@@ -72,6 +72,19 @@ pub struct EnvironmentSpec {
     pub container: Option<ContainerSpec>,
 }
 
+impl EnvironmentSpec {
+    /// A path as a step means it, as it is on the host: absolute, and the workspace by its own name. Containers have the
+    /// workspace at `/workspace`, too.
+    pub fn on_host(&self, path: &str) -> String {
+        let second = self.container.as_ref().and_then(|_| path.strip_prefix("/workspace"));
+        match second {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", self.workspace),
+            Some(_) | None if path.starts_with('/') => path.to_owned(),
+            Some(_) | None => format!("{}/{path}", self.workspace),
+        }
+    }
+}
+
 /// How the container of an environment is made. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSpec {

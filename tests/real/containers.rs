@@ -42,6 +42,8 @@ on_both!(
     a_container_engine_that_stands_still_changes_nothing,
     the_example_trains_in_a_container,
     doctor_names_the_engine_and_its_risk,
+    a_step_reaches_nothing_of_dogwatchs,
+    what_a_step_names_below_workspace_is_found_here,
 );
 
 /// What only Docker can do: its daemon takes its containers along, or does not.
@@ -68,7 +70,7 @@ mod only_podman {
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 20);
+    assert_eq!(TESTS, 22);
 }
 
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
@@ -313,6 +315,46 @@ fn the_engine_is_killed_at_every_point_of_a_containers_life(kind: Kind) {
         until(&format!("{point}: no container is left"), || engine.containers(&house.state()).is_empty());
     }
     assert_eq!(died, POINTS.len(), "faults that were injected");
+}
+
+/// As root of the container, which is the most that a step can be: without capabilities.
+fn a_step_reaches_nothing_of_dogwatchs(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let script = r#"
+sleep 0.5
+echo "door: $(ls -A /run/dogwatch/door)"
+echo "run: $(ls -A $DOGWATCH_RUN_DIR/..)"
+for one in 1 $PPID; do
+    ls /proc/$one/fd 2>/dev/null && echo "descriptors of $one"
+    cat /proc/$one/environ 2>/dev/null && echo "environment of $one"
+    ls /proc/$one/root/ 2>/dev/null && echo "root of $one"
+done
+cat /run/dogwatch/b/dogwatch 2>/dev/null && echo binary
+touch /run/dogwatch/b/x /run/dogwatch/door/x 2>/dev/null && echo written
+find / -xdev \( -name keeper.sock -o -name door.sock -o -name exit.json -o -name secret -o -name claim \) 2>/dev/null
+true
+"#;
+    house.workflow(&format!("{ENVIRONMENT}[steps.a]\nrun = '''{script}'''\n"));
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.log("a/0/a1"), "door: \r\nrun: work\r\n");
+}
+
+fn what_a_step_names_below_workspace_is_found_here(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let script = r#"
+echo one > out; echo two > ckpt; echo "saved /workspace/ckpt"
+[ "$RESUME" ] || exit 3
+cat "$RESUME"
+"#;
+    house.workflow(&format!(
+        "{ENVIRONMENT}[steps.a]\nrun = '''{script}'''\noutputs = {{ out = {{ path = \"/workspace/out\" }} }}\n\
+         retry = {{ max_attempts = 2, delay = \"0s\" }}\n\
+         [steps.a.checkpoint]\npattern = 'saved (?P<path>\\S+)'\nresume_env = \"RESUME\"\n"
+    ));
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.log("a/0/a2"), "saved /workspace/ckpt\r\ntwo\r\n");
 }
 
 fn doctor_names_the_engine_and_its_risk(kind: Kind) {

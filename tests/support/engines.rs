@@ -66,7 +66,7 @@ impl Engine {
         engine.import(
             "bb:1",
             &["busybox"],
-            &["sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep"],
+            &["sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep", "find"],
         );
         // One static program and nothing else: no shell, no folder.
         engine.import("one:1", &["echo"], &[]);
