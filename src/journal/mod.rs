@@ -9,7 +9,7 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::model::{Event, RunId, Time, What, Workflow};
 
@@ -303,8 +303,11 @@ impl ReadRef<'_> {
     }
 }
 
+/// `unix-excl` keeps the index of the WAL in memory and lets no other process in. Usually that index is a mapped file, and
+/// a file system that cannot take a change of it (a full btrfs, measured; an XFS that was shut down) ends the process with
+/// SIGBUS: the engine would die of what it has to watch out for.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let db = Connection::open(path)?;
+    let db = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
