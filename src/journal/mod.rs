@@ -1,5 +1,6 @@
 //! The journal: every recorded fact and decision, in `SQLite` (WAL, `synchronous=FULL`). Owns `journal.db`, its tables and
-//! the stored form of events. It may never decide anything, and never drops or rewrites an event.
+//! the stored form of events. It may never decide anything, and never drops or rewrites an event. As long as an engine has
+//! it open, no other process gets in: who wants to read it meanwhile asks the engine, or copies it together with its WAL.
 //!
 //! One transaction holds what belongs together: facts, the decisions about them, and the intents that follow. Every
 //! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.

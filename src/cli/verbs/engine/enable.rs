@@ -16,8 +16,7 @@ const UNIT: &str = "dogwatch.service";
 pub fn unit(binary: &str, state: &str) -> String {
     format!(
         "[Unit]\n\
-         Description=dogwatch: supervises long-running engineering workflows\n\
-         Documentation=man:dogwatch(1)\n\n\
+         Description=dogwatch: supervises long-running engineering workflows\n\n\
          [Service]\n\
          Type=exec\n\
          Environment={}\n\
