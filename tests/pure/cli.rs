@@ -517,5 +517,6 @@ fn the_service_unit_holds_paths_as_they_are() {
     let unit = enable::unit("/opt/my tools/dogwatch", "/home/o/100%/$x\"y");
     assert!(unit.contains("ExecStart=\"/opt/my tools/dogwatch\" engine run\n"), "{unit}");
     assert!(unit.contains("Environment=\"DOGWATCH_STATE_DIR=/home/o/100%%/$$x\\\"y\"\n"), "{unit}");
+    assert!(unit.contains("SuccessExitStatus=6\n"), "a second engine is no failure: {unit}");
     assert!(unit.contains("KillMode=process\n"), "steps outlive the engine's end: {unit}");
 }
