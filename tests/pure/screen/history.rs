@@ -184,6 +184,25 @@ fn a_search_finds_what_is_shown_in_both_directions() {
 }
 
 #[test]
+fn a_place_that_was_found_is_that_of_the_text_that_is_shown() {
+    let mut dice = Dice::new(11);
+    for story in 0..300 {
+        let bytes: Vec<u8> = (0..200)
+            .map(|_| *dice.pick(b"abx \t\t\r\n\x1b[[mK013;\xe2\x9c\x93\xcc\x81\x9b").expect("there is one"))
+            .collect();
+        let dir = log(&bytes);
+        let mut history = counted(dir.path());
+        let pattern = Regex::new("x.?[ b]*").expect("a pattern");
+        let expected = history.lines(0, 999).expect("lines").into_iter().find_map(|line| {
+            let at = pattern.find(&line.text())?.range();
+            Some(Searched::Found { line: line.number, at })
+        });
+        let found = history.search(&pattern, 0, Direction::Forward, usize::MAX).expect("searched");
+        assert_eq!(found, expected.unwrap_or(Searched::No), "story {story}");
+    }
+}
+
+#[test]
 fn what_is_dropped_from_a_capped_log_keeps_its_numbers() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut writer = Writer::new(open_run_dir(dir.path()).expect("a directory"), 32 * 1024);
