@@ -36,8 +36,11 @@ impl Picked {
 
     /// Each row that is picked of: its place, first and last column.
     fn rows(&self) -> impl Iterator<Item = (u16, u16, u16)> {
-        let ((from_x, from_y), (to_x, to_y)) =
-            if (self.from.1, self.from.0) <= (self.to.1, self.to.0) { (self.from, self.to) } else { (self.to, self.from) };
+        let ((from_x, from_y), (to_x, to_y)) = if (self.from.1, self.from.0) <= (self.to.1, self.to.0) {
+            (self.from, self.to)
+        } else {
+            (self.to, self.from)
+        };
         let (left, right) = (self.area.x, self.area.right().saturating_sub(1));
         (from_y..=to_y).map(move |y| (y, if y == from_y { from_x } else { left }, if y == to_y { to_x } else { right }))
     }
