@@ -20,6 +20,8 @@ mod kills;
 mod log;
 #[path = "real/looks.rs"]
 mod looks;
+#[path = "real/nested.rs"]
+mod nested;
 #[path = "real/people.rs"]
 mod people;
 #[path = "real/place.rs"]

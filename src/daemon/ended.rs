@@ -85,10 +85,7 @@ impl Context {
     }
 
     fn fact(&self, record: &record::ExitRecord, dir: OwnedFd) -> Exit {
-        let end = match record.end {
-            wire::shim::End::Code(code) => End::Code(code),
-            wire::shim::End::Signal(signal) => End::Signal(signal),
-        };
+        let end = end_of(record.end);
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             wire::keeper::StopReason::Stop => StopReason::Stop,
@@ -165,6 +162,14 @@ impl Context {
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { self.workspace.join(path).to_string_lossy().into_owned() }
+    }
+}
+
+/// The end as the mind knows it.
+pub(super) fn end_of(end: wire::shim::End) -> End {
+    match end {
+        wire::shim::End::Code(code) => End::Code(code),
+        wire::shim::End::Signal(signal) => End::Signal(signal),
     }
 }
 
