@@ -338,6 +338,7 @@ impl World {
             hits: if boom { vec![Hit { rule: 0, line_number: 7, line: "boom".into() }] } else { Vec::new() },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
+            outside: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);
