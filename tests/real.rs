@@ -2,8 +2,12 @@
 
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "real/containers.rs"]
+mod containers;
 #[path = "support/desk.rs"]
 mod desk;
+#[path = "support/engines.rs"]
+mod engines;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]

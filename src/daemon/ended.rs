@@ -13,7 +13,7 @@ use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
-use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, StepId, StopReason, Usage, Workflow};
+use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow};
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
@@ -33,7 +33,6 @@ pub(super) struct Context {
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
-    pub(super) workspace: PathBuf,
     /// The newest checkpoint known of the lane.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) mac_key: [u8; 32],
@@ -48,7 +47,6 @@ impl Context {
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
-            workspace: PathBuf::from(&run.workflow.environment.workspace),
             checkpoint: lane.checkpoint.clone(),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
@@ -84,6 +82,30 @@ impl Context {
             hits: Vec::new(),
             tail: Vec::new(),
             checkpoint: None,
+            outside: None,
+        }
+    }
+
+    /// The end of an attempt whose environment was ended with it. Whatever it was doing ended then, and badly.
+    pub(super) fn ended_from_outside(&self, outside: Outside, started: Option<Time>) -> Exit {
+        let now = self.clock.now();
+        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false));
+        let Read { hits, tail, checkpoint } =
+            read.unwrap_or_else(|| Read { hits: Vec::new(), tail: Vec::new(), checkpoint: self.checkpoint.clone() });
+        let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
+        Exit {
+            end: End::Signal(9),
+            started: started.unwrap_or(now),
+            ended: now,
+            stop: None,
+            leaked: Vec::new(),
+            oom_kills: kills,
+            usage: None,
+            missing: Vec::new(),
+            hits,
+            tail,
+            checkpoint,
+            outside: Some(outside),
         }
     }
 
@@ -99,7 +121,7 @@ impl Context {
         // Times of this boot are exact; of an earlier one the wall clock has to do.
         let at = |boottime, wall| {
             let this_boot = record.boot_id == self.boot_id;
-            if this_boot { self.clock.at_boottime(boottime) } else { crate::model::Time::from_ms(wall) }
+            if this_boot { self.clock.at_boottime(boottime) } else { Time::from_ms(wall) }
         };
         Exit {
             end,
@@ -116,6 +138,7 @@ impl Context {
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
+            outside: None,
         }
     }
 
@@ -164,7 +187,7 @@ impl Context {
 
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
-        if path.starts_with('/') { path.to_owned() } else { self.workspace.join(path).to_string_lossy().into_owned() }
+        self.workflow.environment.on_host(path)
     }
 }
 

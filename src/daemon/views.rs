@@ -80,6 +80,9 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         params: params.collect(),
         isolation: run.isolation.as_ref().map(|isolation| match isolation {
             Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
+            Isolation::Container { image, engine } => {
+                IsolationView { sandboxed: true, why: Some(format!("in a container of {image} by {engine}")) }
+            }
             Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
         }),
         now_ms: now.as_ms(),

@@ -22,12 +22,7 @@ fn line(run: &Run, what: &What) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
-        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            ("environment.ready", None, None, "the sandbox is ready".into())
-        }
-        What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            ("environment.ready", None, None, format!("NOT ISOLATED: {why}"))
-        }
+        What::EnvironmentReady { isolation } => ("environment.ready", None, None, ready(isolation)),
         What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
@@ -121,6 +116,14 @@ fn line(run: &Run, what: &What) -> Line {
     }
 }
 
+fn ready(isolation: &Isolation) -> String {
+    match isolation {
+        Isolation::Sandboxed => "the sandbox is ready".into(),
+        Isolation::Container { image, engine } => format!("the container of {image} is ready ({engine})"),
+        Isolation::None { why } => format!("NOT ISOLATED: {why}"),
+    }
+}
+
 fn exited(n: u32, exit: &Exit) -> String {
     let ran = span_words(exit.ended.since(exit.started));
     let mut text = format!("attempt {} ended with {} after {ran}", n, exit_words(exit.end));
@@ -128,6 +131,9 @@ fn exited(n: u32, exit: &Exit) -> String {
         Some(StopReason::Timeout) => text.push_str(" (time limit)"),
         Some(StopReason::Stop) => text.push_str(" (stopped)"),
         None => {}
+    }
+    if let Some(outside) = exit.outside {
+        text = format!("{text}: {}", crate::engine::outside_words(outside));
     }
     if !exit.leaked.is_empty() {
         text = format!("{text}; leaked {} process(es)", exit.leaked.len());
@@ -148,6 +154,7 @@ fn intended(n: u32, cause: &Cause, resume: Option<&str>) -> String {
     let why = match cause {
         Cause::First => String::new(),
         Cause::Retry { rule } => format!(" by rule \"{rule}\""),
+        Cause::Disrupted => " because the container engine was started anew".into(),
         Cause::Unknown => " because the one before is not known to have happened".into(),
         Cause::Person(by) => format!(" by {by}"),
     };

@@ -151,7 +151,7 @@ impl Run {
             }
             Cause::Retry { .. } => lane.tries += 1,
             // It was not the step that failed: see `recovery` for how often this is done.
-            Cause::Unknown => {}
+            Cause::Unknown | Cause::Disrupted => {}
         }
         self.put(place, LaneState::Active { since: at, claimed: None, resume, stop: None });
     }

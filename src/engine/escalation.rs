@@ -1,8 +1,8 @@
 //! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
 
 use crate::model::{
-    Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, StepWhat, Time,
-    span_words,
+    Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
+    Time, span_words,
 };
 
 use super::Run;
@@ -33,6 +33,15 @@ pub(super) fn end_words(end: End) -> String {
     match end {
         End::Code(code) => format!("exit code {code}"),
         End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+/// What ended the environment of an attempt, in words.
+pub fn outside_words(outside: Outside) -> &'static str {
+    match outside {
+        Outside::Killed => "its container was killed from outside (137, not for want of memory)",
+        Outside::OutOfMemory => "its container's memory was used up, and the kernel killed it",
+        Outside::EngineRestarted => "the container engine was started anew, and its containers ended with it",
     }
 }
 
@@ -76,7 +85,10 @@ impl Run {
             None if exit.end == End::Code(0) => {
                 format!("ended well after {ran}, but an output is missing")
             }
-            None => format!("failed with {} after {ran}", end_words(exit.end)),
+            None => match exit.outside {
+                Some(outside) => format!("was ended after {ran}: {}", outside_words(outside)),
+                None => format!("failed with {} after {ran}", end_words(exit.end)),
+            },
         };
         let mut evidence = vec![match rule {
             Some(rule) => format!("attempt {} (try {} of {of}), rule \"{rule}\"", lane.n, lane.tries),

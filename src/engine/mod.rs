@@ -28,7 +28,7 @@ mod timers;
 
 use std::collections::BTreeMap;
 
-pub use escalation::word;
+pub use escalation::{outside_words, word};
 pub use order::Refused;
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};

@@ -11,8 +11,8 @@ use crate::model::{
 mod stored;
 
 use stored::{
-    At, Checkpoint, LaneAt, Stored, StoredEscalation, StoredExit, StoredHit, StoredSelection, StoredSkip, StoredUsage,
-    StoredVerdict,
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,
+    StoredSkip, StoredUsage, StoredVerdict,
 };
 
 /// Why a stored event cannot be understood.
@@ -101,10 +101,14 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             by: (&created.by).into(),
         },
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            Stored::EnvironmentReady { sandboxed: true, why: None }
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: None }
+        }
+        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
+            let container = StoredContainer { image: image.clone(), engine: engine.clone() };
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: Some(container) }
         }
         What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()) }
+            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()), container: None }
         }
         What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
         What::Intended { attempt, cause, resume } => {
@@ -175,8 +179,11 @@ pub(super) fn read(
             env,
             by: by.into(),
         })),
+        Stored::EnvironmentReady { container: Some(StoredContainer { image, engine }), .. } => {
+            What::EnvironmentReady { isolation: Isolation::Container { image, engine } }
+        }
         Stored::EnvironmentReady { sandboxed: true, .. } => What::EnvironmentReady { isolation: Isolation::Sandboxed },
-        Stored::EnvironmentReady { sandboxed: false, why } => {
+        Stored::EnvironmentReady { sandboxed: false, why, .. } => {
             What::EnvironmentReady { isolation: Isolation::None { why: why.unwrap_or_default() } }
         }
         Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
@@ -291,6 +298,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
             .collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
+        outside: exit.outside.as_ref().map(Into::into),
     }
 }
 
@@ -317,6 +325,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
             .collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
+        outside: exit.outside.map(Into::into),
     }
 }
 

@@ -187,6 +187,8 @@ pub enum Cause {
     },
     /// It had been lost, and the step is declared safe to repeat or the probe said that it had not happened.
     Unknown,
+    /// Its environment was ended by something that was no failure of the step: it does not count as a try.
+    Disrupted,
     Person(Principal),
 }
 
@@ -194,7 +196,14 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
     Sandboxed,
-    None { why: String },
+    /// In a container of this image, made by this engine (`Docker 20.10.24`).
+    Container {
+        image: String,
+        engine: String,
+    },
+    None {
+        why: String,
+    },
 }
 
 /// A checkpoint that a step saved.
@@ -235,6 +244,19 @@ pub struct Exit {
     pub tail: Vec<String>,
     /// The newest checkpoint of the lane that is still there.
     pub checkpoint: Option<Checkpoint>,
+    /// Its whole environment was ended with it: there is no exit record, and this is why.
+    pub outside: Option<Outside>,
+}
+
+/// What ended the environment of an attempt, and the attempt with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Somebody killed the container.
+    Killed,
+    /// The container's memory was used up.
+    OutOfMemory,
+    /// The container engine was started anew: a disruption, and no failure of the step.
+    EngineRestarted,
 }
 
 /// What the processes of an attempt used.

@@ -185,6 +185,9 @@ fn exit_lines(exit: &Exit, out: &mut String) {
     let ran = span_words(exit.ended.since(exit.started));
     let stop = exit.stop.map_or_else(String::new, |reason| format!(" ({})", words::stop(reason)));
     line(out, format_args!("- {} after {ran}{stop}", words::end(exit.end)));
+    if let Some(outside) = exit.outside {
+        line(out, format_args!("- {}", crate::engine::outside_words(outside)));
+    }
     for missing in &exit.missing {
         line(out, format_args!("- missing output: {}", inline(missing)));
     }

@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
 
+/// What the porter says at the door of a container, together with the keeper's listening socket, the run's directory, the
+/// bell and the secret to be read, as descriptors in this order. The first line of a conversation that has no second.
+pub const DOOR: &[u8; 16] = b"dogwatch door 1\n";
+
 /// First line, from the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {

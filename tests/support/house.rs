@@ -34,6 +34,8 @@ pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
 pub(crate) struct House {
     root: tempfile::TempDir,
     vars: Vec<(String, String)>,
+    /// As `nobody`, with a copy of dogwatch that everybody may read.
+    ordinary: bool,
 }
 
 impl House {
@@ -46,7 +48,7 @@ impl House {
         let root = tempfile::Builder::new().prefix("dwh").tempdir().expect("a temporary directory");
         std::fs::create_dir(root.path().join("work")).expect("a workspace");
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { root, vars }
+        Self { root, vars, ordinary: false }
     }
 
     /// From now on everything started here gets this variable, too.
@@ -57,6 +59,14 @@ impl House {
 
     pub(crate) fn unset(&mut self, name: &str) {
         self.vars.retain(|(other, _)| other != name);
+    }
+
+    /// From now on everything is started by an ordinary user, whose house this is. Only for root.
+    pub(crate) fn become_ordinary(&mut self) {
+        std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), self.root.path().join("dogwatch")).expect("a copy");
+        let own = Command::new("chown").args(["-R", "65534:65534"]).arg(self.root.path()).status().expect("chown");
+        assert!(own.success(), "only root gives its files away");
+        self.ordinary = true;
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -82,7 +92,14 @@ impl House {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+        let mut command = if self.ordinary {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
+            command.arg(self.root.path().join("dogwatch"));
+            command
+        } else {
+            Command::new(env!("CARGO_BIN_EXE_dogwatch"))
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DOGWATCH_") {
                 command.env_remove(name);

@@ -40,6 +40,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         hits: Vec::new(),
         tail: vec!["the last line".into()],
         checkpoint: None,
+        outside: None,
     }
 }
 
@@ -213,6 +214,9 @@ pub(crate) fn words(event: &Event) -> String {
     let what = match &event.what {
         What::Created(_) => "created".into(),
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => "sandboxed".into(),
+        What::EnvironmentReady { isolation: Isolation::Container { image, .. } } => {
+            format!("in a container of {image}")
+        }
         What::EnvironmentReady { isolation: Isolation::None { .. } } => "not isolated".into(),
         What::EnvironmentFailed { .. } => "no environment".into(),
         What::Intended { attempt: id, cause, resume } => {
@@ -220,6 +224,7 @@ pub(crate) fn words(event: &Event) -> String {
                 Cause::First => "first".into(),
                 Cause::Retry { rule } => format!("retry by {rule}"),
                 Cause::Unknown => "unknown".into(),
+                Cause::Disrupted => "disrupted".into(),
                 Cause::Person(by) => format!("by {by}"),
             };
             format!("{} starts: {cause}{}", attempt(id), from(resume.as_ref()))

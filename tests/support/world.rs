@@ -342,6 +342,7 @@ impl World {
             },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
+            outside: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);

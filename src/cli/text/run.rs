@@ -35,7 +35,7 @@ pub fn head(view: &RunView) -> Row {
 fn place(view: &RunView) -> Row {
     let badge = match &view.isolation {
         None => "no environment yet".to_owned(),
-        Some(isolation) if isolation.sandboxed => "sandboxed".into(),
+        Some(isolation) if isolation.sandboxed => isolation.why.clone().unwrap_or_else(|| "sandboxed".into()),
         Some(isolation) => format!("NOT SANDBOXED: {}", isolation.why.as_deref().unwrap_or("by the workflow")),
     };
     let unsafe_badge = view.isolation.as_ref().is_some_and(|i| !i.sandboxed);

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Cause, Choice, End, EscalationKind, LostWhy, Order, Principal, RunResult, RunStopWhy, StopReason};
+use crate::model::{
+    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, StopReason,
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stored {
     Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
-    EnvironmentReady { sandboxed: bool, why: Option<String> },
+    EnvironmentReady { sandboxed: bool, why: Option<String>, container: Option<StoredContainer> },
     EnvironmentFailed { why: String },
     Intended { at: At, cause: StoredCause, resume: Option<String> },
     CannotStart { lane: LaneAt, why: String },
@@ -37,6 +39,12 @@ pub(super) enum Stored {
     RunStopAsked { by: StoredBy, why: StoredRunStop },
     Resumed { from: Option<String>, by: StoredBy },
     Ended { result: StoredResult },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredContainer {
+    pub(super) image: String,
+    pub(super) engine: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,6 +80,7 @@ pub(super) struct StoredExit {
     pub(super) hits: Vec<StoredHit>,
     pub(super) tail: Vec<String>,
     pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) outside: Option<StoredOutside>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -155,12 +164,13 @@ stored! {
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredStop { Timeout, Stop }
     StoredEnd { Code(i32), Signal(i32) }
+    StoredOutside { Killed, OutOfMemory, EngineRestarted }
     StoredKind { Failed, Unknown, CannotStart, Gate }
     StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject }
     StoredOrder { Resume, Retry, Skip, Done }
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
-    StoredCause { First, Retry { rule: String }, Unknown, Person(StoredBy) }
+    StoredCause { First, Retry { rule: String }, Unknown, Disrupted, Person(StoredBy) }
     StoredSkip { Condition, Need(String), NotSelected, RunEnded }
     StoredSelection { All, Only(Vec<String>), From(String) }
 }
@@ -168,6 +178,7 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredStop = StopReason { Timeout, Stop });
+mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
 mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
@@ -181,4 +192,4 @@ impl From<Principal> for StoredBy {
     }
 }
 
-mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Person(by) });
+mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Disrupted, Person(by) });

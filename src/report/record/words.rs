@@ -39,6 +39,7 @@ pub(super) fn isolation(isolation: Option<&Isolation>) -> String {
     match isolation {
         None => "not known yet".into(),
         Some(Isolation::Sandboxed) => "sandboxed".into(),
+        Some(Isolation::Container { image, engine }) => format!("container of {} by {}", inline(image), inline(engine)),
         Some(Isolation::None { why }) => format!("**none**: {}", inline(why)),
     }
 }
@@ -204,6 +205,7 @@ fn cause_words(cause: &Cause) -> String {
     match cause {
         Cause::First => "first".into(),
         Cause::Retry { rule } => format!("again, by {}", inline(rule)),
+        Cause::Disrupted => "again, for the container engine was started anew".into(),
         Cause::Unknown => "again, for it is safe to repeat".into(),
         Cause::Person(by) => format!("again, by {}", inline(&by.to_string())),
     }

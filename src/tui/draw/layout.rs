@@ -79,8 +79,6 @@ pub fn layout(model: &Model) -> Layout {
             }
             rooms.push((Room::Page, Rect { x: columns - side, width: side, ..body }));
         }
-        // A shell that was opened from a prompt over a page has to be seen.
-        View::Runs | View::Journal | View::Inbox if model.attached.is_some() => rooms.push((Room::Panes, body)),
         View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
     }
     Layout { rooms }

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Line, centred};
+use super::{Field, centred};
 use crate::tui::draw::{Frame, Pen, blank, row, width, wrap};
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::Effect;
@@ -21,7 +21,7 @@ pub struct Confirm {
     pub words: Vec<String>,
     /// What has to be typed.
     pub name: String,
-    pub typed: Line,
+    pub typed: Field,
     pub does: Effect,
 }
 
@@ -74,10 +74,6 @@ pub fn draw(model: &Model, confirm: &Confirm, room: Rect, buf: &mut Buffer) -> O
     Pen::new(buf, theme, here).space(1).text(Role::Plain, ASK);
     let (here, skipped) = if beside { (here, narrow(width(ASK) + 1)) } else { (row(inner, here.y - inner.y + 1), 1) };
     let field = Rect { x: here.x + skipped, width: here.width.saturating_sub(skipped), ..here };
-    let cursor = confirm.typed.draw(theme, field, buf)?;
-    if let Some(missing) = confirm.name.strip_prefix(confirm.typed.text()) {
-        let rest = Rect { x: cursor.x, width: field.right() - cursor.x, ..field };
-        Pen::new(buf, theme, rest).text(Role::Dim, missing);
-    }
-    Some(cursor)
+    let role = if right { Role::Good } else { Role::Strong };
+    confirm.typed.draw(theme, role, &confirm.name, field, buf)
 }

@@ -62,10 +62,12 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
 /// Over something that is read, the wheel scrolls it.
 fn over_panel(model: &mut Model, kind: MouseEventKind) -> Vec<Effect> {
     let read = matches!(model.panels.last(), Some(Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
-    match kind {
-        MouseEventKind::ScrollUp if read => turn(model, Action::Up),
-        MouseEventKind::ScrollDown if read => turn(model, Action::Down),
-        _ => Vec::new(),
+    if read && kind == MouseEventKind::ScrollUp {
+        turn(model, Action::Up)
+    } else if read && kind == MouseEventKind::ScrollDown {
+        turn(model, Action::Down)
+    } else {
+        Vec::new()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, LiveKind, Purpose};
 use crate::tui::model::{LaneKey, Model, Undo};
 use crate::tui::panel::menu::Item;
-use crate::tui::panel::{Confirm, Line, Menu, Panel, Prompt, log, prompt};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, log, prompt};
 use crate::wire::client::{Ask, ChoiceView, EscalationView, Strength};
 
 /// So long an answer can be taken back before it takes effect.
@@ -142,7 +142,7 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
         Action::Down => prompt.cursor = (prompt.cursor + 1).min(last),
         Action::Top => prompt.cursor = 0,
         Action::Bottom => prompt.cursor = last,
-        Action::Comment => prompt.writing = Some(Line::new(prompt.note.as_deref().unwrap_or(""))),
+        Action::Comment => prompt.writing = Some(Field::new(prompt.note.as_deref().unwrap_or(""))),
         Action::SameForAll => prompt.all = !prompt.all,
         _ => {}
     }
@@ -152,7 +152,7 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
 fn writing(model: &Model, prompt: &mut Prompt, key: KeyEvent) {
     match model.manner.keys.action(Place::Text, key) {
         Some(Action::Accept) => {
-            let text = prompt.writing.take().map(|line| line.text().trim().to_owned());
+            let text = prompt.writing.take().map(|field| field.text().trim().to_owned());
             prompt.note = text.filter(|text| !text.is_empty());
         }
         Some(Action::Back) => prompt.writing = None,
@@ -223,7 +223,7 @@ fn confirm(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Confi
         title: format!("{} · {}", choice.word, asked.run_name),
         words: vec![choice.effect.clone(), asked.title.clone()],
         name: prompt::run_word(asked).to_owned(),
-        typed: Line::default(),
+        typed: Field::default(),
         does: effect,
     }
 }

@@ -8,7 +8,7 @@ use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
-use crate::tui::panel::{Confirm, Line, Menu, Panel, Sheet, log};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -50,8 +50,21 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
         Some(Panel::Confirm(confirm)) if action == Action::Accept && !confirm.matches() => {
             return Err("the name does not match".into());
         }
-        Some(Panel::Prompt(_) | Panel::Confirm(_) | Panel::Menu(_)) => return Ok(()),
-        Some(_) => {}
+        Some(Panel::Entry(entry)) if action == Action::Accept && !entry.ready() => {
+            return Err("nothing was typed".into());
+        }
+        Some(Panel::Again(again)) if action == Action::Accept && !again.known => {
+            return Err("its file is not known yet".into());
+        }
+        Some(
+            Panel::Prompt(_)
+            | Panel::Confirm(_)
+            | Panel::Menu(_)
+            | Panel::Entry(_)
+            | Panel::Again(_)
+            | Panel::Palette(_),
+        ) => return Ok(()),
+        Some(Panel::Help(_)) => {}
         None => {
             let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
             if let Some(answer) = own.or_else(|| super::lists::allowed(model, model.place_under(panels), action)) {
@@ -324,7 +337,7 @@ pub(super) fn stop_run(model: &Model) -> Confirm {
             format!("Goes on from there with:  dogwatch resume {arg}"),
         ],
         name,
-        typed: Line::default(),
+        typed: Field::default(),
         does: Effect::tell(Ask::StopRun { run: id }),
     }
 }

@@ -97,7 +97,9 @@ pub struct RunView {
 /// The badge of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsolationView {
+    /// Kept apart from the host, by the sandbox or by a container.
     pub sandboxed: bool,
+    /// Not kept apart: why not. In a container: in which one.
     pub why: Option<String>,
 }
 

@@ -98,7 +98,7 @@ fn one(
             }
             let left = u16::try_from(pen.left()).unwrap_or(0);
             let rest = Rect { x: area.right() - left, width: left, height: 1, ..area };
-            prompt.writing.as_ref()?.draw(theme, rest, buf)
+            prompt.writing.as_ref()?.draw(theme, Role::Plain, "", rest, buf)
         }
         Kind::Text | Kind::Rule | Kind::Field => {
             let columns = usize::from(area.width).saturating_sub(block.indent() + 1);

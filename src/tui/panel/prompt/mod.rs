@@ -9,7 +9,7 @@ mod told;
 pub use draw::draw;
 pub use told::{consequence, later_effect, later_word, matched_text};
 
-use super::Line;
+use super::Field;
 use crate::tui::keys::Place;
 use crate::wire::client::{ChoiceView, EscalationView};
 
@@ -32,7 +32,7 @@ pub struct Prompt {
     /// Goes with the answer.
     pub note: Option<String>,
     /// The note while it is being written.
-    pub writing: Option<Line>,
+    pub writing: Option<Field>,
 }
 
 impl Prompt {

@@ -1,4 +1,5 @@
-//! One line of text that is being typed: for every field of the screen. Owns editing keys, never what the text is for.
+//! One line of text that is being typed: for every field of the screen. Owns the text and its editing keys; what happens
+//! with it is its panel's. Pure.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -13,19 +14,19 @@ const LONGEST: usize = 4096;
 
 /// A line of text with a cursor in it.
 #[derive(Debug, Clone, Default)]
-pub struct Line {
+pub struct Field {
     input: Input,
 }
 
-impl PartialEq for Line {
+impl PartialEq for Field {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text() && self.input.cursor() == other.input.cursor()
     }
 }
 
-impl Line {
+impl Field {
     /// With this text, the cursor behind it.
-    pub fn new(text: &str) -> Self {
+    pub fn new(text: impl Into<String>) -> Self {
         Self { input: Input::new(text.into()) }
     }
 
@@ -56,39 +57,40 @@ impl Line {
         }
     }
 
-    /// Draws it at the beginning of an area; gives the place of the cursor.
-    pub fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) -> Option<Position> {
+    /// Draws it so that its cursor is to be seen, and after it what is still missing of `whole`; gives the cursor's place.
+    pub fn draw(&self, theme: &Theme, role: Role, whole: &str, area: Rect, buf: &mut Buffer) -> Option<Position> {
         let area = area.intersection(buf.area);
-        let columns = usize::from(area.width);
-        if columns < 2 || area.height == 0 {
+        if area.width == 0 || area.height == 0 {
             return None;
         }
+        let columns = usize::from(area.width);
         let before: String = self.text().chars().take(self.input.cursor()).collect();
         let after: String = self.text().chars().skip(self.input.cursor()).collect();
-        let (before, after) = (clean(&before), clean(&after));
-        let shown = tail(&before, columns - 1);
+        let shown = tail(&clean(&before), columns - 1);
         let mut pen = Pen::new(buf, theme, area);
-        pen.text(Role::Strong, &shown).text(Role::Strong, &after);
-        pen.rest();
+        pen.text(role, &shown).text(role, &after);
+        pen.text(Role::Dim, whole.strip_prefix(self.text()).unwrap_or("")).rest();
         let at = u16::try_from(width(&shown)).unwrap_or(0).min(area.width - 1);
         Some(Position { x: area.x + at, y: area.y })
     }
 }
 
-/// The end of a text, so many columns of it.
+/// The end of a text in at most so many columns, with `…` before it where something is missing.
 fn tail(text: &str, columns: usize) -> String {
-    let mut used = 0;
-    let mut kept: Vec<&str> = Vec::new();
-    for cluster in unicode_segmentation::UnicodeSegmentation::graphemes(text, true).rev() {
-        used += width(cluster);
-        if used > columns {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut from = text.len();
+    for (place, _) in unicode_segmentation::UnicodeSegmentation::grapheme_indices(text, true).rev() {
+        if width(&text[place..]) + 1 > columns {
             break;
         }
-        kept.push(cluster);
+        from = place;
     }
-    kept.into_iter().rev().collect()
+    if columns == 0 { String::new() } else { format!("…{}", &text[from..]) }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the many keys few edit")]
 fn request(key: KeyEvent) -> Option<InputRequest> {
     let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
     let alt = key.modifiers.contains(KeyModifiers::ALT);

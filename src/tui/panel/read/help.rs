@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Entry, Panel, entry, room};
 use crate::tui::draw::{Frame, Pen, blank, row, width};
 use crate::tui::keys::{Action, Binding, Place};
 use crate::tui::message::Effect;
 use crate::tui::model::Model;
+use crate::tui::panel::{Entry, Panel, entry, room};
 use crate::tui::theme::Role;
 
 /// The list of keys.
@@ -69,19 +69,13 @@ pub fn rows(model: &Model, help: &Help) -> Vec<HelpRow> {
 }
 
 fn of(model: &mut Model) -> Option<&mut Help> {
-    model.panels.iter_mut().rev().find_map(|panel| match panel {
-        Panel::Help(help) => Some(help),
-        _ => None,
-    })
+    model.panels.iter_mut().rev().find_map(|panel| if let Panel::Help(help) = panel { Some(help) } else { None })
 }
 
 /// What the list is narrowed to.
 pub fn filter(model: &Model) -> String {
-    let helps = model.panels.iter().rev().find_map(|panel| match panel {
-        Panel::Help(help) => Some(help.filter.clone()),
-        _ => None,
-    });
-    helps.unwrap_or_default()
+    let of = |panel: &Panel| if let Panel::Help(help) = panel { Some(help.filter.clone()) } else { None };
+    model.panels.iter().rev().find_map(of).unwrap_or_default()
 }
 
 /// Narrows the list.
