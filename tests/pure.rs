@@ -39,5 +39,7 @@ mod screen;
 mod table;
 #[path = "pure/tui.rs"]
 mod tui;
+#[path = "pure/user.rs"]
+mod user;
 #[path = "pure/worlds.rs"]
 mod worlds;

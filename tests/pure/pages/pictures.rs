@@ -1,10 +1,11 @@
 //! Every page as it is drawn, at four sizes, and with names that nobody should have.
 
-use dogwatch::tui::message::{LogNews, Message, News};
+use dogwatch::tui::message::{LogNews, Message, News, Purpose};
 use dogwatch::tui::model::{LaneKey, Model, Size};
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    CheckpointView, GpuView, MachineView, ResourcesView, RunState, StepResources, StepState, StepView,
+    CheckpointView, GpuView, MachineView, Reply, ResourcesView, RunState, SourceView, StepResources, StepState,
+    StepView,
 };
 
 use crate::support::pages::{Shown, event, harmless, press, run_line, run_view, screen, screen_of, tell, text_at};
@@ -95,6 +96,24 @@ fn busy(name: &str) -> Model {
     model
 }
 
+/// What the run and the one before were started with.
+fn with_files(mut model: Model) -> Model {
+    let file = |lr: &str, run: &str| SourceView {
+        file: "dogwatch.toml".into(),
+        base: "/work".into(),
+        text: format!(
+            "[params]\nlr = {{ default = 0.1, description = \"Learning rate\" }}\nsize = {{ choices = [\"small\", \"large\"] }}\n\
+             [steps.train]\nrun = \"{run}\"\n"
+        ),
+        params: vec![("lr".into(), lr.into()), ("size".into(), "small".into())],
+    };
+    for (run, source) in [("run41", file("0.1", "train.py")), ("run42", file("0.3", "train.py --fast"))] {
+        let why = Purpose::Source { run: run.into() };
+        update(&mut model, Message::Answered { why, result: Ok(Reply::Source(source)) });
+    }
+    model
+}
+
 fn shown() -> Shown {
     Shown {
         pane: vec!["step 3690/6000 loss 1.904".into(), "step 3700/6000 loss 1.899".into()],
@@ -121,10 +140,10 @@ fn pages(name: &str) -> Vec<(&'static str, Model)> {
     vec![
         ("overview", at("k")),
         ("checkpoints", at("4")),
-        ("runs", at("5")),
+        ("runs", with_files(at("5"))),
         ("runs-filter", at("5 / tiny")),
-        ("compare", at("5 d")),
-        ("again", at("5 R")),
+        ("compare", with_files(at("5 d"))),
+        ("again", with_files(at("5 R"))),
         ("journal", at("J")),
         ("help", at("?")),
         ("palette", at(": re")),
