@@ -38,7 +38,8 @@ fn all_of_it_is_read() {
 fn a_mistake_is_told_with_its_place_and_the_nearest_name() {
     let told = [
         ("[ui]\nteme = \"default\"", "config.toml:2:1", "did you mean `theme`?"),
-        ("[iu]\n", "config.toml:1:2", "it has: ui, keys"),
+        ("[iu]\n", "config.toml:1:2", "did you mean `ui`?"),
+        ("[zzzz]\n", "config.toml:1:2", "it has: ui, keys"),
         ("[ui]\ntheme = \"okabe\"", "config.toml:2:9", "did you mean \"okabe-ito\"?"),
         ("[ui]\ntheme = \"zzz\"", "config.toml:2:9", "one of: default, okabe-ito, high-contrast"),
         ("[ui]\nmotion = \"no\"", "config.toml:2:10", "motion = false"),
