@@ -42,6 +42,9 @@ pub fn crash_point(name: &'static str) {
 pub fn panic_point(_name: &'static str) {}
 
 /// Panics here when the test wants that.
+///
+/// # Panics
+/// When `DOGWATCH_PANIC` names this point.
 #[cfg(feature = "faults")]
 pub fn panic_point(name: &'static str) {
     let Ok(wish) = std::env::var("DOGWATCH_PANIC") else {

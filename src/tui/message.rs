@@ -11,6 +11,7 @@ use super::model::{LaneKey, Size};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a message is moved once and never kept")]
 pub enum Message {
     Key(KeyEvent),
     Mouse(MouseEvent),

@@ -6,6 +6,11 @@
 //! * [`shell`]: the real terminal, threads and connections.
 //! * [`own`]: the operator's own file. [`keys`]: which key does what where; hints and help come from it.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of some sixty actions, and of crossterm's keys, each place names those that mean something there"
+)]
+
 pub mod draw;
 pub mod keys;
 pub mod message;

@@ -55,6 +55,9 @@ impl Theme {
     }
 
     /// A theme by its name.
+    ///
+    /// # Panics
+    /// Never: a test parses the built-in themes.
     pub fn named(name: &str) -> Option<Self> {
         let (_, text) = THEMES.iter().find(|(one, _)| *one == name)?;
         Some(toml::from_str(text).expect("a test parses the built-in themes"))
@@ -76,7 +79,7 @@ impl Theme {
         let fg = |color: Color| if self.plain { base } else { base.fg(color) };
         match role {
             Role::Plain => base,
-            Role::Strong => base.add_modifier(Modifier::BOLD),
+            Role::Strong | Role::Bar => base.add_modifier(Modifier::BOLD),
             Role::Dim => self.dim.filter(|_| !self.plain).map_or(base.add_modifier(Modifier::DIM), fg),
             Role::Good => fg(self.good),
             Role::Running => fg(self.running),
@@ -86,7 +89,6 @@ impl Theme {
             Role::Selected => base.add_modifier(Modifier::REVERSED),
             Role::Border => self.border.filter(|_| !self.plain).map_or(base.add_modifier(Modifier::DIM), fg),
             Role::Focus => fg(self.focus).add_modifier(Modifier::BOLD),
-            Role::Bar => base.add_modifier(Modifier::BOLD),
             Role::Key => fg(self.key).add_modifier(Modifier::BOLD),
             Role::Attached => base.add_modifier(Modifier::REVERSED | Modifier::BOLD),
         }

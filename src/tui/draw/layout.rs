@@ -96,7 +96,6 @@ fn small(model: &Model) -> Room {
         _ if model.attached.is_some() => Room::Panes,
         View::Overview | View::Panes if model.zoomed => Room::Panes,
         View::Overview | View::Panes => Room::List,
-        View::Checkpoints | View::Runs | View::Journal | View::Inbox if model.attached.is_some() => Room::Panes,
         View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
     }
 }

@@ -34,6 +34,7 @@ impl<'a> Pen<'a> {
     }
 
     /// Everything from here on is drawn with this on top.
+    #[must_use]
     pub fn over(mut self, role: Role) -> Self {
         self.over = self.theme.style(role);
         self
@@ -156,8 +157,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in clean(text).split(' ') {
         let mut word = word.to_owned();
-        loop {
-            let line = lines.last_mut().expect("there is always one");
+        while let Some(line) = lines.last_mut() {
             let gap = usize::from(!line.is_empty());
             if line.width() + gap + word.width() <= columns {
                 if gap == 1 {
@@ -227,11 +227,13 @@ impl<'a> Frame<'a> {
     }
 
     /// With something at the right end of the top line.
+    #[must_use]
     pub fn right(self, right: &'a str) -> Self {
         Self { right, ..self }
     }
 
     /// With something in the bottom line.
+    #[must_use]
     pub fn foot(self, foot: &'a str) -> Self {
         Self { foot, ..self }
     }

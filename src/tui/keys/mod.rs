@@ -83,6 +83,9 @@ const ACCIDENTS: [&str; 4] = ["ctrl-d", "ctrl-k", "backspace", "delete"];
 
 impl Keys {
     /// The built-in table.
+    ///
+    /// # Panics
+    /// Never: a test parses the built-in table.
     pub fn built_in() -> Self {
         Self::parse(BUILT_IN).expect("a test parses the built-in table")
     }

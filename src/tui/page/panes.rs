@@ -134,14 +134,12 @@ fn pane(
         foot: &foot,
     };
     let inner = frame.draw(buf, &model.manner.theme, area);
-    match pictures.paint(lane, inner, back, buf) {
-        Some(cursor) => cursor.filter(|_| attached.is_some()),
-        None => {
-            let words = step.map_or_else(|| "this step is not part of the run".into(), nothing);
-            Pen::new(buf, &model.manner.theme, row(inner, 0)).text(Role::Dim, &words);
-            None
-        }
+    if let Some(cursor) = pictures.paint(lane, inner, back, buf) {
+        return cursor.filter(|_| attached.is_some());
     }
+    let words = step.map_or_else(|| "this step is not part of the run".into(), nothing);
+    Pen::new(buf, &model.manner.theme, row(inner, 0)).text(Role::Dim, &words);
+    None
 }
 
 fn frame_role(state: StepState) -> Role {

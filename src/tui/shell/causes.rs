@@ -90,9 +90,18 @@ impl Shell {
                 Some(text) => self.copy(&text),
                 None => Ok(()),
             },
-            Effect::StartFile { path } => self.start(Wish::File(path)),
-            Effect::Exec { command } => self.start(Wish::Command(command)),
-            Effect::Demo => self.start(Wish::Demo),
+            Effect::StartFile { path } => {
+                self.start(Wish::File(path));
+                Ok(())
+            }
+            Effect::Exec { command } => {
+                self.start(Wish::Command(command));
+                Ok(())
+            }
+            Effect::Demo => {
+                self.start(Wish::Demo);
+                Ok(())
+            }
             Effect::Starter => {
                 let result = (self.starter)(Wish::Starter).map(|_| crate::wire::client::Reply::Done {
                     words: "dogwatch.toml was written; look at it, then o opens it".into(),
@@ -115,7 +124,7 @@ impl Shell {
     }
 
     /// Starts a workflow that the command line can load.
-    fn start(&mut self, wish: Wish) -> std::io::Result<()> {
+    fn start(&mut self, wish: Wish) {
         match (self.starter)(wish) {
             Ok(Some(start)) => {
                 let ask = Box::new(crate::wire::client::Ask::StartRun(Box::new(start)));
@@ -124,7 +133,6 @@ impl Shell {
             Ok(None) => {}
             Err(refused) => self.tell(Message::Answered { why: Purpose::Open, result: Err(refused) }),
         }
-        Ok(())
     }
 
     fn copy(&mut self, text: &str) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::{Event, To};
+use super::{Event, Over, To};
 use crate::client::{Client, Error, Place, Wake};
 use crate::clock::{boottime_ms, pause};
 use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose, Refused};
@@ -95,9 +95,6 @@ impl Feed {
         let _ = self.requests.send(request);
     }
 }
-
-/// Nobody listens any more.
-struct Over;
 
 struct Telling {
     place: Place,
@@ -241,7 +238,7 @@ impl Telling {
     }
 
     fn tell(&self, news: News) -> Result<(), Over> {
-        self.to.send(Event::Message(Message::News(Box::new(news)))).map_err(|_| Over)
+        self.to.send(Event::Message(Message::News(Box::new(news))))
     }
 }
 

@@ -14,7 +14,7 @@ mod terminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SendError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
@@ -91,6 +91,7 @@ pub struct Closed {
 }
 
 /// What reaches the loop.
+#[expect(clippy::large_enum_variant, reason = "at most a queue full of them")]
 enum Event {
     Message(Message),
     /// While attached: as they came.
@@ -392,6 +393,9 @@ impl Shell {
     }
 }
 
+/// Nobody listens any more: the screen is closed.
+struct Over;
+
 /// The end of the queue that threads send to; wakes the loop.
 #[derive(Clone)]
 struct To {
@@ -400,8 +404,8 @@ struct To {
 }
 
 impl To {
-    fn send(&self, event: Event) -> Result<(), SendError<Event>> {
-        self.sender.send(event)?;
+    fn send(&self, event: Event) -> Result<(), Over> {
+        self.sender.send(event).map_err(|_| Over)?;
         // A counter that is full is readable.
         let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
         Ok(())

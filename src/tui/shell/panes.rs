@@ -56,7 +56,7 @@ struct Passive {
 }
 
 enum Picture {
-    Tail(Tail),
+    Tail(Box<Tail>),
     /// Not on the screen as a pane: only how far it is.
     Glance(Glance),
 }
@@ -142,8 +142,11 @@ impl Panes {
     fn open(&mut self, lane: LaneKey, attempt: u32, dir: PathBuf, tail: bool) {
         let name = self.next;
         self.next += 1;
-        let picture =
-            if tail { Picture::Tail(Tail::new(dir.clone())) } else { Picture::Glance(Glance::new(dir.clone())) };
+        let picture = if tail {
+            Picture::Tail(Box::new(Tail::new(dir.clone())))
+        } else {
+            Picture::Glance(Glance::new(dir.clone()))
+        };
         // An attempt directory that cannot be watched is looked at with every change that the engine tells.
         let watched = self.watch.add(&dir, name).unwrap_or(false);
         self.passive.insert(

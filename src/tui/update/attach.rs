@@ -54,8 +54,8 @@ pub(super) fn opened(model: &mut Model, lane: &LaneKey, kind: LiveKind, result: 
     let Some(attached) = model.attached.as_mut().filter(|attached| attached.lane == *lane && attached.kind == kind)
     else {
         // Let go before it came; a pane that is only looked at needs nothing more.
-        let late = result.is_ok() && kind != LiveKind::Look;
-        return late.then(|| Effect::CloseLive { lane: lane.clone(), kind, keys: 0 }).into_iter().collect();
+        let unwanted = result.is_ok() && kind != LiveKind::Look;
+        return unwanted.then(|| Effect::CloseLive { lane: lane.clone(), kind, keys: 0 }).into_iter().collect();
     };
     if let Err(refused) = result {
         model.attached = None;

@@ -158,7 +158,10 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::FocusNext
         | Action::Follow => moves::act(model, action),
         Action::Open | Action::Mark | Action::MarkGroup if model.view == View::Inbox => batch::act(model, action),
-        Action::Mark => moves::act(model, action),
+        Action::Mark => {
+            moves::mark(model);
+            Vec::new()
+        }
         Action::Open
         | Action::Zoom
         | Action::Shell

@@ -10,7 +10,6 @@ use crate::tui::page::panes;
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match (model.view, action) {
         (_, Action::Follow) => scroll_to(model, 0),
-        (_, Action::Mark) => mark(model),
         (View::Overview | View::Panes, Action::PageUp) => scroll(model, 1),
         (View::Overview | View::Panes, Action::PageDown) => scroll(model, -1),
         (View::Overview | View::Panes, Action::Top) if model.zoomed => scroll_to(model, usize::MAX),
@@ -129,7 +128,7 @@ pub(super) fn scroll_to(model: &mut Model, back: usize) {
 }
 
 /// Marks the selected lane, or all lanes of a matrix; again: takes the marks away.
-fn mark(model: &mut Model) {
+pub(super) fn mark(model: &mut Model) {
     let Some(run) = &model.run else {
         return;
     };
