@@ -186,13 +186,13 @@ fn a_search_finds_what_is_shown_in_both_directions() {
 #[test]
 fn a_place_that_was_found_is_that_of_the_text_that_is_shown() {
     let mut dice = Dice::new(11);
+    let pattern = Regex::new("x.?[ b]*").expect("a pattern");
     for story in 0..300 {
         let bytes: Vec<u8> = (0..200)
             .map(|_| *dice.pick(b"abx \t\t\r\n\x1b[[mK013;\xe2\x9c\x93\xcc\x81\x9b").expect("there is one"))
             .collect();
         let dir = log(&bytes);
         let mut history = counted(dir.path());
-        let pattern = Regex::new("x.?[ b]*").expect("a pattern");
         let expected = history.lines(0, 999).expect("lines").into_iter().find_map(|line| {
             let at = pattern.find(&line.text())?.range();
             Some(Searched::Found { line: line.number, at })
