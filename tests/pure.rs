@@ -21,15 +21,25 @@ mod hands;
 mod layers;
 #[path = "pure/orders.rs"]
 mod orders;
+#[path = "pure/pages.rs"]
+mod pages;
 #[path = "pure/patience.rs"]
 mod patience;
 #[path = "pure/plain.rs"]
 mod plain;
+#[path = "pure/progress.rs"]
+mod progress;
 #[path = "pure/record.rs"]
 mod record;
 #[path = "pure/scenarios.rs"]
 mod scenarios;
+#[path = "pure/screen.rs"]
+mod screen;
 #[path = "pure/table.rs"]
 mod table;
+#[path = "pure/tui.rs"]
+mod tui;
+#[path = "pure/user.rs"]
+mod user;
 #[path = "pure/worlds.rs"]
 mod worlds;

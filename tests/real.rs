@@ -24,8 +24,12 @@ mod kills;
 mod log;
 #[path = "real/looks.rs"]
 mod looks;
+#[path = "real/nested.rs"]
+mod nested;
 #[path = "real/people.rs"]
 mod people;
+#[path = "real/pictures.rs"]
+mod pictures;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]

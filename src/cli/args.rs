@@ -49,7 +49,10 @@ pub struct Flags {
     /// The socket of another engine, which is never started from here
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// The name that is recorded with what you decide (otherwise you at the host that you come from)
+    /// Your own file of settings and keys (otherwise `$XDG_CONFIG_HOME/dogwatch/config.toml`)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The name that is recorded with what you decide (otherwise `ui.operator` of your own file, else you at the host that you come from)
     #[arg(long = "as", global = true, value_name = "NAME")]
     pub principal: Option<String>,
 }
@@ -172,6 +175,11 @@ pub enum Verb {
     Schema,
     /// Whether this machine has what dogwatch needs, and what to do
     Doctor,
+    /// Your own file: theme, name, keys
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
     /// The one background engine
     Engine {
         #[command(subcommand)]
@@ -397,6 +405,14 @@ pub enum StateArg {
     Failed,
     Stopped,
     Rejected,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Where it is
+    Path,
+    /// What holds with it
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -225,6 +225,7 @@ impl Core {
         let at = self.parts.clock.now();
         let (wire::keeper::Event::Claimed { key }
         | wire::keeper::Event::Exited { key }
+        | wire::keeper::Event::Unrecorded { key, .. }
         | wire::keeper::Event::ShimGone { key, .. }) = event
         else {
             tracing::info!(run = %id, "the tmux server was gone and has been started again; steps went on");
@@ -244,6 +245,11 @@ impl Core {
             wire::keeper::Event::Exited { .. } => {
                 let context = Context::new(run, lane, attempt, &self.parts);
                 self.read_end(id.clone(), context);
+                Vec::new()
+            }
+            wire::keeper::Event::Unrecorded { end, why, .. } => {
+                let name = run.lane_name(&attempt.lane);
+                self.space.unrecorded(attempt, &name, super::ended::end_of(*end), why);
                 Vec::new()
             }
             wire::keeper::Event::ShimGone { status, .. } => {

@@ -15,6 +15,7 @@ use super::Error;
 use super::adopt::{Found, Life};
 use super::hands::{self, Hands};
 use super::requests::{Answer, Reaction};
+use super::space::Space;
 use crate::clock::Clock;
 use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
@@ -147,8 +148,8 @@ pub(super) struct Core {
     pub(super) meter: Arc<std::sync::Mutex<crate::usage::Meter>>,
     /// Facts that could not be committed yet.
     pub(super) pending: Vec<Event>,
-    /// Why nothing new starts.
-    pub(super) trouble: Option<String>,
+    /// Why nothing new starts, if so.
+    pub(super) space: Space,
     /// Runs whose record.md is behind.
     unwritten: BTreeSet<RunId>,
     writing: bool,
@@ -161,6 +162,7 @@ impl Core {
     pub(super) fn new(parts: Parts, journal: Journal) -> Result<Self, Error> {
         let now = parts.clock.now();
         let engine = fold(&journal)?;
+        let space = Space::new(parts.state.path().to_owned());
         Ok(Self {
             parts,
             journal,
@@ -174,7 +176,7 @@ impl Core {
             leases: HashMap::new(),
             meter: Arc::default(),
             pending: Vec::new(),
-            trouble: None,
+            space,
             unwritten: BTreeSet::new(),
             writing: false,
             next_round: now.plus(LOOK_ROUND),
@@ -207,7 +209,7 @@ impl Core {
     fn next_wake(&self) -> Option<Time> {
         let busy = self.engine.runs().any(|run| run.active() > 0);
         let round = busy.then_some(self.next_round);
-        let retry = self.trouble.is_some().then(|| self.parts.clock.now().plus(AGAIN));
+        let retry = self.space.is_refused().then(|| self.parts.clock.now().plus(AGAIN));
         [self.engine.next_deadline(), round, retry].into_iter().flatten().min()
     }
 
@@ -285,6 +287,9 @@ impl Core {
     fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
         for event in events {
             if !self.is_known(&event.what) {
+                if let What::Exited { attempt, .. } | What::Lost { attempt, .. } = &event.what {
+                    self.space.recorded(attempt);
+                }
                 self.engine.apply(&event);
                 turn.events.push(event);
             }
@@ -346,16 +351,16 @@ impl Core {
 
     fn commit(&mut self, events: &[Event], rows: &[RunRow]) -> Result<(), journal::Error> {
         if events.is_empty() {
-            if self.trouble.is_some() {
+            if self.space.is_refused() {
                 self.journal.probe()?;
-                self.trouble_is_over();
+                self.space.works_again();
             }
             return Ok(());
         }
         crash_point("journal.before-commit");
         let seq = self.journal.commit(events, rows)?;
         crash_point("journal.after-commit");
-        self.trouble_is_over();
+        self.space.works_again();
         for event in events {
             self.unwritten.insert(event.run.clone());
         }
@@ -367,24 +372,6 @@ impl Core {
         Ok(())
     }
 
-    /// A commit that finds room proves little: it may have used what was its own already.
-    fn trouble_is_over(&mut self) {
-        if self.trouble.is_some() && super::space::shortage(self.parts.state.path()).is_none() {
-            tracing::info!("there is space again");
-            self.trouble = None;
-        }
-    }
-
-    /// Nothing is started that could not write its claim and its log.
-    fn look_for_space(&mut self) {
-        if self.trouble.is_none()
-            && let Some(words) = super::space::shortage(self.parts.state.path())
-        {
-            tracing::error!("{words}");
-            self.trouble = Some(words);
-        }
-    }
-
     /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
     fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
         if matches!(error, journal::Error::Fenced { .. }) {
@@ -392,11 +379,7 @@ impl Core {
             self.stopping = true;
             return;
         }
-        let words = format!("{error}; nothing new starts until it works again, what runs goes on");
-        if self.trouble.as_ref() != Some(&words) {
-            tracing::error!("{words}");
-            self.trouble = Some(words);
-        }
+        self.space.refused(format!("{error}; nothing new starts until it works again, what runs goes on"));
         for (answer, _) in turn.answers {
             drop(answer.send(super::requests::internal(error)));
         }
@@ -422,11 +405,11 @@ impl Core {
         let starts =
             |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
         if effects.iter().any(|command| starts(&command)) {
-            self.look_for_space();
+            self.space.look();
         }
         for command in effects {
             let waits = match command {
-                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.trouble.is_some(),
+                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
                 Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
             };

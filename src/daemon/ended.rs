@@ -1,6 +1,7 @@
 //! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
 //! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::wire;
 const TAIL: usize = 20;
 /// A line is cut here before it is kept or matched.
 const LONGEST_LINE: usize = 4096;
+/// Lines before and after a match that are kept with it.
+const AROUND: usize = 2;
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -107,10 +110,7 @@ impl Context {
     }
 
     fn fact(&self, record: &record::ExitRecord, dir: OwnedFd) -> Exit {
-        let end = match record.end {
-            wire::shim::End::Code(code) => End::Code(code),
-            wire::shim::End::Signal(signal) => End::Signal(signal),
-        };
+        let end = end_of(record.end);
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             wire::keeper::StopReason::Stop => StopReason::Stop,
@@ -191,6 +191,14 @@ impl Context {
     }
 }
 
+/// The end as the mind knows it.
+pub(super) fn end_of(end: wire::shim::End) -> End {
+    match end {
+        wire::shim::End::Code(code) => End::Code(code),
+        wire::shim::End::Signal(signal) => End::Signal(signal),
+    }
+}
+
 struct Read {
     hits: Vec<Hit>,
     tail: Vec<String>,
@@ -212,6 +220,8 @@ struct Scan<'a> {
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
+    /// The last lines before this one.
+    last: VecDeque<String>,
 }
 
 impl<'a> Scan<'a> {
@@ -219,7 +229,15 @@ impl<'a> Scan<'a> {
         let rules = step.on_failure.iter().enumerate().filter(|_| !good);
         let rules = rules.filter_map(|(place, rule)| Some((place, Regex::new(rule.matcher.output.as_deref()?).ok()?)));
         let checkpoint = step.checkpoint.as_ref().and_then(|spec| Regex::new(&spec.pattern).ok());
-        Self { context, rules: rules.collect(), checkpoint, hits: Vec::new(), sightings: Vec::new(), line_number: 0 }
+        Self {
+            context,
+            rules: rules.collect(),
+            checkpoint,
+            hits: Vec::new(),
+            sightings: Vec::new(),
+            line_number: 0,
+            last: VecDeque::new(),
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -257,16 +275,29 @@ impl<'a> Scan<'a> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = plain::line(&bytes[..bytes.len().min(LONGEST_LINE)]);
         let number = self.line_number;
-        let hits = &mut self.hits;
+        let short = || line.chars().take(400).collect::<String>();
+        let near = AROUND as u64;
+        for hit in self.hits.iter_mut().filter(|hit| number <= hit.line_number + near) {
+            hit.after.push(short());
+        }
+        let (hits, last) = (&mut self.hits, &self.last);
         self.rules.retain(|(rule, pattern)| {
             let hit = pattern.is_match(&line);
             if hit {
-                hits.push(Hit { rule: *rule, line_number: number, line: line.chars().take(400).collect() });
+                let before = last.iter().cloned().collect();
+                hits.push(Hit { rule: *rule, line_number: number, line: short(), before, after: Vec::new() });
             }
             !hit
         });
         if let Some(found) = self.checkpoint.as_ref().and_then(|pattern| sighting(pattern, &line, self.context)) {
             self.sightings.push(found);
+        }
+        // Only patterns of rules are shown with what stands round them.
+        if !self.rules.is_empty() {
+            if self.last.len() == AROUND {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.chars().take(400).collect());
         }
     }
 }

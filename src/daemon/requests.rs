@@ -271,7 +271,7 @@ impl Core {
             started_ms: self.started.as_ms(),
             active_runs: self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).count(),
             running_steps: self.engine.runs().map(Run::active).sum(),
-            trouble: self.trouble.clone(),
+            trouble: self.space.trouble(),
         }
     }
 
@@ -279,8 +279,8 @@ impl Core {
         let seq = self.journal.read().newest_event().unwrap_or(0);
         // A run that is not written yet has no file to tell of.
         let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
-        let (now, trouble) = (self.parts.clock.now(), self.trouble.clone());
-        views::run(run, views::Beside { file, now, seq, unreachable: &self.unreachable, trouble })
+        let now = self.parts.clock.now();
+        views::run(run, views::Beside { file, now, seq, unreachable: &self.unreachable, space: &self.space })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::space::Space;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait, word};
 use crate::faults::crash_point;
 use crate::model::{
@@ -63,12 +64,12 @@ pub(super) struct Beside<'a> {
     /// The newest record's number.
     pub(super) seq: u64,
     pub(super) unreachable: &'a HashSet<AttemptId>,
-    pub(super) trouble: Option<String>,
+    pub(super) space: &'a Space,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, trouble } = beside;
+    let Beside { file, now, seq, unreachable, space } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -85,14 +86,14 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
             Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
         }),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, now, unreachable)).collect(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space))).collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
-        trouble,
+        trouble: space.trouble(),
         seq,
     }
 }
 
-fn step(run: &Run, lane: &LaneRun, now: Time, unreachable: &HashSet<AttemptId>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space): (&HashSet<AttemptId>, &Space)) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -102,6 +103,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, unreachable: &HashSet<AttemptId>) 
         }
         Some(_) | None => step_state(run, lane),
     };
+    let held = run.attempt(lane).and_then(|attempt| space.held(&attempt).map(exit_words));
     StepView {
         step: lane.id.step.to_string(),
         lane: lane.id.lane.0,
@@ -113,7 +115,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, unreachable: &HashSet<AttemptId>) 
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| exit_words(exit.end)),
-        detail: detail(run, step, lane),
+        detail: held.map_or_else(|| detail(run, step, lane), |end| format!("ended, {end}; not recorded yet")),
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),

@@ -96,8 +96,9 @@ impl Run {
         }];
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
         let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
-        let matched = of_rule.map(|_| evidence.len());
-        evidence.extend(of_rule.or(exit.hits.first()).map(|hit| format!("line {}: {}", hit.line_number, hit.line)));
+        let shown = of_rule.or(exit.hits.first());
+        let matched = of_rule.map(|hit| evidence.len() + hit.before.len());
+        evidence.extend(shown.into_iter().flat_map(around));
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
             evidence.push("the kernel killed for memory in this environment meanwhile".into());
         }
@@ -106,8 +107,9 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
-        let from = exit.tail.len().saturating_sub(TAIL);
-        evidence.extend(exit.tail[from..].iter().map(|line| format!("| {line}")));
+        let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
+        let from = end.saturating_sub(TAIL);
+        evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
         let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
         let words = of_rule.map(|hit| &hit.line).or(last).map_or("", String::as_str);
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);
@@ -199,6 +201,20 @@ impl Run {
             on_deadline,
         })
     }
+}
+
+/// The line that matched, with those round it, numbered.
+fn around(hit: &Hit) -> impl Iterator<Item = String> {
+    let first = hit.line_number.saturating_sub(hit.before.len() as u64);
+    let lines = hit.before.iter().chain([&hit.line]).chain(&hit.after);
+    lines.zip(first..).map(|(line, number)| format!("line {number}: {line}"))
+}
+
+/// How many lines at the end of the output are the match and what stands round it.
+fn told_already(hit: &Hit, tail: &[String]) -> usize {
+    let told: Vec<&String> = hit.before.iter().chain([&hit.line]).chain(&hit.after).collect();
+    let count = told.len().min(tail.len());
+    if tail[tail.len() - count..].iter().eq(told[told.len() - count..].iter().copied()) { count } else { 0 }
 }
 
 fn checkpoint_line(lane: &LaneRun) -> Option<String> {

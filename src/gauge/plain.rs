@@ -238,12 +238,15 @@ pub fn joins(c: char, before: Option<char>) -> bool {
         && before.is_some_and(|before| !before.is_ascii() || before.is_ascii_digit())
 }
 
-/// Cannot be seen, turns the direction of writing, or ends a line for some and not for others.
+/// Cannot be seen, turns the direction of writing, ends a line for some and not for others, or is three columns wide, of
+/// which no two terminals think the same.
 pub fn hidden(c: char) -> bool {
     matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{17d8}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
         | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}')
+        // No characters at all.
+        || u32::from(c) & 0xfffe == 0xfffe
 }

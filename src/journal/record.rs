@@ -288,7 +288,13 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         hits: exit
             .hits
             .iter()
-            .map(|hit| StoredHit { rule: hit.rule, line_number: hit.line_number, line: hit.line.clone() })
+            .map(|hit| StoredHit {
+                rule: hit.rule,
+                line_number: hit.line_number,
+                line: hit.line.clone(),
+                before: hit.before.clone(),
+                after: hit.after.clone(),
+            })
             .collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
@@ -309,7 +315,13 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         hits: exit
             .hits
             .into_iter()
-            .map(|hit| model::Hit { rule: hit.rule, line_number: hit.line_number, line: hit.line })
+            .map(|hit| model::Hit {
+                rule: hit.rule,
+                line_number: hit.line_number,
+                line: hit.line,
+                before: hit.before,
+                after: hit.after,
+            })
             .collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),

@@ -336,6 +336,9 @@ impl Shim {
                 self.exited = Some(end);
                 return Some(Event::Exited { key: self.place.key.clone() });
             }
+            FromShim::Unrecorded { end, why } => {
+                return Some(Event::Unrecorded { key: self.place.key.clone(), end, why });
+            }
             FromShim::Sized { rows, cols } => self.size = (rows, cols),
             FromShim::Refused { why } | FromShim::Declined { why } => self.last_words = Some(why),
         }

@@ -269,12 +269,16 @@ pub struct Usage {
 }
 
 /// A rule's pattern matched a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hit {
     pub rule: usize,
     /// From 1.
     pub line_number: u64,
     pub line: String,
+    /// Up to two lines that stand before it.
+    pub before: Vec<String>,
+    /// Up to two lines that follow it.
+    pub after: Vec<String>,
 }
 
 /// Why it cannot be known how an attempt ended.

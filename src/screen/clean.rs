@@ -16,8 +16,9 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
-    let (mut before, mut marks) = (None, 0);
+    let mut marks = 0;
     for c in text.chars() {
+        let before = shown.chars().next_back();
         marks = if c.width() == Some(0) { marks + 1 } else { 0 };
         match c {
             '\n' | '\t' => shown.push(' '),
@@ -31,7 +32,6 @@ pub fn clean(text: &str) -> Cow<'_, str> {
             _ if marks > MOST_MARKS => {}
             c => shown.push(c),
         }
-        before = Some(c);
     }
     Cow::Owned(shown)
 }

@@ -73,6 +73,8 @@ pub struct Modes {
 const LONGEST_TITLE: usize = 64;
 /// The parser gets bytes in pieces of at most this.
 const PIECE: usize = 16 * 1024;
+/// The character that asks for an emoji in the place of the text character before it.
+const SELECTOR: [u8; 3] = [0xef, 0xb8, 0x8f];
 
 /// What the parser hears beside cells. Queries, clipboards, bells and everything else are not answered nor handed on.
 #[derive(Debug, Default)]
@@ -98,6 +100,7 @@ pub struct Grid {
     parser: vt100::Parser<Heard>,
     sieve: Sieve,
     size: Size,
+    /// Not handed to the parser yet.
     sifted: Vec<u8>,
 }
 
@@ -130,11 +133,40 @@ impl Grid {
         let mut taken = 0;
         while taken < bytes.len() && work.left() {
             let piece = &bytes[taken..bytes.len().min(taken + PIECE)];
-            self.sifted.clear();
             taken += self.sieve.pass(piece, self.size.extent(), work, &mut self.sifted);
-            self.parser.process(&self.sifted);
+            self.process();
         }
         taken
+    }
+
+    /// Hands to the parser what was sifted, but for the beginning of a selector whose rest is still to come.
+    ///
+    /// The selector widens the character before it. Where that stands in the last column of the last row the parser
+    /// (vt100 0.18.1) leaves half a wide character behind, and panics when it is overwritten: there it stays narrow.
+    fn process(&mut self) {
+        let mut done = 0;
+        while let Some(at) = self.sifted[done..].iter().position(|byte| *byte == SELECTOR[0]) {
+            self.parser.process(&self.sifted[done..done + at]);
+            done += at;
+            let rest = &self.sifted[done..];
+            let here = &rest[..rest.len().min(SELECTOR.len())];
+            if !SELECTOR.starts_with(here) {
+                self.parser.process(&here[..1]);
+                done += 1;
+            } else if here.len() < SELECTOR.len() {
+                break;
+            } else {
+                if self.screen().cursor_position().1 < self.size.cols {
+                    self.parser.process(&SELECTOR);
+                }
+                done += SELECTOR.len();
+            }
+        }
+        if !SELECTOR.starts_with(&self.sifted[done..]) {
+            self.parser.process(&self.sifted[done..]);
+            done = self.sifted.len();
+        }
+        self.sifted.drain(..done);
     }
 
     /// What comes next has nothing to do with what came before: ends an unfinished sequence, and colours.

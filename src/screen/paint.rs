@@ -7,14 +7,25 @@ use ratatui::style::{Color, Modifier};
 use super::glyph;
 use super::grid::Grid;
 
+/// Cells in a row, second halves of wide characters included.
+type Cells<'a> = Vec<&'a vt100::Cell>;
+
 impl Grid {
     /// Draws the part of the terminal that fits, row by row as it is: of a larger one the rows at the cursor. Every cell of
     /// `area` is written.
     pub fn paint(&self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
+        clear(area, buf);
         let first = self.first_row(area.height);
         for y in 0..area.height {
-            self.row(first + y, Rect { y: area.y + y, height: 1, ..area }, buf);
+            // One more: a wide character whose second half is outside is not drawn.
+            let cells = self.cells(first + y, area.width.saturating_add(1));
+            each(&cells, |at, cell, wide| {
+                let x = u16::try_from(at).unwrap_or(u16::MAX);
+                if x.saturating_add(u16::from(wide)) < area.width {
+                    draw(buf, Position::new(area.x + x, area.y + y), cell, wide);
+                }
+            });
         }
     }
 
@@ -33,36 +44,45 @@ impl Grid {
         }
         let area = area.intersection(buf.area);
         clear(area, buf);
-        if area.is_empty() {
-            return;
-        }
-        let height = usize::from(area.height);
+        let (height, width) = (usize::from(area.height), usize::from(area.width));
         let (mut lines, mut total) = (Vec::new(), 0);
-        let mut below = self.content_rows();
-        while below > 0 && total < height {
-            let mut first = below - 1;
-            while first > 0 && self.screen().row_wrapped(first - 1) {
-                first -= 1;
-            }
-            let mut count = 0;
-            self.walk(first..below, area.width, |_, line, _, _| count = line + 1);
-            let count = count.max(1);
-            lines.push((first..below, count));
-            total += count;
+        let mut below = self.size().rows();
+        while below > 0 && total < height && width > 0 {
+            let first = self.line_start(below - 1);
+            let cells = self.line(first, below);
             below = first;
+            // What is empty below the last line is not shown.
+            if !cells.is_empty() || total > 0 {
+                let count = wrap(&cells, width, |_, _, _, _| {});
+                lines.push((cells, count));
+                total += count;
+            }
         }
         // Where not all fits the topmost line loses its beginning.
         let (mut next, hidden) = (0, total.saturating_sub(height));
-        for (rows, count) in lines.into_iter().rev() {
-            self.walk(rows, area.width, |cell, line, x, wide| {
-                if let Some(y) = (next + line).checked_sub(hidden).and_then(|y| u16::try_from(y).ok())
-                    && y < area.height
+        for (cells, count) in lines.into_iter().rev() {
+            wrap(&cells, width, |line, x, cell, wide| {
+                if let Some(y) = (next + line).checked_sub(hidden)
+                    && let (Ok(x), Ok(y)) = (u16::try_from(x), u16::try_from(y))
                 {
                     draw(buf, Position::new(area.x + x, area.y + y), cell, wide);
                 }
             });
             next += count;
         }
+    }
+
+    /// The text of the last lines, oldest first, each without the blanks at its end.
+    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut below = self.content_rows();
+        while below > 0 && lines.len() < count {
+            let first = self.line_start(below - 1);
+            lines.push((first..below).map(|row| self.row_text(row)).collect());
+            below = first;
+        }
+        lines.reverse();
+        lines
     }
 
     /// The first row that is drawn where `height` rows fit.
@@ -77,76 +97,76 @@ impl Grid {
 
     /// How many rows from the top there is something in.
     fn content_rows(&self) -> u16 {
-        (0..self.size().rows()).rev().find(|row| self.used(*row) > 0).map_or(0, |row| row + 1)
+        let rows = self.size().rows();
+        (0..rows).rev().find(|row| !self.line(*row, row + 1).is_empty()).map_or(0, |row| row + 1)
     }
 
-    /// How many columns of a row there is something in.
-    fn used(&self, row: u16) -> u16 {
-        let blank = |cell: &vt100::Cell| {
-            matches!(cell.contents(), "" | " ")
-                && cell.bgcolor() == vt100::Color::Default
-                && !cell.inverse()
-                && !cell.underline()
-        };
-        let cols = self.size().cols();
-        (0..cols)
-            .rev()
-            .find(|col| self.screen().cell(row, *col).is_some_and(|cell| !blank(cell)))
-            .map_or(0, |col| col + 1)
+    /// The first row of the line that `row` is a part of.
+    fn line_start(&self, row: u16) -> u16 {
+        (0..row).rev().take_while(|above| self.screen().row_wrapped(*above)).last().unwrap_or(row)
     }
 
-    /// Tells for each cell of some rows, which are one line, where it is drawn when the line is wrapped at `width`:
-    /// `tell(cell, line, x, wide)`.
-    fn walk(&self, rows: std::ops::Range<u16>, width: u16, mut tell: impl FnMut(&vt100::Cell, usize, u16, bool)) {
-        let (mut line, mut x) = (0, 0);
-        let last = rows.end - 1;
-        for row in rows {
-            // A wrapped row is full, but for a wide character that did not fit into its last column.
-            let end = if row == last { self.used(row) } else { self.full(row) };
-            let mut col = 0;
-            while col < end {
-                let Some(cell) = self.screen().cell(row, col) else { break };
-                let wide = self.is_wide(row, col);
-                let columns = 1 + u16::from(wide);
-                if x + columns > width && x > 0 {
-                    line += 1;
-                    x = 0;
-                }
-                if columns <= width {
-                    tell(cell, line, x, wide);
-                }
-                x += columns;
-                col += columns;
-            }
+    /// The cells of the rows from `first` to before `below`, which are one line, up to the last with something in it.
+    fn line(&self, first: u16, below: u16) -> Cells<'_> {
+        let mut all = self.cells(first, self.size().cols());
+        for row in first + 1..below {
+            // Nothing is in the last column where a wide character did not fit into it.
+            all.pop_if(|last| !last.has_contents() && !last.is_wide_continuation());
+            all.extend(self.cells(row, self.size().cols()));
         }
+        let end = all.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
+        all.truncate(end);
+        all
     }
 
-    fn full(&self, row: u16) -> u16 {
-        let cols = self.size().cols();
-        let empty =
-            self.screen().cell(row, cols - 1).is_none_or(|cell| !cell.has_contents() && !cell.is_wide_continuation());
-        cols - u16::from(empty)
+    /// Looking a cell up is what drawing spends most of its time with: each is looked up once.
+    fn cells(&self, row: u16, most: u16) -> Cells<'_> {
+        (0..most.min(self.size().cols())).filter_map(|col| self.screen().cell(row, col)).collect()
     }
+}
 
-    /// A wide character whose second half is where it belongs.
-    fn is_wide(&self, row: u16, col: u16) -> bool {
-        let screen = self.screen();
-        screen.cell(row, col).is_some_and(vt100::Cell::is_wide)
-            && screen.cell(row, col + 1).is_some_and(vt100::Cell::is_wide_continuation)
+fn is_blank(cell: &vt100::Cell) -> bool {
+    !cell.is_wide_continuation()
+        && (!cell.has_contents() || cell.contents() == " ")
+        && cell.bgcolor() == vt100::Color::Default
+        && !cell.inverse()
+        && !cell.underline()
+}
+
+/// Tells of each character: its place, its cell, and whether its second half is where it belongs.
+fn each<'a>(cells: &[&'a vt100::Cell], mut tell: impl FnMut(usize, &'a vt100::Cell, bool)) {
+    let mut at = 0;
+    while let Some(cell) = cells.get(at) {
+        let wide = cell.is_wide() && cells.get(at + 1).is_some_and(|next| next.is_wide_continuation());
+        tell(at, cell, wide);
+        at += columns(wide);
     }
+}
 
-    /// Draws a row into an area that is one row high.
-    fn row(&self, row: u16, area: Rect, buf: &mut Buffer) {
-        clear(area, buf);
-        let mut col = 0;
-        while col < area.width {
-            let Some(cell) = self.screen().cell(row, col) else { break };
-            // Half of a wide character is not drawn.
-            let wide = self.is_wide(row, col) && col + 1 < area.width;
-            draw(buf, Position::new(area.x + col, area.y), cell, wide);
-            col += 1 + u16::from(wide);
+/// Tells where each character of a line is drawn that is wrapped at `width`: row, column, cell, wide or not. How many rows
+/// that are.
+fn wrap<'a>(
+    cells: &[&'a vt100::Cell],
+    width: usize,
+    mut tell: impl FnMut(usize, usize, &'a vt100::Cell, bool),
+) -> usize {
+    let (mut line, mut x) = (0, 0);
+    each(cells, |_, cell, wide| {
+        let columns = columns(wide);
+        if x + columns > width && x > 0 {
+            line += 1;
+            x = 0;
         }
-    }
+        if columns <= width {
+            tell(line, x, cell, wide);
+        }
+        x += columns;
+    });
+    line + 1
+}
+
+fn columns(wide: bool) -> usize {
+    1 + usize::from(wide)
 }
 
 fn clear(area: Rect, buf: &mut Buffer) {

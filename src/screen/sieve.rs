@@ -34,8 +34,8 @@ impl Work {
 const LONGEST_SEQUENCE: usize = 256;
 /// Of a title more is never shown.
 const LONGEST_TITLE: usize = 256;
-/// A picture or the like that is longer is given up: what follows is shown.
-const LONGEST_STRING: usize = 1024 * 1024;
+/// A picture that is longer is given up: what follows is shown.
+const LONGEST_PICTURE: usize = 1024 * 1024;
 /// What the set of lines and corners has in the place of the characters from the backquote on.
 const LINES: [&str; 31] = [
     "◆", "▒", "␉", "␌", "␍", "␊", "°", "±", "␤", "␋", "┘", "┐", "┌", "└", "┼", "⎺", "⎻", "─", "⎼", "⎽", "├", "┤", "┴",
@@ -56,8 +56,12 @@ enum At {
     Csi,
     /// OSC; so many bytes of it came.
     Title(usize),
-    /// DCS, SOS, PM, APC: nobody listens, and pictures span many lines. So many bytes came.
-    Dropped(usize),
+    /// DCS, before it is known what it is.
+    Unknown,
+    /// DCS, SOS, PM, APC: nobody listens.
+    Dropped,
+    /// A picture, which may span many lines: so many bytes came.
+    Picture(usize),
 }
 
 /// The state between two pieces of a stream.
@@ -133,8 +137,12 @@ impl Sieve {
             (At::Choice(which), byte) => self.choice(which, byte),
             (At::Csi, byte) => return self.csi(byte, extent, out),
             (At::Title(len), byte) => self.title(len, byte, out),
-            (At::Dropped(len), _) if len < LONGEST_STRING => self.at = At::Dropped(len + 1),
-            (At::Dropped(_), _) => {}
+            (At::Unknown | At::Dropped, b'\n') => return control(byte, extent, out),
+            (At::Unknown, b'0'..=b'9' | b';') => self.at = At::Unknown,
+            (At::Unknown, b'q') => self.at = At::Picture(0),
+            (At::Unknown | At::Dropped, _) => self.at = At::Dropped,
+            (At::Picture(len), _) if len < LONGEST_PICTURE => self.at = At::Picture(len + 1),
+            (At::Picture(_), _) => {}
         }
         1
     }
@@ -149,7 +157,8 @@ impl Sieve {
                 out.extend_from_slice(b"\x1b]");
                 self.at = At::Title(0);
             }
-            b'P' | b'X' | b'^' | b'_' => self.at = At::Dropped(0),
+            b'P' => self.at = At::Unknown,
+            b'X' | b'^' | b'_' => self.at = At::Dropped,
             b' '..=b'/' => self.at = At::Choice(byte),
             b'0'..=b'~' => {
                 if byte == b'c' {
@@ -298,6 +307,9 @@ mod tests {
             (b"\x1b[31mred\x1b[m", r"\x1b[31mred\x1b[m"),
             (&long, "ok"),
             (b"\x1bPq#0;2;0;0;0~-\x1b\\ok", r"\x1b\\ok"),
+            (b"\x1bP0;1q#0~-\n-~\x1b\\ok", r"\x1b\\ok"),
+            (b"\x1bP$qm no end\nok", r"\nok"),
+            (b"\x1b_no end\nok", r"\nok"),
             (b"\x1b]52;c;AAAA\x07ok", r"\x1b]52;c;AAAA\x07ok"),
             (b"\x1b]0;no end\nok", r"\x1b]0;no end\x18\nok"),
             (b"\x1b]0;t\x1b\\ok", r"\x1b]0;t\x18\x1b\\ok"),

@@ -53,7 +53,8 @@ impl Tail {
     pub fn poll(&mut self, work: &mut Work) -> Result<Polled, Error> {
         let end = self.source.look()?;
         // Half of a marker that found no room on a full disk was taken back.
-        let mut offset = self.offset.unwrap_or(0).min(end);
+        self.offset = self.offset.map(|offset| offset.min(end));
+        let mut offset = self.offset.unwrap_or(0);
         if offset == end {
             return Ok(Polled::default());
         }
@@ -64,7 +65,8 @@ impl Tail {
             self.left_out += near - offset;
             offset = near;
         }
-        let before = self.offset.replace(offset);
+        self.offset = Some(offset);
+        let start = offset;
         while work.left()
             && let Some(piece) = self.source.read(offset, BLOCK)?
         {
@@ -78,7 +80,7 @@ impl Tail {
             };
             self.offset = Some(offset);
         }
-        Ok(Polled { changed: self.offset != before, behind: offset < self.source.end() })
+        Ok(Polled { changed: offset != start, behind: offset < self.source.end() })
     }
 
     /// The terminal gets the size that the step's one has.
@@ -118,8 +120,13 @@ impl Tail {
         self.left_out
     }
 
-    /// The last `count` lines as plain text, oldest first, of the last 16 KiB: for evidence, and for
-    /// [`crate::gauge::progress`]. Read anew from disk.
+    /// The text of the last `count` lines on it, oldest first, lines that its terminal had to wrap put together: for
+    /// [`crate::gauge::progress`]. Costs little, and nothing is read.
+    pub fn last_rows(&self, count: usize) -> Vec<String> {
+        self.grid.last_lines(count)
+    }
+
+    /// The last `count` lines as plain text, oldest first, of the last 16 KiB: for evidence. Read anew from disk.
     pub fn last_lines(&mut self, count: usize) -> Result<Vec<String>, Error> {
         self.source.look()?;
         self.source.last_lines(count, GLANCE)

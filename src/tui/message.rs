@@ -6,6 +6,7 @@ use crate::wire::client::{
     Ask, CheckpointView, EngineView, EscalationView, EventView, Reply, ResourcesView, RunLine, RunView,
 };
 
+use super::draw::Picked;
 use super::model::{LaneKey, Size};
 
 /// What happened.
@@ -170,6 +171,8 @@ pub enum Effect {
         bytes: Vec<u8>,
     },
     Copy(String),
+    /// Copies text that stands on the screen.
+    CopyPicked(Picked),
     /// Opens the whole log of an attempt; without `attempt`: of the newest. Answered by [`Message::Log`]; from then on its
     /// lines come from the pictures. One log is open at a time.
     OpenLog {

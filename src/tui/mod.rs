@@ -4,12 +4,13 @@
 //! * [`model`], [`message`], [`update`]: what is known, what happens, what that changes. Pure.
 //! * [`view`], [`page`], [`panel`], [`draw`], [`theme`]: how it looks. Pure.
 //! * [`shell`]: the real terminal, threads and connections.
-//! * [`keys`]: which key does what where; hints and help come from it.
+//! * [`own`]: the operator's own file. [`keys`]: which key does what where; hints and help come from it.
 
 pub mod draw;
 pub mod keys;
 pub mod message;
 pub mod model;
+pub mod own;
 pub mod page;
 pub mod panel;
 pub mod shell;

@@ -33,6 +33,9 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
     for one in model.panels.iter().filter(|_| model.attached.is_none()) {
         cursor = panel::draw(model, pictures, (one, body), buf);
     }
+    if let Some(picked) = model.picked.filter(|picked| !picked.is_click()) {
+        picked.show(buf);
+    }
     if model.manner.theme.is_plain() {
         // Also what steps print is without colour then.
         for cell in &mut buf.content {
@@ -124,7 +127,8 @@ fn need(model: &Model) -> String {
     if let Some(Panel::Prompt(prompt)) = model.panels.last() {
         let place = open.iter().position(|asked| asked.id == prompt.id).map_or(0, |place| place + 1);
         let ways = [(Action::NextQuestion, "next"), (Action::Back, "later")];
-        let ways = ways.iter().filter(|(action, _)| update::available(model, *action));
+        // On a narrow terminal the last line says it.
+        let ways = ways.iter().filter(|(action, _)| model.size.columns >= 60 && update::available(model, *action));
         let words = ways.map(|(action, what)| format!("  {} {what}", keys.words_of(Place::Prompt, *action)));
         return format!("▲ {place} of {}{}", open.len(), words.collect::<String>());
     }
@@ -286,7 +290,7 @@ fn key_range(model: &Model, binding: &Binding) -> String {
 pub fn measures(model: &Model) -> bool {
     model.run.as_ref().is_some_and(|run| !run.line.state.ended())
         && model.size.columns >= 80
-        && matches!(model.view, View::Overview | View::Panes)
+        && matches!(model.view, View::Overview | View::Panes | View::Checkpoints)
 }
 
 /// The title of the terminal's window.

@@ -194,6 +194,8 @@ pub enum Event {
     Claimed { key: String },
     /// The exit record is on disk.
     Exited { key: String },
+    /// The step has ended, and the disk refuses its exit record: the shim holds it and tries again. Repeated until then.
+    Unrecorded { key: String, end: super::shim::End, why: String },
     /// The shim ended without an exit record of its own (killed, or it lost the race for the claim).
     ShimGone { key: String, status: String },
     /// The tmux server was gone and has been started again.

@@ -1,9 +1,9 @@
 //! What waits for a person's hand: answers that can be taken back, deadlines that begin anew, steps that somebody types into.
 
 use dogwatch::engine::{Timer, Wait};
-use dogwatch::model::{Choice, EscalationId, OnTimeout, StopReason, Time, What};
+use dogwatch::model::{Action, Choice, End, EscalationId, Hit, Match, OnTimeout, StopReason, Time, What};
 
-use crate::support::make::{checkpoint, gate, person, retry, seconds, step, workflow};
+use crate::support::make::{checkpoint, gate, lanes, person, retry, rule, seconds, step, workflow};
 use crate::support::story::{Story, lane, saved};
 
 fn asked() -> Story {
@@ -156,4 +156,32 @@ fn timers_are_told_by_name() {
     assert_eq!(waits(&story), [(Timer::Undo, Some(100_000), 105_000), run]);
     story.until(105);
     assert_eq!(waits(&story), []);
+}
+
+#[test]
+fn a_failure_is_asked_with_the_line_that_matched_and_those_round_it() {
+    let mut train = step("train", &[]);
+    train.on_failure = vec![rule("oom", Match { output: Some("memory".into()), ..Match::default() }, Action::Escalate)];
+    train.lanes = lanes(2);
+    let mut story = Story::of(workflow(vec![train]));
+    let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let fails = |story: &mut Story, name: &str, tail: &[&str], size: &str| {
+        let line = format!("out of memory: {size} GiB");
+        let hit = Hit { rule: 0, line_number: 7, line: line.clone(), before: text(&["a", "b"]), after: text(&["c"]) };
+        let tail = tail.iter().map(|known| if *known == "X" { line.clone() } else { (*known).to_owned() }).collect();
+        story.exits_with(name, |exit| {
+            (exit.end, exit.hits, exit.tail) = (End::Code(1), vec![hit], tail);
+        });
+    };
+    fails(&mut story, "train", &["0", "a", "b", "X", "c"], "2.5");
+    fails(&mut story, "train.1", &["much", "later"], "17");
+    let asked = |id| &story.run().questions[&EscalationId(id)].escalation;
+    // What is shown as the match is not told twice.
+    let first = "attempt 1 (try 1 of 1), rule \"oom\"";
+    let lines = ["line 5: a", "line 6: b", "line 7: out of memory: 2.5 GiB", "line 8: c", "| 0"];
+    assert_eq!(asked(1).evidence, [&[first][..], &lines[..]].concat());
+    assert_eq!(asked(1).matched, Some(3));
+    assert_eq!(asked(2).evidence[4..], ["line 8: c", "| much", "| later"]);
+    // The other lane asks the same, although the numbers differ.
+    assert_eq!(asked(1).fingerprint, asked(2).fingerprint);
 }

@@ -219,6 +219,13 @@ fn a_question_is_answered_by_its_number_on_the_terminal() {
 }
 
 impl Terminal {
+    /// Ends with this code; all that it has shown.
+    #[track_caller]
+    fn ends_with_words(mut self, code: i32) -> String {
+        self.ends(code);
+        std::mem::take(&mut self.shown)
+    }
+
     /// Answered from another place: whoever follows goes on.
     #[track_caller]
     fn ends_after_decision(&mut self, desk: &Desk) {
@@ -254,6 +261,32 @@ fn attaching_types_into_the_step_and_leaves_the_terminal_as_it_was() {
     assert!(terminal.shown.contains("0 keys sent"), "{:?}", terminal.shown);
     let said = desk.run(&["status", "talk", "--json"]).ends(0);
     assert!(said.out.contains("\"state\":\"running\""), "{}", said.out);
+}
+
+#[test]
+fn attaching_again_after_the_engine_and_being_taken_over() {
+    let desk = Desk::new();
+    desk.write("talk", "[steps.a]\nrun = \"while read word; do echo \\\"got $word\\\" >> heard; done\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut first = desk.on_terminal(&["attach", "talk", "a", "--as", "ann@desk"]);
+    first.see("you are typing into it");
+    let said = desk.on_terminal(&["attach", "talk", "a"]).ends_with_words(6);
+    assert!(said.contains("ann@desk is typing into a") && said.contains("--take-over"), "{said}");
+    desk.kill_engine();
+    desk.run(&["engine", "start"]).ends(0);
+    first.see("attaching again");
+    first.see("you are typing into it");
+    first.press("one\r");
+    desk.wait_file("heard");
+    let mut second = desk.on_terminal(&["attach", "talk", "a", "--as", "bob@lap", "--take-over"]);
+    second.see("you are typing into it");
+    first.see("bob@lap took over a");
+    first.ends(0);
+    assert!(!first.is_raw());
+    desk.run(&["detach", "talk", "a"]).ends(0);
+    second.see("somebody closed your terminal on a, which goes on");
+    second.ends(0);
+    desk.run(&["detach", "talk", "a"]).ends(6);
 }
 
 #[test]

@@ -261,8 +261,26 @@ impl House {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The journal, for looking only.
+    /// The journal as it is on disk, for looking only: a copy, for its engine lets nobody else in.
     pub(crate) fn journal(&self) -> rusqlite::Connection {
+        let copy = tempfile::tempdir().expect("a folder");
+        let (file, wal) = (self.state().join("journal.db"), self.state().join("journal.db-wal"));
+        // What makes the copy whole: nobody began the WAL anew between its two parts.
+        let head = || std::fs::read(&wal).map(|bytes| bytes.get(..32).map(<[u8]>::to_vec)).unwrap_or_default();
+        until("the journal is copied", || {
+            let before = head();
+            let copied = std::fs::copy(&file, copy.path().join("journal.db")).is_ok() || !file.exists();
+            let whole = std::fs::copy(&wal, copy.path().join("journal.db-wal")).is_ok() || !wal.exists();
+            copied && whole && head() == before
+        });
+        let journal = rusqlite::Connection::open(copy.path().join("journal.db")).expect("the journal");
+        // It stays open, and its folder may go.
+        journal.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).expect("the journal is read");
+        journal
+    }
+
+    /// The journal itself, when no engine has it.
+    pub(crate) fn journal_to_change(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.state().join("journal.db")).expect("the journal")
     }
 

@@ -335,7 +335,11 @@ impl World {
             oom_kills: None,
             usage: None,
             missing: if missing { vec!["model".into()] } else { Vec::new() },
-            hits: if boom { vec![Hit { rule: 0, line_number: 7, line: "boom".into() }] } else { Vec::new() },
+            hits: if boom {
+                vec![Hit { rule: 0, line_number: 7, line: "boom".into(), ..Hit::default() }]
+            } else {
+                Vec::new()
+            },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
             outside: None,

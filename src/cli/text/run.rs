@@ -1,7 +1,7 @@
 //! One run on one screen, and what is said when it has ended. Pure.
 
 use super::{Look, Row, Style, run_shape, width};
-use crate::faces::words::{count, run_arg, run_name, span, step_arg, took};
+use crate::faces::words::{count, run_arg, run_name, short_paths, span, step_arg, took};
 use crate::wire::client::{RunState, RunView, StepState, StepView};
 
 /// The whole run: head, lanes, questions, and what can be done next.
@@ -101,7 +101,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     }
     // What a step says itself is newer than what is known about it.
     if !output.is_empty() {
-        parts.push(output.to_owned());
+        parts.push(short_paths(output));
         return parts.join(" · ");
     }
     if step.state != StepState::Succeeded

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde::Serialize;
 
 use super::Ended;
+use super::engine::enable::{is_enabled, lingers};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Look, Row, Style, wrap};
@@ -300,13 +301,17 @@ fn linger() -> Finding {
             "dogwatch engine enable says what can be done instead",
         );
     }
-    let user = std::env::var("USER").unwrap_or_default();
-    if !user.is_empty() && Path::new("/var/lib/systemd/linger").join(&user).exists() {
-        return Finding::ok("after a reboot", format!("{user} lingers"));
+    match (lingers(), is_enabled()) {
+        (true, true) => Finding::ok("after a reboot", "systemd starts the engine"),
+        (true, false) => Finding::warn(
+            "after a reboot",
+            "systemd starts no engine; the first command does",
+            "dogwatch engine enable",
+        ),
+        (false, _) => Finding::warn(
+            "after a reboot",
+            "systemd may end your processes at logout, and starts no engine after a reboot",
+            "dogwatch engine enable",
+        ),
     }
-    Finding::warn(
-        "after a reboot",
-        "systemd may end your processes at logout, and starts no engine after a reboot",
-        "dogwatch engine enable",
-    )
 }

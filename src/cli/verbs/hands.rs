@@ -109,6 +109,10 @@ pub(super) fn shell(face: &Face, run: String, step: String, key: Key) -> Ended {
     face.screen.note(&format!("a shell beside {title}; exit ends it, {key} too"));
     let seen = visit(&terminal, key, false)?;
     drop(terminal);
+    if seen.left != Left::Ended {
+        // The shell's prompt stands in this line.
+        face.screen.write("\n")?;
+    }
     receipt(face, &format!("the shell beside {title}"), seen, None);
     Ok(Exit::Good)
 }

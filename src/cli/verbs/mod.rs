@@ -10,6 +10,7 @@ mod follow;
 mod hands;
 mod logs;
 mod look;
+mod own;
 mod start;
 mod ui;
 pub mod wait;
@@ -61,6 +62,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
         Verb::Schema => author::schema(face),
         Verb::Doctor => doctor::doctor(face),
+        Verb::Config { verb } => own::config(face, &verb),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
     }
 }

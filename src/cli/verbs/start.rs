@@ -71,6 +71,20 @@ pub(super) fn from_file(path: &Path) -> Result<StartRun, Failure> {
     })
 }
 
+/// The demo: it needs nothing but `sh`, and asks one question.
+pub(super) fn demo() -> Result<StartRun, Failure> {
+    Ok(StartRun {
+        source: include_str!("../../../workflows/demo.toml").into(),
+        file: "demo.toml".into(),
+        base: here()?.display().to_string(),
+        params: Vec::new(),
+        name: None,
+        only: Vec::new(),
+        from: None,
+        env: environment(),
+    })
+}
+
 /// One command as a workflow.
 pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<StartRun, Failure> {
     Ok(StartRun {

@@ -3,20 +3,18 @@
 
 use std::path::Path;
 
-use super::{Ended, start};
+use super::own::LET_GO;
+use super::{Ended, file, start};
 use crate::cli::Face;
 use crate::cli::args::Ui;
 use crate::cli::exit::{Exit, Failure};
 use crate::faces::detach::Key;
-use crate::tui::keys::Keys;
 use crate::tui::message::Refused;
-use crate::tui::model::{Found, Manner};
+use crate::tui::model::Manner;
+use crate::tui::own;
 use crate::tui::shell::{Closed, Left, Options, Wish, open};
 use crate::tui::theme::Theme;
 use crate::wire::client::StartRun;
-
-/// The key that lets go where none was named.
-const LET_GO: &str = "ctrl-]";
 
 /// `ui`.
 pub(super) fn ui(face: &Face, args: Ui) -> Ended {
@@ -56,7 +54,8 @@ pub(super) fn of_run(face: &Face, run: &str) -> Ended {
 }
 
 fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
-    let theme = match &args.theme {
+    let own = face.own()?;
+    let theme = match args.theme.as_ref().or(own.theme.as_ref()) {
         Some(name) => Theme::named(name).ok_or_else(|| {
             let all: Vec<&str> = Theme::names().collect();
             Failure::usage(format!("there is no theme {name:?}"), format!("one of: {}", all.join(", ")))
@@ -64,20 +63,22 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
         None => Theme::default(),
     };
     let theme = if face.screen.color() { theme } else { Theme::without_colour() };
-    let detach = std::env::var("DOGWATCH_DETACH_KEY").unwrap_or_else(|_| LET_GO.into());
+    let named = std::env::var("DOGWATCH_DETACH_KEY").ok().or_else(|| own.detach.clone());
+    let detach = named.unwrap_or_else(|| LET_GO.into());
     let detach = Key::parse(&detach).map_err(|why| Failure::usage(why, "set DOGWATCH_DETACH_KEY to such a key"))?;
     let manner = Manner {
-        keys: Keys::built_in(),
+        keys: own::keys(&own),
         theme,
         zone: jiff::tz::TimeZone::system(),
         readonly: args.readonly,
-        motion: face.screen.motion(),
+        motion: face.screen.motion() && own.motion.unwrap_or(true),
         let_go: detach.to_string(),
-        found: Found::default(),
+        found: file::found(),
     };
     let mut place = face.place()?;
     place.who.face = "screen".into();
-    let options = Options { place, manner, run: args.run, mouse: true, detach, starter: Box::new(starter) };
+    let options =
+        Options { place, manner, run: args.run, mouse: own.mouse.unwrap_or(true), detach, starter: Box::new(starter) };
     open(options).map_err(|why| Failure::new(Exit::Failed, format!("the terminal cannot be used: {why}")))
 }
 
@@ -90,6 +91,7 @@ fn starter(wish: Wish) -> Result<Option<StartRun>, Refused> {
             let command = ["sh".to_owned(), "-c".to_owned(), command];
             start::of_command(&command, None).map(Some).map_err(refused)
         }
-        Wish::Demo | Wish::Starter => Err(Refused { words: "this is not there yet".into(), hint: None }),
+        Wish::Demo => start::demo().map(Some).map_err(refused),
+        Wish::Starter => file::write_starter().map(|()| None).map_err(refused),
     }
 }

@@ -89,13 +89,20 @@ impl Lost {
 /// What would be done again from the newest checkpoint.
 pub(super) fn lost(lane: &LaneRun, escalation: &Escalation) -> Lost {
     let Some(checkpoint) = &lane.checkpoint else { return Lost::default() };
-    let reached = escalation.evidence.iter().rev().find_map(|line| step_in(line.strip_prefix("| ")?));
+    let told = escalation.evidence.iter().filter_map(|line| step_in(output(line)?));
+    let reached = told.max();
     let steps = checkpoint.step.zip(reached).map(|(saved, reached)| reached - saved).filter(|steps| *steps >= 0);
     let since = lane.checkpoint_seen;
     let ran = |past: &Past| since.map_or(Duration::ZERO, |since| past.ended.since(past.started.max(since)));
     let time = since.map(|_| lane.past.iter().map(ran).sum());
     let age = since.zip(lane.past.last()).map(|(since, past)| past.ended.since(since));
     Lost { steps, time, age }
+}
+
+/// The output in a line of evidence.
+fn output(line: &str) -> Option<&str> {
+    let numbered = || Some(line.strip_prefix("line ")?.split_once(": ")?.1);
+    line.strip_prefix("| ").or_else(numbered)
 }
 
 /// The number after the last `step` in a line of output.

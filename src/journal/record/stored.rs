@@ -94,6 +94,10 @@ pub(super) struct StoredHit {
     pub(super) rule: usize,
     pub(super) line_number: u64,
     pub(super) line: String,
+    #[serde(default)]
+    pub(super) before: Vec<String>,
+    #[serde(default)]
+    pub(super) after: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

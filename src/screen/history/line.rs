@@ -1,8 +1,10 @@
 //! One line of a log as it is shown. Pure.
 
+use std::borrow::Cow;
+
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line as Row, Span};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::UnicodeWidthChar;
 
 use crate::gauge::plain::{self, Hue, Ink};
 use crate::screen::paint::palette;
@@ -23,21 +25,8 @@ impl Line {
             return Self { number, pieces: vec![(text.to_owned(), Style::new())] };
         }
         let mut column = 0;
-        let mut pieces = Vec::new();
-        for (text, ink) in plain::inked(bytes) {
-            let mut shown = String::with_capacity(text.len());
-            for (index, part) in text.split('\t').enumerate() {
-                if index > 0 {
-                    let stop = (column / TAB + 1) * TAB;
-                    shown.extend(std::iter::repeat_n(' ', stop - column));
-                    column = stop;
-                }
-                shown.push_str(part);
-                column += part.width();
-            }
-            pieces.push((shown, style(ink)));
-        }
-        Self { number, pieces }
+        let pieces = plain::inked(bytes).into_iter();
+        Self { number, pieces: pieces.map(|(text, ink)| (expanded(text, &mut column), style(ink))).collect() }
     }
 
     /// All of it, without styles.
@@ -51,8 +40,32 @@ impl Line {
     }
 }
 
+/// [`Line::text`] of the line of these bytes, faster.
+pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    match as_it_is(bytes) {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(expanded(plain::line(bytes), &mut 0)),
+    }
+}
+
+/// Tabs as spaces, in a text that begins in this column.
+fn expanded(text: String, column: &mut usize) -> String {
+    let mut shown = String::new();
+    let tabs = text.contains('\t');
+    for c in text.chars() {
+        let columns = if c == '\t' { TAB - *column % TAB } else { c.width().unwrap_or(0) };
+        *column += columns;
+        match c {
+            '\t' => shown.extend(std::iter::repeat_n(' ', columns)),
+            _ if tabs => shown.push(c),
+            _ => {}
+        }
+    }
+    if tabs { shown } else { text }
+}
+
 /// The text of a line that is shown as it stands on disk, as most are: printable, without colours and tabs.
-pub(super) fn as_it_is(bytes: &[u8]) -> Option<&str> {
+fn as_it_is(bytes: &[u8]) -> Option<&str> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let plain = bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) && bytes.last() != Some(&b' ');
     if plain { std::str::from_utf8(bytes).ok() } else { None }

@@ -178,9 +178,5 @@ impl History {
 /// Where the pattern is in the line as it is shown.
 fn place(pattern: &Regex, raw: &Raw<'_>) -> Option<Range<usize>> {
     let Raw::Text { bytes, .. } = raw else { return None };
-    let found = match line::as_it_is(bytes) {
-        Some(text) => pattern.find(text)?.range(),
-        None => pattern.find(&Line::new(0, bytes).text())?.range(),
-    };
-    Some(found)
+    Some(pattern.find(&line::text_of(bytes))?.range())
 }

@@ -67,7 +67,9 @@ pub fn layout(model: &Model) -> Layout {
         return Layout { rooms };
     }
     match model.view {
-        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => rooms.push((Room::Panes, body)),
+        // Whoever types sees what is typed into, wherever that began.
+        _ if model.attached.is_some() => rooms.push((Room::Panes, body)),
+        View::Overview | View::Panes if model.zoomed => rooms.push((Room::Panes, body)),
         View::Overview => overview(&mut rooms, body),
         View::Panes => rooms.push((Room::Panes, body)),
         View::Checkpoints => {
@@ -77,8 +79,6 @@ pub fn layout(model: &Model) -> Layout {
             }
             rooms.push((Room::Page, Rect { x: columns - side, width: side, ..body }));
         }
-        // A shell that was opened from a prompt over a page has to be seen.
-        View::Runs | View::Journal | View::Inbox if model.attached.is_some() => rooms.push((Room::Panes, body)),
         View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
     }
     Layout { rooms }
@@ -93,8 +93,10 @@ fn first(model: &Model) -> bool {
 fn small(model: &Model) -> Room {
     match model.view {
         _ if first(model) => Room::Page,
-        View::Overview | View::Panes if model.zoomed || model.attached.is_some() => Room::Panes,
+        _ if model.attached.is_some() => Room::Panes,
+        View::Overview | View::Panes if model.zoomed => Room::Panes,
         View::Overview | View::Panes => Room::List,
+        View::Checkpoints | View::Runs | View::Journal | View::Inbox if model.attached.is_some() => Room::Panes,
         View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
     }
 }
@@ -117,8 +119,8 @@ fn overview(rooms: &mut Vec<(Room, Rect)>, body: Rect) {
         return;
     }
     let (left, side) = (44, 44);
-    let steps = (body.height / 2).max(10);
-    let waits = (body.height / 5).max(5);
+    let steps = (body.height / 2).max(10).min(body.height);
+    let waits = (body.height / 5).max(5).min(body.height - steps);
     rooms.push((Room::Steps, Rect { width: left, height: steps, ..body }));
     rooms.push((Room::Waits, Rect { width: left, y: body.y + steps, height: waits, ..body }));
     let below = body.height - steps - waits;

@@ -2,8 +2,10 @@
 //! lets no control, bidirectional or invisible character through.
 
 mod layout;
+mod picked;
 
 pub use layout::{Layout, Room, layout};
+pub use picked::Picked;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

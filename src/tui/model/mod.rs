@@ -17,6 +17,7 @@ use crate::wire::client::{
     StepView,
 };
 
+use super::draw::Picked;
 use super::keys::{Keys, Place};
 use super::message::{Link, LiveKind};
 use super::panel::Panel;
@@ -188,6 +189,8 @@ pub struct Model {
     pub filters: Filters,
     /// The frozen files of runs, by the run's id; a run's file never changes.
     pub sources: BTreeMap<String, Sourced>,
+    /// Text in a pane that the mouse picked.
+    pub picked: Option<Picked>,
     pub flash: Option<Flash>,
     pub undo: Option<Undo>,
     /// Questions that are to be answered together.
@@ -227,6 +230,7 @@ impl Model {
             cursors: Cursors::default(),
             filters: Filters::default(),
             sources: BTreeMap::new(),
+            picked: None,
             flash: None,
             undo: None,
             marked_questions: BTreeSet::new(),

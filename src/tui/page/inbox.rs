@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use crate::faces::words::{count, span};
 use crate::tui::draw::{Frame, Pen, clean, first_shown, row, width, wrap};
 use crate::tui::model::{Group, InboxRow, Model};
-use crate::tui::panel::prompt::{later_word, run_word};
+use crate::tui::panel::prompt::{later_word, matched_text, run_word};
 use crate::tui::theme::Role;
 use crate::tui::update;
 use crate::wire::client::EscalationView;
@@ -28,7 +28,8 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         return;
     }
     let answers = answers(model, usize::from(inner.width).saturating_sub(2));
-    let below = u16::try_from(answers.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(2));
+    // The list is never less than half of it.
+    let below = u16::try_from(answers.len()).unwrap_or(u16::MAX).min(inner.height / 2);
     let list = Rect { height: inner.height - below, ..inner };
     rows(model, &groups, list, buf);
     for (line, words) in (0..below).zip(&answers) {
@@ -69,11 +70,10 @@ fn head(model: &Model, group: &Group<'_>, pen: &mut Pen<'_>) {
     let first = group.questions[0];
     let oldest = group.questions.iter().map(|asked| asked.opened_ms).min().unwrap_or(model.now_ms);
     let end = format!("oldest {} ", span(model.now_ms - oldest));
-    let matched = first.matched.and_then(|place| first.evidence.get(place));
-    let what = matched.unwrap_or(&first.title);
+    let what = matched_text(first).unwrap_or_else(|| first.title.clone());
     pen.space(1).text(Role::Attention, "▾ ").text(Role::Strong, &format!("{} × same: ", group.questions.len()));
     let room = pen.left().saturating_sub(width(&end) + 1);
-    pen.field(Role::Plain, what.trim_start_matches("| "), room).space(1).text(Role::Dim, &end);
+    pen.field(Role::Plain, &what, room).space(1).text(Role::Dim, &end);
 }
 
 /// One question: marked or not, of which step and run, its checkpoint, its time, and how it differs.
@@ -87,17 +87,22 @@ fn question(model: &Model, group: &Group<'_>, id: u64, pen: &mut Pen<'_>) {
     let time = time(model, asked);
     let differs = group.differs(asked).map(|why| format!("differs: {why}  ")).unwrap_or_default();
     let room = pen.left().saturating_sub(width(&time) + width(&differs) + 2);
-    let name = clean(&format!("{}  {}", asked.step, asked.run_name));
+    let name = named(asked);
     let known = about(asked, several);
-    let known_room = room.saturating_sub(width(&name) + 2).max(room / 3).min(width(&known));
-    // Where it is narrow the step wins over what is known of it.
-    let known_room = if room < 40 { 0 } else { known_room };
-    let named = room.saturating_sub(if known_room > 0 { known_room + 2 } else { 0 });
-    pen.field(Role::Plain, &name, named);
+    // Names stand in one column; where it is narrow the step wins over what is known of it.
+    let longest = model.questions().iter().map(|other| width(&named(other))).max().unwrap_or(0);
+    let name_room = if room < 40 { room } else { longest.min(room * 3 / 5) };
+    pen.field(Role::Plain, &name, name_room);
+    let known_room = room.saturating_sub(name_room + 2);
     if known_room > 0 {
         pen.space(2).field(Role::Dim, &known, known_room);
     }
     pen.space(1).text(Role::Attention, &differs).text(Role::Dim, &time);
+}
+
+/// Its step and its run.
+fn named(asked: &EscalationView) -> String {
+    clean(&format!("{}  {}", asked.step, asked.run_name))
 }
 
 /// What is known of it: of one of several its checkpoint, else what is asked.

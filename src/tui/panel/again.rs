@@ -1,13 +1,14 @@
 //! A run again, with other parameters: a small form made from the run's frozen file. Owns what was typed; the engine decides
 //! whether the values are right. Pure.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Line, Panel, centred};
+use super::{Field, Panel, centred};
 use crate::faces::words::run_name;
 use crate::tui::draw::{Frame, Pen, blank, first_shown, row, width};
+use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, Purpose};
 use crate::tui::model::{Model, Sourced};
 use crate::tui::theme::Role;
@@ -69,9 +70,9 @@ fn about(param: &toml::Value) -> String {
 pub struct Again {
     pub run: RunLine,
     /// Empty until the file is known.
-    pub fields: Vec<(Param, Line)>,
+    pub fields: Vec<(Param, Field)>,
     pub cursor: usize,
-    known: bool,
+    pub known: bool,
 }
 
 impl Again {
@@ -84,13 +85,13 @@ impl Again {
     pub fn fill(&mut self, source: &SourceView) {
         if !self.known {
             self.known = true;
-            self.fields = params(source).into_iter().map(|param| (param.clone(), Line::new(&param.value))).collect();
+            self.fields = params(source).into_iter().map(|param| (param.clone(), Field::new(&param.value))).collect();
         }
     }
 
     /// What the new run is given: what was given before, and what was changed now.
     fn given(&self) -> Vec<(String, String)> {
-        let differs = |(param, line): &&(Param, Line)| param.given || line.text() != param.value;
+        let differs = |(param, line): &&(Param, Field)| param.given || line.text() != param.value;
         self.fields.iter().filter(differs).map(|(param, line)| (param.name.clone(), line.text().to_owned())).collect()
     }
 }
@@ -98,16 +99,16 @@ impl Again {
 /// A key: types, goes to another field, starts it, or goes back.
 pub fn key(model: &mut Model, mut again: Again, key: KeyEvent) -> Vec<Effect> {
     let last = again.fields.len().saturating_sub(1);
-    match key.code {
-        KeyCode::Esc => return Vec::new(),
-        KeyCode::Enter if again.known => {
+    match model.manner.keys.action(Place::Text, key) {
+        Some(Action::Back) => return Vec::new(),
+        Some(Action::Accept) if again.known => {
             let ask = Ask::Again { run: again.run.id.clone(), params: again.given() };
             return vec![Effect::Ask { why: Purpose::Open, ask: Box::new(ask) }];
         }
-        KeyCode::Up | KeyCode::BackTab => again.cursor = again.cursor.saturating_sub(1),
-        KeyCode::Down => again.cursor = (again.cursor + 1).min(last),
-        KeyCode::Tab => again.cursor = if again.cursor == last { 0 } else { again.cursor + 1 },
-        _ => {
+        Some(Action::Up) => again.cursor = again.cursor.saturating_sub(1),
+        Some(Action::Down) => again.cursor = (again.cursor + 1).min(last),
+        Some(Action::FocusNext) => again.cursor = if again.cursor == last { 0 } else { again.cursor + 1 },
+        Some(_) | None => {
             if let Some((_, line)) = again.fields.get_mut(again.cursor) {
                 line.key(key);
             }
@@ -144,9 +145,7 @@ pub fn draw(model: &Model, again: &Again, room: Rect, buf: &mut Buffer) -> Optio
     blank(buf, area);
     let theme = &model.manner.theme;
     let title = format!("Run {} again", run_name(&again.run));
-    let foot =
-        if again.fields.len() > 1 { "↵ starts it   Tab next field   Esc back" } else { "↵ starts it   Esc back" };
-    let inner = Frame::heavy(&title).foot(foot).draw(buf, theme, area);
+    let inner = Frame::heavy(&title).draw(buf, theme, area);
     let words = "A new run of the same frozen file. Values that stay empty are refused where the file has no default.";
     let said = if again.known && again.fields.is_empty() {
         "A new run of the same frozen file. It has no parameters."
@@ -184,7 +183,7 @@ fn form(model: &Model, again: &Again, area: Rect, buf: &mut Buffer) -> Option<Po
         let typed = (left / 2).max(16).min(left);
         let about = left.saturating_sub(typed + 1);
         let field = Rect { x: here.right() - left, width: typed, ..here };
-        let at = line.draw(theme, field, buf);
+        let at = line.draw(theme, Role::Strong, "", field, buf);
         if chosen {
             cursor = at;
         }

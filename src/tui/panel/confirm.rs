@@ -28,7 +28,7 @@ pub struct Confirm {
 impl Confirm {
     /// The right name was typed.
     pub fn matches(&self) -> bool {
-        self.typed.text == self.name
+        self.typed.text() == self.name
     }
 }
 
@@ -38,7 +38,9 @@ pub fn key(model: &mut Model, mut confirm: Confirm, key: KeyEvent) -> Vec<Effect
         Some(Action::Back) => return Vec::new(),
         Some(Action::Accept) if confirm.matches() => return vec![confirm.does],
         Some(Action::Accept) => {}
-        Some(_) | None => confirm.typed.key(key),
+        Some(_) | None => {
+            confirm.typed.key(key);
+        }
     }
     model.panels.push(super::Panel::Confirm(confirm));
     Vec::new()
@@ -69,9 +71,9 @@ pub fn draw(model: &Model, confirm: &Confirm, room: Rect, buf: &mut Buffer) -> O
         Pen::new(buf, theme, row(inner, narrow(line))).space(1).text(Role::Plain, one);
     }
     let here = row(inner, narrow(words.len() + gap));
-    let role = if right { Role::Good } else { Role::Strong };
     Pen::new(buf, theme, here).space(1).text(Role::Plain, ASK);
     let (here, skipped) = if beside { (here, narrow(width(ASK) + 1)) } else { (row(inner, here.y - inner.y + 1), 1) };
     let field = Rect { x: here.x + skipped, width: here.width.saturating_sub(skipped), ..here };
+    let role = if right { Role::Good } else { Role::Strong };
     confirm.typed.draw(theme, role, &confirm.name, field, buf)
 }

@@ -1,12 +1,13 @@
 //! A field for one line of text: what a list is narrowed to, what a log is searched for, which file or command is to be
 //! started. Owns the field, never what follows from its text. Pure.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Line, Panel, centred, help, log};
+use super::{Field, Panel, centred, help, log};
 use crate::tui::draw::{Frame, Pen, blank, row, width};
+use crate::tui::keys::{Action, Place};
 use crate::tui::message::Effect;
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
@@ -32,36 +33,41 @@ pub enum Wanted {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub wanted: Wanted,
-    pub line: Line,
+    pub line: Field,
     /// What the list was narrowed to before: what Esc goes back to.
     before: String,
 }
 
 impl Entry {
+    /// There is something to take.
+    pub fn ready(&self) -> bool {
+        let needed = matches!(self.wanted, Wanted::File | Wanted::Command);
+        !needed || !self.line.text().trim().is_empty()
+    }
+
     /// Empty, or with what is wanted so far.
     pub fn new(model: &Model, wanted: Wanted) -> Self {
         let before = match wanted {
             Wanted::Runs => model.filters.runs.clone(),
             Wanted::Journal => model.filters.journal.clone(),
             Wanted::Help => help::filter(model),
-            Wanted::Log => String::new(),
             Wanted::File => model.manner.found.workflows.first().cloned().unwrap_or_default(),
-            Wanted::Command => String::new(),
+            Wanted::Log | Wanted::Command => String::new(),
         };
-        Self { wanted, line: Line::new(&before), before }
+        Self { wanted, line: Field::new(&before), before }
     }
 }
 
 /// A key: types, takes it, or goes back.
 pub fn key(model: &mut Model, mut entry: Entry, key: KeyEvent) -> Vec<Effect> {
-    match key.code {
-        KeyCode::Esc => {
+    match model.manner.keys.action(Place::Text, key) {
+        Some(Action::Back) => {
             let before = entry.before.clone();
             narrow(model, entry.wanted, &before);
             Vec::new()
         }
-        KeyCode::Enter => take(model, entry),
-        _ => {
+        Some(Action::Accept) => take(model, entry),
+        Some(_) | None => {
             if entry.line.key(key) {
                 narrow(model, entry.wanted, entry.line.text());
             }
@@ -99,7 +105,7 @@ fn take(model: &mut Model, entry: Entry) -> Vec<Effect> {
     match entry.wanted {
         Wanted::Runs | Wanted::Journal | Wanted::Help => Vec::new(),
         Wanted::Log => log::look_for(model, entry.line.text()),
-        Wanted::File | Wanted::Command if text.is_empty() => {
+        Wanted::File | Wanted::Command if !entry.ready() => {
             model.panels.push(Panel::Entry(entry));
             Vec::new()
         }
@@ -119,7 +125,7 @@ pub fn draw(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Optio
     let area = centred(room, u16::try_from(longest).unwrap_or(60), u16::try_from(words.len() + 4).unwrap_or(6));
     blank(buf, area);
     let theme = &model.manner.theme;
-    let inner = Frame::heavy(title).foot("↵ starts it   Esc goes back").draw(buf, theme, area);
+    let inner = Frame::heavy(title).draw(buf, theme, area);
     let mut line = 0;
     for words in &words {
         Pen::new(buf, theme, row(inner, line)).space(1).text(Role::Plain, words);
@@ -127,7 +133,13 @@ pub fn draw(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Optio
     }
     let here = row(inner, line + 1);
     Pen::new(buf, theme, here).text(Role::Focus, " ❯ ");
-    entry.line.draw(theme, Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here }, buf)
+    entry.line.draw(
+        theme,
+        Role::Strong,
+        "",
+        Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here },
+        buf,
+    )
 }
 
 fn files(model: &Model) -> Vec<String> {
@@ -145,5 +157,5 @@ fn at_the_end(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Opt
     let mut pen = Pen::new(buf, theme, last);
     pen.text(Role::Key, words);
     let left = u16::try_from(pen.left()).unwrap_or(0);
-    entry.line.draw(theme, Rect { x: last.right().saturating_sub(left), width: left, ..last }, buf)
+    entry.line.draw(theme, Role::Strong, "", Rect { x: last.right().saturating_sub(left), width: left, ..last }, buf)
 }

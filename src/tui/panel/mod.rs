@@ -2,18 +2,13 @@
 //! keys do to it, and how it is drawn. Pure.
 
 pub mod again;
-pub mod compare;
 pub mod confirm;
-pub mod describe;
 pub mod entry;
 pub mod field;
-pub mod help;
-mod line;
-pub mod log;
 pub mod menu;
 pub mod palette;
 pub mod prompt;
-pub mod sheet;
+pub mod read;
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -29,13 +24,13 @@ pub use again::Again;
 pub use confirm::Confirm;
 pub use entry::Entry;
 pub use field::Field;
-pub use help::Help;
-pub use line::Line;
-pub use log::Log;
 pub use menu::Menu;
 pub use palette::Palette;
 pub use prompt::Prompt;
-pub use sheet::Sheet;
+pub use read::compare;
+pub use read::help::{self, Help};
+pub use read::log::{self, Log};
+pub use read::sheet::{self, Sheet};
 
 /// A panel. The innermost takes the keys.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,8 +87,8 @@ pub fn pasted(model: &mut Model, text: &str) {
             model.panels.push(Panel::Confirm(panel));
         }
         Some(Panel::Prompt(mut panel)) => {
-            if let Some(field) = &mut panel.writing {
-                field.paste(text);
+            if let Some(line) = &mut panel.writing {
+                line.paste(text);
             }
             model.panels.push(Panel::Prompt(panel));
         }

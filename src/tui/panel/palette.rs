@@ -1,14 +1,14 @@
 //! Everything that can be done now, found by a few letters; what cannot be done now says why not. Pure.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyEvent;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Line, Panel, centred};
+use super::{Field, Panel, centred};
 use crate::tui::draw::{Frame, Pen, blank, first_shown, row, width};
-use crate::tui::keys::Action;
+use crate::tui::keys::{Action, Place};
 use crate::tui::message::Effect;
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
@@ -17,7 +17,7 @@ use crate::tui::update;
 /// The palette.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Palette {
-    pub line: Line,
+    pub line: Field,
     pub cursor: usize,
 }
 
@@ -84,20 +84,17 @@ fn named(action: Action) -> bool {
 pub fn key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> Vec<Effect> {
     let all = deeds(model, &model.panels, palette.line.text());
     let last = all.len().saturating_sub(1);
-    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-    match key.code {
-        KeyCode::Esc => return Vec::new(),
-        KeyCode::Enter => {
+    match model.manner.keys.action(Place::Text, key) {
+        Some(Action::Back) => return Vec::new(),
+        Some(Action::Accept) => {
             return match all.get(palette.cursor.min(last)) {
                 Some(deed) => update::act(model, deed.action),
                 None => Vec::new(),
             };
         }
-        KeyCode::Up => palette.cursor = palette.cursor.saturating_sub(1),
-        KeyCode::Char('p') if ctrl => palette.cursor = palette.cursor.saturating_sub(1),
-        KeyCode::Down | KeyCode::Tab => palette.cursor = (palette.cursor + 1).min(last),
-        KeyCode::Char('n') if ctrl => palette.cursor = (palette.cursor + 1).min(last),
-        _ => {
+        Some(Action::Up) => palette.cursor = palette.cursor.saturating_sub(1),
+        Some(Action::Down | Action::FocusNext) => palette.cursor = (palette.cursor + 1).min(last),
+        Some(_) | None => {
             if palette.line.key(key) {
                 palette.cursor = 0;
             }
@@ -122,7 +119,7 @@ pub fn draw(model: &Model, palette: &Palette, room: Rect, buf: &mut Buffer) -> O
     let area = centred(room, 100.min(room.width.saturating_sub(4)).max(40), lines.min(room.height.saturating_sub(2)));
     blank(buf, area);
     let theme = &model.manner.theme;
-    let inner = Frame::heavy("Commands").foot("type a few letters   ↵ does it   Esc back").draw(buf, theme, area);
+    let inner = Frame::heavy("Commands").foot("type a few letters").draw(buf, theme, area);
     let keys = all.iter().map(|deed| width(&deed.keys)).max().unwrap_or(0).min(14);
     let below = Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     let cursor = palette.cursor.min(all.len().saturating_sub(1));
@@ -142,5 +139,11 @@ pub fn draw(model: &Model, palette: &Palette, room: Rect, buf: &mut Buffer) -> O
     }
     let here = row(inner, 0);
     Pen::new(buf, theme, here).text(Role::Focus, " : ");
-    palette.line.draw(theme, Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here }, buf)
+    palette.line.draw(
+        theme,
+        Role::Strong,
+        "",
+        Rect { x: here.x + 3.min(here.width), width: here.width.saturating_sub(4), ..here },
+        buf,
+    )
 }

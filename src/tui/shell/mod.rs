@@ -2,6 +2,7 @@
 //! every picture `view`'s.
 
 mod book;
+mod causes;
 mod copy;
 mod feed;
 mod input;
@@ -23,9 +24,9 @@ use self::input::Raw;
 use self::panes::Panes;
 use self::pointer::Pointer;
 use self::terminal::Screen;
-use super::message::{Effect, LiveKind, LogNews, Message, Purpose, Refused};
+use super::message::{LiveKind, Message, Refused};
 use super::model::{LaneKey, Manner, Model};
-use super::{draw, update, view};
+use super::{update, view};
 use crate::client::Place;
 use crate::clock::boottime_ms;
 use crate::faces::detach;
@@ -227,7 +228,7 @@ impl Shell {
         }
         if ready.get(2) == Some(&true) || self.panes.behind() {
             let (changed, ended) = self.panes.poll_live();
-            self.dirty |= changed || self.panes.behind();
+            self.dirty |= changed;
             if let Some((lane, kind)) = ended {
                 self.panes.close(&lane, kind);
                 self.tell(Message::LiveEnded { lane, kind });
@@ -277,6 +278,7 @@ impl Shell {
         self.drawn_ms = now;
         self.model.now_ms = now + self.ahead_ms;
         self.panes.settle(&mut self.model);
+        self.dirty = self.panes.unsettled();
         panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
         self.screen.draw(|buf| view::view(model, panes, buf))?;
@@ -369,134 +371,6 @@ impl Shell {
                 .map_err(|why| Refused { words: format!("its terminal cannot be read: {why}"), hint: None })
         });
         self.tell(Message::Live { lane, kind, result });
-    }
-
-    /// The engine said where a log lies: of a pane, or of the log that is open.
-    fn placed(&mut self, lane: LaneKey, attempt: Option<u32>, place: Result<LogPlace, Refused>) {
-        self.dirty = true;
-        let opens = self.panes.book.as_ref().is_some_and(|book| book.lane == lane && book.dir().is_none());
-        match place {
-            Ok(place) => {
-                if opens && let Some(book) = &mut self.panes.book {
-                    book.open(place.dir.clone().into());
-                    let news = LogNews::Open { lane: lane.clone(), attempt: place.attempt };
-                    self.tell(Message::Log(news));
-                }
-                self.panes.placed(lane, place.attempt, Some(place));
-            }
-            Err(refused) if opens => self.tell(Message::Log(LogNews::Refused(refused))),
-            Err(_) => {
-                if let Some(attempt) = attempt {
-                    self.panes.placed(lane, attempt, None);
-                }
-            }
-        }
-    }
-
-    fn cause(&mut self, effect: Effect) {
-        let done = match effect {
-            Effect::Ask { .. } => {
-                if let Some(request) = feed::request(effect) {
-                    self.feed.request(request);
-                }
-                Ok(())
-            }
-            Effect::Watch { run } => {
-                self.look.run = Some(run);
-                self.feed.look(self.look.clone());
-                Ok(())
-            }
-            Effect::OpenLive { lane, kind, take_over } => {
-                let size = panes::size_for(&self.model, &lane);
-                self.feed.request(feed::Request::Live { lane, kind, size, take_over });
-                Ok(())
-            }
-            Effect::CloseLive { lane, kind, keys } => {
-                self.panes.close(&lane, kind);
-                if kind == LiveKind::Attach {
-                    let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys };
-                    self.feed.request(feed::Request::Ask { why: Purpose::Quiet, ask: Box::new(ask) });
-                }
-                Ok(())
-            }
-            Effect::Write { lane, kind, bytes } => {
-                if !self.panes.write(&lane, kind, &bytes) {
-                    self.model.complain("the program does not read what is typed: this was not sent");
-                }
-                Ok(())
-            }
-            Effect::Copy(text) => self.copy(&text),
-            Effect::OpenLog { lane, attempt } => {
-                self.panes.book = Some(Book::new(lane.clone()));
-                self.feed.request(feed::Request::Log { lane, attempt });
-                Ok(())
-            }
-            Effect::CloseLog => {
-                self.panes.book = None;
-                Ok(())
-            }
-            Effect::Search { pattern, from, back } => {
-                let wrong = self.panes.book.as_mut().and_then(|book| book.search(&pattern, from, back));
-                if let Some(message) = wrong {
-                    self.tell(message);
-                }
-                Ok(())
-            }
-            Effect::CopyLine { line } => match self.panes.book.as_ref().and_then(|book| book.text(line)) {
-                Some(text) => self.copy(&text),
-                None => Ok(()),
-            },
-            Effect::StartFile { path } => self.start(Wish::File(path)),
-            Effect::Exec { command } => self.start(Wish::Command(command)),
-            Effect::Demo => self.start(Wish::Demo),
-            Effect::Starter => {
-                let result = (self.starter)(Wish::Starter).map(|_| crate::wire::client::Reply::Done {
-                    words: "dogwatch.toml was written; look at it, then o opens it".into(),
-                });
-                self.tell(Message::Answered { why: Purpose::Starter, result });
-                Ok(())
-            }
-            Effect::Redraw => self.screen.forget(),
-            Effect::Suspend => self.suspend(),
-            Effect::Bell => self.screen.bell(),
-            Effect::Title(title) => self.screen.title(&draw::clean(&title)),
-            Effect::Leave { words } => {
-                self.left = Some(Left::Asked(words));
-                Ok(())
-            }
-        };
-        if let Err(why) = done {
-            self.left = Some(Left::Broken(format!("the terminal cannot be written: {why}")));
-        }
-    }
-
-    /// Starts a workflow that the command line can load.
-    fn start(&mut self, wish: Wish) -> std::io::Result<()> {
-        match (self.starter)(wish) {
-            Ok(Some(start)) => {
-                let ask = Box::new(crate::wire::client::Ask::StartRun(Box::new(start)));
-                self.feed.request(feed::Request::Ask { why: Purpose::Open, ask });
-            }
-            Ok(None) => {}
-            Err(refused) => self.tell(Message::Answered { why: Purpose::Open, result: Err(refused) }),
-        }
-        Ok(())
-    }
-
-    fn copy(&mut self, text: &str) -> std::io::Result<()> {
-        let words = match copy::through_tmux(text) {
-            copy::Tmux::Copied => "copied".to_owned(),
-            copy::Tmux::None => {
-                self.screen.clipboard(text)?;
-                "copied, where the terminal lets programs do that (OSC 52)".to_owned()
-            }
-            copy::Tmux::Failed(why) => {
-                self.screen.clipboard(text)?;
-                format!("tmux did not take it ({why}); handed to the terminal instead")
-            }
-        };
-        self.model.say(words);
-        Ok(())
     }
 
     fn suspend(&mut self) -> std::io::Result<()> {

@@ -87,10 +87,17 @@ impl Panes {
         (self.watch.fd(), self.live.as_ref().map(|pane| (pane.live.fd(), pane.live.wants_to_write())))
     }
 
-    /// There is more to read than was taken in: do not wait.
+    /// The live terminal said more than was taken in: do not wait.
     pub(super) fn behind(&self) -> bool {
         self.live.as_ref().is_some_and(|pane| pane.behind)
-            || self.passive.values().any(|pane| pane.fresh && pane.watched)
+    }
+
+    /// A pane on the screen is not where its log is: another frame is needed.
+    pub(super) fn unsettled(&self) -> bool {
+        let tail = |pane: &Passive| matches!(pane.picture, Picture::Tail(_));
+        self.passive
+            .values()
+            .any(|pane| (pane.fresh && tail(pane)) || pane.scrolled.as_ref().is_some_and(|scrolled| scrolled.counting))
     }
 
     /// Opens what is shown now and closes what is not; gives the logs whose place has to be asked for.
@@ -174,7 +181,8 @@ impl Panes {
         let mut any = false;
         for pane in self.passive.values_mut().filter(|pane| names.contains(&pane.name)) {
             pane.fresh = true;
-            any = true;
+            // How far the others are is looked at with the next second.
+            any |= matches!(pane.picture, Picture::Tail(_));
         }
         if let Some(book) = &mut self.book {
             book.grew();

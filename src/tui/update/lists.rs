@@ -16,8 +16,9 @@ const MOST_SOURCES: usize = 200;
 pub(super) fn allowed(model: &Model, place: Place, action: Action) -> Option<Result<(), String>> {
     let some = |there: bool, why: &str| Some(if there { Ok(()) } else { Err(why.to_owned()) });
     match (place, action) {
-        (Place::Runs, Action::Open | Action::Mark) => some(model.run_here().is_some(), "there is no run here"),
-        (Place::Runs, Action::Again) => some(model.run_here().is_some(), "there is no run here"),
+        (Place::Runs, Action::Open | Action::Mark | Action::Again) => {
+            some(model.run_here().is_some(), "there is no run here")
+        }
         (Place::Runs, Action::Compare) => {
             some(compared(model).is_some(), "mark two runs, or stand on one that has another of its name before it")
         }
@@ -156,12 +157,13 @@ fn resume(model: &mut Model) -> Option<()> {
 }
 
 /// Moves in a list.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the many actions a list takes few")]
 pub(super) fn go(model: &mut Model, action: Action) {
     let length = match model.view {
         View::Runs => model.shown_runs().len(),
         View::Checkpoints => model.checkpoints.len(),
         View::Journal => model.shown_events().len(),
-        View::Inbox => model.questions().len(),
+        View::Inbox => model.inbox_rows().len(),
         View::Overview | View::Panes => return,
     };
     let page = usize::from(model.size.rows.saturating_sub(6)).max(1);
@@ -213,12 +215,10 @@ pub(super) fn wants(model: &mut Model) -> Vec<Effect> {
         wanted.extend(model.run_before(here).into_iter().chain([here]).map(|run| run.id.clone()));
     }
     for panel in &model.panels {
-        match panel {
-            Panel::Sheet(Sheet { about: About::Runs(older, newer), .. }) => {
-                wanted.extend([older, newer].map(Clone::clone))
-            }
-            Panel::Again(again) => wanted.push(again.run.id.clone()),
-            _ => {}
+        if let Panel::Sheet(Sheet { about: About::Runs(older, newer), .. }) = panel {
+            wanted.extend([older, newer].map(Clone::clone));
+        } else if let Panel::Again(again) = panel {
+            wanted.push(again.run.id.clone());
         }
     }
     wanted.retain(|run| !model.sources.contains_key(run));

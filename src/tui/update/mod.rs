@@ -85,6 +85,7 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
+    model.picked = None;
     let prompted = matches!(model.panels.last(), Some(Panel::Prompt(_)));
     if let Some(effects) = panel::key(model, key) {
         if !prompted {
@@ -174,7 +175,13 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let place = model.place();
             open(model, Panel::Help(Help { place, filter: String::new(), top: 0 }))
         }
-        Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => start(model, action),
+        Action::Demo => {
+            model.say("the demo is being started …");
+            vec![Effect::Demo]
+        }
+        Action::Starter => vec![Effect::Starter],
+        Action::OpenFile => type_in(model, entry::Wanted::File),
+        Action::WrapCommand => type_in(model, entry::Wanted::Command),
         // Panels take these as keys.
         Action::Find
         | Action::FindNext
@@ -194,28 +201,14 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-fn open(model: &mut Model, panel: Panel) -> Vec<Effect> {
-    model.panels.push(panel);
+fn type_in(model: &mut Model, wanted: entry::Wanted) -> Vec<Effect> {
+    lists::entry(model, wanted);
     Vec::new()
 }
 
-/// Something new is to run.
-fn start(model: &mut Model, action: Action) -> Vec<Effect> {
-    match action {
-        Action::Demo => {
-            model.say("the demo is being started …");
-            vec![Effect::Demo]
-        }
-        Action::Starter => vec![Effect::Starter],
-        Action::OpenFile => {
-            lists::entry(model, entry::Wanted::File);
-            Vec::new()
-        }
-        _ => {
-            lists::entry(model, entry::Wanted::Command);
-            Vec::new()
-        }
-    }
+fn open(model: &mut Model, panel: Panel) -> Vec<Effect> {
+    model.panels.push(panel);
+    Vec::new()
 }
 
 /// Goes to a view; what lay over the one before is closed.

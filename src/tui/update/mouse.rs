@@ -1,11 +1,11 @@
 //! The mouse: select, scroll, let go by a click on the banner. Nothing is only possible with it.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 
 use super::attach;
 use super::moves::scroll_to;
-use crate::tui::draw::{Room, first_shown, layout};
+use crate::tui::draw::{Picked, Room, first_shown, layout};
 use crate::tui::keys::Action;
 use crate::tui::message::Effect;
 use crate::tui::model::{Model, RowKey, View};
@@ -27,6 +27,17 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     }
     let layout = layout(model);
     let room = layout.at(x, y);
+    match event.kind {
+        MouseEventKind::Drag(MouseButton::Left) => {
+            if let Some(picked) = model.picked.as_mut().filter(|picked| picked.going_on) {
+                picked.move_to((x, y));
+            }
+            return Vec::new();
+        }
+        MouseEventKind::Up(MouseButton::Left) => return let_up(model),
+        MouseEventKind::Down(_) => model.picked = None,
+        _ => {}
+    }
     match (event.kind, room) {
         (MouseEventKind::Down(MouseButton::Left), Some(Room::Steps)) => {
             select_row(model, layout.of(Room::Steps).unwrap_or_default(), y);
@@ -51,10 +62,12 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
 /// Over something that is read, the wheel scrolls it.
 fn over_panel(model: &mut Model, kind: MouseEventKind) -> Vec<Effect> {
     let read = matches!(model.panels.last(), Some(Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
-    match kind {
-        MouseEventKind::ScrollUp if read => turn(model, Action::Up),
-        MouseEventKind::ScrollDown if read => turn(model, Action::Down),
-        _ => Vec::new(),
+    if read && kind == MouseEventKind::ScrollUp {
+        turn(model, Action::Up)
+    } else if read && kind == MouseEventKind::ScrollDown {
+        turn(model, Action::Down)
+    } else {
+        Vec::new()
     }
 }
 
@@ -84,6 +97,21 @@ fn select_pane(model: &mut Model, room: Rect, (x, y): (u16, u16)) {
         model.selected = Some(RowKey::Lane(lane.name.clone()));
         model.chosen = true;
     }
+    let inside = places.iter().map(|area| area.inner(Margin::new(1, 1))).find(inside);
+    model.picked = inside.map(|area| Picked::begin(area, (x, y)));
+}
+
+/// The button was let go: what was picked is copied, and stays marked until the next key.
+fn let_up(model: &mut Model) -> Vec<Effect> {
+    let Some(picked) = model.picked.as_mut().filter(|picked| picked.going_on) else {
+        return Vec::new();
+    };
+    picked.going_on = false;
+    if picked.is_click() {
+        model.picked = None;
+        return Vec::new();
+    }
+    vec![Effect::CopyPicked(*picked)]
 }
 
 fn wheel(model: &mut Model, back: bool) {

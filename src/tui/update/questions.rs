@@ -8,9 +8,9 @@ use crate::faces::words::span;
 use crate::tui::draw::{clean, middle};
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, LiveKind, Purpose};
-use crate::tui::model::{LaneKey, Model, RowKey, Undo};
+use crate::tui::model::{LaneKey, Model, Undo};
 use crate::tui::panel::menu::Item;
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, prompt};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, log, prompt};
 use crate::wire::client::{Ask, ChoiceView, EscalationView, Strength};
 
 /// So long an answer can be taken back before it takes effect.
@@ -84,8 +84,8 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
             "no other open question of this run is like this one",
         ),
         Action::Shell | Action::Log => some(
-            asked.is_some_and(|asked| asked.kind != "gate"),
-            "an approval runs nothing: there is no place or log of its own",
+            asked.is_some_and(|asked| asked.kind != "gate" && (action == Action::Shell || asked.attempt.is_some())),
+            "nothing has run: there is no log, and an approval has no place of its own",
         ),
         Action::Choose | Action::Accept | Action::Comment | Action::Snooze => some(true, ""),
         _ => None,
@@ -122,10 +122,7 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
         }
         Action::Snooze => snooze(model, prompt.id),
         Action::Shell => shell(model, prompt.id),
-        Action::Log => {
-            select(model, prompt.id);
-            super::act(model, action)
-        }
+        Action::Log => log_of(model, prompt.id),
         Action::Up | Action::Down | Action::Top | Action::Bottom | Action::Comment | Action::SameForAll => {
             model.panels.pop();
             stay(model, &mut prompt, action);
@@ -145,7 +142,7 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
         Action::Down => prompt.cursor = (prompt.cursor + 1).min(last),
         Action::Top => prompt.cursor = 0,
         Action::Bottom => prompt.cursor = last,
-        Action::Comment => prompt.writing = Some(Field::new(prompt.note.clone().unwrap_or_default())),
+        Action::Comment => prompt.writing = Some(Field::new(prompt.note.as_deref().unwrap_or(""))),
         Action::SameForAll => prompt.all = !prompt.all,
         _ => {}
     }
@@ -155,13 +152,13 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
 fn writing(model: &Model, prompt: &mut Prompt, key: KeyEvent) {
     match model.manner.keys.action(Place::Text, key) {
         Some(Action::Accept) => {
-            let text = prompt.writing.take().map(|field| field.text.trim().to_owned());
+            let text = prompt.writing.take().map(|field| field.text().trim().to_owned());
             prompt.note = text.filter(|text| !text.is_empty());
         }
         Some(Action::Back) => prompt.writing = None,
         Some(_) | None => {
-            if let Some(field) = &mut prompt.writing {
-                field.key(key);
+            if let Some(line) = &mut prompt.writing {
+                line.key(key);
             }
         }
     }
@@ -224,7 +221,7 @@ fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Menu 
 fn confirm(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Confirm {
     Confirm {
         title: format!("{} · {}", choice.word, asked.run_name),
-        words: vec![choice.effect.clone(), format!("Asked about {}: {}", asked.step, asked.title)],
+        words: vec![choice.effect.clone(), asked.title.clone()],
         name: prompt::run_word(asked).to_owned(),
         typed: Field::default(),
         does: effect,
@@ -263,11 +260,14 @@ fn shell(model: &mut Model, id: u64) -> Vec<Effect> {
     vec![Effect::OpenLive { lane, kind: LiveKind::Shell, take_over: false }]
 }
 
-/// The step that is asked about is the selected one.
-fn select(model: &mut Model, id: u64) {
-    if let Some(asked) = model.question(id) {
-        model.selected = Some(RowKey::Lane(asked.step.clone()));
-    }
+/// The whole log of the attempt that is asked about, at the line that the rule matched; Esc comes back to the prompt.
+fn log_of(model: &mut Model, id: u64) -> Vec<Effect> {
+    let Some(asked) = model.question(id) else {
+        return Vec::new();
+    };
+    let lane = LaneKey { run: asked.run.clone(), name: asked.step.clone() };
+    let pattern = prompt::matched_text(asked).map(|text| regex::escape(&text)).unwrap_or_default();
+    log::open(model, lane, asked.attempt, &pattern)
 }
 
 /// Answers were sent: their prompts close, and for a while they can be taken back.

@@ -50,8 +50,21 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
         Some(Panel::Confirm(confirm)) if action == Action::Accept && !confirm.matches() => {
             return Err("the name does not match".into());
         }
-        Some(Panel::Prompt(_) | Panel::Confirm(_) | Panel::Menu(_)) => return Ok(()),
-        Some(_) => {}
+        Some(Panel::Entry(entry)) if action == Action::Accept && !entry.ready() => {
+            return Err("nothing was typed".into());
+        }
+        Some(Panel::Again(again)) if action == Action::Accept && !again.known => {
+            return Err("its file is not known yet".into());
+        }
+        Some(
+            Panel::Prompt(_)
+            | Panel::Confirm(_)
+            | Panel::Menu(_)
+            | Panel::Entry(_)
+            | Panel::Again(_)
+            | Panel::Palette(_),
+        ) => return Ok(()),
+        Some(Panel::Help(_)) => {}
         None => {
             let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
             if let Some(answer) = own.or_else(|| super::lists::allowed(model, model.place_under(panels), action)) {

@@ -29,8 +29,8 @@ pub struct Picture {
     pub labels: Vec<Label>,
 }
 
-/// Names shorter than that say nothing.
-const SHORTEST: usize = 6;
+/// Names are cut to that before the picture is given up.
+const SHORT: usize = 8;
 /// Names longer than that are cut in any case.
 const LONGEST: usize = 24;
 
@@ -46,22 +46,45 @@ pub(super) fn layers(nodes: &[Node]) -> Vec<usize> {
     layers
 }
 
+/// Which way lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From left to right.
+    Right,
+    /// From top to bottom, in tall and narrow places.
+    Down,
+}
+
 /// Draws them in so many columns and rows; `None`: it does not fit, or its lines could be read in two ways.
 pub fn picture(nodes: &[Node], columns: usize, rows: usize) -> Option<Picture> {
     if nodes.is_empty() || rows == 0 {
         return None;
     }
-    let mut points = points(nodes);
+    let ways = [(Way::Right, LONGEST), (Way::Down, LONGEST), (Way::Down, SHORT), (Way::Right, SHORT)];
+    ways.into_iter().find_map(|(way, longest)| try_one(nodes, (columns, rows), way, longest))
+}
+
+fn try_one(nodes: &[Node], (columns, rows): (usize, usize), way: Way, longest: usize) -> Option<Picture> {
+    let mut points = points(nodes, longest, way);
     order(&mut points);
-    place(&mut points, rows)?;
+    let (along, across) = match way {
+        Way::Right => (columns, rows),
+        Way::Down => (rows, columns),
+    };
+    place(&mut points, across)?;
     let depth = points.iter().map(|point| point.layer).max()? + 1;
     let gutters: Vec<Vec<Net>> = (0..depth - 1).map(|layer| wires::nets(&points, layer)).collect::<Option<_>>()?;
-    let between: usize = gutters.iter().map(|nets| wires::width(nets)).sum();
-    let longest = (SHORTEST..=LONGEST).rev().find(|longest| {
-        let labels: usize = (0..depth).map(|layer| wide(nodes, &points, layer, *longest)).sum();
-        labels + between <= columns
-    })?;
-    Some(paint(nodes, &points, &gutters, longest))
+    let thick = |layer| {
+        let here = points.iter().filter(|point| point.layer == layer);
+        here.map(|point| point.thick).max().unwrap_or(0)
+    };
+    let mut starts = Vec::new();
+    let mut end = 0;
+    for layer in 0..depth {
+        starts.push((end, end + thick(layer)));
+        end += thick(layer) + gutters.get(layer).map_or(0, |nets| wires::width(nets, way));
+    }
+    (end <= along).then(|| paint(nodes, &points, (&gutters, &starts), (way, longest)))
 }
 
 /// A node, or a place where a line passes through a layer.
@@ -71,29 +94,42 @@ pub(super) struct Point {
     pub(super) node: Option<usize>,
     /// Points of the layer before.
     pub(super) from: Vec<usize>,
-    pub(super) y: usize,
+    /// Where its lines begin and end, across the way of the lines.
+    pub(super) at: usize,
+    /// Where it begins, across.
+    start: usize,
+    /// Cells that it needs across, and along.
+    broad: usize,
+    thick: usize,
     /// Its place in its layer.
     nth: usize,
 }
 
-fn points(nodes: &[Node]) -> Vec<Point> {
+fn points(nodes: &[Node], longest: usize, way: Way) -> Vec<Point> {
     let layers = layers(nodes);
     let mut points: Vec<Point> = layers
         .iter()
         .enumerate()
-        .map(|(place, layer)| Point { layer: *layer, node: Some(place), from: Vec::new(), y: 0, nth: place })
+        .map(|(place, layer)| {
+            // The name, a space, the shape.
+            let columns = width(&nodes[place].label).min(longest) + 2;
+            let (broad, thick) = match way {
+                Way::Right => (1, columns + 1),
+                Way::Down => (columns + 2, 1),
+            };
+            Point { layer: *layer, node: Some(place), from: Vec::new(), at: 0, start: 0, broad, thick, nth: place }
+        })
         .collect();
     for place in 0..nodes.len() {
         for need in needed(nodes, place) {
             let mut last = need;
             // A line that is longer than one gutter passes through the layers between.
             for layer in layers[need] + 1..layers[place] {
-                let passed = points
-                    .iter()
-                    .position(|point| point.node.is_none() && point.layer == layer && point.from == [last]);
-                last = passed.unwrap_or_else(|| {
+                let same = |point: &Point| point.node.is_none() && point.layer == layer && point.from == [last];
+                last = points.iter().position(same).unwrap_or_else(|| {
                     let nth = points.len();
-                    points.push(Point { layer, node: None, from: vec![last], y: 0, nth });
+                    let broad = if way == Way::Right { 1 } else { 3 };
+                    points.push(Point { layer, node: None, from: vec![last], at: 0, start: 0, broad, thick: 1, nth });
                     nth
                 });
             }
@@ -155,66 +191,84 @@ fn order(points: &mut [Point]) {
     }
 }
 
-/// Gives every point its row. `None`: a layer has more than there are.
-fn place(points: &mut [Point], rows: usize) -> Option<()> {
+/// Gives every point its place across: near what it needs, then near what needs it. `None`: a layer is too broad.
+fn place(points: &mut [Point], across: usize) -> Option<()> {
     let depth = points.iter().map(|point| point.layer).max().unwrap_or(0);
     for layer in 0..=depth {
-        let mut here: Vec<usize> = (0..points.len()).filter(|place| points[*place].layer == layer).collect();
-        if here.len() > rows {
-            return None;
-        }
-        here.sort_by_key(|place| points[*place].nth);
-        let mut next = 0;
-        for place in &here {
-            let from: Vec<usize> = points[*place].from.iter().map(|other| points[*other].y).collect();
-            let wished =
-                if from.is_empty() { next } else { (from.iter().sum::<usize>() + from.len() / 2) / from.len() };
-            points[*place].y = next.max(wished);
-            next = points[*place].y + 1;
-        }
-        let mut below = rows;
-        for place in here.iter().rev() {
-            points[*place].y = points[*place].y.min(below - 1);
-            below = points[*place].y;
-        }
+        settle(points, layer, across, |points, place| {
+            points[place].from.iter().map(|other| points[*other].at).collect()
+        })?;
+    }
+    for layer in (0..depth).rev() {
+        settle(points, layer, across, |points, place| {
+            points.iter().filter(|point| point.from.contains(&place)).map(|point| point.at).collect()
+        })?;
     }
     Some(())
 }
 
-/// Columns of a layer: its longest name, a space, the shape, a space.
-fn wide(nodes: &[Node], points: &[Point], layer: usize, longest: usize) -> usize {
-    let here = points.iter().filter(|point| point.layer == layer).filter_map(|point| point.node);
-    here.map(|node| width(&nodes[node].label).min(longest)).max().unwrap_or(0) + 3
+fn settle(
+    points: &mut [Point],
+    layer: usize,
+    across: usize,
+    near: impl Fn(&[Point], usize) -> Vec<usize>,
+) -> Option<()> {
+    let mut here: Vec<usize> = (0..points.len()).filter(|place| points[*place].layer == layer).collect();
+    here.sort_by_key(|place| points[*place].nth);
+    if here.iter().map(|place| points[*place].broad).sum::<usize>() > across {
+        return None;
+    }
+    let mut next = 0;
+    for place in &here {
+        let near = near(points, *place);
+        let broad = points[*place].broad;
+        let wished = match near.len() {
+            0 => points[*place].start,
+            n => (near.iter().sum::<usize>() / n).saturating_sub(middle(broad)),
+        };
+        points[*place].start = next.max(wished);
+        next = points[*place].start + broad;
+    }
+    let mut end = across;
+    for place in here.iter().rev() {
+        let point = &mut points[*place];
+        point.start = point.start.min(end - point.broad);
+        end = point.start;
+        point.at = point.start + middle(point.broad);
+    }
+    Some(())
 }
 
-fn paint(nodes: &[Node], points: &[Point], gutters: &[Vec<Net>], longest: usize) -> Picture {
-    let rows = points.iter().map(|point| point.y).max().unwrap_or(0) + 1;
-    let depth = gutters.len() + 1;
-    let mut columns = Vec::new();
-    let mut x = 0;
-    for layer in 0..depth {
-        let labels = wide(nodes, points, layer, longest);
-        columns.push((x, x + labels));
-        x += labels + gutters.get(layer).map_or(0, |nets| wires::width(nets));
-    }
-    let mut canvas = wires::Canvas::new(x, rows);
+/// Where in a place that is so broad lines begin and end: below the middle of its name.
+fn middle(broad: usize) -> usize {
+    broad.saturating_sub(2) / 2
+}
+
+fn paint(
+    nodes: &[Node],
+    points: &[Point],
+    (gutters, starts): (&[Vec<Net>], &[(usize, usize)]),
+    (way, longest): (Way, usize),
+) -> Picture {
+    let broad = points.iter().map(|point| point.start + point.broad).max().unwrap_or(0);
+    let mut canvas = wires::Canvas::new(starts.last().map_or(0, |(_, end)| *end), broad, way);
     let mut labels = Vec::new();
     for (place, point) in points.iter().enumerate() {
-        let (left, right) = columns[point.layer];
-        let goes_on = points.iter().any(|other| other.from.contains(&place));
+        let (from, to) = starts[point.layer];
         let Some(node) = point.node else {
-            canvas.across(point.y, left, right);
+            canvas.along(point.at, from, to);
             continue;
         };
         let text = fit(&nodes[node].label, longest);
-        let end = left + width(&text) + 3;
-        labels.push(Label { x: left, y: point.y, text, state: nodes[node].state });
-        if goes_on {
-            canvas.across(point.y, end, right);
+        let end = from + if way == Way::Right { width(&text) + 3 } else { 1 };
+        let (x, y) = if way == Way::Right { (from, point.at) } else { (point.start, from) };
+        labels.push(Label { x, y, text, state: nodes[node].state });
+        if points.iter().any(|other| other.from.contains(&place)) {
+            canvas.along(point.at, end, to);
         }
     }
     for (layer, nets) in gutters.iter().enumerate() {
-        canvas.gutter(nets, columns[layer].1);
+        canvas.gutter(nets, starts[layer].1);
     }
     Picture { wires: canvas.lines(), labels }
 }

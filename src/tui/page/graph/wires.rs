@@ -1,7 +1,7 @@
 //! The lines between two layers. Sources that go to the same targets share one upright line, so that whoever follows a line
 //! from left to right arrives only where it goes. Pure geometry.
 
-use super::plan::Point;
+use super::plan::{Point, Way};
 
 /// Sources and targets that are all connected with each other, by their rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,19 @@ impl Net {
         self.sources.iter().chain(&self.targets).copied().max().unwrap_or(0)
     }
 
+    /// It needs no upright line.
+    fn straight(&self) -> bool {
+        self.top() == self.bottom()
+    }
+
+    fn shares(&self, other: &Self) -> bool {
+        self.targets.iter().any(|row| other.targets.contains(row))
+    }
+
     /// This one has to stand left of the other, or a line could be read in two ways.
     fn before(&self, other: &Self) -> bool {
         let ends = self.sources.iter().any(|row| other.targets.contains(row));
-        let shared = self.targets.iter().any(|row| other.targets.contains(row));
-        ends || (shared && self.targets.len() > 1)
+        ends || (self.shares(other) && self.targets.len() > 1)
     }
 }
 
@@ -34,16 +42,21 @@ pub(super) fn nets(points: &[Point], layer: usize) -> Option<Vec<Net>> {
     let mut nets: Vec<Net> = Vec::new();
     for (place, point) in points.iter().enumerate().filter(|(_, point)| point.layer == layer) {
         let goes_to = points.iter().filter(|other| other.from.contains(&place));
-        let mut targets: Vec<usize> = goes_to.map(|other| other.y).collect();
+        let mut targets: Vec<usize> = goes_to.map(|other| other.at).collect();
         targets.sort_unstable();
         match nets.iter_mut().find(|net| net.targets == targets) {
             _ if targets.is_empty() => {}
-            Some(net) => net.sources.push(point.y),
-            None => nets.push(Net { sources: vec![point.y], targets, track: 0 }),
+            Some(net) => net.sources.push(point.at),
+            None => nets.push(Net { sources: vec![point.at], targets, track: 0 }),
         }
     }
     nets.sort_by_key(Net::top);
-    let mut open: Vec<usize> = (0..nets.len()).collect();
+    // A straight line runs through the whole gutter: whoever joins it there must go nowhere else.
+    let joined = |net: &Net| nets.iter().any(|other| other != net && other.targets.len() > 1 && other.shares(net));
+    if nets.iter().any(|net| net.straight() && joined(net)) {
+        return None;
+    }
+    let mut open: Vec<usize> = (0..nets.len()).filter(|place| !nets[*place].straight()).collect();
     let mut track = 0;
     while !open.is_empty() {
         let free = |one: &usize| open.iter().all(|other| other == one || !nets[*other].before(&nets[*one]));
@@ -55,9 +68,14 @@ pub(super) fn nets(points: &[Point], layer: usize) -> Option<Vec<Net>> {
     Some(nets)
 }
 
-/// Columns of a gutter: one for each upright line, and one at each side.
-pub(super) fn width(nets: &[Net]) -> usize {
-    nets.len() + 2
+/// Cells of a gutter along its lines: one for each line across, and from left to right one at each side.
+pub(super) fn width(nets: &[Net], way: Way) -> usize {
+    let lines = nets.iter().filter(|net| !net.straight()).count().max(1);
+    lines + 2 * side(way)
+}
+
+fn side(way: Way) -> usize {
+    usize::from(way == Way::Right)
 }
 
 const LEFT: u8 = 1;
@@ -77,7 +95,27 @@ impl Cell {
         }
     }
 
-    fn letter(&self) -> char {
+    /// The letter that shows it; where lines go down, everything is turned.
+    fn letter(&self, way: Way) -> char {
+        let letter = self.upright();
+        if way == Way::Right {
+            return letter;
+        }
+        match letter {
+            '─' => '│',
+            '│' => '─',
+            '┐' => '└',
+            '└' => '┐',
+            '├' => '┬',
+            '┬' => '├',
+            '┤' => '┴',
+            '┴' => '┤',
+            // Corners on the other diagonal, crossings and nothing stay what they are.
+            same => same,
+        }
+    }
+
+    fn upright(&self) -> char {
         let upright = |bits: u8| bits & (UP | DOWN) != 0;
         let level = |bits: u8| bits & (LEFT | RIGHT) != 0;
         let joined = self.0.iter().any(|(_, bits)| upright(*bits) && level(*bits));
@@ -103,32 +141,38 @@ impl Cell {
     }
 }
 
-/// Lines on a grid of cells.
+/// Lines on a grid of cells, thought of as going from left to right.
 pub(super) struct Canvas {
+    /// By place across, then by place along.
     cells: Vec<Vec<Cell>>,
+    way: Way,
 }
 
 impl Canvas {
-    pub(super) fn new(columns: usize, rows: usize) -> Self {
-        Self { cells: vec![vec![Cell::default(); columns]; rows] }
+    pub(super) fn new(along: usize, across: usize, way: Way) -> Self {
+        Self { cells: vec![vec![Cell::default(); along]; across], way }
     }
 
-    /// A level line from a column to before another.
-    pub(super) fn across(&mut self, row: usize, from: usize, to: usize) {
-        self.level(row, (from, to), usize::MAX);
+    /// A line from a place to before another.
+    pub(super) fn along(&mut self, at: usize, from: usize, to: usize) {
+        self.level(at, (from, to), usize::MAX);
     }
 
-    fn level(&mut self, row: usize, (from, to): (usize, usize), net: usize) {
-        for column in from..to {
-            self.cells[row][column].add(net, LEFT | RIGHT);
+    fn level(&mut self, at: usize, (from, to): (usize, usize), net: usize) {
+        for place in from..to {
+            self.cells[at][place].add(net, LEFT | RIGHT);
         }
     }
 
-    /// All lines of a gutter whose first column is `left`.
+    /// All lines of a gutter that begins at `left`.
     pub(super) fn gutter(&mut self, nets: &[Net], left: usize) {
-        let right = left + width(nets);
+        let right = left + width(nets, self.way);
         for (number, net) in nets.iter().enumerate() {
-            let track = left + 1 + net.track;
+            if net.straight() {
+                self.level(net.top(), (left, right), number);
+                continue;
+            }
+            let track = left + side(self.way) + net.track;
             for row in &net.sources {
                 self.level(*row, (left, track), number);
                 self.cells[*row][track].add(number, LEFT);
@@ -140,16 +184,20 @@ impl Canvas {
             for row in net.top()..=net.bottom() {
                 let up = if row > net.top() { UP } else { 0 };
                 let down = if row < net.bottom() { DOWN } else { 0 };
-                if up | down != 0 {
-                    self.cells[row][track].add(number, up | down);
-                }
+                self.cells[row][track].add(number, up | down);
             }
         }
     }
 
-    /// As text, a line for each row.
+    /// As text, a line for each row of the screen.
     pub(super) fn lines(&self) -> Vec<String> {
-        let line = |cells: &Vec<Cell>| cells.iter().map(Cell::letter).collect::<String>().trim_end().to_owned();
-        self.cells.iter().map(line).collect()
+        let across = self.cells.len();
+        let along = self.cells.first().map_or(0, Vec::len);
+        let letter = |at: usize, place: usize| self.cells[at][place].letter(self.way);
+        let line = |letters: String| letters.trim_end().to_owned();
+        match self.way {
+            Way::Right => (0..across).map(|at| line((0..along).map(|place| letter(at, place)).collect())).collect(),
+            Way::Down => (0..along).map(|place| line((0..across).map(|at| letter(at, place)).collect())).collect(),
+        }
     }
 }

@@ -98,7 +98,7 @@ fn one(
             }
             let left = u16::try_from(pen.left()).unwrap_or(0);
             let rest = Rect { x: area.right() - left, width: left, height: 1, ..area };
-            prompt.writing.as_ref()?.draw(theme, Role::Strong, "", rest, buf)
+            prompt.writing.as_ref()?.draw(theme, Role::Plain, "", rest, buf)
         }
         Kind::Text | Kind::Rule | Kind::Field => {
             let columns = usize::from(area.width).saturating_sub(block.indent() + 1);
@@ -134,7 +134,7 @@ fn blocks(
     }
     let about = format!("{}  e{}", asked.run_name, asked.id);
     let watched = model.run.as_ref().is_some_and(|run| run.line.id == asked.run);
-    blocks.push(Block::new(one(), Role::Dim, about, if watched { &[13] } else { &[5] }));
+    blocks.push(Block::new(one(), Role::Dim, about, if watched { &[15] } else { &[5] }));
     blocks.push(Block::gap(Kind::Rule, &[16]));
     blocks.extend(proofs(asked));
     blocks.push(Block::gap(Kind::Rule, &[16]));
@@ -237,7 +237,7 @@ fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
         let refused = typed && prompt.all;
         let effect = match (refused, typed) {
             (true, _) => "not for several at once: answer them one by one".to_owned(),
-            (false, true) => format!("asks for {} to be typed; {}", super::run_word(asked), choice.effect),
+            (false, true) => format!("asks for the run's name; {}", choice.effect),
             (false, false) => choice.effect.clone(),
         };
         (choice.word.clone(), effect, if refused { Role::Dim } else { Role::Plain })
@@ -248,7 +248,7 @@ fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
         .enumerate()
         .map(|(place, (word, effect, role))| {
             let shown = place >= first && place < first + rows.max(1);
-            let ranks: &'static [u8] = if shown { &[0, 6, 15] } else { &[] };
+            let ranks: &'static [u8] = if shown { &[0, 13, 15] } else { &[] };
             let marked = if place == prompt.cursor { " ❯ " } else { "   " };
             let word = fit(&clean(&word), longest);
             let filled = format!("{word}{}  ", " ".repeat(longest.saturating_sub(width(&word))));

@@ -7,7 +7,7 @@ mod lines;
 mod told;
 
 pub use draw::draw;
-pub use told::{consequence, later_effect, later_word};
+pub use told::{consequence, later_effect, later_word, matched_text};
 
 use super::Field;
 use crate::tui::keys::Place;

@@ -98,16 +98,26 @@ fn output(line: &str) -> Option<&str> {
     line.strip_prefix("| ").or_else(|| (line == "|").then_some(""))
 }
 
+/// What the rule matched, without its place in the log: at most so much of it as no terminal breaks.
+pub fn matched_text(asked: &EscalationView) -> Option<String> {
+    const ENOUGH: usize = 80;
+    let line = asked.evidence.get(asked.matched?)?;
+    let text = numbered(line).or(output(line)).unwrap_or(line).trim();
+    Some(text.chars().take(ENOUGH).collect()).filter(|text: &String| !text.is_empty())
+}
+
+/// The text of `line 211: text`.
+fn numbered(line: &str) -> Option<&str> {
+    let (number, text) = line.strip_prefix("line ")?.split_once(": ")?;
+    number.chars().all(|c| c.is_ascii_digit()).then_some(text)
+}
+
 /// `line 211: text` once more where it was printed: there it is marked, with the lines round it.
 fn joined(mut printed: Vec<(&str, bool)>) -> Vec<(&str, bool)> {
     let Some(place) = printed.iter().position(|(_, matched)| *matched) else {
         return printed;
     };
-    let bare = |line: &str| -> Option<String> {
-        let (number, text) = line.strip_prefix("line ")?.split_once(": ")?;
-        number.chars().all(|c| c.is_ascii_digit()).then(|| text.trim().to_owned())
-    };
-    let Some(text) = bare(printed[place].0) else {
+    let Some(text) = numbered(printed[place].0).map(str::trim) else {
         return printed;
     };
     let again = printed.iter().enumerate().rposition(|(other, (line, _))| other != place && line.trim() == text);

@@ -4,11 +4,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Panel, compare, describe, room};
+use super::{compare, describe};
 use crate::tui::draw::{Frame, Pen, blank, row, wrap};
 use crate::tui::keys::Action;
 use crate::tui::message::Effect;
 use crate::tui::model::{LaneKey, Model};
+use crate::tui::panel::{Panel, room};
 use crate::tui::theme::Role;
 use crate::wire::client::CheckpointView;
 
@@ -83,6 +84,7 @@ fn rows(all: &[Told], columns: u16) -> Vec<Row> {
 }
 
 /// Where a list of lines is after an action: `page` lines fit, `last` is the highest place. `None`: it is no movement.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the many actions a panel takes few")]
 pub(super) fn moved(top: usize, action: Action, page: usize, last: usize) -> Option<usize> {
     let top = top.min(last);
     let there = match action {
@@ -114,7 +116,7 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
     };
     if action == Action::Copy {
         let (_, all) = told(model, &sheet.about);
-        let lines: Vec<String> = all.iter().map(|told| line(told)).collect();
+        let lines: Vec<String> = all.iter().map(line).collect();
         return Some(vec![Effect::Copy(lines.join("\n"))]);
     }
     let area = room(model);

@@ -4,16 +4,24 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Entry, Panel, entry, room};
 use crate::tui::draw::{Frame, Pen, blank, row};
 use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LogNews, Search};
 use crate::tui::model::{LaneKey, Model};
 use crate::tui::page::panes::Pictures;
+use crate::tui::panel::{Entry, Panel, entry, room};
 use crate::tui::theme::Role;
 
 /// Columns that one key moves sideways.
 const ASIDE: usize = 20;
+
+/// How the last search went on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seek {
+    back: bool,
+    /// It began anew at the other end.
+    wrapped: bool,
+}
 
 /// A log that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +43,7 @@ pub struct Log {
     pub follow: bool,
     /// What was searched last; empty: nothing.
     pub pattern: String,
-    back: bool,
-    /// It began anew at the other end.
-    wrapped: bool,
+    seek: Seek,
     pub search: Option<Search>,
     pub refused: Option<String>,
 }
@@ -62,8 +68,7 @@ impl Log {
             across: 0,
             follow: pattern.is_empty(),
             pattern: pattern.into(),
-            back: false,
-            wrapped: false,
+            seek: Seek::default(),
             search: None,
             refused: None,
         }
@@ -91,7 +96,7 @@ impl Log {
     }
 
     fn look(&mut self, from: u64, back: bool) -> Vec<Effect> {
-        self.back = back;
+        self.seek.back = back;
         self.search = Some(Search::Going(0));
         vec![Effect::Search { pattern: self.pattern.clone(), from, back }]
     }
@@ -103,10 +108,7 @@ fn rows(model: &Model) -> u64 {
 }
 
 fn of(model: &mut Model) -> Option<&mut Log> {
-    model.panels.iter_mut().rev().find_map(|panel| match panel {
-        Panel::Log(log) => Some(log),
-        _ => None,
-    })
+    model.panels.iter_mut().rev().find_map(|panel| if let Panel::Log(log) = panel { Some(log) } else { None })
 }
 
 /// Something became known of it.
@@ -145,18 +147,18 @@ pub fn found(model: &mut Model, search: Search) -> Vec<Effect> {
             // The search may have read further than was told of.
             log.count = log.count.max(line + 1);
             log.go(line, rows);
-            if log.wrapped {
-                words = Some(if log.back { "from the end again" } else { "from the beginning again" });
+            if log.seek.wrapped {
+                words = Some(if log.seek.back { "from the end again" } else { "from the beginning again" });
             }
-            log.wrapped = false;
+            log.seek.wrapped = false;
         }
-        Search::Nowhere if !log.wrapped => {
-            log.wrapped = true;
-            let (from, back) = if log.back { (log.last(), true) } else { (0, false) };
+        Search::Nowhere if !log.seek.wrapped => {
+            log.seek.wrapped = true;
+            let (from, back) = if log.seek.back { (log.last(), true) } else { (0, false) };
             return log.look(from, back);
         }
         Search::Nowhere => {
-            log.wrapped = false;
+            log.seek.wrapped = false;
         }
         Search::Going(_) | Search::Wrong(_) => {}
     }
@@ -173,7 +175,7 @@ pub fn look_for(model: &mut Model, pattern: &str) -> Vec<Effect> {
         return Vec::new();
     };
     pattern.clone_into(&mut log.pattern);
-    log.wrapped = false;
+    log.seek.wrapped = false;
     if pattern.is_empty() {
         log.search = None;
         return Vec::new();
@@ -184,6 +186,7 @@ pub fn look_for(model: &mut Model, pattern: &str) -> Vec<Effect> {
 }
 
 /// Why an action makes no sense in this log.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the many actions a panel takes few")]
 pub fn allowed(model: &Model, log: &Log, action: Action) -> Result<(), String> {
     let newest = model.lane_at(&log.lane).map_or(0, |step| step.attempt);
     match action {
@@ -201,6 +204,7 @@ pub fn allowed(model: &Model, log: &Log, action: Action) -> Result<(), String> {
 }
 
 /// An action in a log.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the many actions a panel takes few")]
 pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
     let rows = rows(model);
     let log = of(model)?;
@@ -223,7 +227,7 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         }
         Action::FindPrevious => {
             let Some(from) = log.line.checked_sub(1) else {
-                log.wrapped = true;
+                log.seek.wrapped = true;
                 let last = log.last();
                 return Some(log.look(last, true));
             };

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::again::params;
 use super::sheet::Told;
 use crate::faces::words::{count, run_name, span};
 use crate::tui::model::{Model, Sourced};
+use crate::tui::panel::again::params;
 use crate::tui::theme::Role;
 use crate::tui::view::shape;
 use crate::wire::client::{RunLine, SourceView};
@@ -111,12 +111,17 @@ pub fn short(older: &SourceView, newer: &SourceView) -> String {
         let file = newer.file.rsplit('/').next().unwrap_or(&newer.file);
         words.push(format!("{file} {}", count(difference.lines.len(), "line", "lines")));
     }
-    words.extend(difference.params.iter().map(|(name, before, after)| format!("{name} {}→{}", or(before), or(after))));
+    words.extend(
+        difference
+            .params
+            .iter()
+            .map(|(name, before, after)| format!("{name} {}→{}", or(before.as_ref()), or(after.as_ref()))),
+    );
     if words.is_empty() { "same file, same parameters".into() } else { words.join(" · ") }
 }
 
-fn or(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or("-")
+fn or(value: Option<&String>) -> &str {
+    value.map_or("-", String::as_str)
 }
 
 /// The sheet that compares two runs.
@@ -152,7 +157,11 @@ fn differs(difference: &Difference, all: &mut Vec<Told>) {
     }
     for (place, (name, before, after)) in difference.params.iter().enumerate() {
         let label = if place == 0 { "parameters" } else { "" };
-        all.push(Told::new(label, Role::Attention, format!("{name}: {} → {}", or(before), or(after))));
+        all.push(Told::new(
+            label,
+            Role::Attention,
+            format!("{name}: {} → {}", or(before.as_ref()), or(after.as_ref())),
+        ));
     }
     if difference.lines.is_empty() {
         all.push(Told::new("lines", Role::Dim, "the same"));

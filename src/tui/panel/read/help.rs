@@ -3,12 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Entry, Panel, entry, room};
 use crate::tui::draw::{Frame, Pen, blank, row, width};
 use crate::tui::keys::{Action, Binding, Place};
 use crate::tui::message::Effect;
 use crate::tui::model::Model;
+use crate::tui::panel::{Entry, Panel, entry, room};
 use crate::tui::theme::Role;
+
+/// What stands in the operator's own file.
+const YOURS: &str = "yours";
 
 /// The list of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +61,7 @@ pub fn rows(model: &Model, help: &Help) -> Vec<HelpRow> {
         place: place_words(binding.place),
         keys: binding.all_keys(),
         help: binding.help.clone(),
-        source: if binding.own { "yours" } else { "default" },
+        source: if binding.own { YOURS } else { "default" },
     });
     let wanted = help.filter.to_lowercase();
     all.filter(|row| {
@@ -69,19 +72,13 @@ pub fn rows(model: &Model, help: &Help) -> Vec<HelpRow> {
 }
 
 fn of(model: &mut Model) -> Option<&mut Help> {
-    model.panels.iter_mut().rev().find_map(|panel| match panel {
-        Panel::Help(help) => Some(help),
-        _ => None,
-    })
+    model.panels.iter_mut().rev().find_map(|panel| if let Panel::Help(help) = panel { Some(help) } else { None })
 }
 
 /// What the list is narrowed to.
 pub fn filter(model: &Model) -> String {
-    let helps = model.panels.iter().rev().find_map(|panel| match panel {
-        Panel::Help(help) => Some(help.filter.clone()),
-        _ => None,
-    });
-    helps.unwrap_or_default()
+    let of = |panel: &Panel| if let Panel::Help(help) = panel { Some(help.filter.clone()) } else { None };
+    model.panels.iter().rev().find_map(of).unwrap_or_default()
 }
 
 /// Narrows the list.
@@ -119,16 +116,19 @@ pub fn draw(model: &Model, help: &Help, room: Rect, buf: &mut Buffer) {
     let narrowed = if help.filter.is_empty() { String::new() } else { format!("/{} · ", help.filter) };
     let right = format!("{narrowed}{} keys", all.len());
     let inner = Frame::light("Keys").right(&right).draw(buf, theme, room);
-    let keys = all.iter().map(|row| width(&row.keys)).max().unwrap_or(0).min(18);
+    let roomy = inner.width >= 100;
+    let keys = all.iter().map(|row| width(&row.keys)).max().unwrap_or(0).min(if roomy { 18 } else { 11 });
     for (place, help_row) in (0..inner.height).zip(all.iter().skip(top)) {
         let mut pen = Pen::new(buf, theme, row(inner, place));
         if inner.width >= 60 {
             pen.field(Role::Dim, help_row.place, 13);
         }
         pen.field(Role::Key, &help_row.keys, keys).space(2);
-        let source = if inner.width >= 60 { 9 } else { 0 };
-        let room = pen.left().saturating_sub(source);
-        pen.field(Role::Plain, &help_row.help, room).space(2).text(Role::Dim, help_row.source);
+        // What is as built in needs no word where there is little room.
+        let source = if roomy || help_row.source == YOURS { help_row.source } else { "" };
+        let gap = if source.is_empty() { 0 } else { width(source) + 2 };
+        let room = pen.left().saturating_sub(gap);
+        pen.field(Role::Plain, &help_row.help, room).space(2).text(Role::Dim, source);
     }
     if all.is_empty() {
         Pen::new(buf, theme, row(inner, 0)).text(Role::Dim, "no key has that in its words");
