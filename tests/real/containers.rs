@@ -325,31 +325,35 @@ sleep 0.5
 echo "door: $(ls -A /run/dogwatch/door)"
 echo "run: $(ls -A $DOGWATCH_RUN_DIR/..)"
 for one in 1 $PPID; do
-    ls /proc/$one/fd 2>/dev/null && echo "descriptors of $one"
+    for fd in /proc/$one/fd/*; do [ -e "$fd" ] && echo "through $fd"; done
     cat /proc/$one/environ 2>/dev/null && echo "environment of $one"
     ls /proc/$one/root/ 2>/dev/null && echo "root of $one"
 done
 cat /run/dogwatch/b/dogwatch 2>/dev/null && echo binary
-touch /run/dogwatch/b/x /run/dogwatch/door/x 2>/dev/null && echo written
+echo "state: $(ls -A s) $(ls -A s/runs/*) $(ls -A .ssh)"
+find . \( -name journal.db -o -name exit.json -o -name secret -o -name key -o -name '*.sock' \)
+touch /run/dogwatch/b/x /run/dogwatch/door/x s/x .ssh/x 2>/dev/null && echo written
 find / -xdev \( -name keeper.sock -o -name door.sock -o -name exit.json -o -name secret -o -name claim \) 2>/dev/null
 true
 "#;
-    house.workflow(&format!("{ENVIRONMENT}[steps.a]\nrun = '''{script}'''\n"));
+    // The worst workspace: one with the state and with credentials in it.
+    std::fs::create_dir(house.root().join(".ssh")).expect("a folder");
+    std::fs::write(house.root().join(".ssh/key"), "secret").expect("a key");
+    house.workflow(&format!("{ENVIRONMENT}workspace = \"..\"\n[steps.a]\nrun = '''{script}'''\n"));
     house.start();
     ended_and_gone(&house, engine, 0);
-    assert_eq!(house.log("a/0/a1"), "door: \r\nrun: work\r\n");
+    assert_eq!(house.log("a/0/a1"), "door: \r\nrun: work\r\nstate: runs work \r\n");
 }
 
 fn what_a_step_names_below_workspace_is_found_here(kind: Kind) {
     let (engine, house) = (shared(kind), house(shared(kind)));
     let script = r#"
-echo one > out; echo two > ckpt; echo "saved /workspace/ckpt"
+echo two > ckpt; echo "saved /workspace/ckpt"
 [ "$RESUME" ] || exit 3
 cat "$RESUME"
 "#;
     house.workflow(&format!(
-        "{ENVIRONMENT}[steps.a]\nrun = '''{script}'''\noutputs = {{ out = {{ path = \"/workspace/out\" }} }}\n\
-         retry = {{ max_attempts = 2, delay = \"0s\" }}\n\
+        "{ENVIRONMENT}[steps.a]\nrun = '''{script}'''\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
          [steps.a.checkpoint]\npattern = 'saved (?P<path>\\S+)'\nresume_env = \"RESUME\"\n"
     ));
     house.start();

@@ -195,14 +195,16 @@ impl Engine {
         let script = r#"
             cd /
             libraries() { ldd "$1" | grep -o '/[^ ]*' ; }
-            python=$(readlink -f "$(command -v python3)")
-            stdlib=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+            found=$(command -v /usr/bin/python3 || command -v python3)
+            python=$(readlink -f "$found")
+            stdlib=$("$found" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
             modules=$(find "$stdlib/lib-dynload" -name '*.so')
             list=$( { for one in "$python" /bin/sh $modules; do libraries "$one"; done; } | sort -u)
-            real=$(for one in $list; do echo "$one"; readlink -f "$one"; done | sort -u)
-            exec tar -c --exclude=__pycache__ --exclude=test --exclude=dist-packages --exclude=config-* \
+            # By no path that leads through a link: the archive has the links themselves.
+            real=$(for one in $list; do echo "$(readlink -f "${one%/*}")/${one##*/}"; readlink -f "$one"; done | sort -u)
+            exec tar -c --exclude=__pycache__ --exclude=test --exclude=dist-packages --exclude=site-packages --exclude=config-* \
                 $(for link in bin sbin lib lib64; do [ -L "/$link" ] && echo "$link"; done) \
-                "${python#/}" usr/bin/python3 bin/sh usr/bin/sh usr/bin/dash "${stdlib#/}" $(echo "$real" | cut -c2-)
+                "${python#/}" "${found#/}" usr/bin/sh usr/bin/dash "${stdlib#/}" $(echo "$real" | cut -c2-)
         "#;
         let tar = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).stderr(Stdio::null()).output();
         let tar = tar.expect("a shell").stdout;

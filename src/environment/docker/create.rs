@@ -24,6 +24,10 @@ const DOOR: &str = "/run/dogwatch/door";
 pub(super) const HOME: &str = "/run/dogwatch/home";
 /// The folder of it, in the environment's own.
 pub(super) const HOME_FOLDER: &str = "home";
+/// Empty folders of this host that are mounted over what nobody inside may see. (An empty file system would not do:
+/// Podman copies into it what it covers, measured.) The state's has the folders in which the run's `work` is mounted.
+pub(super) const COVER: &str = "cover/nothing";
+pub(super) const COVER_STATE: &str = "cover/state";
 /// The workspace's second name.
 const WORKSPACE: &str = "/workspace";
 /// Processes and threads of a whole container.
@@ -252,7 +256,8 @@ fn mounts(spec: &Spec, bundle: &Bundle) -> Result<Vec<ApiMount>, Error> {
             let inside = target.join(path.strip_prefix(&source).unwrap_or(path));
             let Ok(meta) = path.symlink_metadata() else { continue };
             if meta.is_dir() {
-                all.push(covered(&inside)?);
+                let cover = if hidden.is_state(path) { COVER_STATE } else { COVER };
+                all.push(bind(&dir.join(cover), &inside, false)?);
             } else if !meta.is_symlink() {
                 all.push(bind(&dir.join("blank"), &inside, false)?);
             }
@@ -280,10 +285,6 @@ fn bind(source: &Path, target: &Path, writable: bool) -> Result<ApiMount, Error>
         read_only: Some(!writable),
         ..ApiMount::default()
     })
-}
-
-fn covered(target: &Path) -> Result<ApiMount, Error> {
-    Ok(ApiMount { typ: Some(MountType::TMPFS), target: Some(text(target)?), ..ApiMount::default() })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! DIR = <run dir>/env/<name>, as for the sandbox, and besides:
 //!   container.json   which container this environment has, and where its engine listens
 //!   door/            mounted into it: where the keeper gets its descriptors (see [`door`])
+//!   cover/           empty folders, mounted over what nobody inside may see
 //!   home/            mounted into it: $HOME of steps whose image has none
 //! ```
 //!
@@ -219,7 +220,10 @@ fn has_cdi() -> bool {
 fn prepare(spec: &Spec) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = spec.dir();
-    for folder in [dir.join(door::FOLDER), dir.join(create::HOME_FOLDER), spec.work_dir()] {
+    let work = spec.work_dir();
+    let below = work.strip_prefix(&spec.state_dir).unwrap_or(Path::new(""));
+    let (cover, cover_state) = (dir.join(create::COVER), dir.join(create::COVER_STATE).join(below));
+    for folder in [dir.join(door::FOLDER), dir.join(create::HOME_FOLDER), cover, cover_state, work.clone()] {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(Error::io("making the folder", &folder))?;
     }
