@@ -1,7 +1,5 @@
 //! The command line against a real engine: exit codes, following, a terminal of its own, the engine killed meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
-
 use std::io::Read;
 use std::process::Child;
 use std::time::Duration;

@@ -63,7 +63,9 @@ pub(crate) fn styled(model: &Model) -> String {
         while x < buf.area.right() {
             let cell = &buf[(x, y)];
             if name(cell.style()) != name(before) {
-                text.push_str(&format!("{{{}}}", name(cell.style())));
+                text.push('{');
+                text.push_str(&name(cell.style()));
+                text.push('}');
                 before = cell.style();
             }
             text.push_str(cell.symbol());

@@ -30,10 +30,7 @@ fn open() -> Model {
 }
 
 fn log(model: &Model) -> &Log {
-    let found = model.panels.iter().find_map(|panel| match panel {
-        Panel::Log(log) => Some(log),
-        _ => None,
-    });
+    let found = model.panels.iter().find_map(|panel| if let Panel::Log(log) = panel { Some(log) } else { None });
     found.expect("a log is open")
 }
 

@@ -64,8 +64,8 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
     };
-    let some = Some(2_254_857_830);
-    tell(&mut model, News::Checkpoints(vec![seen(3600, true, some), seen(2400, false, some), seen(1200, false, None)]));
+    let size = Some(2_254_857_830);
+    tell(&mut model, News::Checkpoints(vec![seen(3600, true, large), seen(2400, false, large), seen(1200, false, None)]));
     let lane = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),

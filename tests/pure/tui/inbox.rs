@@ -29,14 +29,15 @@ fn questions() -> Vec<EscalationView> {
 }
 
 fn decided(effects: &[Effect]) -> Vec<(u64, &str)> {
-    let decided = |effect| match effect {
-        &Effect::Ask { why: Purpose::Decide { id }, ref ask } => match &**ask {
-            Ask::Decide { choice, hold_ms: 5_000, .. } => Some((id, choice.as_str())),
-            _ => None,
-        },
-        _ => None,
-    };
-    effects.iter().filter_map(decided).collect()
+    let mut all = Vec::new();
+    for effect in effects {
+        if let Effect::Ask { why: Purpose::Decide { id }, ask } = effect
+            && let Ask::Decide { choice, hold_ms: 5_000, .. } = &**ask
+        {
+            all.push((*id, choice.as_str()));
+        }
+    }
+    all
 }
 
 #[test]
