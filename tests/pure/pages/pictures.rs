@@ -64,13 +64,13 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
     };
-    let size = Some(2_254_857_830);
+    let large = Some(2_254_857_830);
     tell(&mut model, News::Checkpoints(vec![seen(3600, true, large), seen(2400, false, large), seen(1200, false, None)]));
-    let lane = format!("{name}[lr=1e-4]");
+    let train = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),
-        event(2, 3590, "attempt.claimed", &lane, "attempt 1 began"),
-        event(3, 62, "checkpoint", &lane, "checkpoint at step 3600"),
+        event(2, 3590, "attempt.claimed", &train, "attempt 1 began"),
+        event(3, 62, "checkpoint", &train, "checkpoint at step 3600"),
         event(4, 10, "attempt.exited", &format!("{name}[lr=3e-4]"), "attempt 1 ended: code 1"),
     ];
     tell(&mut model, News::Events { run: "run42".into(), events, fresh: true });
