@@ -65,7 +65,10 @@ fn busy(name: &str) -> Model {
         newest,
     };
     let large = Some(2_254_857_830);
-    tell(&mut model, News::Checkpoints(vec![seen(3600, true, large), seen(2400, false, large), seen(1200, false, None)]));
+    tell(
+        &mut model,
+        News::Checkpoints(vec![seen(3600, true, large), seen(2400, false, large), seen(1200, false, None)]),
+    );
     let train = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),
@@ -91,7 +94,7 @@ fn busy(name: &str) -> Model {
             celsius: Some(71.0),
         }],
     };
-    let used = StepResources { step_name: lane, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
+    let used = StepResources { step_name: train, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
     tell(&mut model, News::Resources(ResourcesView { machine, steps: vec![used] }));
     model
 }
