@@ -16,6 +16,12 @@ tmux -S "$DOGWATCH_DIR/in" -f /dev/null new-session 'stty raw -echo; echo ready;
 echo the inner one is left
 sleep 600
 '''
+[steps.chatter]
+run = '''
+stty raw -echo
+(while :; do printf 'tick %s\r\n' "$((n += 1))"; sleep 0.01; done) &
+cat > heard
+'''
 [steps.plain]
 run = '''
 trap 'stty size >> sizes' WINCH
@@ -109,6 +115,10 @@ fn all_arrive(outer: &Outer<'_>, file: &str, keys: &[(&[&str], &[u8])]) {
     }
 }
 
+/// The beginning of the inner one's status line. Once that is drawn its questions to the terminal are answered, too, and
+/// no answer gets between two keys.
+const INNER: &str = "[0] 0:";
+
 /// The inner tmux takes the first Ctrl-b, as everywhere, and passes on the second.
 const KEYS: &[(&[&str], &[u8])] = &[
     (&["C-b", "C-b"], b"\x02"),
@@ -123,6 +133,7 @@ fn every_key_reaches_a_program_in_a_tmux_in_a_step_in_a_tmux() {
     let house = house();
     let outer = Outer::open(&house, &["attach", "nested", "inner"]);
     outer.see("ready");
+    outer.see(INNER);
     all_arrive(&outer, "keys", KEYS);
     // The inner one's own keys are its own: this one leaves it, and not the step.
     outer.press("C-b");
@@ -141,6 +152,7 @@ fn every_key_reaches_a_program_in_a_tmux_in_a_shell_in_a_tmux() {
     outer.press("tmux -S $DOGWATCH_DIR/in -f /dev/null new-session 'stty raw -echo; exec cat > typed'");
     outer.press("Enter");
     until("the innermost program reads", || house.work().join("typed").exists());
+    outer.see(INNER);
     all_arrive(&outer, "typed", KEYS);
     outer.press("C-b");
     outer.press("d");
@@ -148,6 +160,15 @@ fn every_key_reaches_a_program_in_a_tmux_in_a_shell_in_a_tmux() {
     outer.press("C-]");
     outer.see("let go of the shell beside plain");
     assert_eq!(house.lane("plain")["state"], "running");
+}
+
+/// An Escape may be the beginning of a longer key and is held back for a moment, which must end while output comes.
+#[test]
+fn a_lone_escape_reaches_a_step_that_prints_without_a_pause() {
+    let house = house();
+    let outer = Outer::open(&house, &["attach", "nested", "chatter"]);
+    outer.see("tick");
+    all_arrive(&outer, "heard", &[(&["Escape"], b"\x1b"), (&["Escape"], b"\x1b"), (&["x"], b"x")]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::faces::detach::{Key, Watch};
 /// Few enough that a terminal which is ready takes them without blocking.
 const CHUNK: usize = 512;
 /// How long the beginning of an escape sequence is held back: terminals send the rest at once.
-const HOLD: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const HOLD_MS: i64 = 50;
 
 /// Why a visit was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(in crate::cli) fn visit(terminal: &OwnedFd, key: Key, readonly: bool) -> io:
         watch: Watch::new(key),
         modes: Modes::default(),
         typed: Vec::new(),
+        typed_at: began,
         shown: Vec::new(),
         readonly,
     };
@@ -71,6 +72,8 @@ struct Pump<'a> {
     modes: Modes,
     /// On its way to the step.
     typed: Vec<u8>,
+    /// When a key was read, the last time.
+    typed_at: i64,
     /// On its way to the person.
     shown: Vec<u8>,
     readonly: bool,
@@ -95,7 +98,8 @@ impl Pump<'_> {
         self.fit();
         loop {
             let ready = self.wait(leave, resized)?;
-            if ready.is_empty() {
+            // Not only when nothing else happens: a step may print without a pause.
+            if !ready.contains(&Source::Keys) && self.held_for() == Some(0) {
                 let held = self.watch.flush();
                 self.pass(&held);
             }
@@ -117,6 +121,11 @@ impl Pump<'_> {
                 }
             }
         }
+    }
+
+    /// How many milliseconds the beginning of an escape sequence is still held back, if one is.
+    fn held_for(&self) -> Option<i64> {
+        self.watch.holds().then(|| (self.typed_at + HOLD_MS - boottime_ms()).max(0))
     }
 
     /// The step's terminal gets the size of the own one. One that is gone is seen when it is read.
@@ -144,9 +153,9 @@ impl Pump<'_> {
         }
         let mut fds: Vec<PollFd<'_>> =
             watched.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let timeout = self.watch.holds().then_some(&HOLD);
+        let timeout = self.held_for().map(|ms| Timespec { tv_sec: 0, tv_nsec: ms * 1_000_000 });
         loop {
-            match poll(&mut fds, timeout) {
+            match poll(&mut fds, timeout.as_ref()) {
                 Ok(_) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -168,6 +177,7 @@ impl Pump<'_> {
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
+        self.typed_at = boottime_ms();
         let typed = self.watch.feed(&bytes[..count]);
         self.pass(&typed.pass);
         if typed.let_go {
