@@ -65,6 +65,10 @@ is_here() {
         [ -n "${SSL_CERT_FILE:-}${CARGO_HTTP_CAINFO:-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] ||
             [ -e /etc/pki/tls/certs/ca-bundle.crt ] || [ -e /etc/ssl/ca-bundle.pem ] || [ -e /etc/ssl/cert.pem ]
         ;;
+    docker.io) command -v dockerd >/dev/null 2>&1 && command -v docker >/dev/null 2>&1 ;;
+    busybox-static) # the tests' images hold nothing else: it must need no libraries
+        busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1
+        ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }

@@ -9,6 +9,7 @@
 //! * `DOGWATCH_CRASH_ONCE=<path>`: only whoever can make this file dies, so that the next engine does not.
 //! * `DOGWATCH_CRASH_HOLD=1`: instead of dying, the process stands still until `<path>.go` is there beside that file. So a
 //!   test kills the engine while somebody else is exactly at this point.
+//! * `DOGWATCH_PANIC=<name>[:nth]` lets a thread panic when it passes that panic point the nth time.
 //! * `DOGWATCH_MUTANT=<name>[,<name>]` turns on a deliberate defect that a test must catch.
 
 /// The variables that a process hands on to the processes it starts, so that one setting reaches keeper and shims.
@@ -33,6 +34,28 @@ pub fn crash_point(_name: &'static str) {}
 #[cfg(feature = "faults")]
 pub fn crash_point(name: &'static str) {
     on::crash_point(name);
+}
+
+/// Panics here when the test wants that.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn panic_point(_name: &'static str) {}
+
+/// Panics here when the test wants that.
+///
+/// # Panics
+/// When `DOGWATCH_PANIC` names this point.
+#[cfg(feature = "faults")]
+pub fn panic_point(name: &'static str) {
+    let Ok(wish) = std::env::var("DOGWATCH_PANIC") else {
+        return;
+    };
+    let nth = on::passed(name);
+    let wanted = match wish.rsplit_once(':') {
+        Some((wished, number)) => wished == name && number.parse() == Ok(nth),
+        None => wish == name && nth == 1,
+    };
+    assert!(!wanted, "the test wanted a panic at {name}");
 }
 
 /// Is this deliberate defect turned on? Never in a released binary.
@@ -62,13 +85,16 @@ mod on {
     /// How often this process passed each point.
     static PASSED: LazyLock<Mutex<BTreeMap<&'static str, u32>>> = LazyLock::new(Mutex::default);
 
+    /// How often this process passed it, this time included.
+    pub(super) fn passed(name: &'static str) -> u32 {
+        let mut passed = PASSED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count = passed.entry(name).or_insert(0);
+        *count += 1;
+        *count
+    }
+
     pub(super) fn crash_point(name: &'static str) {
-        let mine = {
-            let mut passed = PASSED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let count = passed.entry(name).or_insert(0);
-            *count += 1;
-            *count
-        };
+        let mine = passed(name);
         let nth = write_down(name).unwrap_or(mine);
         if !wanted(name, nth) || !first() {
             return;

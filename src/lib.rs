@@ -4,10 +4,13 @@
 //!
 //! ```text
 //! L5 faces      cli         verbs, exit codes, plain output, --json
+//!               tui         the operator's screen: model, update, view; draws a copy, never decides
 //! L4 daemon     daemon      the loop: events -> journal -> fold -> owed -> hands; adoption; sockets
 //! L3 client     client      connect, handshake, request, subscribe, receive a pane
+//!               faces       what all faces share: words for times and names, the key that lets go
 //! L2 hands      journal environment session keep shim config
 //!               screen      a step's bytes as cells and lines that can be shown
+//!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
@@ -31,6 +34,7 @@ pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod environment;
+pub mod faces;
 pub mod faults;
 pub mod gauge;
 pub mod journal;
@@ -42,4 +46,6 @@ pub mod session;
 pub mod shim;
 pub mod spawn;
 pub mod state_dir;
+pub mod tui;
+pub mod usage;
 pub mod wire;

@@ -21,6 +21,10 @@ mod hands;
 mod layers;
 #[path = "pure/orders.rs"]
 mod orders;
+#[path = "pure/pages.rs"]
+mod pages;
+#[path = "pure/patience.rs"]
+mod patience;
 #[path = "pure/plain.rs"]
 mod plain;
 #[path = "pure/progress.rs"]
@@ -33,5 +37,9 @@ mod scenarios;
 mod screen;
 #[path = "pure/table.rs"]
 mod table;
+#[path = "pure/tui.rs"]
+mod tui;
+#[path = "pure/user.rs"]
+mod user;
 #[path = "pure/worlds.rs"]
 mod worlds;

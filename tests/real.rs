@@ -2,6 +2,12 @@
 
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "real/containers.rs"]
+mod containers;
+#[path = "support/desk.rs"]
+mod desk;
+#[path = "support/engines.rs"]
+mod engines;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]
@@ -16,6 +22,14 @@ mod keeper;
 mod kills;
 #[path = "real/log.rs"]
 mod log;
+#[path = "real/looks.rs"]
+mod looks;
+#[path = "real/nested.rs"]
+mod nested;
+#[path = "real/people.rs"]
+mod people;
+#[path = "real/pictures.rs"]
+mod pictures;
 #[path = "real/place.rs"]
 mod place;
 #[path = "real/porter.rs"]

@@ -164,13 +164,28 @@ pub fn probe(dir: impl AsFd) -> Result<Option<Seen>, Error> {
 
 /// Asks who holds the lock, and takes none: probers cannot take each other for the shim.
 fn is_held(claim: &OwnedFd) -> Result<bool, Error> {
+    Ok(lock_of(claim)?.is_some())
+}
+
+/// The process that holds the claim of the attempt whose directory is `dir`, as this process counts; `None` when nobody
+/// does, or from where it cannot be seen. Never asked by the shim itself.
+pub fn holder(dir: impl AsFd) -> Result<Option<u32>, Error> {
+    let claim = match openat(dir, CLAIM, DIRECTORY, Mode::empty()) {
+        Ok(claim) => claim,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(source) => return Err(Error::io("open the claim", source)),
+    };
+    let pid = lock_of(&claim)?.and_then(|held| held.pid);
+    Ok(pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs()))
+}
+
+fn lock_of(claim: &OwnedFd) -> Result<Option<Flock>, Error> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(claim, "lock", flags, Mode::empty()) {
         Ok(file) => file,
-        Err(Errno::NOENT) => return Ok(false),
+        Err(Errno::NOENT) => return Ok(None),
         Err(source) => return Err(Error::io("open the lock of the claim", source)),
     };
     let whole = Flock { start: 0, length: 0, pid: None, typ: FlockType::ReadLock, offset_type: FlockOffsetType::Set };
-    let holder = fcntl_getlk(&file, &whole).map_err(|source| Error::io("probe the lock of the claim", source))?;
-    Ok(holder.is_some())
+    fcntl_getlk(&file, &whole).map_err(|source| Error::io("probe the lock of the claim", source))
 }

@@ -49,6 +49,12 @@ pub struct Flags {
     /// The socket of another engine, which is never started from here
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Your own file of settings and keys (otherwise `$XDG_CONFIG_HOME/dogwatch/config.toml`)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The name that is recorded with what you decide (otherwise `ui.operator` of your own file, else you at the host that you come from)
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub principal: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,7 +66,9 @@ pub enum Color {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Start a workflow; on a terminal follow it
+    /// The operator's screen (a bare `dogwatch` on a terminal opens it, too)
+    Ui(Ui),
+    /// Start a workflow; on a terminal open the screen
     Run(Run),
     /// Supervise one command, without a file
     Exec(Exec),
@@ -98,15 +106,25 @@ pub enum Verb {
         /// Look, do not type
         #[arg(long)]
         readonly: bool,
+        /// Type although somebody else does: his terminal is closed
+        #[arg(long, conflicts_with = "readonly")]
+        take_over: bool,
         #[command(flatten)]
         key: DetachKey,
     },
+    /// Make whoever types into a step let go of it
+    Detach { run: String, step: String },
     /// A shell beside a step: its environment, directory and variables
     Shell {
         run: String,
         step: String,
         #[command(flatten)]
         key: DetachKey,
+    },
+    /// What was seen of the checkpoints of a run
+    Checkpoints {
+        #[arg(default_value = "@last")]
+        run: String,
     },
     /// Questions that wait for a person
     Inbox,
@@ -129,6 +147,15 @@ pub enum Verb {
         /// The run's name, where the choice ends the run
         #[arg(long, value_name = "RUN")]
         confirm: Option<String>,
+        /// The same answer to every question of the run that asks the same
+        #[arg(long, conflicts_with = "confirm")]
+        all_like_this: bool,
+    },
+    /// Take back an answer that has not taken effect yet
+    Undo {
+        /// e7 or 7
+        #[arg(value_name = "ESC", value_parser = escalation)]
+        escalation: u64,
     },
     /// Approve an open gate
     Approve(GateArgs),
@@ -148,6 +175,11 @@ pub enum Verb {
     Schema,
     /// Whether this machine has what dogwatch needs, and what to do
     Doctor,
+    /// Your own file: theme, name, keys
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
     /// The one background engine
     Engine {
         #[command(subcommand)]
@@ -225,6 +257,18 @@ pub enum Inner {
     Porter(crate::environment::porter::PorterArgs),
 }
 
+#[derive(Debug, Default, Args)]
+pub struct Ui {
+    /// The run to look at; without it the one that needs somebody most
+    pub run: Option<String>,
+    /// Look; nothing can be changed
+    #[arg(long)]
+    pub readonly: bool,
+    /// The colours: default, okabe-ito, high-contrast
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct Run {
     /// Without it `dogwatch.toml`, or the only `*.dogwatch.toml` of this folder
@@ -235,6 +279,9 @@ pub struct Run {
     /// Start it and come back at once
     #[arg(short, long)]
     pub detach: bool,
+    /// Follow with a short summary instead of opening the screen
+    #[arg(long)]
+    pub follow: bool,
     /// Show what would be done; start nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -247,6 +294,9 @@ pub struct Run {
     /// Instead of the workflow's own name
     #[arg(long)]
     pub name: Option<String>,
+    /// The same file, steps and parameters as this run had, but for those given
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "dry_run", "only", "from", "name"])]
+    pub again: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -256,6 +306,9 @@ pub struct Exec {
     /// Start it and come back at once
     #[arg(short, long)]
     pub detach: bool,
+    /// Follow with a short summary instead of opening the screen
+    #[arg(long)]
+    pub follow: bool,
     /// The command and its arguments; no shell looks at them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -312,9 +365,9 @@ pub struct DetachKey {
         value_name = "KEY",
         default_value = "ctrl-]",
         env = "DOGWATCH_DETACH_KEY",
-        value_parser = super::terminal::detach::Key::parse
+        value_parser = crate::faces::detach::Key::parse
     )]
-    pub detach_key: super::terminal::detach::Key,
+    pub detach_key: crate::faces::detach::Key,
 }
 
 #[derive(Debug, Args)]
@@ -352,6 +405,14 @@ pub enum StateArg {
     Failed,
     Stopped,
     Rejected,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Where it is
+    Path,
+    /// What holds with it
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,7 +20,8 @@ use args::{Inner, Line};
 use exit::{Exit, Failure};
 use screen::Screen;
 
-use crate::client::{Client, Place};
+use crate::client::{Client, Place, Who};
+use crate::config::user::Own;
 use crate::state_dir::StateDir;
 use crate::wire::client::{Ask, Reply};
 
@@ -43,7 +44,15 @@ impl Face {
             }
             None => StateDir::find()?,
         };
-        Ok(Place { state, other_socket: self.flags.socket.clone() })
+        let own = self.own()?;
+        let who = Who::new(self.flags.principal.as_deref().or(own.operator.as_deref()), "cli");
+        Ok(Place { state, other_socket: self.flags.socket.clone(), who })
+    }
+
+    /// The operator's own file. One with mistakes is refused: it may name who decides.
+    fn own(&self) -> Result<Own, Failure> {
+        crate::tui::own::load(self.flags.config.as_deref())
+            .map_err(|problems| Failure::whole(Exit::Usage, problems.to_string()))
     }
 
     /// The engine; started where none answers.

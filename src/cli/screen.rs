@@ -20,6 +20,8 @@ pub(crate) struct Screen {
     input: bool,
     /// Standard output is a terminal that can be drawn on.
     motion: bool,
+    /// There is a terminal for the operator's screen, and a person at it.
+    opens: bool,
     out: Look,
     err: Look,
 }
@@ -58,6 +60,10 @@ impl Screen {
             yes: flags.yes,
             input: !flags.no_input && !flags.json && io::stdin().is_terminal(),
             motion: motion && !flags.json && !flags.quiet,
+            opens: io::stdin().is_terminal()
+                && io::stdout().is_terminal()
+                && !dumb
+                && !(flags.json || flags.quiet || flags.no_input),
             out: Look { width: columns(io::stdout().is_terminal()), color: out_color, zone: zone.clone() },
             err: Look { width: Look::ENDLESS, color: err_color, zone },
         }
@@ -80,6 +86,16 @@ impl Screen {
     /// May things be drawn anew in place?
     pub(crate) fn motion(&self) -> bool {
         self.motion
+    }
+
+    /// Can the operator's screen be opened here?
+    pub(crate) fn can_open(&self) -> bool {
+        self.opens
+    }
+
+    /// Are there to be colours?
+    pub(crate) fn color(&self) -> bool {
+        self.out.color
     }
 
     /// Is there a person who can be asked?

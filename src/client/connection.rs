@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::{Error, Who};
 use crate::clock::boottime_ms;
 use crate::state_dir::reach;
 use crate::wire::client::{
@@ -48,7 +48,7 @@ pub enum Wake {
 
 impl Client {
     /// Connects to the engine's socket and shakes hands.
-    pub fn connect(socket: &Path) -> Result<Self, Error> {
+    pub fn connect(socket: &Path, who: &Who) -> Result<Self, Error> {
         let unreachable = |source| Error::NoEngine { socket: socket.into(), source };
         let way = reach(socket).map_err(unreachable)?;
         let stream = UnixStream::connect(way.path()).map_err(unreachable)?;
@@ -76,17 +76,17 @@ impl Client {
                 trouble: None,
             },
         };
-        client.shake_hands()?;
+        client.shake_hands(who)?;
         Ok(client)
     }
 
-    fn shake_hands(&mut self) -> Result<(), Error> {
+    fn shake_hands(&mut self, who: &Who) -> Result<(), Error> {
         let greeting: Greeting = self.read_within(GREETING)?;
         if greeting.v != VERSION {
             return Err(Error::Version { theirs: greeting.v, ours: VERSION });
         }
         self.engine = greeting.engine;
-        self.say(&Hello { v: VERSION, principal: principal(), client: "cli".into() })
+        self.say(&Hello { v: VERSION, principal: who.principal.clone(), client: who.face.clone() })
     }
 
     /// Who it is, as greeted.
@@ -248,28 +248,4 @@ pub(super) fn poll_until(watched: &mut [PollFd<'_>], until: i64) -> Result<bool,
             Err(errno) => return Err(gone(&errno.into())),
         }
     }
-}
-
-/// `user@host`, recorded with each decision.
-fn principal() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let user = std::fs::read_to_string("/etc/passwd")
-        .ok()
-        .and_then(|passwd| user_name(&passwd, uid))
-        .or_else(|| std::env::var("USER").ok())
-        .unwrap_or_else(|| format!("uid{uid}"));
-    let uname = rustix::system::uname();
-    let host = uname.nodename().to_string_lossy();
-    let short = host.split('.').next().unwrap_or("host");
-    format!("{user}@{short}")
-}
-
-/// The name of this user id; `$USER` may say anything.
-fn user_name(passwd: &str, uid: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let id = fields.nth(1)?;
-        (id.parse() == Ok(uid)).then(|| name.to_owned())
-    })
 }

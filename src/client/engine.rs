@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Client, Error};
+use super::{Client, Error, Who};
 use crate::clock::{boottime_ms, pause};
 use crate::gauge::plain;
 use crate::state_dir::{StateDir, VARIABLE};
@@ -24,6 +24,8 @@ pub struct Place {
     pub state: StateDir,
     /// The socket of an engine that somebody else takes care of: never started from here.
     pub other_socket: Option<PathBuf>,
+    /// Who asks there.
+    pub who: Who,
 }
 
 impl Place {
@@ -34,14 +36,14 @@ impl Place {
 
     /// Connects to an engine that is there; starts none.
     pub fn connect(&self) -> Result<Client, Error> {
-        Client::connect(&self.socket())
+        Client::connect(&self.socket(), &self.who)
     }
 
     /// Connects, and starts the engine first where none answers.
     pub fn connect_or_start(&self) -> Result<Client, Error> {
         match self.connect() {
             Err(Error::NoEngine { .. } | Error::Gone { .. }) if self.other_socket.is_none() => {
-                start_engine(&self.state)
+                start_engine(&self.state, &self.who)
             }
             other => other,
         }
@@ -49,7 +51,7 @@ impl Place {
 }
 
 /// Starts the engine in the background and connects to it. Where one runs already, that one answers.
-pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
+pub fn start_engine(state: &StateDir, who: &Who) -> Result<Client, Error> {
     let not_started = |why: String| Error::NotStarted { why, tail: log_tail(state, 8) };
     let mut starter = launch(state).map_err(|why| not_started(why.to_string()))?;
     // The starter leaves the terminal, starts the engine and ends: nobody is the engine's parent.
@@ -59,7 +61,7 @@ pub fn start_engine(state: &StateDir) -> Result<Client, Error> {
     }
     let until = boottime_ms() + START_MS;
     loop {
-        match Client::connect(&state.socket()) {
+        match Client::connect(&state.socket(), who) {
             Err(why) if why.passing() => {
                 if boottime_ms() >= until {
                     return Err(not_started(format!("it does not answer after {} s", START_MS / 1000)));
@@ -135,7 +137,11 @@ fn newest(folder: &Path) -> Option<PathBuf> {
 /// Ends the engine on purpose; steps go on, and do not start it again. Waits until it has gone.
 pub fn stop_engine(place: &Place) -> Result<(), Error> {
     let mut client = place.connect()?;
-    client.ask(Ask::StopEngine)?;
+    match client.ask(Ask::StopEngine) {
+        // Its end may be faster than its answer.
+        Err(Error::Gone { .. }) => return Ok(()),
+        other => other?,
+    };
     let until = boottime_ms() + START_MS;
     // It hangs up when it has ended.
     while boottime_ms() < until {

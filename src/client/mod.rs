@@ -2,16 +2,19 @@
 //! Synchronous; decides nothing and shows nothing.
 //!
 //! * [`Client`]: one connection.
+//! * [`Who`]: who asks.
 //! * [`Link`]: a connection that survives the engine: for verbs that follow something.
 //! * [`start_engine`], [`stop_engine`]: the one background engine of this state directory.
 
 mod connection;
 mod engine;
 mod link;
+mod who;
 
 pub use connection::{Client, Wake};
 pub use engine::{LogFollower, Place, log_tail, start_engine, stop_engine};
 pub use link::Link;
+pub use who::Who;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
+mod container;
 mod matrix;
 mod params;
 mod place;

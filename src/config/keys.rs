@@ -56,7 +56,22 @@ impl Kind {
             Self::File => &["version", "workflow", "params", "env", "environment", "defaults", "steps"],
             Self::Workflow => &["name", "description", "max_parallel", "timeout"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
-            Self::Environment => &["workspace", "isolation", "mounts"],
+            Self::Environment => &[
+                "workspace",
+                "isolation",
+                "mounts",
+                "image",
+                "pull",
+                "cpus",
+                "memory",
+                "shm",
+                "gpus",
+                "network",
+                "user",
+                "caps",
+                "ulimits",
+                "read_only",
+            ],
             Self::Mount => &["source", "target", "readonly"],
             Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown"],
             Self::Retry => &["max_attempts", "delay", "backoff", "max_delay", "jitter"],
@@ -140,23 +155,10 @@ const FILE: &[NotYet] = &[
 
 const WORKFLOW: &[NotYet] = &[not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]")];
 
-const IMAGE: &str = "remove it; steps run in the built-in sandbox on this host";
-const LIMITS: &str = "remove it; the built-in sandbox sets no limits yet";
+const IMAGE: &str = "put `image` into [environment]: all steps of a run share one environment";
+const LIMITS: &str = "put it into [environment], beside `image`";
 
-const ENVIRONMENT: &[NotYet] = &[
-    not_yet("image", IMAGE),
-    not_yet("pull", IMAGE),
-    not_yet("user", IMAGE),
-    not_yet("caps", "remove it; steps of the built-in sandbox never have capabilities"),
-    not_yet("cpus", LIMITS),
-    not_yet("memory", LIMITS),
-    not_yet("gpus", LIMITS),
-    not_yet("shm", LIMITS),
-    not_yet("ulimits", LIMITS),
-    not_yet("network", "remove it; steps share the network of this host"),
-    not_yet("read_only", "remove it; only the workspace and the mounts can be written anyway"),
-    not_yet("keep", "remove it; the environment goes when the run ends"),
-];
+const ENVIRONMENT: &[NotYet] = &[not_yet("keep", "remove it; the environment goes when the run ends")];
 
 const DEFAULTS: &[NotYet] = &[
     not_yet("escalation", "remove it; a question waits until it is answered"),

@@ -2,24 +2,25 @@
 //!
 //! Owns the file format. Nothing else makes a [`Workflow`]. Never guesses, never ignores a key, never panics on a file.
 
-mod command;
 mod flow;
 mod judge;
 mod keys;
+mod made;
 mod phrase;
 mod problems;
 mod read;
 mod schema;
 mod toml10;
 mod units;
+pub mod user;
 
 use std::io::Read as _;
 use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use command::{NotToml, for_command};
 pub use keys::{Kind, NotYet};
+pub use made::{NotToml, for_command, known_files, starter};
 pub use problems::{MOST, Place, Problem, Problems, Severity};
 pub use schema::schema;
 pub use units::{BadDuration, duration, is_variable};

@@ -155,6 +155,45 @@ struct Environment {
     isolation: Option<Isolation>,
     /// Folders of this host that steps see.
     mounts: Option<Vec<Mount>>,
+    /// The image of the container that steps run in: "python:3.12-slim". Without one: the built-in sandbox.
+    image: Option<String>,
+    /// When the image is fetched. Default: when it is missing.
+    pull: Option<Pull>,
+    /// Processors that the container may use.
+    #[schemars(range(min = 0.01))]
+    cpus: Option<f64>,
+    /// What the container may use, without swap: "64GiB".
+    memory: Option<String>,
+    /// Size of /dev/shm: "16GiB". Default: half of the memory.
+    shm: Option<String>,
+    /// How many, which ones, or "all".
+    gpus: Option<Gpus>,
+    /// Whether the steps reach a network. Default: true.
+    network: Option<bool>,
+    /// Who the steps are: "root" or "1000:1000". Default: you.
+    user: Option<String>,
+    /// Capabilities of the steps, like `SYS_PTRACE`. Default: none.
+    caps: Option<Vec<String>>,
+    /// Limits of each process: { nofile = 65536, memlock = -1 }.
+    ulimits: Option<std::collections::BTreeMap<String, i64>>,
+    /// The image's own files cannot be changed. Default: false.
+    read_only: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Pull {
+    Missing,
+    Always,
+    Never,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Gpus {
+    Count(#[schemars(range(max = 1024))] u32),
+    Ids(Vec<String>),
+    All(#[schemars(regex(pattern = "^all$"))] String),
 }
 
 #[derive(JsonSchema)]

@@ -105,6 +105,31 @@ fn counted(number: &str, unit: &str, smaller: Option<&str>) -> Option<String> {
     })
 }
 
+/// The bytes of `512MiB`, `16GiB`, `2GB` or `1.5GiB`; a bare number is no size, for nobody knows of what.
+pub(super) fn size(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 10] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+    ];
+    let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit)))?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if part.len() > 3 || !part.bytes().all(|b| b.is_ascii_digit()) || number.ends_with('.') {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    let thousandths: u64 = if part.is_empty() { 0 } else { format!("{part:0<3}").parse().ok()? };
+    // Beyond this no size is meant, and engines count with a sign.
+    whole.checked_mul(unit)?.checked_add(thousandths * (unit / 1_000)).filter(|bytes| *bytes <= 1 << 60)
+}
+
 /// Linux's signals by number, from 1.
 const SIGNALS: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",

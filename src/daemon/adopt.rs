@@ -5,9 +5,10 @@ use super::core::{Core, Input, Parts};
 use super::ended::Context;
 use crate::attempt;
 use crate::engine::Run;
+use crate::environment::Fate;
 use crate::faults::{crash_point, mutant};
 use crate::journal::Journal;
-use crate::model::{AttemptId, Event, Exit, LostWhy, RunId, What};
+use crate::model::{AttemptId, Event, Exit, LostWhy, Outside, RunId, Time, What};
 use crate::session::{self, Intent, Verdict, Why};
 use crate::wire;
 
@@ -17,6 +18,8 @@ pub(super) enum Life {
     Answers,
     /// Nobody listens: a sandbox is dead then, with all in it.
     Dead,
+    /// Nobody listens, and whoever knows how that came cannot be asked now.
+    Unexplained,
     /// Somebody is there and says nothing.
     Silent,
 }
@@ -51,6 +54,7 @@ pub(super) struct Look {
 struct Item {
     context: Context,
     seen_claimed: bool,
+    started: Option<Time>,
     boot_of_intent: String,
 }
 
@@ -61,6 +65,7 @@ impl Look {
             let boot = journal.read().boot_of_intent(&attempt).ok().flatten();
             Item {
                 seen_claimed: lane.started.is_some(),
+                started: lane.started,
                 // An intent whose boot cannot be told is taken for one of an earlier boot: never a second run.
                 boot_of_intent: boot.unwrap_or_else(|| "unknown".into()),
                 context: Context::new(run, lane, attempt, parts),
@@ -78,10 +83,15 @@ impl Look {
         self.items.iter().any(|item| matches!(look_up(item), Ok(found) if found.held && !found.exited))
     }
 
+    /// One of them was claimed and has no exit record: how its environment ended is all that can be known.
+    pub(super) fn needs_fate(&self) -> bool {
+        self.items.iter().any(|item| matches!(look_up(item), Ok(found) if found.claim_boot.is_some() && !found.exited))
+    }
+
     /// Reads the attempts' directories. Blocks on the disk.
-    pub(super) fn look(self, life: Life) -> Vec<(AttemptId, Found)> {
+    pub(super) fn look(self, life: Life, fate: Option<Fate>) -> Vec<(AttemptId, Found)> {
         let boot_id = self.boot_id;
-        self.items.into_iter().map(|item| (item.context.attempt.clone(), found(&item, &boot_id, life))).collect()
+        self.items.into_iter().map(|item| (item.context.attempt.clone(), found(&item, &boot_id, life, fate))).collect()
     }
 }
 
@@ -93,7 +103,7 @@ fn look_up(item: &Item) -> Result<wire::keeper::Found, attempt::Error> {
     }
 }
 
-fn found(item: &Item, boot_id: &str, life: Life) -> Found {
+fn found(item: &Item, boot_id: &str, life: Life, fate: Option<Fate>) -> Found {
     let seen = match look_up(item) {
         Ok(seen) => seen,
         Err(attempt::Error::Tampered { why, .. }) => return lost(item, LostWhy::Tampered, vec![why]),
@@ -109,9 +119,11 @@ fn found(item: &Item, boot_id: &str, life: Life) -> Found {
         Verdict::Launch => Found::Nothing,
         Verdict::Adopt => Found::Lives,
         Verdict::JournalExit => exited(item),
+        // What follows depends on how the environment ended; nothing is lost by waiting for the answer.
+        Verdict::Unknown(Why::ShimDied) if life == Life::Unexplained => Found::Unreachable,
+        Verdict::Unknown(Why::ShimDied) if life == Life::Dead => ended_with_its_environment(item, fate),
         Verdict::Unknown(why) => {
             let why = match why {
-                Why::ShimDied if life == Life::Dead => LostWhy::EnvironmentGone,
                 Why::ShimDied => LostWhy::ShimDied,
                 Why::HostRestarted => LostWhy::HostRestarted,
                 Why::ClaimLost => LostWhy::ClaimGone,
@@ -119,6 +131,21 @@ fn found(item: &Item, boot_id: &str, life: Life) -> Found {
             lost(item, why, Vec::new())
         }
         Verdict::Unreachable => Found::Unreachable,
+    }
+}
+
+/// Its environment is gone, and it has no exit record.
+fn ended_with_its_environment(item: &Item, fate: Option<Fate>) -> Found {
+    let ended = |outside| Found::Exited(Box::new(item.context.ended_from_outside(outside, item.started)));
+    let gone = |words: &str| lost(item, LostWhy::EnvironmentGone, vec![words.to_owned()]);
+    match fate {
+        Some(Fate::Killed { .. }) => ended(Outside::Killed),
+        Some(Fate::OutOfMemory) => ended(Outside::OutOfMemory),
+        Some(Fate::EngineRestarted) => ended(Outside::EngineRestarted),
+        Some(Fate::Removed) => gone("its container was removed"),
+        Some(Fate::Ended { code }) => gone(&format!("its container ended by itself, with exit code {code}")),
+        Some(Fate::Running) => gone("its first process is gone, though the container engine says that it runs"),
+        None => lost(item, LostWhy::EnvironmentGone, Vec::new()),
     }
 }
 
@@ -164,7 +191,7 @@ impl Core {
             };
             facts.push(Event { run: run.clone(), at, what });
         }
-        if again || life == Life::Silent {
+        if again || matches!(life, Life::Silent | Life::Unexplained) {
             let wait = std::time::Duration::from_secs(2);
             self.parts.tell_after(wait, Input::KeeperGone { run: run.clone() });
         }
@@ -198,6 +225,7 @@ impl Core {
         let at = self.parts.clock.now();
         let (wire::keeper::Event::Claimed { key }
         | wire::keeper::Event::Exited { key }
+        | wire::keeper::Event::Unrecorded { key, .. }
         | wire::keeper::Event::ShimGone { key, .. }) = event
         else {
             tracing::info!(run = %id, "the tmux server was gone and has been started again; steps went on");
@@ -217,6 +245,11 @@ impl Core {
             wire::keeper::Event::Exited { .. } => {
                 let context = Context::new(run, lane, attempt, &self.parts);
                 self.read_end(id.clone(), context);
+                Vec::new()
+            }
+            wire::keeper::Event::Unrecorded { end, why, .. } => {
+                let name = run.lane_name(&attempt.lane);
+                self.space.unrecorded(attempt, &name, super::ended::end_of(*end), why);
                 Vec::new()
             }
             wire::keeper::Event::ShimGone { status, .. } => {

@@ -15,12 +15,13 @@ use super::Error;
 use super::adopt::{Found, Life};
 use super::hands::{self, Hands};
 use super::requests::{Answer, Reaction};
+use super::space::Space;
 use crate::clock::Clock;
 use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, Principal, RunId, Time, What};
+use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Time, What};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -76,7 +77,13 @@ impl Parts {
 /// What comes to the loop.
 pub(super) enum Input {
     /// A client asks.
-    Asked { ask: wire::client::Ask, by: Principal, answer: oneshot::Sender<Answer> },
+    Asked { ask: wire::client::Ask, caller: Caller, answer: oneshot::Sender<Answer> },
+    /// A connection that had attached to a step has ended.
+    Left { connection: u64 },
+    /// The terminal that this connection was to type on could not be had.
+    NotAttached { lane: (RunId, LaneId), connection: u64 },
+    /// The terminals of people who typed into an attempt are to be closed, unless somebody may type again.
+    LetGo { attempt: AttemptId },
     /// A new run, checked and with its folder made.
     NewRun { row: Box<RunRow>, created: Box<Created>, answer: oneshot::Sender<Answer> },
     /// Something happened.
@@ -97,6 +104,17 @@ pub(super) enum Input {
     WriteRecords,
 }
 
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) by: Principal,
+    /// Counts the connections of this engine.
+    pub(super) connection: u64,
+}
+
+/// Something that is done after the commit.
+pub(super) type After = Box<dyn FnOnce(oneshot::Sender<Answer>)>;
+
 /// What one turn of the loop gathers before it commits.
 #[derive(Default)]
 struct Turn {
@@ -105,6 +123,8 @@ struct Turn {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Answers that record nothing: given also when nothing can be recorded.
     looks: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// What gives its answer itself, once the events are committed.
+    after: Vec<(oneshot::Sender<Answer>, After)>,
 }
 
 /// The state of the loop.
@@ -122,10 +142,14 @@ pub(super) struct Core {
     pub(super) unreachable: HashSet<AttemptId>,
     /// Attempts whose output is followed for checkpoints.
     pub(super) watched: HashSet<AttemptId>,
+    /// The connection that may type into a lane. It never outlives the connection, nor this engine.
+    pub(super) leases: HashMap<(RunId, LaneId), u64>,
+    /// What was measured last; shared with those who measure.
+    pub(super) meter: Arc<std::sync::Mutex<crate::usage::Meter>>,
     /// Facts that could not be committed yet.
-    pending: Vec<Event>,
-    /// Why nothing new starts.
-    pub(super) trouble: Option<String>,
+    pub(super) pending: Vec<Event>,
+    /// Why nothing new starts, if so.
+    pub(super) space: Space,
     /// Runs whose record.md is behind.
     unwritten: BTreeSet<RunId>,
     writing: bool,
@@ -138,6 +162,7 @@ impl Core {
     pub(super) fn new(parts: Parts, journal: Journal) -> Result<Self, Error> {
         let now = parts.clock.now();
         let engine = fold(&journal)?;
+        let space = Space::new(parts.state.path().to_owned());
         Ok(Self {
             parts,
             journal,
@@ -148,8 +173,10 @@ impl Core {
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
             watched: HashSet::new(),
+            leases: HashMap::new(),
+            meter: Arc::default(),
             pending: Vec::new(),
-            trouble: None,
+            space,
             unwritten: BTreeSet::new(),
             writing: false,
             next_round: now.plus(LOOK_ROUND),
@@ -182,20 +209,33 @@ impl Core {
     fn next_wake(&self) -> Option<Time> {
         let busy = self.engine.runs().any(|run| run.active() > 0);
         let round = busy.then_some(self.next_round);
-        let retry = self.trouble.is_some().then(|| self.parts.clock.now().plus(AGAIN));
+        let retry = self.space.is_refused().then(|| self.parts.clock.now().plus(AGAIN));
         [self.engine.next_deadline(), round, retry].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
-            Input::Asked { ask, by, answer } => match self.react(ask, by) {
+            Input::Asked { ask, caller, answer } => match self.react(ask, caller) {
                 Reaction::Now(events, reply) if events.is_empty() => turn.looks.push((answer, *reply)),
                 Reaction::Now(events, reply) => {
                     self.stage(events, turn);
                     turn.answers.push((answer, *reply));
                 }
                 Reaction::Later(job) => job(answer),
+                Reaction::After(events, job) => {
+                    self.stage(events, turn);
+                    turn.after.push((answer, job));
+                }
             },
+            Input::Left { connection } => {
+                let events = self.left(connection);
+                self.stage(events, turn);
+            }
+            Input::NotAttached { lane, connection } => {
+                let events = self.not_attached(&lane, connection);
+                self.stage(events, turn);
+            }
+            Input::LetGo { attempt } => self.close_terminals(&attempt),
             Input::NewRun { mut row, mut created, answer } => match self.journal.read().next_number(&row.name) {
                 Ok(number) => {
                     row.number = number;
@@ -247,6 +287,9 @@ impl Core {
     fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
         for event in events {
             if !self.is_known(&event.what) {
+                if let What::Exited { attempt, .. } | What::Lost { attempt, .. } = &event.what {
+                    self.space.recorded(attempt);
+                }
                 self.engine.apply(&event);
                 turn.events.push(event);
             }
@@ -297,6 +340,9 @@ impl Core {
                 for (answer, reply) in turn.answers {
                     drop(answer.send(reply));
                 }
+                for (answer, job) in turn.after {
+                    job(answer);
+                }
                 self.hand_out(&effects);
             }
             Err(error) => self.uncommitted(&error, events, turn),
@@ -305,16 +351,16 @@ impl Core {
 
     fn commit(&mut self, events: &[Event], rows: &[RunRow]) -> Result<(), journal::Error> {
         if events.is_empty() {
-            if self.trouble.is_some() {
+            if self.space.is_refused() {
                 self.journal.probe()?;
-                self.trouble_is_over();
+                self.space.works_again();
             }
             return Ok(());
         }
         crash_point("journal.before-commit");
         let seq = self.journal.commit(events, rows)?;
         crash_point("journal.after-commit");
-        self.trouble_is_over();
+        self.space.works_again();
         for event in events {
             self.unwritten.insert(event.run.clone());
         }
@@ -326,24 +372,6 @@ impl Core {
         Ok(())
     }
 
-    /// A commit that finds room proves little: it may have used what was its own already.
-    fn trouble_is_over(&mut self) {
-        if self.trouble.is_some() && super::space::shortage(self.parts.state.path()).is_none() {
-            tracing::info!("there is space again");
-            self.trouble = None;
-        }
-    }
-
-    /// Nothing is started that could not write its claim and its log.
-    fn look_for_space(&mut self) {
-        if self.trouble.is_none()
-            && let Some(words) = super::space::shortage(self.parts.state.path())
-        {
-            tracing::error!("{words}");
-            self.trouble = Some(words);
-        }
-    }
-
     /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
     fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
         if matches!(error, journal::Error::Fenced { .. }) {
@@ -351,12 +379,11 @@ impl Core {
             self.stopping = true;
             return;
         }
-        let words = format!("{error}; nothing new starts until it works again, what runs goes on");
-        if self.trouble.as_ref() != Some(&words) {
-            tracing::error!("{words}");
-            self.trouble = Some(words);
-        }
+        self.space.refused(format!("{error}; nothing new starts until it works again, what runs goes on"));
         for (answer, _) in turn.answers {
+            drop(answer.send(super::requests::internal(error)));
+        }
+        for (answer, _) in turn.after {
             drop(answer.send(super::requests::internal(error)));
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
@@ -378,11 +405,11 @@ impl Core {
         let starts =
             |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
         if effects.iter().any(|command| starts(&command)) {
-            self.look_for_space();
+            self.space.look();
         }
         for command in effects {
             let waits = match command {
-                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.trouble.is_some(),
+                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
                 Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
             };
@@ -427,6 +454,7 @@ impl Core {
                 self.unadopted.insert(id.clone());
                 self.look_at(&id);
             }
+            self.end_left_over(&id);
         }
     }
 
@@ -530,6 +558,7 @@ fn is_fact(what: &What) -> bool {
             | What::Probed { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
+            | What::Detached { .. }
     )
 }
 

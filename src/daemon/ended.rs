@@ -1,6 +1,7 @@
 //! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
 //! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +13,15 @@ use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
-use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, StepId, StopReason, Workflow};
+use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow};
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
 const TAIL: usize = 20;
 /// A line is cut here before it is kept or matched.
 const LONGEST_LINE: usize = 4096;
+/// Lines before and after a match that are kept with it.
+const AROUND: usize = 2;
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -30,7 +33,6 @@ pub(super) struct Context {
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
-    pub(super) workspace: PathBuf,
     /// The newest checkpoint known of the lane.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) mac_key: [u8; 32],
@@ -45,7 +47,6 @@ impl Context {
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
-            workspace: PathBuf::from(&run.workflow.environment.workspace),
             checkpoint: lane.checkpoint.clone(),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
@@ -76,18 +77,40 @@ impl Context {
             stop: None,
             leaked: Vec::new(),
             oom_kills: None,
+            usage: None,
             missing: Vec::new(),
             hits: Vec::new(),
             tail: Vec::new(),
             checkpoint: None,
+            outside: None,
+        }
+    }
+
+    /// The end of an attempt whose environment was ended with it. Whatever it was doing ended then, and badly.
+    pub(super) fn ended_from_outside(&self, outside: Outside, started: Option<Time>) -> Exit {
+        let now = self.clock.now();
+        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false));
+        let Read { hits, tail, checkpoint } =
+            read.unwrap_or_else(|| Read { hits: Vec::new(), tail: Vec::new(), checkpoint: self.checkpoint.clone() });
+        let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
+        Exit {
+            end: End::Signal(9),
+            started: started.unwrap_or(now),
+            ended: now,
+            stop: None,
+            leaked: Vec::new(),
+            oom_kills: kills,
+            usage: None,
+            missing: Vec::new(),
+            hits,
+            tail,
+            checkpoint,
+            outside: Some(outside),
         }
     }
 
     fn fact(&self, record: &record::ExitRecord, dir: OwnedFd) -> Exit {
-        let end = match record.end {
-            wire::shim::End::Code(code) => End::Code(code),
-            wire::shim::End::Signal(signal) => End::Signal(signal),
-        };
+        let end = end_of(record.end);
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             wire::keeper::StopReason::Stop => StopReason::Stop,
@@ -98,7 +121,7 @@ impl Context {
         // Times of this boot are exact; of an earlier one the wall clock has to do.
         let at = |boottime, wall| {
             let this_boot = record.boot_id == self.boot_id;
-            if this_boot { self.clock.at_boottime(boottime) } else { crate::model::Time::from_ms(wall) }
+            if this_boot { self.clock.at_boottime(boottime) } else { Time::from_ms(wall) }
         };
         Exit {
             end,
@@ -107,10 +130,15 @@ impl Context {
             stop,
             leaked: record.leaked.iter().map(|process| (process.pid, plain::line(process.comm.as_bytes()))).collect(),
             oom_kills: record.oom_kills,
+            usage: Some(Usage {
+                cpu_ms: record.rusage.user_ms + record.rusage.system_ms,
+                peak_bytes: record.rusage.max_rss_kib.saturating_mul(1024),
+            }),
             missing,
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
+            outside: None,
         }
     }
 
@@ -159,7 +187,15 @@ impl Context {
 
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
-        if path.starts_with('/') { path.to_owned() } else { self.workspace.join(path).to_string_lossy().into_owned() }
+        self.workflow.environment.on_host(path)
+    }
+}
+
+/// The end as the mind knows it.
+pub(super) fn end_of(end: wire::shim::End) -> End {
+    match end {
+        wire::shim::End::Code(code) => End::Code(code),
+        wire::shim::End::Signal(signal) => End::Signal(signal),
     }
 }
 
@@ -184,6 +220,8 @@ struct Scan<'a> {
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
+    /// The last lines before this one.
+    last: VecDeque<String>,
 }
 
 impl<'a> Scan<'a> {
@@ -191,7 +229,15 @@ impl<'a> Scan<'a> {
         let rules = step.on_failure.iter().enumerate().filter(|_| !good);
         let rules = rules.filter_map(|(place, rule)| Some((place, Regex::new(rule.matcher.output.as_deref()?).ok()?)));
         let checkpoint = step.checkpoint.as_ref().and_then(|spec| Regex::new(&spec.pattern).ok());
-        Self { context, rules: rules.collect(), checkpoint, hits: Vec::new(), sightings: Vec::new(), line_number: 0 }
+        Self {
+            context,
+            rules: rules.collect(),
+            checkpoint,
+            hits: Vec::new(),
+            sightings: Vec::new(),
+            line_number: 0,
+            last: VecDeque::new(),
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -229,16 +275,29 @@ impl<'a> Scan<'a> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = plain::line(&bytes[..bytes.len().min(LONGEST_LINE)]);
         let number = self.line_number;
-        let hits = &mut self.hits;
+        let short = || line.chars().take(400).collect::<String>();
+        let near = AROUND as u64;
+        for hit in self.hits.iter_mut().filter(|hit| number <= hit.line_number + near) {
+            hit.after.push(short());
+        }
+        let (hits, last) = (&mut self.hits, &self.last);
         self.rules.retain(|(rule, pattern)| {
             let hit = pattern.is_match(&line);
             if hit {
-                hits.push(Hit { rule: *rule, line_number: number, line: line.chars().take(400).collect() });
+                let before = last.iter().cloned().collect();
+                hits.push(Hit { rule: *rule, line_number: number, line: short(), before, after: Vec::new() });
             }
             !hit
         });
         if let Some(found) = self.checkpoint.as_ref().and_then(|pattern| sighting(pattern, &line, self.context)) {
             self.sightings.push(found);
+        }
+        // Only patterns of rules are shown with what stands round them.
+        if !self.rules.is_empty() {
+            if self.last.len() == AROUND {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.chars().take(400).collect());
         }
     }
 }

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::adopt::{Life, Look};
+use super::container;
 use super::core::{Input, Parts};
 use super::requests::{self, Answer};
 use crate::clock;
@@ -67,6 +68,12 @@ pub(super) enum Task {
         title: String,
         work_dir: Option<PathBuf>,
         answer: oneshot::Sender<Answer>,
+        /// Told when there is no terminal.
+        without: Option<Box<Input>>,
+    },
+    /// The terminals of people who may type into this attempt, or into any, are to be closed.
+    LetGo {
+        attempt: Option<AttemptId>,
     },
     Close,
 }
@@ -186,6 +193,7 @@ fn spec(run: &Run, parts: &Parts) -> Spec {
         .collect();
     spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
+    spec.container = wanted.container.as_ref().map(|container| container::container(run, &spec.name, container));
     spec
 }
 
@@ -224,7 +232,14 @@ impl Actor {
                 }
                 Task::Look(look) => self.look(look).await,
                 Task::Input { key, text, answer } => self.input(key, &text, answer).await,
-                Task::Pty { ask, title, work_dir, answer } => self.pty(ask, title, work_dir, answer).await,
+                Task::Pty { ask, title, work_dir, answer, without } => {
+                    let reply = self.pty(ask, title, work_dir).await;
+                    if let (Err(_), Some(without)) = (&reply, without) {
+                        self.parts.tell(*without);
+                    }
+                    drop(answer.send(reply.unwrap_or_else(requests::refused)));
+                }
+                Task::LetGo { attempt } => self.let_go(attempt).await,
                 Task::Close => self.close().await,
             }
         }
@@ -271,6 +286,9 @@ impl Actor {
         self.told_isolation = true;
         let isolation = match handle.isolation() {
             environment::Isolation::Sandboxed { .. } => Isolation::Sandboxed,
+            environment::Isolation::Container { image, engine } => {
+                Isolation::Container { image: image.clone(), engine: engine.clone() }
+            }
             environment::Isolation::None { why } => Isolation::None { why: why.clone() },
         };
         self.fact(What::EnvironmentReady { isolation });
@@ -289,7 +307,7 @@ impl Actor {
         Ok(keeper)
     }
 
-    async fn launch(&mut self, attempt: AttemptId, launch: Box<Launch>, work_dir: PathBuf) {
+    async fn launch(&mut self, attempt: AttemptId, mut launch: Box<Launch>, work_dir: PathBuf) {
         let again = Input::Again(Command::Launch(attempt.clone()));
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::error!("{attempt} has no place to work in: {error}");
@@ -310,6 +328,7 @@ impl Actor {
                 return;
             }
         };
+        container::fit(&self.spec, &mut launch.argv, &mut launch.env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-launch");
         tokio::spawn(async move {
@@ -376,11 +395,13 @@ impl Actor {
             Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
             Err(NoKeeper::Later(_)) => return self.parts.tell_after(AGAIN, Input::Again(command)),
         };
+        let (mut argv, mut env) = (shell(script), env);
+        container::fit(&self.spec, &mut argv, &mut env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-probe");
         tokio::spawn(async move {
             let timeout_ms = u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX);
-            let answer = keeper.ask(Ask::Run { argv: shell(script), env, cwd, timeout_ms }).await;
+            let answer = keeper.ask(Ask::Run { argv, env, cwd, timeout_ms }).await;
             crash_point("hands.after-probe");
             let (code, output) = match answer {
                 Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
@@ -416,9 +437,19 @@ impl Actor {
                 life = if self.keeper().await.is_ok() { Life::Answers } else { Life::Silent };
             }
         }
+        let mut fate = None;
+        if life == Life::Dead && look.needs_fate() {
+            match environment::fate(&self.spec).await {
+                Ok(known) => fate = known,
+                Err(error) => {
+                    tracing::warn!("how the environment of {} ended is not known yet: {error}", look.run);
+                    life = Life::Unexplained;
+                }
+            }
+        }
         let (parts, run) = (self.parts.clone(), look.run.clone());
         tokio::task::spawn_blocking(move || {
-            let found = look.look(life);
+            let found = look.look(life, fate);
             parts.tell(Input::Looked { run, life, found });
         });
     }
@@ -456,20 +487,38 @@ impl Actor {
         }));
     }
 
-    async fn pty(&mut self, ask: Ask, title: String, work_dir: Option<PathBuf>, answer: oneshot::Sender<Answer>) {
+    async fn pty(&mut self, mut ask: Ask, title: String, work_dir: Option<PathBuf>) -> Result<Answer, String> {
         if let Some(work_dir) = work_dir
             && let Err(error) = self.make_work_dir(&work_dir)
         {
             tracing::warn!("a shell has no place of its own: {error}");
         }
-        let reply = match self.keeper().await {
-            Ok(keeper) => keeper.ask_pty(ask).await.map_err(|error| error.to_string()),
-            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => Err(why),
+        let keeper = match self.keeper().await {
+            Ok(keeper) => keeper,
+            Err(NoKeeper::Failed(why) | NoKeeper::Later(why)) => return Err(why),
         };
-        drop(answer.send(match reply {
-            Ok(fd) => requests::pty(fd, title),
-            Err(why) => requests::refused(why),
-        }));
+        if let Ask::OpenPty { argv, env, .. } = &mut ask {
+            container::fit(&self.spec, argv, env);
+        }
+        let fd = keeper.ask_pty(ask).await.map_err(|error| error.to_string())?;
+        Ok(requests::pty(fd, title))
+    }
+
+    /// Nobody types into it any more. An environment that is gone has no terminals.
+    async fn let_go(&mut self, attempt: Option<AttemptId>) {
+        if self.keeper.is_none() {
+            self.find_keeper().await;
+        }
+        let Some(keeper) = self.keeper.clone() else { return };
+        crash_point("hands.before-let-go");
+        let asked = keeper.ask(Ask::LetGo { key: attempt.as_ref().map(AttemptId::key) }).await;
+        crash_point("hands.after-let-go");
+        if let Err(error) = asked {
+            tracing::warn!("terminals in the environment of {} may still be open: {error}", self.run);
+            if let Some(attempt) = attempt {
+                self.parts.tell_after(AGAIN, Input::LetGo { attempt });
+            }
+        }
     }
 
     /// Ends the environment of a run that is over.
@@ -501,6 +550,12 @@ impl Actor {
             }
             if let Err(error) = environment::Sandbox::remove(&dir, Duration::from_secs(10), true).await {
                 tracing::warn!("{error}");
+            }
+        }
+        if let Err(error) = environment::remove_container(&self.spec).await {
+            tracing::warn!("{error}");
+            if error.passes() {
+                return self.parts.tell_after(BUSY, Input::Again(Command::CloseEnvironment(self.run.clone())));
             }
         }
         crash_point("hands.after-close");

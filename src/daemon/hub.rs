@@ -14,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
-use super::core::Input;
+use super::core::{Caller, Input};
 use super::requests::{self, Answer};
 use crate::model::Principal;
 use crate::state_dir;
@@ -43,12 +43,14 @@ pub(super) async fn serve(
     inputs: mpsc::UnboundedSender<Input>,
     changes: watch::Receiver<u64>,
 ) {
+    let mut connection = 0;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                connection += 1;
                 let (engine, inputs, changes) = (engine.clone(), inputs.clone(), changes.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = client(stream, engine, inputs, changes).await {
+                    if let Err(error) = client(stream, connection, engine, inputs, changes).await {
                         tracing::debug!("a client was dropped: {error}");
                     }
                 });
@@ -63,6 +65,7 @@ pub(super) async fn serve(
 
 async fn client(
     stream: UnixStream,
+    connection: u64,
     engine: EngineView,
     inputs: mpsc::UnboundedSender<Input>,
     mut changes: watch::Receiver<u64>,
@@ -87,6 +90,8 @@ async fn client(
         return send(&mut write, &FromEngine::Answer { id: 0, result: answer.result }, None).await;
     }
     let by = Principal::Person(crate::gauge::plain::line(hello.principal.as_bytes()).chars().take(100).collect());
+    let caller = Caller { by, connection };
+    let mut lease = Lease { connection, inputs: inputs.clone(), taken: false };
     let mut subscribed = false;
     line.clear();
     changes.mark_unchanged();
@@ -103,7 +108,10 @@ async fn client(
                         subscribed = true;
                         (id, requests::done("subscribed"))
                     }
-                    Ok(Asked { id, ask }) => (id, ask_core(&inputs, ask, by.clone()).await),
+                    Ok(Asked { id, ask }) => {
+                        lease.taken |= matches!(ask, Ask::Attach { readonly: false, .. });
+                        (id, ask_core(&inputs, ask, caller.clone()).await)
+                    }
                     Err(error) => (0, requests::usage(format!("the request is not understood: {error}"), None)),
                 };
                 let message = FromEngine::Answer { id, result: answer.result };
@@ -120,9 +128,25 @@ async fn client(
     }
 }
 
-async fn ask_core(inputs: &mpsc::UnboundedSender<Input>, ask: Ask, by: Principal) -> Answer {
+/// A connection that may have become the writer of a step: its end is told, however it ends.
+struct Lease {
+    connection: u64,
+    inputs: mpsc::UnboundedSender<Input>,
+    taken: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.taken {
+            // An engine that is ending lets go of everything with its next start.
+            drop(self.inputs.send(Input::Left { connection: self.connection }));
+        }
+    }
+}
+
+async fn ask_core(inputs: &mpsc::UnboundedSender<Input>, ask: Ask, caller: Caller) -> Answer {
     let (answer, reply) = oneshot::channel();
-    if inputs.send(Input::Asked { ask, by, answer }).is_err() {
+    if inputs.send(Input::Asked { ask, caller, answer }).is_err() {
         return requests::refused("the engine is ending");
     }
     reply.await.unwrap_or_else(|_| requests::refused("the engine is ending"))

@@ -6,12 +6,14 @@
 //! * [`core`]: the loop, the only place where order matters.
 //! * [`adopt`]: what is found of attempts after any crash.
 //! * [`hands`]: one actor per run, talking to the keeper of its environment.
+//! * [`container`]: what a run in a container needs besides.
 //! * [`ended`]: from an exit record and a log to a fact.
 //! * [`watch`]: checkpoints as they are printed.
 //! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`], [`words`]: what they are shown.
 
 mod adopt;
 mod begin;
+mod container;
 mod core;
 mod ended;
 mod hands;

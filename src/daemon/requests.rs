@@ -1,19 +1,17 @@
 //! What clients ask, turned into events, replies or refusals. Every change of a run is an event that the mind allows;
 //! nothing is changed here.
 
-use std::os::fd::OwnedFd;
-use std::path::Path;
-
-use tokio::sync::oneshot;
-
-use super::core::{Core, Input};
-use super::hands::Task;
+use super::core::{After, Caller, Core, Input};
 use super::{views, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
-use crate::model::{Choice, EscalationId, Event, LaneId, Order, Principal, RunId, StepId, What};
+use crate::model::{Event, LaneId, Order, Principal, RunId, StepId, What};
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
-use crate::wire::keeper;
+use std::os::fd::OwnedFd;
+
+mod hands_on;
+mod looks;
+mod questions;
 
 /// What a client gets; a descriptor comes with [`Reply::Pty`].
 #[derive(Debug)]
@@ -26,8 +24,10 @@ pub(super) struct Answer {
 pub(super) enum Reaction {
     /// These events, and this answer once they are committed.
     Now(Vec<Event>, Box<Answer>),
+    /// These events, and when they are committed, somebody else answers.
+    After(Vec<Event>, After),
     /// Somebody else answers.
-    Later(Box<dyn FnOnce(oneshot::Sender<Answer>)>),
+    Later(After),
 }
 
 fn reply(reply: Reply) -> Answer {
@@ -70,32 +70,18 @@ impl Core {
     }
 
     /// Takes a request.
-    pub(super) fn react(&mut self, ask: Ask, by: Principal) -> Reaction {
-        self.try_react(ask, by).unwrap_or_else(|answer| Reaction::Now(Vec::new(), answer))
+    pub(super) fn react(&mut self, ask: Ask, caller: Caller) -> Reaction {
+        self.try_react(ask, caller).unwrap_or_else(|answer| Reaction::Now(Vec::new(), answer))
     }
 
-    fn try_react(&mut self, ask: Ask, by: Principal) -> Refusable<Reaction> {
+    fn try_react(&mut self, ask: Ask, caller: Caller) -> Refusable<Reaction> {
+        let by = caller.by.clone();
         let now = |answer: Answer| Ok(Reaction::Now(Vec::new(), Box::new(answer)));
         match ask {
             Ask::Engine => now(reply(Reply::Engine(self.engine_view()))),
             Ask::Subscribe => now(done("subscribed")),
-            Ask::StopEngine => {
-                let running = self.engine.runs().map(Run::active).sum::<usize>();
-                self.parts.tell(Input::Stop { deliberate: true });
-                let words = match running {
-                    0 => "the engine ends; no step is running".to_owned(),
-                    n => format!(
-                        "the engine ends; {n} running step(s) go on, and nothing new starts until it is started again"
-                    ),
-                };
-                now(done(words))
-            }
-            Ask::StartRun(start) => {
-                let parts = self.parts.clone();
-                Ok(Reaction::Later(Box::new(move |answer| {
-                    tokio::task::spawn_blocking(move || super::begin::start_run(&start, by, &parts, answer));
-                })))
-            }
+            Ask::StopEngine => now(self.stop_engine()),
+            Ask::StartRun(start) => Ok(self.start_run(*start, by)),
             Ask::Runs { limit, state } => now(self.runs(limit, state)?),
             Ask::Status { run } => {
                 let run = self.find(&run)?;
@@ -110,11 +96,12 @@ impl Core {
                 now(log_place(&run, &step, attempt)?)
             }
             Ask::Inbox => now(reply(Reply::Inbox(self.inbox()))),
-            Ask::Escalation { id } => {
-                let run = self.run_asked(id)?;
-                now(escalation(&run, id)?)
+            Ask::Escalation { id } => now(self.question(id)?),
+            Ask::Decide { id, choice, note, hold_ms } => {
+                self.decide(id, &choice, by, note, std::time::Duration::from_millis(hold_ms))
             }
-            Ask::Decide { id, choice, note, hold_ms: _ } => self.decide(id, &choice, by, note),
+            Ask::Undo { id } => self.undo(id, by),
+            Ask::Later { id } => self.later(id, by),
             Ask::Order { run, step, order, note } => self.order(&run, &step, order, by, note),
             Ask::StopStep { run, step } => self.change(&run, |run| {
                 let lane = find_lane(run, &step)?;
@@ -144,19 +131,36 @@ impl Core {
                     Ok((run.resume(from, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
                 })
             }
-            Ask::Send { run, step, text } => self.send(&run, &step, text),
-            Ask::Attach { run, step, rows, cols, readonly, take_over: _ } => {
-                self.attach(&run, &step, rows, cols, readonly)
+            Ask::Send { run, step, text } => self.send(&run, &step, text, &caller),
+            Ask::Attach { run, step, rows, cols, readonly, take_over } => {
+                let wanted = hands_on::Wanted { size: (rows, cols), readonly, take_over };
+                self.attach(&run, &step, wanted, &caller)
             }
+            Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
-            Ask::Undo { .. }
-            | Ask::Later { .. }
-            | Ask::Detach { .. }
-            | Ask::Checkpoints { .. }
-            | Ask::Resources { .. }
-            | Ask::Source { .. }
-            | Ask::Again { .. } => now(refused("this engine cannot do that yet")),
+            Ask::Checkpoints { run } => self.checkpoints(&run),
+            Ask::Resources { run } => self.resources(&run),
+            Ask::Source { run } => now(self.source(&run)?),
+            Ask::Again { run, params } => self.again(&run, params, by),
         }
+    }
+
+    fn stop_engine(&self) -> Answer {
+        let running = self.engine.runs().map(Run::active).sum::<usize>();
+        self.parts.tell(Input::Stop { deliberate: true });
+        done(match running {
+            0 => "the engine ends; no step is running".to_owned(),
+            n => {
+                format!("the engine ends; {n} running step(s) go on, and nothing new starts until it is started again")
+            }
+        })
+    }
+
+    fn start_run(&self, start: wire::StartRun, by: Principal) -> Reaction {
+        let parts = self.parts.clone();
+        Reaction::Later(Box::new(move |answer| {
+            tokio::task::spawn_blocking(move || super::begin::start_run(&start, by, &parts, answer));
+        }))
     }
 
     /// A change of one run: the event that the mind allows, and what is said when it is committed.
@@ -166,18 +170,6 @@ impl Core {
         self.recall(&run.id).map_err(|error| Box::new(internal(&error)))?;
         let event = Event { run: run.id, at: self.parts.clock.now(), what };
         Ok(Reaction::Now(vec![event], Box::new(done(words))))
-    }
-
-    fn decide(&mut self, id: u64, choice: &str, by: Principal, note: Option<String>) -> Refusable<Reaction> {
-        let run = self.run_asked(id)?;
-        let choice = choice_of(&run, EscalationId(id), choice)?;
-        let name = run.id.to_string();
-        self.change(&name, |run| {
-            let what = run.decide(EscalationId(id), choice, by, note).map_err(refuse)?;
-            let lane =
-                run.questions.get(&EscalationId(id)).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
-            Ok((what, format!("{lane}: {}", engine::word(choice))))
-        })
     }
 
     fn order(
@@ -199,61 +191,6 @@ impl Core {
             let what = run.order(&lane, order, by, note).map_err(refuse)?;
             Ok((what, format!("{}: {word}", run.lane_name(&lane))))
         })
-    }
-
-    fn send(&mut self, run: &str, step: &str, text: String) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let Some(attempt) = run.live(&lane) else {
-            return Err(Box::new(refused(format!("{} is not running", run.lane_name(&lane)))));
-        };
-        self.by_hands(&run.id, move |answer| Task::Input { key: attempt.key(), text, answer })
-    }
-
-    fn attach(&mut self, run: &str, step: &str, rows: u16, cols: u16, readonly: bool) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let name = run.lane_name(&lane);
-        let Some(attempt) = run.lane(&lane).and_then(|lane| run.attempt(lane)) else {
-            return Err(Box::new(refused(format!("{name} has not run yet: there is nothing to attach to"))));
-        };
-        self.hold(&run)?;
-        let ask = keeper::Ask::OpenSession { key: attempt.key(), rows, cols, readonly };
-        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: None, answer })
-    }
-
-    fn shell(&mut self, run: &str, step: &str, rows: u16, cols: u16) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let lane = find_lane(&run, step)?;
-        let n = run.lane(&lane).map_or(1, |lane| lane.n.max(1));
-        let attempt = crate::model::AttemptId { run: run.id.clone(), lane: lane.clone(), n };
-        let mut env = run.environment(&attempt).map_err(|why| Box::new(refused(why)))?;
-        let program = env.get("SHELL").filter(|shell| shell.starts_with('/') && Path::new(shell).exists()).cloned();
-        let program = program.unwrap_or_else(|| "/bin/sh".into());
-        env.insert("DOGWATCH_SHELL".into(), "1".into());
-        let name = run.lane_name(&lane);
-        let work_dir = run.work_dir(&lane).into();
-        let cwd = run.workflow.environment.workspace.clone();
-        self.hold(&run)?;
-        let ask = keeper::Ask::OpenPty { argv: vec![program], env, cwd, rows, cols };
-        self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: Some(work_dir), answer })
-    }
-
-    /// A run that has ended is held again while somebody works beside it.
-    fn hold(&mut self, run: &Run) -> Refusable<()> {
-        self.recall(&run.id).map_err(|error| Box::new(internal(&error)))
-    }
-
-    fn by_hands(
-        &mut self,
-        run: &RunId,
-        task: impl FnOnce(oneshot::Sender<Answer>) -> Task + 'static,
-    ) -> Refusable<Reaction> {
-        let Some(hands) = self.hands(run) else {
-            return Err(Box::new(refused("the run is not held by the engine any more; try again")));
-        };
-        let give = hands.giver();
-        Ok(Reaction::Later(Box::new(move |answer| give(task(answer)))))
     }
 
     /// The run that a text names: its id, `@last`, a number, a name, or `name#number`.
@@ -293,22 +230,6 @@ impl Core {
         refusal(RefusalKind::NotFound, format!("there is no run {text:?}"), Some(&hint))
     }
 
-    fn run_asked(&self, id: u64) -> Refusable<Run> {
-        let missing = || {
-            Box::new(refusal(
-                RefusalKind::NotFound,
-                format!("there is no question e{id}"),
-                Some("dogwatch inbox lists them"),
-            ))
-        };
-        if let Some(run) = self.engine.run_of_escalation(EscalationId(id)) {
-            return Ok(run.clone());
-        }
-        let found = self.journal.read().run_of_escalation(id).map_err(|error| Box::new(internal(&error)))?;
-        let run = found.map(|run| self.run_or_fold(&run)).transpose().map_err(|error| Box::new(internal(&error)))?;
-        run.flatten().ok_or_else(missing)
-    }
-
     fn runs(&self, limit: usize, state: Option<wire::RunState>) -> Refusable<Answer> {
         let broken = |error: journal::Error| Box::new(internal(&error));
         let mut lines = Vec::new();
@@ -341,15 +262,6 @@ impl Core {
         Ok(reply(Reply::Events { events, seq }))
     }
 
-    fn inbox(&self) -> Vec<wire::EscalationView> {
-        let open = self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).flat_map(|run| {
-            run.questions.values().filter(|question| question.answer.is_none()).map(|q| views::escalation(run, q))
-        });
-        let mut all: Vec<_> = open.collect();
-        all.sort_by_key(|view| view.id);
-        all
-    }
-
     /// The engine about itself.
     pub(super) fn engine_view(&self) -> wire::EngineView {
         wire::EngineView {
@@ -359,26 +271,22 @@ impl Core {
             started_ms: self.started.as_ms(),
             active_runs: self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).count(),
             running_steps: self.engine.runs().map(Run::active).sum(),
-            trouble: self.trouble.clone(),
+            trouble: self.space.trouble(),
         }
     }
 
     fn run_view(&self, run: &Run) -> wire::RunView {
         let seq = self.journal.read().newest_event().unwrap_or(0);
-        views::run(run, self.parts.clock.now(), seq, &self.unreachable, self.trouble.clone())
+        // A run that is not written yet has no file to tell of.
+        let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
+        let now = self.parts.clock.now();
+        views::run(run, views::Beside { file, now, seq, unreachable: &self.unreachable, space: &self.space })
     }
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "refusals travel boxed, and this is for map_err")]
 fn refuse(why: engine::Refused) -> Box<Answer> {
     Box::new(refused(why.0))
-}
-
-fn escalation(run: &Run, id: u64) -> Refusable<Answer> {
-    match run.questions.get(&EscalationId(id)) {
-        Some(question) => Ok(reply(Reply::Escalation(views::escalation(run, question)))),
-        None => Err(Box::new(refusal(RefusalKind::NotFound, format!("there is no question e{id}"), None))),
-    }
 }
 
 fn log_place(run: &Run, step: &str, attempt: Option<u32>) -> Refusable<Answer> {
@@ -397,29 +305,6 @@ fn log_place(run: &Run, step: &str, attempt: Option<u32>) -> Refusable<Answer> {
     let lives = run.lane(&id).is_some_and(|lane| matches!(lane.state, LaneState::Active { .. })) && n == newest;
     let dir = format!("{}/{}", run.dir, attempt.dir());
     Ok(reply(Reply::Log(wire::LogPlace { dir, attempt: n, step: name, ended: !lives })))
-}
-
-/// A choice by its word, its beginning or its number.
-fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
-    let choices = run.questions.get(&id).map(|question| question.escalation.choices.clone()).unwrap_or_default();
-    let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
-    let all = [
-        Choice::Retry,
-        Choice::Resume,
-        Choice::Probe,
-        Choice::Done,
-        Choice::Skip,
-        Choice::Fail,
-        Choice::StopRun,
-        Choice::Approve,
-        Choice::Reject,
-    ];
-    let by_word = || all.into_iter().find(|choice| engine::word(*choice) == text);
-    by_number.or_else(by_word).ok_or_else(|| {
-        let words: Vec<String> =
-            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, engine::word(*choice))).collect();
-        Box::new(usage(format!("{text:?} is no answer to {id}; it takes: {}", words.join(", ")), None))
-    })
 }
 
 /// The lane that a text names: `train`, `train[lr=0.1]`, `train[1]`.

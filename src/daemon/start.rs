@@ -106,6 +106,8 @@ async fn signals(inputs: mpsc::UnboundedSender<super::core::Input>) {
 }
 
 fn open_log(dir: &Path) -> Result<tracing_appender::non_blocking::WorkerGuard, Error> {
+    // The appender looks for old files before it makes the folder, and complains.
+    std::fs::create_dir_all(dir).map_err(Error::io("cannot make", dir))?;
     let appender = tracing_appender::rolling::Builder::new()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("engine")

@@ -1,15 +1,21 @@
-//! Runs and questions as clients see them. Draws from the mind's state, decides nothing.
+//! Runs and steps as clients see them; [`question`]: questions. Draws from the mind's state, decides nothing.
 
 use std::collections::HashSet;
 
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, word};
+use super::space::Space;
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait, word};
 use crate::faults::crash_point;
 use crate::model::{
-    AttemptId, Choice, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StopReason, Time, span_words,
+    AttemptId, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
 };
 use crate::wire::client::{
-    AnswerView, ChoiceView, EscalationView, IsolationView, RunLine, RunState, RunView, StepState, StepView, Strength,
+    AttachedView, IsolationView, RunLine, RunState, RunView, StepState, StepView, WaitKind, WaitView,
 };
+
+mod facts;
+mod question;
+
+pub(super) use question::escalation;
 
 /// `name #number`.
 pub(super) fn run_name(run: &Run) -> String {
@@ -31,7 +37,7 @@ pub(super) fn run_line(run: &Run) -> RunLine {
         },
         steps: run.lanes.len(),
         steps_done: done,
-        asking: run.questions.values().filter(|question| question.answer.is_none()).count(),
+        asking: run.questions.values().filter(|question| question.is_open()).count(),
     }
 }
 
@@ -50,34 +56,44 @@ fn state(run: &Run) -> RunState {
     }
 }
 
+/// What is known of a run beside the mind's state of it.
+pub(super) struct Beside<'a> {
+    /// The workflow file's name.
+    pub(super) file: String,
+    pub(super) now: Time,
+    /// The newest record's number.
+    pub(super) seq: u64,
+    pub(super) unreachable: &'a HashSet<AttemptId>,
+    pub(super) space: &'a Space,
+}
+
 /// A run, whole.
-pub(super) fn run(
-    run: &Run,
-    now: Time,
-    seq: u64,
-    unreachable: &HashSet<AttemptId>,
-    trouble: Option<String>,
-) -> RunView {
+pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
+    let Beside { file, now, seq, unreachable, space } = beside;
+    let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
         by: run.by.to_string(),
         dir: run.dir.clone(),
         workspace: run.workflow.environment.workspace.clone(),
-        file: String::new(),
-        params: Vec::new(),
+        file,
+        params: params.collect(),
         isolation: run.isolation.as_ref().map(|isolation| match isolation {
             Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
+            Isolation::Container { image, engine } => {
+                IsolationView { sandboxed: true, why: Some(format!("in a container of {image} by {engine}")) }
+            }
             Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
         }),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, unreachable)).collect(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space))).collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
-        trouble,
+        trouble: space.trouble(),
         seq,
     }
 }
 
-fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space): (&HashSet<AttemptId>, &Space)) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -87,6 +103,7 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         }
         Some(_) | None => step_state(run, lane),
     };
+    let held = run.attempt(lane).and_then(|attempt| space.held(&attempt).map(exit_words));
     StepView {
         step: lane.id.step.to_string(),
         lane: lane.id.lane.0,
@@ -98,17 +115,43 @@ fn step(run: &Run, lane: &LaneRun, unreachable: &HashSet<AttemptId>) -> StepView
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| exit_words(exit.end)),
-        detail: detail(run, step, lane),
+        detail: held.map_or_else(|| detail(run, step, lane), |end| format!("ended, {end}; not recorded yet")),
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
         escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
-        waits: Vec::new(),
-        attached: None,
-        command: String::new(),
-        dir: String::new(),
-        ran_ms: 0,
+        waits: run.waits(lane).into_iter().map(wait).collect(),
+        attached: lane
+            .attached
+            .as_ref()
+            .map(|attached| AttachedView { by: attached.by.to_string(), since_ms: attached.since.as_ms() }),
+        command: match &step.what {
+            StepWhat::Run { script } => script.clone(),
+            StepWhat::Approval(_) => String::new(),
+        },
+        dir: run.work_dir(&lane.id),
+        ran_ms: ran(lane, now),
     }
+}
+
+fn wait(wait: Wait) -> WaitView {
+    let kind = match wait.timer {
+        Timer::Retry => WaitKind::Retry,
+        Timer::Timeout => WaitKind::Timeout,
+        Timer::Kill => WaitKind::Kill,
+        Timer::Deadline => WaitKind::Deadline,
+        Timer::Undo => WaitKind::Undo,
+        Timer::RunTimeout => WaitKind::RunTimeout,
+    };
+    WaitView { kind, since_ms: wait.since.map(Time::as_ms), until_ms: wait.until.as_ms() }
+}
+
+/// Milliseconds that all attempts of a lane have run.
+fn ran(lane: &LaneRun, now: Time) -> i64 {
+    let over: i64 = lane.past.iter().map(|past| (past.ended.as_ms() - past.started.as_ms()).max(0)).sum();
+    let lives = matches!(lane.state, LaneState::Active { claimed: Some(_), .. });
+    let live = lane.started.filter(|_| lives).map_or(0, |started| (now.as_ms() - started.as_ms()).max(0));
+    over + live
 }
 
 fn step_state(run: &Run, lane: &LaneRun) -> StepState {
@@ -152,7 +195,11 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         }
         LaneState::ToAsk { .. } => "a question is being opened".into(),
         LaneState::Asking { escalation } => {
-            run.questions.get(escalation).map(|q| q.escalation.title.clone()).unwrap_or_default()
+            let question = run.questions.get(escalation);
+            question.map_or_else(String::new, |question| match &question.held {
+                Some(held) => format!("{} by {}, takes effect in a moment", word(held.choice), held.by),
+                None => question.escalation.title.clone(),
+            })
         }
         LaneState::Done { how, .. } => done(lane, how),
     }
@@ -204,77 +251,6 @@ pub(super) fn exit_words(end: End) -> String {
             Some(name) => format!("signal {signal} ({name})"),
             None => format!("signal {signal}"),
         },
-    }
-}
-
-/// A question, whole.
-pub(super) fn escalation(run: &Run, question: &Question) -> EscalationView {
-    let escalation = &question.escalation;
-    let kind = match escalation.kind {
-        EscalationKind::Failed => "failed",
-        EscalationKind::Unknown => "unknown",
-        EscalationKind::CannotStart => "cannot_start",
-        EscalationKind::Gate => "gate",
-    };
-    let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
-        (Some(_), Some(choice)) => format!("{} when the time is over", word(choice)),
-        (_, _) => "waits for you".to_owned(),
-    };
-    let choices = escalation.choices.iter().map(|choice| ChoiceView {
-        word: word(*choice).into(),
-        effect: effect(run, question, *choice),
-        strength: Strength::Key,
-    });
-    EscalationView {
-        id: escalation.id.0,
-        run: run.id.to_string(),
-        run_name: run_name(run),
-        step: run.lane_name(&escalation.lane),
-        attempt: escalation.attempt.as_ref().map(|attempt| attempt.n),
-        kind: kind.into(),
-        title: escalation.title.clone(),
-        evidence: escalation.evidence.clone(),
-        choices: choices.collect(),
-        opened_ms: question.opened.as_ms(),
-        deadline_ms: escalation.deadline.map(Time::as_ms),
-        if_unanswered,
-        answer: question.answer.as_ref().map(|(choice, by, at, note)| AnswerView {
-            choice: word(*choice).into(),
-            by: by.to_string(),
-            at_ms: at.as_ms(),
-            note: note.clone(),
-        }),
-        fingerprint: String::new(),
-        matched: None,
-        facts: Vec::new(),
-        held: None,
-    }
-}
-
-/// What a choice does and what it costs.
-fn effect(run: &Run, question: &Question, choice: Choice) -> String {
-    let lane = run.lane(&question.escalation.lane);
-    let next = lane.map_or(1, |lane| lane.n + 1);
-    let lost = lane
-        .and_then(|lane| lane.last_exit.as_ref())
-        .map(|exit| format!("; {} of work is done again", span_words(exit.ended.since(exit.started))))
-        .unwrap_or_default();
-    match choice {
-        Choice::Resume => {
-            let from = lane.and_then(|lane| lane.checkpoint.as_ref()).map(|checkpoint| match checkpoint.step {
-                Some(step) => format!("step {step} ({})", checkpoint.path),
-                None => checkpoint.path.clone(),
-            });
-            format!("attempt {next}, from {}", from.unwrap_or_else(|| "the newest checkpoint".into()))
-        }
-        Choice::Retry => format!("attempt {next}, from the start{lost}"),
-        Choice::Probe => "runs the step's probe: did it finish?".into(),
-        Choice::Done => "it counts as succeeded: fixed by hand".into(),
-        Choice::Skip => "go on without it".into(),
-        Choice::Fail => "it has failed: what needs it is left out".into(),
-        Choice::StopRun => "the run ends; it can be resumed".into(),
-        Choice::Approve => "the run goes on".into(),
-        Choice::Reject => "the run ends as rejected, everything kept".into(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::engine::{Run, word};
 use crate::model::{
-    AskWhy, Cause, Event, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, StopReason, Verdict, What,
-    span_words,
+    AskWhy, Cause, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy,
+    StopReason, Verdict, What, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -22,12 +22,7 @@ fn line(run: &Run, what: &What) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
-        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            ("environment.ready", None, None, "the sandbox is ready".into())
-        }
-        What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            ("environment.ready", None, None, format!("NOT ISOLATED: {why}"))
-        }
+        What::EnvironmentReady { isolation } => ("environment.ready", None, None, ready(isolation)),
         What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
@@ -48,17 +43,7 @@ fn line(run: &Run, what: &What) -> Line {
         }
         What::Exited { attempt, exit } => {
             let (lane, n) = about(attempt);
-            let ran = span_words(exit.ended.since(exit.started));
-            let mut text = format!("attempt {} ended with {} after {ran}", attempt.n, exit_words(exit.end));
-            match exit.stop {
-                Some(StopReason::Timeout) => text.push_str(" (time limit)"),
-                Some(StopReason::Stop) => text.push_str(" (stopped)"),
-                None => {}
-            }
-            if !exit.leaked.is_empty() {
-                text = format!("{text}; leaked {} process(es)", exit.leaked.len());
-            }
-            ("attempt.ended", lane, n, text)
+            ("attempt.ended", lane, n, exited(attempt.n, exit))
         }
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
@@ -93,9 +78,28 @@ fn line(run: &Run, what: &What) -> Line {
             ("escalation.opened", Some(escalation.lane.clone()), n, text)
         }
         What::Answered { escalation, choice, by, note } => {
-            let lane = run.questions.get(escalation).map(|question| question.escalation.lane.clone());
             let text = format!("{escalation}: {} by {by}{}", word(*choice), noted(note.as_deref()));
-            ("escalation.answered", lane, None, text)
+            ("escalation.answered", asked(run, *escalation), None, text)
+        }
+        What::Held { escalation, choice, by, note, .. } => {
+            let text =
+                format!("{escalation}: {} by {by}, can still be undone{}", word(*choice), noted(note.as_deref()));
+            ("escalation.held", asked(run, *escalation), None, text)
+        }
+        What::Undone { escalation, by } => {
+            ("escalation.undone", asked(run, *escalation), None, format!("{escalation}: answer taken back by {by}"))
+        }
+        What::Extended { escalation, by, .. } => {
+            ("escalation.extended", asked(run, *escalation), None, format!("{escalation}: later, says {by}"))
+        }
+        What::Attached { attempt, by } => {
+            let (lane, n) = about(attempt);
+            ("step.attached", lane, n, format!("{by} types into it"))
+        }
+        What::Detached { attempt, by, keys } => {
+            let (lane, n) = about(attempt);
+            let keys = keys.map(|keys| format!("; {keys} key(s) sent")).unwrap_or_default();
+            ("step.detached", lane, n, format!("let go, by {by}{keys}"))
         }
         What::Ordered { lane, order, by, note } => {
             let text = format!("{} by {by}{}", ordered(*order), noted(note.as_deref()));
@@ -112,6 +116,36 @@ fn line(run: &Run, what: &What) -> Line {
     }
 }
 
+fn ready(isolation: &Isolation) -> String {
+    match isolation {
+        Isolation::Sandboxed => "the sandbox is ready".into(),
+        Isolation::Container { image, engine } => format!("the container of {image} is ready ({engine})"),
+        Isolation::None { why } => format!("NOT ISOLATED: {why}"),
+    }
+}
+
+fn exited(n: u32, exit: &Exit) -> String {
+    let ran = span_words(exit.ended.since(exit.started));
+    let mut text = format!("attempt {} ended with {} after {ran}", n, exit_words(exit.end));
+    match exit.stop {
+        Some(StopReason::Timeout) => text.push_str(" (time limit)"),
+        Some(StopReason::Stop) => text.push_str(" (stopped)"),
+        None => {}
+    }
+    if let Some(outside) = exit.outside {
+        text = format!("{text}: {}", crate::engine::outside_words(outside));
+    }
+    if !exit.leaked.is_empty() {
+        text = format!("{text}; leaked {} process(es)", exit.leaked.len());
+    }
+    text
+}
+
+/// The lane that a question is about.
+fn asked(run: &Run, id: EscalationId) -> Option<LaneId> {
+    run.questions.get(&id).map(|question| question.escalation.lane.clone())
+}
+
 fn noted(note: Option<&str>) -> String {
     note.map(|note| format!(": {note}")).unwrap_or_default()
 }
@@ -120,6 +154,7 @@ fn intended(n: u32, cause: &Cause, resume: Option<&str>) -> String {
     let why = match cause {
         Cause::First => String::new(),
         Cause::Retry { rule } => format!(" by rule \"{rule}\""),
+        Cause::Disrupted => " because the container engine was started anew".into(),
         Cause::Unknown => " because the one before is not known to have happened".into(),
         Cause::Person(by) => format!(" by {by}"),
     };

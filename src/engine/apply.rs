@@ -1,9 +1,11 @@
 //! Folding one event into one run. Total on (state, event): what does not fit changes nothing. Decides nothing.
 
+use std::time::Duration;
+
 use crate::model::{AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, Time, What};
 
 use super::Run;
-use super::state::{Ended, LaneState, Next, Phase, Question, ToAsk};
+use super::state::{Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -18,17 +20,21 @@ impl Run {
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why),
             What::Claimed { attempt } => self.claimed(attempt, at),
-            What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint),
+            What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
-                    self.note_checkpoint(place, exit.checkpoint.as_ref());
+                    self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
+                    let how = PastEnd::Exit { end: exit.end, stop: exit.stop, missing: !exit.missing.is_empty() };
+                    self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
                     self.put(place, LaneState::Exited { exit: exit.clone() });
                 }
             }
             What::Lost { attempt, why, evidence, checkpoint } => {
                 if let Some(place) = self.active_place(attempt) {
-                    self.note_checkpoint(place, checkpoint.as_ref());
+                    self.note_checkpoint(place, checkpoint.as_ref(), None);
+                    let started = self.lanes[place].started.unwrap_or(at);
+                    self.note_past(place, (started, at), PastEnd::Lost(*why));
                     self.lanes[place].lost += 1;
                     self.lanes[place].lost_why = Some(*why);
                     self.lanes[place].lost_evidence.clone_from(evidence);
@@ -43,6 +49,7 @@ impl Run {
                 {
                     *stop = Some(*reason);
                     self.lanes[place].stop_asked = Some(*reason);
+                    self.lanes[place].stop_since = Some(at);
                 }
             }
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
@@ -52,6 +59,18 @@ impl Run {
             What::Answered { escalation, choice, by, note } => {
                 self.answered(*escalation, (*choice, by), note.as_ref(), at);
             }
+            What::Held { escalation, choice, by, note, until } => {
+                let held = Held { choice: *choice, by: by.clone(), note: note.clone(), at, until: *until };
+                self.hold(*escalation, held);
+            }
+            What::Undone { escalation, .. } => {
+                if let Some(question) = self.questions.get_mut(escalation) {
+                    question.held = None;
+                }
+            }
+            What::Extended { escalation, deadline, .. } => self.extended(*escalation, *deadline),
+            What::Attached { attempt, by } => self.attached(attempt, by, at),
+            What::Detached { attempt, .. } => self.detached(attempt, at),
             What::Ordered { lane, order, by, .. } => self.ordered(lane, *order, by, at),
             What::Paused { .. } => self.paused = true,
             What::Unpaused { .. } => self.paused = false,
@@ -60,6 +79,7 @@ impl Run {
             What::Ended { result } => {
                 if !matches!(self.phase, Phase::Ended { .. }) {
                     self.phase = Phase::Ended { result: *result, at };
+                    self.nobody_waits();
                 }
             }
         }
@@ -75,10 +95,34 @@ impl Run {
         matches!(self.lanes[place].state, LaneState::Active { .. } | LaneState::Lost { .. })
     }
 
-    fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>) {
-        if self.step_of(&self.lanes[place]).checkpoint.is_some() {
-            self.lanes[place].checkpoint = checkpoint.cloned();
+    /// What is the newest checkpoint now, and when it was seen to be written, if it was.
+    fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>, seen: Option<Time>) {
+        if self.step_of(&self.lanes[place]).checkpoint.is_none() {
+            return;
         }
+        let lane = &mut self.lanes[place];
+        if seen.is_some() || lane.checkpoint.as_ref() != checkpoint {
+            lane.checkpoint_seen = seen;
+        }
+        lane.checkpoint = checkpoint.cloned();
+    }
+
+    fn note_past(&mut self, place: usize, (started, ended): (Time, Time), how: PastEnd) {
+        let lane = &mut self.lanes[place];
+        let known = lane.past.pop_if(|past| past.n == lane.n);
+        let resumed = match &lane.state {
+            LaneState::Active { resume, .. } => resume.is_some(),
+            LaneState::Waiting
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => known.is_some_and(|known| known.resumed),
+        };
+        lane.past.push(Past { n: lane.n, started, ended, how, resumed });
     }
 
     fn intended(&mut self, attempt: &AttemptId, cause: &Cause, resume: Option<String>, at: Time) {
@@ -95,6 +139,10 @@ impl Run {
         lane.started = None;
         lane.last_exit = None;
         lane.stop_asked = None;
+        lane.stop_since = None;
+        // Who is attached to the last one has its terminal, not that of the next one.
+        lane.attached = None;
+        lane.stood_still = Duration::ZERO;
         lane.cause = Some(cause.clone());
         match cause {
             Cause::Person(_) | Cause::First => {
@@ -103,7 +151,7 @@ impl Run {
             }
             Cause::Retry { .. } => lane.tries += 1,
             // It was not the step that failed: see `recovery` for how often this is done.
-            Cause::Unknown => {}
+            Cause::Unknown | Cause::Disrupted => {}
         }
         self.put(place, LaneState::Active { since: at, claimed: None, resume, stop: None });
     }
@@ -149,9 +197,9 @@ impl Run {
         }
     }
 
-    fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint) {
+    fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
         if let Some(place) = self.active_place(attempt) {
-            self.note_checkpoint(place, Some(checkpoint));
+            self.note_checkpoint(place, Some(checkpoint), Some(at));
         }
     }
 
@@ -176,7 +224,7 @@ impl Run {
             }
         };
         if fits && !self.questions.contains_key(&escalation.id) {
-            let question = Question { escalation: escalation.clone(), opened: at, answer: None };
+            let question = Question { escalation: escalation.clone(), opened: at, answer: None, held: None };
             self.questions.insert(escalation.id, question);
             self.put(place, LaneState::Asking { escalation: escalation.id });
         }

@@ -1,12 +1,13 @@
 //! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
 
 use crate::model::{
-    Choice, End, Escalation, EscalationId, EscalationKind, Exit, LostWhy, OnTimeout, OnUnknown, StepWhat, Time,
-    span_words,
+    Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
+    Time, span_words,
 };
 
 use super::Run;
 use super::expr::{self, ExprError};
+use super::fingerprint::fingerprint;
 use super::state::{LaneRun, LaneState, ToAsk};
 
 /// Lines of the log's end that go into a question.
@@ -32,6 +33,15 @@ pub(super) fn end_words(end: End) -> String {
     match end {
         End::Code(code) => format!("exit code {code}"),
         End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+/// What ended the environment of an attempt, in words.
+pub fn outside_words(outside: Outside) -> &'static str {
+    match outside {
+        Outside::Killed => "its container was killed from outside (137, not for want of memory)",
+        Outside::OutOfMemory => "its container's memory was used up, and the kernel killed it",
+        Outside::EngineRestarted => "the container engine was started anew, and its containers ended with it",
     }
 }
 
@@ -75,14 +85,20 @@ impl Run {
             None if exit.end == End::Code(0) => {
                 format!("ended well after {ran}, but an output is missing")
             }
-            None => format!("failed with {} after {ran}", end_words(exit.end)),
+            None => match exit.outside {
+                Some(outside) => format!("was ended after {ran}: {}", outside_words(outside)),
+                None => format!("failed with {} after {ran}", end_words(exit.end)),
+            },
         };
         let mut evidence = vec![match rule {
             Some(rule) => format!("attempt {} (try {} of {of}), rule \"{rule}\"", lane.n, lane.tries),
             None => format!("attempt {} (try {} of {of}), no rule matched", lane.n, lane.tries),
         }];
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
-        evidence.extend(exit.hits.first().map(|hit| format!("line {}: {}", hit.line_number, hit.line)));
+        let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
+        let shown = of_rule.or(exit.hits.first());
+        let matched = of_rule.map(|hit| evidence.len() + hit.before.len());
+        evidence.extend(shown.into_iter().flat_map(around));
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
             evidence.push("the kernel killed for memory in this environment meanwhile".into());
         }
@@ -91,9 +107,21 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
-        let from = exit.tail.len().saturating_sub(TAIL);
-        evidence.extend(exit.tail[from..].iter().map(|line| format!("| {line}")));
-        self.escalation(lane, id, EscalationKind::Failed, format!("{} {what}", self.lane_name(&lane.id)), evidence)
+        let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
+        let from = end.saturating_sub(TAIL);
+        evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
+        let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
+        let words = of_rule.map(|hit| &hit.line).or(last).map_or("", String::as_str);
+        let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);
+        let title = format!("{} {what}", self.lane_name(&lane.id));
+        let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);
+        Escalation { matched, fingerprint: print, ..asked }
+    }
+
+    /// The line that the pattern of this rule matched.
+    fn hit_of<'a>(&self, lane: &LaneRun, rule: &str, exit: &'a Exit) -> Option<&'a Hit> {
+        let place = self.step_of(lane).on_failure.iter().position(|known| known.name == rule)?;
+        exit.hits.iter().find(|hit| hit.rule == place)
     }
 
     fn unknown(&self, lane: &LaneRun, id: EscalationId, why: LostWhy, evidence: &[String]) -> Escalation {
@@ -101,12 +129,16 @@ impl Run {
         let mut lines = vec![format!("attempt {}; nothing will be run until you choose", lane.n)];
         lines.extend(checkpoint_line(lane));
         lines.extend_from_slice(evidence);
-        self.escalation(lane, id, EscalationKind::Unknown, title, lines)
+        let print = fingerprint(EscalationKind::Unknown, &lane.id.step, None, lost_words(why));
+        let asked = self.escalation(lane, id, EscalationKind::Unknown, title, lines);
+        Escalation { fingerprint: print, ..asked }
     }
 
     fn cannot(&self, lane: &LaneRun, id: EscalationId, why: &str) -> Escalation {
         let title = format!("{} cannot be started", self.lane_name(&lane.id));
-        self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()])
+        let print = fingerprint(EscalationKind::CannotStart, &lane.id.step, None, why);
+        let asked = self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()]);
+        Escalation { fingerprint: print, ..asked }
     }
 
     fn escalation(
@@ -132,6 +164,8 @@ impl Run {
             kind,
             title,
             evidence,
+            matched: None,
+            fingerprint: String::new(),
             choices,
             deadline: None,
             on_deadline: None,
@@ -142,7 +176,7 @@ impl Run {
         let StepWhat::Approval(gate) = &self.step_of(lane).what else {
             return None;
         };
-        let (title, evidence) = self.with_scope(lane, |scope| {
+        let (title, evidence): (String, Vec<String>) = self.with_scope(lane, |scope| {
             let words = |error: ExprError| format!("({error})");
             let title = expr::render(&gate.prompt, scope).unwrap_or_else(words);
             let show = |source: &String| format!("{source} = {}", expr::value(source, scope).unwrap_or_else(words));
@@ -158,13 +192,29 @@ impl Run {
             lane: lane.id.clone(),
             attempt: None,
             kind: EscalationKind::Gate,
+            fingerprint: fingerprint(EscalationKind::Gate, &lane.id.step, None, &title),
             title: format!("{}: {title}", lane.id.step),
             evidence,
+            matched: None,
             choices: vec![Choice::Approve, Choice::Reject],
             deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,
         })
     }
+}
+
+/// The line that matched, with those round it, numbered.
+fn around(hit: &Hit) -> impl Iterator<Item = String> {
+    let first = hit.line_number.saturating_sub(hit.before.len() as u64);
+    let lines = hit.before.iter().chain([&hit.line]).chain(&hit.after);
+    lines.zip(first..).map(|(line, number)| format!("line {number}: {line}"))
+}
+
+/// How many lines at the end of the output are the match and what stands round it.
+fn told_already(hit: &Hit, tail: &[String]) -> usize {
+    let told: Vec<&String> = hit.before.iter().chain([&hit.line]).chain(&hit.after).collect();
+    let count = told.len().min(tail.len());
+    if tail[tail.len() - count..].iter().eq(told[told.len() - count..].iter().copied()) { count } else { 0 }
 }
 
 fn checkpoint_line(lane: &LaneRun) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Folding what was decided about an attempt that ended or was lost, and what its probe said. Decides nothing.
 
-use crate::model::{AskWhy, AttemptId, Cause, Exit, LostWhy, Principal, RunStopWhy, Time, Verdict};
+use crate::model::{AskWhy, AttemptId, Cause, Exit, LostWhy, Outside, Principal, RunStopWhy, Time, Verdict};
 
 use super::Run;
 use super::state::{Ended, Finish, LaneState, Next, ToAsk};
@@ -45,6 +45,7 @@ impl Run {
             })),
             Verdict::Retry { at: until, rule, resume } => {
                 let cause = match close {
+                    Close::Exit(exit) if exit.outside == Some(Outside::EngineRestarted) => Cause::Disrupted,
                     Close::Exit(_) => Cause::Retry { rule: rule.clone() },
                     Close::Unknown(..) => Cause::Unknown,
                 };

@@ -1,7 +1,10 @@
 //! One lane of a run: where it is, how it ended, what it asked. Plain data; [`super::state`] keeps it in order.
 
+use std::time::Duration;
+
 use crate::model::{
-    Cause, Checkpoint, Choice, Escalation, EscalationId, Exit, LaneId, LostWhy, Principal, SkipWhy, StopReason, Time,
+    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Principal, SkipWhy, StopReason,
+    Time,
 };
 
 /// One lane of one step.
@@ -24,14 +27,54 @@ pub struct LaneRun {
     pub(super) lost_evidence: Vec<String>,
     /// The newest attempt is to end: what it does after that is no failure of its own.
     pub(super) stop_asked: Option<StopReason>,
+    /// When that was decided.
+    pub(super) stop_since: Option<Time>,
     /// The newest one seen, of any attempt.
     pub checkpoint: Option<Checkpoint>,
+    /// When it was seen while it was written; `None` where it was found only afterwards.
+    pub checkpoint_seen: Option<Time>,
+    /// Every attempt that has ended or was lost, oldest first.
+    pub past: Vec<Past>,
+    /// Who types into it: meanwhile nothing is done to it automatically.
+    pub attached: Option<Attached>,
+    /// How long the time limit of the newest attempt has stood still because somebody was attached.
+    pub(super) stood_still: Duration,
     /// How the newest attempt ended, if it did.
     pub last_exit: Option<Box<Exit>>,
     /// When the newest attempt was claimed.
     pub started: Option<Time>,
     /// What the next attempt is to be, when somebody or a rule said.
     pub(super) next: Option<Next>,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    pub n: u32,
+    pub started: Time,
+    pub ended: Time,
+    pub how: PastEnd,
+    /// It went on from a checkpoint.
+    pub resumed: bool,
+}
+
+/// How a [`Past`] attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastEnd {
+    Exit {
+        end: End,
+        stop: Option<StopReason>,
+        /// A declared output was not there.
+        missing: bool,
+    },
+    Lost(LostWhy),
+}
+
+/// Somebody who types into a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    pub by: Principal,
+    pub since: Time,
 }
 
 /// What the next attempt of a lane is to be.
@@ -134,6 +177,25 @@ pub struct Question {
     pub escalation: Escalation,
     pub opened: Time,
     pub answer: Option<(Choice, Principal, Time, Option<String>)>,
+    /// An answer that can still be taken back; none once there is `answer`.
+    pub held: Option<Held>,
+}
+
+/// An answer before it takes effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    pub choice: Choice,
+    pub by: Principal,
+    pub note: Option<String>,
+    pub at: Time,
+    pub until: Time,
+}
+
+impl Question {
+    /// Nobody has answered it.
+    pub fn is_open(&self) -> bool {
+        self.answer.is_none() && self.held.is_none()
+    }
 }
 
 impl Ended {
@@ -161,7 +223,12 @@ impl LaneRun {
             lost_why: None,
             lost_evidence: Vec::new(),
             stop_asked: None,
+            stop_since: None,
             checkpoint: None,
+            checkpoint_seen: None,
+            past: Vec::new(),
+            attached: None,
+            stood_still: Duration::ZERO,
             last_exit: None,
             started: None,
             next: None,

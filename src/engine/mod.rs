@@ -14,6 +14,7 @@
 mod apply;
 mod escalation;
 pub mod expr;
+mod fingerprint;
 mod judged;
 mod lane;
 mod order;
@@ -23,12 +24,14 @@ pub mod plan;
 mod recovery;
 mod starts;
 mod state;
+mod timers;
 
 use std::collections::BTreeMap;
 
-pub use escalation::word;
+pub use escalation::{outside_words, word};
 pub use order::Refused;
-pub use state::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run};
+pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
+pub use timers::{Timer, Wait};
 
 use crate::model::{Command, EscalationId, Event, RunId, Time, What};
 

@@ -1,6 +1,8 @@
 //! What a person may order, and when it is refused: the state moved on. Pure; makes the event that records the order.
 
-use crate::model::{AttemptId, Choice, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StopReason, What};
+use crate::model::{
+    AttemptId, Choice, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StepWhat, StopReason, Time, What,
+};
 
 use super::Run;
 use super::escalation::word;
@@ -29,6 +31,10 @@ impl Run {
         if let Some((answer, who, ..)) = &question.answer {
             return refused(format!("{id} was answered already: {} by {who}", word(*answer)));
         }
+        if let Some(held) = &question.held {
+            let words = format!("{id} was answered just now: {} by {}", word(held.choice), held.by);
+            return refused(format!("{words}; it can be taken back for a moment: dogwatch undo {id}"));
+        }
         if matches!(self.phase, Phase::Ended { .. }) {
             return refused("the run has ended; `dogwatch resume` goes on with it");
         }
@@ -37,6 +43,54 @@ impl Run {
             return refused(format!("{} is no answer to {id}; it takes: {}", word(choice), words.join(", ")));
         }
         Ok(What::Answered { escalation: id, choice, by, note })
+    }
+
+    /// The answer to a question that takes effect at `until` and can be taken back before, as an event.
+    pub fn decide_later(
+        &self,
+        id: EscalationId,
+        choice: Choice,
+        by: Principal,
+        note: Option<String>,
+        until: Time,
+    ) -> Result<What, Refused> {
+        self.decide(id, choice, by.clone(), note.clone())?;
+        Ok(What::Held { escalation: id, choice, by, note, until })
+    }
+
+    /// The taking back of an answer that has not taken effect, as an event. Anybody may.
+    pub fn undo(&self, id: EscalationId, by: Principal) -> Result<What, Refused> {
+        let Some(question) = self.questions.get(&id) else {
+            return refused(format!("there is no question {id} in this run"));
+        };
+        match (&question.held, &question.answer) {
+            (Some(_), _) => Ok(What::Undone { escalation: id, by }),
+            (None, Some((answer, who, ..))) => {
+                refused(format!("too late: {} by {who} has taken effect already", word(*answer)))
+            }
+            (None, None) => refused(format!("{id} has no answer that could be taken back")),
+        }
+    }
+
+    /// Not now: the deadline of a question begins anew at `now`, as an event.
+    pub fn later(&self, id: EscalationId, by: Principal, now: Time) -> Result<What, Refused> {
+        let Some(question) = self.questions.get(&id) else {
+            return refused(format!("there is no question {id} in this run"));
+        };
+        if let Some((answer, who, ..)) = &question.answer {
+            return refused(format!("{id} was answered already: {} by {who}", word(*answer)));
+        }
+        if let Some(held) = &question.held {
+            return refused(format!("{id} was answered just now: {} by {}", word(held.choice), held.by));
+        }
+        let timeout = match self.workflow.steps.get(&question.escalation.lane.step).map(|step| &step.what) {
+            Some(StepWhat::Approval(gate)) => gate.timeout,
+            Some(StepWhat::Run { .. }) | None => None,
+        };
+        match (question.escalation.deadline, timeout) {
+            (Some(_), Some(timeout)) => Ok(What::Extended { escalation: id, deadline: now.plus(timeout), by }),
+            (_, _) => refused(format!("{id} has no deadline: it waits for you")),
+        }
     }
 
     /// An order about a lane, as an event. Where a question about the lane is open, the order is its answer.

@@ -21,7 +21,7 @@ impl Run {
         match &self.phase {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
-                if !self.held() && out.len() == before {
+                if !self.starts_nothing() && out.len() == before {
                     self.starts(now, next, out);
                 }
             }
@@ -40,7 +40,7 @@ impl Run {
     }
 
     /// Nothing new starts.
-    fn held(&self) -> bool {
+    pub(super) fn starts_nothing(&self) -> bool {
         self.paused || self.waits_for_environment()
     }
 
@@ -131,6 +131,10 @@ impl Run {
         let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
         };
+        // Nobody's step is ended under his hands.
+        if lane.attached.is_some() {
+            return None;
+        }
         let timed_out = self.attempt_deadline(lane).is_some_and(|deadline| deadline <= now);
         // A lane that a person had started after the failure is wanted.
         let unwanted = self.step_of(lane).fail_fast && self.sibling_failed(lane, Some(*since));
@@ -144,9 +148,14 @@ impl Run {
         Some(self.record(now, What::StopAsked { attempt, reason, by }))
     }
 
-    /// The answer that a question takes when nobody gave one in time.
+    /// The answer that takes effect now: one that was held back until then, or what follows when nobody gave one in time.
     fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
         let question = self.open_question(place)?;
+        if let Some(held) = question.held.as_ref().filter(|_| question.answer.is_none()) {
+            let (escalation, by, note) = (question.escalation.id, held.by.clone(), held.note.clone());
+            let what = What::Answered { escalation, choice: held.choice, by, note };
+            return (held.until <= now).then(|| self.record(now, what));
+        }
         let deadline = question.escalation.deadline?;
         let choice = question.escalation.on_deadline?;
         if deadline > now || question.answer.is_some() {
@@ -163,23 +172,11 @@ impl Run {
         ))
     }
 
-    fn open_question(&self, place: usize) -> Option<&Question> {
+    pub(super) fn open_question(&self, place: usize) -> Option<&Question> {
         let LaneState::Asking { escalation } = &self.lanes[place].state else {
             return None;
         };
         self.questions.get(escalation)
-    }
-
-    fn attempt_deadline(&self, lane: &LaneRun) -> Option<Time> {
-        let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &lane.state else {
-            return None;
-        };
-        let timeout = self.step_of(lane).timeout?;
-        Some(claimed.plus(timeout))
-    }
-
-    fn run_deadline(&self) -> Option<Time> {
-        self.workflow.timeout.map(|timeout| self.since.plus(timeout))
     }
 
     /// A stopping run ends what runs.
@@ -248,37 +245,6 @@ impl Run {
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));
-        }
-    }
-
-    /// When to ask again although nothing has happened.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
-        if matches!(self.phase, Phase::Ended { .. }) {
-            return None;
-        }
-        let attempts = self.sets.active.iter().filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let starts = !self.held() && matches!(self.phase, Phase::Going);
-        let retries = self.sets.delayed.iter().filter(|_| starts);
-        let retries = retries.filter_map(|place| self.retry_deadline(*place));
-        let gates = self.sets.asking.iter();
-        let gates = gates.filter_map(|place| self.open_question(*place)?.escalation.deadline);
-        let run = self.run_deadline().filter(|_| matches!(self.phase, Phase::Going));
-        attempts.chain(retries).chain(gates).chain(run).min()
-    }
-
-    /// When the timer of a lane's state ends, for the screen.
-    pub fn until(&self, lane: &LaneRun) -> Option<Time> {
-        match &lane.state {
-            LaneState::Delayed { until, .. } => Some(*until),
-            LaneState::Asking { escalation } => self.questions.get(escalation)?.escalation.deadline,
-            LaneState::Waiting
-            | LaneState::Active { .. }
-            | LaneState::Exited { .. }
-            | LaneState::Lost { .. }
-            | LaneState::Probing { .. }
-            | LaneState::Probed { .. }
-            | LaneState::ToAsk { .. }
-            | LaneState::Done { .. } => self.attempt_deadline(lane),
         }
     }
 }

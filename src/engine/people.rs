@@ -1,11 +1,12 @@
 //! Folding what people said into one run: answers, orders, resumption. Decides nothing.
 
 use crate::model::{
-    Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy, SkipWhy, StepId, Time,
+    AttemptId, Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy, SkipWhy,
+    StepId, Time,
 };
 
 use super::Run;
-use super::state::{Ended, Finish, LaneState, Next, Phase};
+use super::state::{Attached, Ended, Finish, Held, LaneState, Next, Phase};
 
 impl Run {
     pub(super) fn answered(
@@ -25,6 +26,11 @@ impl Run {
         if question.answer.is_some() || !asks || !question.escalation.choices.contains(&choice) {
             return;
         }
+        // The first answer counts, also while it can still be taken back.
+        if question.held.as_ref().is_some_and(|held| held.choice != choice || held.by != *by) {
+            return;
+        }
+        question.held = None;
         question.answer = Some((choice, by.clone(), at, note.cloned()));
         // Whatever the answer was: it is tried again, by this lane or by the next one.
         if question.escalation.kind == EscalationKind::CannotStart {
@@ -53,6 +59,61 @@ impl Run {
                 self.put(place, done(Ended::Stopped));
                 self.stop(RunStopWhy::Asked, by);
             }
+        }
+    }
+
+    /// An answer is there that takes effect later.
+    pub(super) fn hold(&mut self, id: EscalationId, held: Held) {
+        let Some(question) = self.questions.get_mut(&id) else {
+            return;
+        };
+        let lane = self.places.get(&question.escalation.lane).map(|place| &self.lanes[*place]);
+        let asks = lane.is_some_and(|lane| matches!(lane.state, LaneState::Asking { escalation } if escalation == id));
+        let going = !matches!(self.phase, Phase::Ended { .. });
+        if going && asks && question.is_open() && question.escalation.choices.contains(&held.choice) {
+            question.held = Some(held);
+        }
+    }
+
+    pub(super) fn extended(&mut self, id: EscalationId, deadline: Time) {
+        if let Some(question) = self.questions.get_mut(&id)
+            && question.answer.is_none()
+            && question.escalation.deadline.is_some()
+        {
+            question.escalation.deadline = Some(deadline);
+        }
+    }
+
+    /// The run is over: answers that had not taken effect never will, and nobody's hand is waited for.
+    pub(super) fn nobody_waits(&mut self) {
+        for question in self.questions.values_mut() {
+            question.held = None;
+        }
+        for lane in &mut self.lanes {
+            lane.attached = None;
+        }
+    }
+
+    pub(super) fn attached(&mut self, attempt: &AttemptId, by: &Principal, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        if lane.attached.is_none() && matches!(lane.state, LaneState::Active { .. }) {
+            lane.attached = Some(Attached { by: by.clone(), since: at });
+        }
+    }
+
+    /// Time that passed while somebody was attached does not count for the attempt's limit.
+    pub(super) fn detached(&mut self, attempt: &AttemptId, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        if let Some(attached) = lane.attached.take()
+            && let Some(started) = lane.started
+        {
+            lane.stood_still += at.since(attached.since.max(started));
         }
     }
 
@@ -187,6 +248,7 @@ impl Run {
             && let Some(question) = self.questions.get_mut(escalation)
         {
             let note = Some("the run was resumed".into());
+            question.held = None;
             question.answer = Some((Choice::Retry, by.clone(), at, note));
         }
     }

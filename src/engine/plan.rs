@@ -33,7 +33,24 @@ impl Run {
     pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
         let own = self.work_dir(lane);
         let text = path.replace("${DOGWATCH_DIR}", &own).replace("$DOGWATCH_DIR", &own);
-        if text.starts_with('/') { text } else { format!("{}/{text}", self.workflow.environment.workspace) }
+        self.workflow.environment.on_host(&text)
+    }
+
+    /// The steps that wait for this one, also through others, in the file's order.
+    pub fn behind(&self, id: &StepId) -> Vec<&Step> {
+        let open = |place: &usize| self.steps[*place].lanes_open > 0 && self.steps[*place].id != *id;
+        let places = self.downstream(id).into_iter().filter(open);
+        places.filter_map(|place| Some(self.workflow.steps.get_index(place)?.1)).collect()
+    }
+
+    /// The steps that wait for nothing but this one.
+    pub fn starts_after(&self, id: &StepId) -> Vec<&Step> {
+        let Some(place) = self.workflow.steps.get_index_of(id) else {
+            return Vec::new();
+        };
+        let next = self.steps[place].dependents.iter().filter(|next| self.steps[**next].needs_open == 1);
+        let next = next.filter(|next| self.steps[**next].lanes_open > 0);
+        next.filter_map(|next| Some(self.workflow.steps.get_index(*next)?.1)).collect()
     }
 
     /// The attempts that are intended or live, with their lanes.
@@ -67,7 +84,12 @@ impl Run {
     /// All variables of the lane's next or present attempt but those of the attempt itself, or why they have no value.
     pub(super) fn launch_environment(&self, lane: &LaneRun) -> Result<BTreeMap<String, String>, String> {
         let step = self.step_of(lane);
-        let mut env: BTreeMap<String, String> = (*self.env).clone();
+        // A container has its own programs, and its own variables for them.
+        let host = self.workflow.environment.container.is_none();
+        let mut env = if host { (*self.env).clone() } else { BTreeMap::new() };
+        for name in FOR_THE_ENGINE {
+            env.remove(name);
+        }
         env.insert("TERM".into(), "xterm-256color".into());
         self.with_scope(lane, |scope| {
             for (table, values) in [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs)] {
@@ -107,6 +129,9 @@ impl Run {
         Ok(env)
     }
 }
+
+/// Variables of whoever started the run that say where a container engine listens: nothing for steps.
+const FOR_THE_ENGINE: [&str; 2] = ["DOCKER_HOST", "XDG_RUNTIME_DIR"];
 
 fn resume_env(step: &Step) -> Option<&str> {
     step.checkpoint.as_ref()?.resume_env.as_deref()

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::model::{
-    Action, AskWhy, End, Exit, FailureRule, LostWhy, OnUnknown, Retry, Step, StopReason, Time, Verdict,
+    Action, AskWhy, End, Exit, FailureRule, LostWhy, OnUnknown, Outside, Retry, Step, StopReason, Time, Verdict,
 };
 
 use super::state::LaneRun;
 
 /// A lost attempt of a step that is declared safe to repeat is repeated this often before a person is asked.
 const LOST_AT_MOST: u32 = 5;
+
+/// What may be repeated at all is repeated after a disruption, which is no try, this often.
+const DISRUPTED_AT_MOST: u32 = 5;
 
 /// Decides about an attempt with an exit record.
 pub(super) fn judge(step: &Step, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
@@ -34,6 +37,11 @@ pub(super) fn judge(step: &Step, lane: &LaneRun, key: &str, exit: &Exit, now: Ti
             return Verdict::Abort { rule: name.unwrap_or_default() };
         }
         Some(Action::Retry | Action::Resume) | None => {}
+    }
+    let disrupted = exit.outside == Some(Outside::EngineRestarted);
+    if disrupted && retry.max_attempts > 1 && lane.n.saturating_sub(lane.tries) < DISRUPTED_AT_MOST {
+        let rule = "the container engine was started anew".into();
+        return Verdict::Retry { at: now, rule, resume: resume_path(step, exit) };
     }
     if lane.tries < retry.max_attempts {
         let at = now.plus(delay(retry, lane.tries, key));

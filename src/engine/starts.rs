@@ -51,8 +51,8 @@ impl Run {
         let due = self.sets.delayed.iter().filter(|place| {
             let lane = &self.lanes[**place];
             let over = matches!(&lane.state, LaneState::Delayed { until, .. } if *until <= now);
-            // A person may have ordered a step again that this one needs.
-            over && self.steps[lane.step].needs_open == 0
+            // A person may have ordered a step again that this one needs, or looks at what the last attempt left.
+            over && lane.attached.is_none() && self.steps[lane.step].needs_open == 0
         });
         for &place in due.chain(&self.sets.ready) {
             let lane = &self.lanes[place];
@@ -146,7 +146,7 @@ impl Run {
         let lane = &self.lanes[place];
         match &lane.state {
             LaneState::Delayed { until, .. }
-                if self.steps[lane.step].needs_open == 0 && self.places().is_free(lane) =>
+                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.places().is_free(lane) =>
             {
                 Some(*until)
             }

@@ -9,7 +9,7 @@ use crate::model::{
     Step, StepId, Time, Workflow,
 };
 
-pub use super::lane::{Ended, Finish, LaneRun, LaneState, Question};
+pub use super::lane::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question};
 pub(super) use super::lane::{Next, ToAsk};
 
 /// One run.
@@ -324,6 +324,10 @@ impl Run {
 
     /// Whether a person is needed and nothing else will happen by itself.
     pub fn only_waits(&self) -> bool {
+        let answered = |place: &usize| self.open_question(*place).is_some_and(|question| question.held.is_some());
+        if self.sets.asking.iter().any(answered) {
+            return false;
+        }
         let quiet = self.sets.active.is_empty() && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
         let nothing_starts = self.waits_for_environment() || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
         !self.sets.asking.is_empty() && quiet && nothing_starts

@@ -5,7 +5,7 @@
 //! folder, the write end of the bell (a byte for each ended step) and the secret.
 
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,13 +16,13 @@ use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::dir::{self, Process, Running, note};
-use super::{Error, Isolation, Spec, binary, compose};
+use super::{Error, Isolation, Spec, binary, compose, docker};
 use crate::{clock, faults};
 
 /// A keeper that was started, and how to hear from it.
 pub(super) struct Started {
-    /// bubblewrap, or the keeper itself.
-    pub(super) child: Child,
+    /// bubblewrap, or the keeper itself; a container is nobody's child here.
+    pub(super) child: Option<Child>,
     /// The keeper: the first process of the sandbox.
     pub(super) keeper: Option<Process>,
     /// A byte arrives for each step that ended.
@@ -49,6 +49,10 @@ pub(super) fn start(dir: &Path, spec: &Spec, secret: [u8; 32]) -> Result<Started
     let (child, keeper) = match &spec.isolation {
         Isolation::Sandboxed { bwrap } => sandboxed(dir, spec, bwrap, &inherited)?,
         Isolation::None { .. } => unisolated(dir, spec, &inherited)?,
+        Isolation::Container { .. } => {
+            let Inherited { listener, run_dir, bell, secret } = &inherited;
+            (None, docker::door::hand_over(dir, &[listener, run_dir, bell, secret].map(AsFd::as_fd))?)
+        }
     };
     drop(inherited);
     running.keeper.clone_from(&keeper);
@@ -105,7 +109,10 @@ fn keeper_arguments(
     Ok(words)
 }
 
-fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Result<(Child, Option<Process>), Error> {
+/// What stands between the porter and the keeper, and the keeper.
+type Begun = (Option<Child>, Option<Process>);
+
+fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Result<Begun, Error> {
     let copy = binary::copy(&spec.dogwatch, &spec.state_dir)?;
     let blank = dir.join("blank");
     std::fs::write(&blank, b"").map_err(Error::io("making", &blank))?;
@@ -116,7 +123,7 @@ fn sandboxed(dir: &Path, spec: &Spec, bwrap: &Path, inherited: &Inherited) -> Re
     command.args(keeper_arguments(spec, inherited, Path::new(compose::RUNTIME), Path::new(compose::BINARY))?);
     let mut child = first_to_go(|| begin(&mut command, bwrap))?;
     let keeper = wait_for_keeper(dir, || child.try_wait().is_ok_and(|ended| ended.is_none()));
-    Ok((child, keeper))
+    Ok((Some(child), keeper))
 }
 
 /// Starts a child that the kernel takes before other processes when memory runs out, and all that the child starts.
@@ -173,13 +180,13 @@ pub(super) fn named_keeper(dir: &Path) -> Option<Process> {
     (inner == "1").then_some(process)
 }
 
-fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<(Child, Option<Process>), Error> {
+fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<Begun, Error> {
     let runtime = runtime_dir(dir)?;
     let mut command = Command::new(&spec.dogwatch);
     command.args(keeper_arguments(spec, inherited, &runtime, &spec.dogwatch)?);
     let child = begin(&mut command, &spec.dogwatch)?;
     let keeper = i32::try_from(child.id()).ok().and_then(Process::of);
-    Ok((child, keeper))
+    Ok((Some(child), keeper))
 }
 
 fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {

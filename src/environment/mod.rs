@@ -21,6 +21,7 @@ mod aliases;
 mod binary;
 mod compose;
 mod dir;
+mod docker;
 mod engine_watch;
 mod hidden;
 mod launch;
@@ -30,9 +31,11 @@ mod spec;
 mod trial;
 
 pub use dir::make_below;
+pub use docker::EngineFacts;
 pub use sandbox::{Handle, Sandbox};
-pub use spec::{Isolation, Mount, Spec, Wanted};
+pub use spec::{Container, Gpus, Isolation, Mount, Pull, Spec, Wanted};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Why an environment is not there.
@@ -53,14 +56,77 @@ pub enum Error {
     /// A file or process of dogwatch's own could not be made or read.
     #[error("{what} {}: {source}", path.display())]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// No container engine answers at any of the places where one may be.
+    #[error(
+        "no container engine can be used ({tried}); start Docker (`sudo systemctl start docker`) or Podman \
+         (`systemctl --user start podman.socket`), or set DOCKER_HOST"
+    )]
+    NoEngine { tried: String },
+    /// The container engine that has this environment's container is not there now.
+    #[error("the container engine is not there ({tried}); what runs goes on, nothing new starts until it is back")]
+    EngineGone { tried: String },
+    /// It is there, but does not speak: frozen, or the machine is starved.
+    #[error("the container engine at {} has not answered for {after_s} s", socket.display())]
+    EngineSilent { socket: PathBuf, after_s: u64 },
+    /// The image is not there and cannot be fetched.
+    #[error(
+        "the image {image} cannot be had: {why} ({engine}); correct `image`, build or load it there, or log in where it \
+         comes from"
+    )]
+    NoImage { image: String, engine: String, why: String },
+    /// The container engine refuses.
+    #[error("{what} the container {name} was refused by {engine}: {why}")]
+    Container { what: &'static str, name: String, engine: String, why: String },
     /// The environment did not end when it was told to.
     #[error("the environment in {} did not end: {why}", dir.display())]
     NotEnded { dir: PathBuf, why: String },
 }
 
-/// Does anybody still listen in an environment of this run?
+/// What steps find inside of an environment that is not this host: variables and a shell of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// Variables that the image gives.
+    pub env: BTreeMap<String, String>,
+    /// The words that start a shell, before its own arguments.
+    pub shell: Vec<String>,
+}
+
+/// What steps find in this environment, which must have been made; `None` where that is this host's.
+pub fn inside(spec: &Spec) -> Result<Option<Inside>, Error> {
+    spec.container.as_ref().map(|_| docker::inside(&spec.dir())).transpose()
+}
+
+/// Is there still something of an environment of this run: a keeper that listens, a container that was not removed?
 pub fn outlives(run_dir: &std::path::Path) -> bool {
-    std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().any(|entry| dir::is_listened(&entry.path()))
+    let dirs = std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().map(|entry| entry.path());
+    dirs.into_iter().any(|dir| dir::is_listened(&dir) || dir.join(docker::RECORD).exists())
+}
+
+/// How a container ended, as its engine remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// From outside, by this signal; not for want of memory.
+    Killed { signal: i32 },
+    /// The kernel ended it, its memory was used up.
+    OutOfMemory,
+    /// Its engine was started anew, and containers do not outlive that.
+    EngineRestarted,
+    /// By itself.
+    Ended { code: i64 },
+    /// Somebody removed it.
+    Removed,
+    /// Its engine believes that it runs.
+    Running,
+}
+
+/// How the container of an environment ended whose keeper is gone; `None` where it has no container.
+pub async fn fate(spec: &Spec) -> Result<Option<Fate>, Error> {
+    if spec.container.is_some() { docker::fate(spec).await.map(Some) } else { Ok(None) }
+}
+
+/// Removes what is left of an environment whose keeper has ended: its container.
+pub async fn remove_container(spec: &Spec) -> Result<(), Error> {
+    docker::remove(spec).await
 }
 
 /// The secret of an environment that was made before; `None` where there never was one.
@@ -77,15 +143,27 @@ pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, 
     }
 }
 
+/// The container engine that a run started with these `$DOCKER_HOST` and `$XDG_RUNTIME_DIR` would use. For
+/// `dogwatch doctor`.
+pub async fn container_engine(host: Option<String>, runtime_dir: Option<PathBuf>) -> Result<EngineFacts, Error> {
+    docker::facts(&Container { host, runtime_dir, ..Container::of(String::new(), String::new()) }).await
+}
+
 impl Error {
     /// Will it go by itself? A keeper that is silent may speak again, and a full or read-only disk be made writable:
     /// nothing was wrong with what was asked for.
     pub fn passes(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
-            Self::Silent { .. } => true,
+            Self::Silent { .. } | Self::EngineGone { .. } | Self::EngineSilent { .. } => true,
             Self::Io { source, .. } => matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
-            Self::Refused(_) | Self::NotIsolated { .. } | Self::NoKeeper { .. } | Self::NotEnded { .. } => false,
+            Self::Refused(_)
+            | Self::NotIsolated { .. }
+            | Self::NoKeeper { .. }
+            | Self::NoEngine { .. }
+            | Self::NoImage { .. }
+            | Self::Container { .. }
+            | Self::NotEnded { .. } => false,
         }
     }
 

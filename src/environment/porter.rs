@@ -92,12 +92,13 @@ fn begin(dir: &Path, spec: &Spec, secret: [u8; 32], engine: EngineWatch) -> Resu
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("removing", &ended)(error)),
         Ok(()) | Err(_) => {}
     }
-    let Started { mut child, keeper, bell } = launch::start(dir, spec, secret)?;
+    let Started { child, keeper, bell } = launch::start(dir, spec, secret)?;
     let keeper = keeper.and_then(|process| process.open());
-    let first = pidfd(&child)?;
+    let first = child.as_ref().map(pidfd).transpose()?;
     // bubblewrap may be killed and its sandbox live on: the environment ends with its keeper.
-    let watched = [Some(first), keeper];
+    let watched = [first, keeper];
     Watch { dir, engine, bell: Some(bell) }.until_ended(watched.iter().flatten().map(AsFd::as_fd).collect());
+    let Some(mut child) = child else { return Ok("its container's first process is gone".into()) };
     let status = child.wait().map_err(Error::io("waiting for the keeper of", dir))?;
     Ok(status.to_string())
 }

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::dir::{self, Running};
-use super::{Error, Isolation, Spec, Wanted, compose, launch, porter, trial};
+use super::{Error, Isolation, Spec, Wanted, compose, docker, launch, porter, trial};
 use crate::wire::keeper::Greeting;
 use crate::{clock, faults, spawn};
 
@@ -26,6 +26,8 @@ const START: Duration = Duration::from_secs(20);
 const GREETING: Duration = Duration::from_secs(5);
 /// Between two looks at a keeper that is starting.
 const LOOK: Duration = Duration::from_millis(10);
+/// Between two questions whether a container that is starting has ended instead.
+const ASK_MS: i64 = 500;
 /// A log that is larger is begun anew.
 const LOG_CAP: u64 = 1024 * 1024;
 
@@ -103,8 +105,10 @@ impl Sandbox {
         let secret = dir::prepare(&dir)?;
         if !adopt(&dir, spec).await? {
             compose::check(spec)?;
-            let trial = if spec.wanted == Wanted::None { None } else { Some(self.trial().await) };
-            let isolation = trial::decide(spec.wanted, trial)?;
+            let isolation = match &spec.container {
+                Some(container) => docker::run(spec, container).await?,
+                None => self.isolation(spec.wanted).await?,
+            };
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;
             start(&dir, spec).await?;
         }
@@ -112,6 +116,11 @@ impl Sandbox {
         let isolation =
             running.ok_or_else(|| Error::Refused(format!("{} does not say how it runs", dir.display())))?.isolation;
         Ok(Handle { dir, secret, isolation })
+    }
+
+    async fn isolation(&self, wanted: Wanted) -> Result<Isolation, Error> {
+        let trial = if wanted == Wanted::None { None } else { Some(self.trial().await) };
+        trial::decide(wanted, trial)
     }
 
     /// Waits until the environment has ended, after its keeper was asked to. With `force`, a keeper that is still
@@ -209,6 +218,7 @@ async fn start(dir: &Path, spec: &Spec) -> Result<(), Error> {
     let deadline = deadline();
     let mut porter = start_porter(dir, spec, porter::START)?;
     let mut ended = 0;
+    let mut asked = clock::boottime_ms();
     loop {
         let silent = match greeting(dir).await {
             Greeted::Yes => return Ok(()),
@@ -232,8 +242,15 @@ async fn start(dir: &Path, spec: &Spec) -> Result<(), Error> {
                 porter = start_porter(dir, spec, porter::START)?;
             }
         }
+        let no_keeper = |why: &str| Error::NoKeeper { log: dir.join(dir::LOG), tail: dir::log_tail(dir) + why };
         if late || ended > 1 {
-            return Err(Error::NoKeeper { log: dir.join(dir::LOG), tail: dir::log_tail(dir) });
+            return Err(no_keeper(""));
+        }
+        if spec.container.is_some() && clock::boottime_ms() >= asked + ASK_MS {
+            asked = clock::boottime_ms();
+            if let Some(why) = docker::ended(dir).await? {
+                return Err(no_keeper(&format!("\nof its container: {why}")));
+            }
         }
         clock::sleep(LOOK).await;
     }

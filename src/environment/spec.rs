@@ -45,6 +45,9 @@ pub struct Spec {
     pub dogwatch: PathBuf,
     /// tmux, when the host has one.
     pub tmux: Option<PathBuf>,
+    /// In a container; without one, in the sandbox.
+    #[serde(default)]
+    pub container: Option<Container>,
     /// Decided by [`super::Sandbox::ensure`]; whatever the caller puts here is overwritten.
     pub isolation: Isolation,
 }
@@ -73,6 +76,7 @@ impl Spec {
             home: None,
             dogwatch: dogwatch.to_owned(),
             tmux: None,
+            container: None,
             isolation: Isolation::None { why: "not decided yet".into() },
         }
     }
@@ -87,9 +91,80 @@ pub enum Isolation {
         /// The bubblewrap that was tried and found to work.
         bwrap: PathBuf,
     },
+    /// In a container.
+    Container {
+        /// The image as it was named.
+        image: String,
+        /// Who made it: `Docker 20.10.24`.
+        engine: String,
+    },
     /// On the host itself, with everything the user can reach.
     None {
         /// For the badge, in words.
         why: String,
     },
+}
+
+/// The container of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name, by which it is found again: `dogwatch-k3x9ab-default`.
+    pub name: String,
+    pub image: String,
+    pub pull: Pull,
+    pub milli_cpus: Option<u64>,
+    pub memory: Option<u64>,
+    pub shm: Option<u64>,
+    pub gpus: Gpus,
+    pub network: bool,
+    /// Who the steps are by the workflow file: uid and gid. Without it, the owner of the state folder.
+    pub user: Option<(u32, u32)>,
+    pub caps: Vec<String>,
+    pub ulimits: Vec<(String, i64)>,
+    pub read_only: bool,
+    /// `$DOCKER_HOST` of whoever started the run.
+    pub host: Option<String>,
+    /// `$XDG_RUNTIME_DIR` of whoever started the run: engines without root listen there.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl Container {
+    /// With this name, of this image, and the defaults of everything else.
+    pub fn of(name: String, image: String) -> Self {
+        Self {
+            name,
+            image,
+            pull: Pull::Missing,
+            milli_cpus: None,
+            memory: None,
+            shm: None,
+            gpus: Gpus::None,
+            network: true,
+            user: None,
+            caps: Vec::new(),
+            ulimits: Vec::new(),
+            read_only: false,
+            host: None,
+            runtime_dir: None,
+        }
+    }
+}
+
+/// When the image is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pull {
+    Missing,
+    Always,
+    Never,
+}
+
+/// The GPUs of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gpus {
+    None,
+    All,
+    Count(u32),
+    Ids(Vec<String>),
 }

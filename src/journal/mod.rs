@@ -1,5 +1,6 @@
 //! The journal: every recorded fact and decision, in `SQLite` (WAL, `synchronous=FULL`). Owns `journal.db`, its tables and
-//! the stored form of events. It may never decide anything, and never drops or rewrites an event.
+//! the stored form of events. It may never decide anything, and never drops or rewrites an event. As long as an engine has
+//! it open, no other process gets in: who wants to read it meanwhile asks the engine, or copies it together with its WAL.
 //!
 //! One transaction holds what belongs together: facts, the decisions about them, and the intents that follow. Every
 //! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.
@@ -9,7 +10,7 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::model::{Event, RunId, Time, What, Workflow};
 
@@ -303,8 +304,11 @@ impl ReadRef<'_> {
     }
 }
 
+/// `unix-excl` keeps the index of the WAL in memory and lets no other process in. Usually that index is a mapped file, and
+/// a file system that cannot take a change of it (a full btrfs, measured; an XFS that was shut down) ends the process with
+/// SIGBUS: the engine would die of what it has to watch out for.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let db = Connection::open(path)?;
+    let db = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;

@@ -1,14 +1,18 @@
 //! How events are stored: versioned mirrors of [`crate::model::What`]. A field is never renamed or given a second meaning;
 //! a new one has a default. Owns the text in the `body` column and nothing else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
-    self, AskWhy, AttemptId, Cause, Choice, End, EscalationId, EscalationKind, Isolation, Lane, LaneId, LostWhy, Order,
-    Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy, StepId, StopReason, Time, Verdict, What, Workflow,
+    self, AskWhy, AttemptId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId, Time, Verdict,
+    What, Workflow,
+};
+
+mod stored;
+
+use stored::{
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,
+    StoredSkip, StoredUsage, StoredVerdict,
 };
 
 /// Why a stored event cannot be understood.
@@ -21,161 +25,6 @@ pub enum Unreadable {
     #[error("{0}")]
     Workflow(String),
 }
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Stored {
-    Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
-    EnvironmentReady { sandboxed: bool, why: Option<String> },
-    EnvironmentFailed { why: String },
-    Intended { at: At, cause: StoredCause, resume: Option<String> },
-    CannotStart { lane: LaneAt, why: String },
-    Claimed { at: At },
-    CheckpointSeen { at: At, checkpoint: Checkpoint },
-    Exited { at: At, exit: Box<StoredExit> },
-    Lost { at: At, why: StoredLost, evidence: Vec<String>, checkpoint: Option<Checkpoint> },
-    Judged { at: At, verdict: StoredVerdict },
-    StopAsked { at: At, reason: StoredStop, by: StoredBy },
-    ProbeAsked { at: At, by: StoredBy },
-    Probed { at: At, code: Option<i32>, output: String },
-    Skipped { lane: LaneAt, why: StoredSkip },
-    Opened(Box<StoredEscalation>),
-    Answered { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String> },
-    Ordered { lane: LaneAt, order: StoredOrder, by: StoredBy, note: Option<String> },
-    Paused { by: StoredBy },
-    Unpaused { by: StoredBy },
-    RunStopAsked { by: StoredBy, why: StoredRunStop },
-    Resumed { from: Option<String>, by: StoredBy },
-    Ended { result: StoredResult },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct LaneAt {
-    step: String,
-    lane: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct At {
-    step: String,
-    lane: u32,
-    n: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Checkpoint {
-    path: String,
-    step: Option<i64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredExit {
-    end: StoredEnd,
-    started_ms: i64,
-    ended_ms: i64,
-    stop: Option<StoredStop>,
-    leaked: Vec<(u32, String)>,
-    oom_kills: Option<u64>,
-    missing: Vec<String>,
-    hits: Vec<StoredHit>,
-    tail: Vec<String>,
-    checkpoint: Option<Checkpoint>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredHit {
-    rule: usize,
-    line_number: u64,
-    line: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredVerdict {
-    Succeeded,
-    Retry { at_ms: i64, rule: String, resume: Option<String> },
-    Allowed,
-    Abort { rule: String },
-    Stopped,
-    AskFailed { rule: Option<String>, attempts: u32, of: u32 },
-    AskUnknown { why: StoredLost },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredEscalation {
-    id: u64,
-    lane: LaneAt,
-    attempt: Option<u32>,
-    kind: StoredKind,
-    title: String,
-    evidence: Vec<String>,
-    choices: Vec<StoredChoice>,
-    deadline_ms: Option<i64>,
-    on_deadline: Option<StoredChoice>,
-}
-
-/// Mirrors an enum whose variants hold the same on both sides.
-macro_rules! mirror {
-    ($stored:ident = $model:ident { $($variant:ident $(($field:ident))? $({$($name:ident),*})?),* $(,)? }) => {
-        impl From<&$model> for $stored {
-            fn from(from: &$model) -> Self {
-                match from {
-                    $($model::$variant $(($field))? $({$($name),*})? =>
-                        Self::$variant $(($field.clone().into()))? $({$($name: $name.clone().into()),*})?,)*
-                }
-            }
-        }
-        impl From<$stored> for $model {
-            fn from(from: $stored) -> Self {
-                match from {
-                    $($stored::$variant $(($field))? $({$($name),*})? =>
-                        Self::$variant $(($field.into()))? $({$($name: $name.into()),*})?,)*
-                }
-            }
-        }
-    };
-}
-
-macro_rules! stored {
-    ($($name:ident { $($variant:tt)* })*) => {
-        $(#[derive(Debug, Clone, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum $name { $($variant)* })*
-    };
-}
-
-stored! {
-    StoredBy { Person(String), Rule }
-    StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
-    StoredStop { Timeout, Stop }
-    StoredEnd { Code(i32), Signal(i32) }
-    StoredKind { Failed, Unknown, CannotStart, Gate }
-    StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject }
-    StoredOrder { Resume, Retry, Skip, Done }
-    StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
-    StoredResult { Succeeded, Failed, Stopped, Rejected }
-    StoredCause { First, Retry { rule: String }, Unknown, Person(StoredBy) }
-    StoredSkip { Condition, Need(String), NotSelected, RunEnded }
-    StoredSelection { All, Only(Vec<String>), From(String) }
-}
-
-mirror!(StoredBy = Principal { Person(name), Rule });
-mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
-mirror!(StoredStop = StopReason { Timeout, Stop });
-mirror!(StoredEnd = End { Code(code), Signal(signal) });
-mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
-mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
-mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
-mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });
-mirror!(StoredResult = RunResult { Succeeded, Failed, Stopped, Rejected });
-
-impl From<Principal> for StoredBy {
-    fn from(by: Principal) -> Self {
-        Self::from(&by)
-    }
-}
-
-mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Person(by) });
 
 fn lane_at(lane: &LaneId) -> LaneAt {
     LaneAt { step: lane.step.to_string(), lane: lane.lane.0 }
@@ -227,6 +76,11 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Skipped { .. } => "skipped",
         What::Opened { .. } => "opened",
         What::Answered { .. } => "answered",
+        What::Held { .. } => "held",
+        What::Undone { .. } => "undone",
+        What::Extended { .. } => "extended",
+        What::Attached { .. } => "attached",
+        What::Detached { .. } => "detached",
         What::Ordered { .. } => "ordered",
         What::Paused { .. } => "paused",
         What::Unpaused { .. } => "unpaused",
@@ -247,10 +101,14 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             by: (&created.by).into(),
         },
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            Stored::EnvironmentReady { sandboxed: true, why: None }
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: None }
+        }
+        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
+            let container = StoredContainer { image: image.clone(), engine: engine.clone() };
+            Stored::EnvironmentReady { sandboxed: true, why: None, container: Some(container) }
         }
         What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()) }
+            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()), container: None }
         }
         What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
         What::Intended { attempt, cause, resume } => {
@@ -281,6 +139,19 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Answered { escalation, choice, by, note } => {
             Stored::Answered { escalation: escalation.0, choice: choice.into(), by: by.into(), note: note.clone() }
         }
+        What::Held { escalation, choice, by, note, until } => Stored::Held {
+            escalation: escalation.0,
+            choice: choice.into(),
+            by: by.into(),
+            note: note.clone(),
+            until_ms: until.as_ms(),
+        },
+        What::Undone { escalation, by } => Stored::Undone { escalation: escalation.0, by: by.into() },
+        What::Extended { escalation, deadline, by } => {
+            Stored::Extended { escalation: escalation.0, deadline_ms: deadline.as_ms(), by: by.into() }
+        }
+        What::Attached { attempt, by } => Stored::Attached { at: at(attempt), by: by.into() },
+        What::Detached { attempt, by, keys } => Stored::Detached { at: at(attempt), by: by.into(), keys: *keys },
         What::Ordered { lane, order, by, note } => {
             Stored::Ordered { lane: lane_at(lane), order: order.into(), by: by.into(), note: note.clone() }
         }
@@ -308,8 +179,11 @@ pub(super) fn read(
             env,
             by: by.into(),
         })),
+        Stored::EnvironmentReady { container: Some(StoredContainer { image, engine }), .. } => {
+            What::EnvironmentReady { isolation: Isolation::Container { image, engine } }
+        }
         Stored::EnvironmentReady { sandboxed: true, .. } => What::EnvironmentReady { isolation: Isolation::Sandboxed },
-        Stored::EnvironmentReady { sandboxed: false, why } => {
+        Stored::EnvironmentReady { sandboxed: false, why, .. } => {
             What::EnvironmentReady { isolation: Isolation::None { why: why.unwrap_or_default() } }
         }
         Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
@@ -339,6 +213,19 @@ pub(super) fn read(
         Stored::Answered { escalation, choice, by, note } => {
             What::Answered { escalation: EscalationId(escalation), choice: choice.into(), by: by.into(), note }
         }
+        Stored::Held { escalation, choice, by, note, until_ms } => What::Held {
+            escalation: EscalationId(escalation),
+            choice: choice.into(),
+            by: by.into(),
+            note,
+            until: Time::from_ms(until_ms),
+        },
+        Stored::Undone { escalation, by } => What::Undone { escalation: EscalationId(escalation), by: by.into() },
+        Stored::Extended { escalation, deadline_ms, by } => {
+            What::Extended { escalation: EscalationId(escalation), deadline: Time::from_ms(deadline_ms), by: by.into() }
+        }
+        Stored::Attached { at, by } => What::Attached { attempt: at.read(run)?, by: by.into() },
+        Stored::Detached { at, by, keys } => What::Detached { attempt: at.read(run)?, by: by.into(), keys },
         Stored::Ordered { lane, order, by, note } => {
             What::Ordered { lane: lane.read()?, order: order.into(), by: by.into(), note }
         }
@@ -396,14 +283,22 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         stop: exit.stop.as_ref().map(Into::into),
         leaked: exit.leaked.clone(),
         oom_kills: exit.oom_kills,
+        usage: exit.usage.map(|usage| StoredUsage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing.clone(),
         hits: exit
             .hits
             .iter()
-            .map(|hit| StoredHit { rule: hit.rule, line_number: hit.line_number, line: hit.line.clone() })
+            .map(|hit| StoredHit {
+                rule: hit.rule,
+                line_number: hit.line_number,
+                line: hit.line.clone(),
+                before: hit.before.clone(),
+                after: hit.after.clone(),
+            })
             .collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
+        outside: exit.outside.as_ref().map(Into::into),
     }
 }
 
@@ -415,14 +310,22 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         stop: exit.stop.map(Into::into),
         leaked: exit.leaked,
         oom_kills: exit.oom_kills,
+        usage: exit.usage.map(|usage| model::Usage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing,
         hits: exit
             .hits
             .into_iter()
-            .map(|hit| model::Hit { rule: hit.rule, line_number: hit.line_number, line: hit.line })
+            .map(|hit| model::Hit {
+                rule: hit.rule,
+                line_number: hit.line_number,
+                line: hit.line,
+                before: hit.before,
+                after: hit.after,
+            })
             .collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
+        outside: exit.outside.map(Into::into),
     }
 }
 
@@ -462,6 +365,8 @@ fn write_escalation(escalation: &model::Escalation) -> StoredEscalation {
         kind: (&escalation.kind).into(),
         title: escalation.title.clone(),
         evidence: escalation.evidence.clone(),
+        matched: escalation.matched,
+        fingerprint: escalation.fingerprint.clone(),
         choices: escalation.choices.iter().map(Into::into).collect(),
         deadline_ms: escalation.deadline.map(Time::as_ms),
         on_deadline: escalation.on_deadline.as_ref().map(Into::into),
@@ -477,8 +382,55 @@ fn read_escalation(run: &RunId, stored: StoredEscalation) -> Result<model::Escal
         kind: stored.kind.into(),
         title: stored.title,
         evidence: stored.evidence,
+        matched: stored.matched,
+        fingerprint: stored.fingerprint,
         choices: stored.choices.into_iter().map(Into::into).collect(),
         deadline: stored.deadline_ms.map(Time::from_ms),
         on_deadline: stored.on_deadline.map(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(body: &str) -> What {
+        let run = RunId::new("abc234").expect("legal");
+        read(&run, body, &|| Err("not asked for".into())).expect("it is understood")
+    }
+
+    #[test]
+    fn what_people_do_is_read_back_as_it_was_written() {
+        let run = RunId::new("abc234").expect("legal");
+        let lane = LaneId { step: StepId::new("train").expect("legal"), lane: Lane(2) };
+        let attempt = AttemptId { run: run.clone(), lane, n: 3 };
+        let ann = || model::Principal::Person("ann@host".into());
+        let id = EscalationId(7);
+        let until = Time::from_ms(5_000);
+        let note = Some("why".to_owned());
+        for what in [
+            What::Held { escalation: id, choice: model::Choice::Skip, by: ann(), note, until },
+            What::Undone { escalation: id, by: ann() },
+            What::Extended { escalation: id, deadline: until, by: ann() },
+            What::Attached { attempt: attempt.clone(), by: ann() },
+            What::Detached { attempt, by: model::Principal::Rule, keys: Some(41) },
+        ] {
+            let body = write(&what).expect("it can be written");
+            assert!(body.starts_with(&format!("{{\"{}\":", kind(&what))), "{body}");
+            assert_eq!(read_text(&body), what);
+        }
+    }
+
+    /// As the first version wrote them.
+    #[test]
+    fn events_from_before_there_was_more_are_understood() {
+        let opened = r#"{"opened":{"id":1,"lane":{"step":"a","lane":0},"attempt":1,"kind":"failed","title":"t",
+            "evidence":["e"],"choices":["retry"],"deadline_ms":null,"on_deadline":null}}"#;
+        let What::Opened { escalation } = read_text(opened) else { panic!("another event") };
+        assert_eq!((escalation.matched, escalation.fingerprint.as_str()), (None, ""));
+        let exited = r#"{"exited":{"at":{"step":"a","lane":0,"n":1},"exit":{"end":{"code":1},"started_ms":1,
+            "ended_ms":2,"stop":null,"leaked":[],"oom_kills":null,"missing":[],"hits":[],"tail":[],"checkpoint":null}}}"#;
+        let What::Exited { exit, .. } = read_text(exited) else { panic!("another event") };
+        assert_eq!(exit.usage, None);
+    }
 }

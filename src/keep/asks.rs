@@ -44,6 +44,10 @@ impl Keeper {
                 }
             }
             Ask::OpenSession { key, rows, cols, readonly } => self.open_session(asker, &key, (rows, cols), readonly),
+            Ask::LetGo { key } => {
+                self.sessions.let_go(key.as_deref());
+                Answer::Now(Outcome::Reply(Reply::Done))
+            }
             Ask::Shutdown { force } => self.shut_down(force),
         }
     }

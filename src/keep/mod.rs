@@ -5,6 +5,7 @@
 //! queue, never a wait.
 
 mod asks;
+mod door;
 mod jobs;
 mod keeper;
 mod orphans;
@@ -27,21 +28,24 @@ use crate::{attempt, spawn};
 /// that the environment itself cannot reach.
 #[derive(Debug, Clone, clap::Args)]
 pub struct KeepArgs {
+    /// In a container: the socket at which descriptors of all that follows are given.
+    #[arg(long, conflicts_with_all = ["run_dir_fd", "run_dir", "listen_fd", "listen", "secret_fd", "notify_fd"])]
+    pub door: Option<PathBuf>,
     /// Descriptor of the run's directory.
-    #[arg(long, required_unless_present = "run_dir")]
+    #[arg(long, required_unless_present_any = ["run_dir", "door"])]
     pub run_dir_fd: Option<i32>,
     /// The run's directory.
     #[arg(long, conflicts_with = "run_dir_fd")]
     pub run_dir: Option<PathBuf>,
     /// Descriptor of a listening socket.
-    #[arg(long, required_unless_present = "listen")]
+    #[arg(long, required_unless_present_any = ["listen", "door"])]
     pub listen_fd: Option<i32>,
     /// Where to listen.
     #[arg(long, conflicts_with = "listen_fd")]
     pub listen: Option<PathBuf>,
     /// Descriptor from which the secret of the environment is read: 32 bytes, then the end.
-    #[arg(long)]
-    pub secret_fd: i32,
+    #[arg(long, required_unless_present = "door")]
+    pub secret_fd: Option<i32>,
     /// Descriptor of a pipe that gets a byte for each step that ended, so that somebody outside can start the engine.
     #[arg(long)]
     pub notify_fd: Option<i32>,
@@ -98,24 +102,8 @@ pub fn main(args: KeepArgs) -> ExitCode {
 
 fn open_ground(args: KeepArgs) -> Result<Ground, Error> {
     spawn::keep_descriptors_private();
-    let inherited = |what, number| spawn::take_descriptor(number).map_err(|source| Error::Inherited { what, source });
-    let secret = read_secret(inherited("the secret", args.secret_fd)?)?;
-    let run_dir = match (args.run_dir_fd, &args.run_dir) {
-        (Some(number), _) => inherited("the run's directory", number)?,
-        (None, Some(path)) => attempt::open_run_dir(path)?,
-        (None, None) => {
-            return Err(Error::Machine(std::io::Error::other("neither --run-dir nor --run-dir-fd is given")));
-        }
-    };
-    let listener = match (args.listen_fd, &args.listen) {
-        (Some(number), _) => inherited("the listening socket", number)?,
-        (None, Some(path)) => listen(path).map_err(|source| Error::Listen { path: path.clone(), source })?,
-        (None, None) => {
-            return Err(Error::Machine(std::io::Error::other("neither --listen nor --listen-fd is given")));
-        }
-    };
+    let Given { run_dir, listener, secret, notify } = given(&args)?;
     rustix::io::ioctl_fionbio(&listener, true).map_err(std::io::Error::from)?;
-    let notify = args.notify_fd.map(|number| inherited("the pipe for notices", number)).transpose()?;
     if let Some(notify) = &notify {
         rustix::io::ioctl_fionbio(notify, true).map_err(std::io::Error::from)?;
     }
@@ -123,6 +111,40 @@ fn open_ground(args: KeepArgs) -> Result<Ground, Error> {
     let runtime_dir = std::path::absolute(&args.runtime_dir)?;
     prepare_runtime_dir(&runtime_dir).map_err(|source| Error::RuntimeDir { path: runtime_dir.clone(), source })?;
     Ok(Ground { run_dir, listener, secret, notify, runtime_dir, dogwatch: args.dogwatch, tmux: args.tmux })
+}
+
+/// What comes from outside.
+struct Given {
+    run_dir: OwnedFd,
+    listener: OwnedFd,
+    secret: [u8; 32],
+    notify: Option<OwnedFd>,
+}
+
+fn given(args: &KeepArgs) -> Result<Given, Error> {
+    let inherited = |what, number| spawn::take_descriptor(number).map_err(|source| Error::Inherited { what, source });
+    let missing = |what| Error::Inherited { what, source: std::io::Error::other("it is not given") };
+    if let Some(door) = &args.door {
+        // Before anything can be asked of this process: nobody else in the container may look into it.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+            .map_err(std::io::Error::from)?;
+        let [listener, run_dir, notify, secret] =
+            door::receive(door).map_err(|source| Error::Inherited { what: "what the door gives", source })?;
+        return Ok(Given { run_dir, listener, secret: read_secret(secret)?, notify: Some(notify) });
+    }
+    let secret = read_secret(inherited("the secret", args.secret_fd.ok_or_else(|| missing("the secret"))?)?)?;
+    let run_dir = match (args.run_dir_fd, &args.run_dir) {
+        (Some(number), _) => inherited("the run's directory", number)?,
+        (None, Some(path)) => attempt::open_run_dir(path)?,
+        (None, None) => return Err(missing("the run's directory")),
+    };
+    let listener = match (args.listen_fd, &args.listen) {
+        (Some(number), _) => inherited("the listening socket", number)?,
+        (None, Some(path)) => listen(path).map_err(|source| Error::Listen { path: path.clone(), source })?,
+        (None, None) => return Err(missing("the listening socket")),
+    };
+    let notify = args.notify_fd.map(|number| inherited("the pipe for notices", number)).transpose()?;
+    Ok(Given { run_dir, listener, secret, notify })
 }
 
 fn read_secret(from: OwnedFd) -> Result<[u8; 32], Error> {

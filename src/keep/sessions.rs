@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::process::WaitStatus;
+use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 
 use super::jobs::Asker;
 use super::tmux::{News, Tmux};
@@ -339,6 +339,10 @@ impl Sessions {
     fn hand(&mut self, asker: Asker, effects: &mut Vec<Effect>) {
         let Some(index) = self.opens.iter().position(|open| open.asker == asker) else { return };
         let open = self.opens.remove(index);
+        if !open.readonly {
+            // One writer at a time.
+            self.let_go(Some(&open.key));
+        }
         match self.attach(&open) {
             Ok((terminal, pid)) => {
                 if !open.readonly {
@@ -350,6 +354,19 @@ impl Sessions {
                 let why = format!("the session of {} cannot be shown: tmux cannot be started: {error}", open.key);
                 effects.push(Effect::Refuse(asker, why));
             }
+        }
+    }
+
+    /// Ends the clients of people who may type into this session, or into any. Their terminals hang up. They are not asked:
+    /// a client that is stopped could not answer.
+    pub(super) fn let_go(&mut self, key: Option<&str>) {
+        let chosen = |of: &String| key.is_none_or(|key| key == of.as_str());
+        for (pid, _) in self.clients.iter().filter(|(_, of)| chosen(of)) {
+            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
+            faults::crash_point("keep.before-let-go");
+            // Until it is reaped the number is its own.
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+            faults::crash_point("keep.after-let-go");
         }
     }
 

@@ -21,6 +21,8 @@ use crate::{clock, faults, spawn};
 /// How much of the log of an ended attempt a pane shows.
 const PICTURE: u64 = 32 * 1024;
 const PICTURE_LINES: usize = 1000;
+/// The variable by which a dogwatch that is not static finds its libraries.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// How many ends are remembered.
 const ENDED: usize = 4096;
 
@@ -153,6 +155,8 @@ impl Shims {
             .arg("shim")
             .env_clear()
             .envs(faults::handed_on())
+            // Where dogwatch was brought along with its libraries. The step gets none of it.
+            .envs(std::env::var_os(LIBRARIES).map(|path| (LIBRARIES, path)))
             .stdin(Stdio::from(dir))
             .stdout(Stdio::from(order_file(&order)?))
             .stderr(Stdio::from(OwnedFd::from(theirs)))
@@ -331,6 +335,9 @@ impl Shim {
             FromShim::Exited { end } => {
                 self.exited = Some(end);
                 return Some(Event::Exited { key: self.place.key.clone() });
+            }
+            FromShim::Unrecorded { end, why } => {
+                return Some(Event::Unrecorded { key: self.place.key.clone(), end, why });
             }
             FromShim::Sized { rows, cols } => self.size = (rows, cols),
             FromShim::Refused { why } | FromShim::Declined { why } => self.last_words = Some(why),

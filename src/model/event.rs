@@ -94,6 +94,37 @@ pub enum What {
         by: Principal,
         note: Option<String>,
     },
+    /// A question has its one answer, which takes effect at `until` unless it is taken back: then [`What::Answered`]
+    /// follows. The first one counts; nobody else can answer meanwhile.
+    Held {
+        escalation: EscalationId,
+        choice: Choice,
+        by: Principal,
+        note: Option<String>,
+        until: Time,
+    },
+    /// The answer that had not taken effect is taken back: the question is open again.
+    Undone {
+        escalation: EscalationId,
+        by: Principal,
+    },
+    /// Not now: a deadline that the question has is this one from now on.
+    Extended {
+        escalation: EscalationId,
+        deadline: Time,
+        by: Principal,
+    },
+    /// Somebody types into the step from now on: automatic actions on its lane wait.
+    Attached {
+        attempt: AttemptId,
+        by: Principal,
+    },
+    /// Nobody types into it any more. `by` is who let go or made him; `keys`: how many were sent, where that is known.
+    Detached {
+        attempt: AttemptId,
+        by: Principal,
+        keys: Option<u64>,
+    },
     /// A person wants a lane that has ended to run again, or says it is done, or leaves it out.
     Ordered {
         lane: LaneId,
@@ -156,6 +187,8 @@ pub enum Cause {
     },
     /// It had been lost, and the step is declared safe to repeat or the probe said that it had not happened.
     Unknown,
+    /// Its environment was ended by something that was no failure of the step: it does not count as a try.
+    Disrupted,
     Person(Principal),
 }
 
@@ -163,7 +196,14 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
     Sandboxed,
-    None { why: String },
+    /// In a container of this image, made by this engine (`Docker 20.10.24`).
+    Container {
+        image: String,
+        engine: String,
+    },
+    None {
+        why: String,
+    },
 }
 
 /// A checkpoint that a step saved.
@@ -194,6 +234,8 @@ pub struct Exit {
     pub leaked: Vec<(u32, String)>,
     /// How often the kernel killed for memory meanwhile, in the environment as a whole.
     pub oom_kills: Option<u64>,
+    /// What its processes used, as far as they were waited for.
+    pub usage: Option<Usage>,
     /// Declared outputs that are not.
     pub missing: Vec<String>,
     /// Rules (by their place) whose `output` pattern matched, with the line.
@@ -202,15 +244,41 @@ pub struct Exit {
     pub tail: Vec<String>,
     /// The newest checkpoint of the lane that is still there.
     pub checkpoint: Option<Checkpoint>,
+    /// Its whole environment was ended with it: there is no exit record, and this is why.
+    pub outside: Option<Outside>,
+}
+
+/// What ended the environment of an attempt, and the attempt with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Somebody killed the container.
+    Killed,
+    /// The container's memory was used up.
+    OutOfMemory,
+    /// The container engine was started anew: a disruption, and no failure of the step.
+    EngineRestarted,
+}
+
+/// What the processes of an attempt used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of all processors, in user and system mode together.
+    pub cpu_ms: u64,
+    /// The most that one of them had resident at once.
+    pub peak_bytes: u64,
 }
 
 /// A rule's pattern matched a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hit {
     pub rule: usize,
     /// From 1.
     pub line_number: u64,
     pub line: String,
+    /// Up to two lines that stand before it.
+    pub before: Vec<String>,
+    /// Up to two lines that follow it.
+    pub after: Vec<String>,
 }
 
 /// Why it cannot be known how an attempt ended.
@@ -297,6 +365,10 @@ pub struct Escalation {
     pub title: String,
     /// Plain lines: what is known.
     pub evidence: Vec<String>,
+    /// The place in `evidence` of the line that the deciding rule matched.
+    pub matched: Option<usize>,
+    /// The same for questions that ask the same; empty where an older dogwatch asked.
+    pub fingerprint: String,
     /// In the order shown, numbered from 1.
     pub choices: Vec<Choice>,
     /// When `on_deadline` is taken.

@@ -6,16 +6,18 @@
 
 mod event;
 mod ids;
+mod size;
 mod time;
 mod workflow;
 
 pub use event::{
     AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
-    LostWhy, Order, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Verdict, What,
+    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Usage, Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
+pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
-    Action, CheckpointSpec, EnvironmentSpec, FailureRule, Gate, IsolationWanted, LaneSpec, Match, Mount, OnTimeout,
-    OnUnknown, Output, Part, Retry, Step, StepWhat, Template, Value, Workflow,
+    Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, LaneSpec, Match,
+    Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepWhat, Template, Ulimit, User, Value, Workflow,
 };

@@ -68,6 +68,94 @@ pub struct EnvironmentSpec {
     pub workspace: String,
     pub isolation: IsolationWanted,
     pub mounts: Vec<Mount>,
+    /// In a container; without one, in the built-in sandbox.
+    pub container: Option<ContainerSpec>,
+}
+
+impl EnvironmentSpec {
+    /// A path as a step means it, as it is on the host: absolute, and the workspace by its own name. Containers have the
+    /// workspace at `/workspace`, too.
+    pub fn on_host(&self, path: &str) -> String {
+        let second = self.container.as_ref().and_then(|_| path.strip_prefix("/workspace"));
+        match second {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", self.workspace),
+            Some(_) | None if path.starts_with('/') => path.to_owned(),
+            Some(_) | None => format!("{}/{path}", self.workspace),
+        }
+    }
+}
+
+/// How the container of an environment is made. Sizes are in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// A name that a container engine takes, and nothing else: checked by `config`.
+    pub image: String,
+    pub pull: Pull,
+    /// Thousandths of a processor.
+    pub milli_cpus: Option<u64>,
+    pub memory: Option<u64>,
+    pub shm: Option<u64>,
+    pub gpus: Gpus,
+    pub network: bool,
+    /// Who the steps are; without it, the owner of the engine.
+    pub user: Option<User>,
+    /// Without `CAP_`; nothing else is permitted.
+    pub caps: Vec<String>,
+    pub ulimits: Vec<Ulimit>,
+    pub read_only: bool,
+}
+
+impl ContainerSpec {
+    /// Of this image, with the defaults of everything else.
+    pub fn of(image: String) -> Self {
+        Self {
+            image,
+            pull: Pull::Missing,
+            milli_cpus: None,
+            memory: None,
+            shm: None,
+            gpus: Gpus::None,
+            network: true,
+            user: None,
+            caps: Vec::new(),
+            ulimits: Vec::new(),
+            read_only: false,
+        }
+    }
+}
+
+/// When an image is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// When the engine does not have it.
+    Missing,
+    /// At the start of every environment.
+    Always,
+    Never,
+}
+
+/// The GPUs of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gpus {
+    None,
+    All,
+    Count(u32),
+    /// By number or id.
+    Ids(Vec<String>),
+}
+
+/// A user by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A limit of a process; -1 is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    pub name: String,
+    pub value: i64,
 }
 
 /// `isolation` of an environment.

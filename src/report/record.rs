@@ -74,6 +74,11 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
+            | What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
             | What::Ordered { .. }
             | What::Paused { .. }
             | What::Unpaused { .. }
@@ -180,6 +185,9 @@ fn exit_lines(exit: &Exit, out: &mut String) {
     let ran = span_words(exit.ended.since(exit.started));
     let stop = exit.stop.map_or_else(String::new, |reason| format!(" ({})", words::stop(reason)));
     line(out, format_args!("- {} after {ran}{stop}", words::end(exit.end)));
+    if let Some(outside) = exit.outside {
+        line(out, format_args!("- {}", crate::engine::outside_words(outside)));
+    }
     for missing in &exit.missing {
         line(out, format_args!("- missing output: {}", inline(missing)));
     }
@@ -227,6 +235,11 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::ProbeAsked { .. }
             | What::Probed { .. }
             | What::Skipped { .. }
+            | What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
             | What::Paused { .. }
             | What::Unpaused { .. }
             | What::RunStopAsked { .. }

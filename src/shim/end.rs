@@ -69,6 +69,8 @@ pub(super) struct Ending {
     asked_all: bool,
     /// The next time to look who is left.
     census_at: i64,
+    /// How it ended, held here as long as the disk refuses it.
+    held: Option<ExitRecord>,
     start_boottime_ms: i64,
     start_wall_ms: i64,
     oom_kills: Option<u64>,
@@ -82,6 +84,7 @@ impl Ending {
             stop: None,
             asked_all: false,
             census_at: 0,
+            held: None,
             start_boottime_ms: clock::boottime_ms(),
             start_wall_ms: clock::wall_ms(),
             oom_kills: oom::kills(),
@@ -183,20 +186,25 @@ impl Watch {
             clock::pause(std::time::Duration::from_millis(200));
         }
         faults::crash_point("shim.before-exit-record");
-        let record = self.exit_record(leaked);
+        // What was true at the end stays true, however long the disk refuses it; only the log may have gone on.
+        let record = match self.ending.held.take() {
+            Some(held) => ExitRecord { log_bytes: self.log.offset(), log_dropped_bytes: self.log.dropped(), ..held },
+            None => self.exit_record(leaked),
+        };
         match record::write(&self.owned.dir, &self.owned.claim, &record, &self.owned.mac_key) {
             Ok(()) => {
                 self.tell(&FromShim::Exited { end: record.end });
                 faults::crash_point("shim.after-exit-report");
                 false
             }
-            Err(error) => self.record_later(&error),
+            Err(error) => self.record_later(record, &error),
         }
     }
 
     /// A disk that refuses now may not refuse later; as long as it does, the attempt stays claimed.
-    fn record_later(&mut self, error: &attempt::Error) -> bool {
-        self.tell(&FromShim::Declined { why: error.to_string() });
+    fn record_later(&mut self, record: ExitRecord, error: &attempt::Error) -> bool {
+        self.tell(&FromShim::Unrecorded { end: record.end, why: error.to_string() });
+        self.ending.held = Some(record);
         self.ending.stage = Stage::Recording { again_at: clock::boottime_ms() + RECORD_MS };
         // The directory was deleted under us: there is nothing left to record.
         !matches!(error, attempt::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)

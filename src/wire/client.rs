@@ -215,6 +215,9 @@ pub fn inherited(name: &str) -> bool {
         "CXX",
         "PKG_CONFIG_PATH",
         "MANPATH",
+        // For the engine, to find a container engine: steps do not get them.
+        "DOCKER_HOST",
+        "XDG_RUNTIME_DIR",
     ];
     const STARTS: &[&str] = &["LC_", "CONDA_", "PYENV_", "CUDA_", "NVIDIA_", "ROCM_", "OMP_", "MKL_"];
     NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start))

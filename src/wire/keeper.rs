@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
 
+/// What the porter says at the door of a container, together with the keeper's listening socket, the run's directory, the
+/// bell and the secret to be read, as descriptors in this order. The first line of a conversation that has no second.
+pub const DOOR: &[u8; 16] = b"dogwatch door 1\n";
+
 /// First line, from the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
@@ -81,6 +85,9 @@ pub enum Ask {
     OpenPty { argv: Vec<String>, env: BTreeMap<String, String>, cwd: String, rows: u16, cols: u16 },
     /// A new PTY with a tmux client on the session of this attempt; answered by [`Reply::Pty`].
     OpenSession { key: String, rows: u16, cols: u16, readonly: bool },
+    /// Closes the terminals of people who may type into the session of this attempt, or into any. A new one that may type
+    /// closes those before it by itself.
+    LetGo { key: Option<String> },
     /// End the tmux server and the keeper: the environment ends. Unless `force`: refused while a shim lives, and
     /// [`Reply::Busy`] while somebody works in a shell of [`Ask::OpenPty`].
     Shutdown { force: bool },
@@ -187,6 +194,8 @@ pub enum Event {
     Claimed { key: String },
     /// The exit record is on disk.
     Exited { key: String },
+    /// The step has ended, and the disk refuses its exit record: the shim holds it and tries again. Repeated until then.
+    Unrecorded { key: String, end: super::shim::End, why: String },
     /// The shim ended without an exit record of its own (killed, or it lost the race for the claim).
     ShimGone { key: String, status: String },
     /// The tmux server was gone and has been started again.

@@ -88,6 +88,8 @@ pub enum FromShim {
     Sized { rows: u16, cols: u16 },
     /// The exit record is on disk.
     Exited { end: End },
+    /// The step has ended, and the disk refuses its exit record. Repeated as often as that is tried again.
+    Unrecorded { end: End, why: String },
     /// An order of the keeper was not followed.
     Declined { why: String },
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use clap::Parser;
 use dogwatch::cli::args::{Condition, Control, EngineVerb, Line, RetryFrom, Verb, duration, escalation};
 use dogwatch::cli::exit::Exit;
-use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, words, wrap};
+use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, wrap};
 use dogwatch::cli::verbs::doctor::{Finding, Mark};
 use dogwatch::cli::verbs::engine::enable;
 use dogwatch::cli::verbs::wait::met;
 use dogwatch::cli::verbs::{doctor, file};
+use dogwatch::faces::words;
 use dogwatch::wire::client::{
     AnswerView, EscalationView, EventView, IsolationView, RefusalKind, RunLine, RunState, RunView, StepState, StepView,
 };
@@ -281,6 +282,19 @@ fn the_live_summary_fits_and_shows_the_last_line() {
 }
 
 #[test]
+fn a_long_path_does_not_hide_what_stands_behind_it() {
+    let short = words::short_paths;
+    let saved = "Saved checkpoint /root/.local/state/dogwatch/runs/h0j2k1/work/train/1/ckpt/epoch-030.json at step 30";
+    assert_eq!(short(saved), "Saved checkpoint …/epoch-030.json at step 30");
+    assert_eq!(short("out=/srv/a/very/long/way/to/model.bin, done"), "out=…/model.bin, done");
+    for as_it_is in
+        ["/tmp/model.bin", "3/4 done", "https://example.org/a/long/way/to/it", "/a/folder/with/a/long/name/", ""]
+    {
+        assert_eq!(short(as_it_is), as_it_is);
+    }
+}
+
+#[test]
 fn of_many_lanes_the_active_and_failed_ones_are_shown() {
     let mut view = view(RunState::Running);
     view.steps = (0..200)
@@ -503,5 +517,6 @@ fn the_service_unit_holds_paths_as_they_are() {
     let unit = enable::unit("/opt/my tools/dogwatch", "/home/o/100%/$x\"y");
     assert!(unit.contains("ExecStart=\"/opt/my tools/dogwatch\" engine run\n"), "{unit}");
     assert!(unit.contains("Environment=\"DOGWATCH_STATE_DIR=/home/o/100%%/$$x\\\"y\"\n"), "{unit}");
+    assert!(unit.contains("SuccessExitStatus=6\n"), "a second engine is no failure: {unit}");
     assert!(unit.contains("KillMode=process\n"), "steps outlive the engine's end: {unit}");
 }

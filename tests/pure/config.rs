@@ -164,19 +164,14 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `cache` in output `dataset` of [steps.prepare]
     `class` in `match` of rule 1 of [steps.train]
     `confirm` in [steps.review.approval]
-    `cpus` in [environment]
     `environment` in [steps.server]
     `environments`
     `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
-    `gpus` in [environment]
     `gpus` in [steps.train]
-    `image` in [environment]
     `keep` in [steps.train.checkpoint]
-    `memory` in [environment]
     `metrics` in [steps.train]
     `metrics` of a step
-    `network` in [environment]
     `notify`
     `progress` in [steps.evaluate]
     `progress` in [steps.prepare]
@@ -188,7 +183,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `secrets` in [steps.train]
     `secrets`
     `service` in [steps.server]
-    `shm` in [environment]
     `snapshot` in [steps.train]
     `use` in rule 1 of [steps.train]
     `verify` in [steps.train.checkpoint]
@@ -199,7 +193,7 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     for (place, keys) in [
         ("[steps.a]\nrun = 'true'", &["verify", "autonomy", "wait_for", "fresh"][..]),
         ("[steps.a]\nrun = 'true'\n[workflow]", &["autonomy"]),
-        ("[steps.a]\nrun = 'true'\n[environment]", &["pull", "user", "caps", "ulimits", "read_only", "keep"]),
+        ("[steps.a]\nrun = 'true'\n[environment]", &["keep"]),
         ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
     ] {
         for key in keys {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// Calls that change something outside of the process.
-const EFFECTS: [&str; 10] = [
+const EFFECTS: [&str; 15] = [
     ".spawn()",
     "rename(",
     "renameat(",
@@ -15,17 +15,23 @@ const EFFECTS: [&str; 10] = [
     "Ask::Stop {",
     "Ask::Run {",
     "Ask::Shutdown {",
+    "Ask::LetGo {",
+    ".create_image(",
+    ".create_container(",
+    ".start_container(",
+    ".remove_container(",
 ];
 const ROOMS: [&str; 5] = ["src/daemon", "src/keep", "src/shim", "src/environment", "src/attempt"];
 /// How far from the effect its points may be.
 const LINES: usize = 12;
 
 /// Effects without points of their own, and why that is right.
-const EXCEPT: [(&str, &str, &str); 9] = [
+const EXCEPT: [(&str, &str, &str); 10] = [
     ("src/environment/dir.rs", "renameat_with(", "the secret: whoever is second takes the first one's"),
     ("src/environment/dir.rs", "rename(", "small files of the environment: their callers have the points"),
     ("src/environment/dir.rs", "renameat(", "the socket: part of starting the keeper, which has them"),
     ("src/environment/binary.rs", "rename(", "the copy of the binary: whoever is second makes it again"),
+    ("src/environment/docker/bundle.rs", "rename(", "the bundle: whoever is second finds it"),
     ("src/environment/trial.rs", ".spawn()", "a trial that leaves nothing"),
     ("src/attempt/claim.rs", "renameat", "its only caller has them: the rename of the claim, in two ways"),
     ("src/keep/shims.rs", ".spawn()", "its only caller has them: the launch"),

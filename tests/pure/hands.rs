@@ -1,7 +1,7 @@
 //! The key that lets go, and a terminal that is left as it was found.
 
-use dogwatch::cli::terminal::detach::{Key, Typed, Watch};
 use dogwatch::cli::terminal::modes::Modes;
+use dogwatch::faces::detach::{Key, Typed, Watch};
 
 fn watch(key: &str) -> Watch {
     Watch::new(Key::parse(key).expect("a key"))

@@ -26,7 +26,7 @@ fn the_record_tells_everything_and_means_nothing() {
         exit.end = End::Signal(9);
         exit.oom_kills = Some(1);
         exit.leaked = vec![(4242, "sleep`x`".into())];
-        exit.hits = vec![Hit { rule: 0, line_number: 812, line: "CUDA <b>out of memory</b>".into() }];
+        exit.hits = vec![Hit { rule: 0, line_number: 812, line: "CUDA <b>out of memory</b>".into(), ..Hit::default() }];
         exit.tail = vec!["```".into(), "\u{1b}]0;owned\u{7}Killed".into(), "# not a heading".into()];
         exit.checkpoint = Some(saved("/w/ckpt_7|x", 7));
     });

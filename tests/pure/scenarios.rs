@@ -137,7 +137,7 @@ fn the_first_rule_that_matches_decides() {
     assert_eq!(with(|exit| exit.end = End::Code(1)), "0s train a1 judged: ask");
     let hit = |exit: &mut Exit| {
         exit.end = End::Signal(9);
-        exit.hits = vec![Hit { rule: 0, line_number: 1, line: "x".into() }];
+        exit.hits = vec![Hit { rule: 0, line_number: 1, line: "x".into(), ..Hit::default() }];
     };
     assert_eq!(with(hit), "0s train a1 judged: ask");
 }

@@ -145,6 +145,9 @@ fn ten_thousand_histories_keep_every_promise() {
             ("no environment", total.no_environment),
             ("unknown", total.unknown),
             ("orders", total.orders),
+            ("held answers", total.held),
+            ("answers taken back", total.undone),
+            ("attached", total.attached),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");

@@ -1,226 +1,12 @@
 //! The command line against a real engine: exit codes, following, a terminal of its own, the engine killed meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
-
 use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use dogwatch::clock::{boottime_ms, pause};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-/// Longer than anything here takes on a loaded machine.
-const PATIENCE_MS: i64 = 60_000;
-
-/// A state directory, a project and an engine of one test. What was started is ended with it.
-struct Desk {
-    root: tempfile::TempDir,
-    state: PathBuf,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self::with_state("state")
-    }
-
-    fn with_state(name: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let state = root.path().join(name);
-        std::fs::create_dir_all(root.path().join("project")).unwrap();
-        std::fs::create_dir_all(root.path().join("home")).unwrap();
-        Self { root, state }
-    }
-
-    fn project(&self) -> PathBuf {
-        self.root.path().join("project")
-    }
-
-    /// The project's own workflow, with these steps.
-    fn write(&self, name: &str, steps: &str) {
-        let text = format!("version = 1\n[workflow]\nname = \"{name}\"\n{steps}");
-        std::fs::write(self.project().join("dogwatch.toml"), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-        self.prepare(&mut command);
-        command.args(args);
-        command
-    }
-
-    fn prepare(&self, command: &mut Command) {
-        command
-            .current_dir(self.project())
-            .env("DOGWATCH_STATE_DIR", &self.state)
-            .env("HOME", self.root.path().join("home"))
-            .env("TERM", "xterm-256color")
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::null());
-    }
-
-    fn run(&self, args: &[&str]) -> Said {
-        Said::from(self.command(args).output().unwrap())
-    }
-
-    fn spawn(&self, args: &[&str]) -> Child {
-        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    fn engine_pid(&self) -> Option<i32> {
-        let said = self.run(&["engine", "status", "--json"]);
-        let value: serde_json::Value = serde_json::from_str(said.out.lines().next()?).ok()?;
-        i32::try_from(value["pid"].as_i64()?).ok()
-    }
-
-    /// kill -9 of this desk's own engine.
-    fn kill_engine(&self) -> i32 {
-        let pid = self.engine_pid().expect("an engine runs");
-        let process = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
-        pid
-    }
-
-    /// On a terminal of 80 columns and 24 rows.
-    fn on_terminal(&self, args: &[&str]) -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let open = || {
-            let path = Path::new(name.to_str().unwrap());
-            std::fs::File::options().read(true).write(true).open(path).unwrap()
-        };
-        // The terminal stays open here, so that it can be looked at after the end.
-        let slave = open();
-        // A session of its own with this as its terminal, so that Ctrl-C and sizes arrive as signals.
-        let mut command = Command::new("setsid");
-        self.prepare(&mut command);
-        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_dogwatch")]).args(args);
-        command.stdin(open()).stdout(open()).stderr(open());
-        let child = command.spawn().unwrap();
-        Terminal { master, slave, child, shown: String::new() }
-    }
-
-    fn wait_file(&self, name: &str) {
-        let until = boottime_ms() + PATIENCE_MS;
-        while !self.project().join(name).exists() {
-            assert!(boottime_ms() < until, "{name} never came");
-            pause(Duration::from_millis(10));
-        }
-    }
-
-    /// The porter of one of this desk's environments holds its lock.
-    fn porter_lives(&self) -> bool {
-        let runs = std::fs::read_dir(self.state.join("runs")).into_iter().flatten().flatten();
-        runs.filter_map(|run| std::fs::File::open(run.path().join("env/default/lock")).ok())
-            .any(|lock| rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err())
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.project().join(name)).unwrap_or_default()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        for line in self.run(&["ps", "--json"]).out.lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-            if let Some(id) = value["line"]["id"].as_str() {
-                self.run(&["stop", id]);
-                self.run(&["wait", id, "--for", "done", "--timeout", "20s"]);
-            }
-        }
-        // A porter that is still there while its folder is removed would take the engine for missing and start one.
-        let until = boottime_ms() + PATIENCE_MS;
-        while self.porter_lives() && boottime_ms() < until {
-            pause(Duration::from_millis(10));
-        }
-        self.run(&["engine", "stop"]);
-    }
-}
-
-/// What a command said.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Said {
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
-        self
-    }
-}
-
-/// A command on a terminal.
-struct Terminal {
-    master: OwnedFd,
-    slave: std::fs::File,
-    child: Child,
-    shown: String,
-}
-
-impl Terminal {
-    /// Reads until this was shown.
-    #[track_caller]
-    fn see(&mut self, text: &str) {
-        let until = boottime_ms() + PATIENCE_MS;
-        while !self.shown.contains(text) {
-            assert!(boottime_ms() < until, "{text:?} was never shown:\n{}", self.shown);
-            self.read();
-        }
-    }
-
-    fn read(&mut self) {
-        let mut fds = [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-        if rustix::event::poll(&mut fds, Some(&timeout)).unwrap_or(0) > 0 {
-            let mut bytes = [0u8; 4096];
-            let count = rustix::io::read(&self.master, &mut bytes).unwrap_or(0);
-            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
-    }
-
-    fn press(&self, keys: &str) {
-        rustix::io::write(&self.master, keys.as_bytes()).unwrap();
-    }
-
-    fn is_raw(&self) -> bool {
-        !tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ICANON)
-    }
-
-    #[track_caller]
-    fn ends(&mut self, code: i32) {
-        let until = boottime_ms() + PATIENCE_MS;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                // What was said last is still in the terminal.
-                self.read();
-                assert_eq!(status.code(), Some(code), "{}", self.shown);
-                return;
-            }
-            assert!(boottime_ms() < until, "it does not end:\n{}", self.shown);
-            self.read();
-        }
-    }
-}
+use crate::desk::{Desk, PATIENCE_MS, Said, Terminal};
 
 const GOOD: &str = "[steps.a]\nrun = \"echo hello\"\n";
 
@@ -399,7 +185,7 @@ fn logs_are_plain_text_unless_asked_for_raw() {
 fn on_a_terminal_a_run_is_drawn_and_ctrl_c_leaves_it_running() {
     let desk = Desk::new();
     desk.write("live", "[steps.a]\nrun = \"echo working hard; while [ ! -e go ]; do sleep 0.05; done\"\n");
-    let mut terminal = desk.on_terminal(&["run"]);
+    let mut terminal = desk.on_terminal(&["run", "--follow"]);
     terminal.see("working hard");
     terminal.see("\u{1b}[K");
     terminal.press("\u{3}");
@@ -417,13 +203,13 @@ fn on_a_terminal_a_run_is_drawn_and_ctrl_c_leaves_it_running() {
 fn a_question_is_answered_by_its_number_on_the_terminal() {
     let desk = Desk::new();
     desk.write("ask", "[steps.a]\nrun = \"exit 9\"\n");
-    let mut terminal = desk.on_terminal(&["run"]);
+    let mut terminal = desk.on_terminal(&["run", "--follow"]);
     terminal.see("a number decides");
     terminal.press("99\r");
     terminal.see("choose one of");
     terminal.ends_after_decision(&desk);
     // The number of `done`.
-    let mut terminal = desk.on_terminal(&["run"]);
+    let mut terminal = desk.on_terminal(&["run", "--follow"]);
     terminal.see("a number decides");
     terminal.press("2\r");
     terminal.ends(0);
@@ -431,6 +217,13 @@ fn a_question_is_answered_by_its_number_on_the_terminal() {
 }
 
 impl Terminal {
+    /// Ends with this code; all that it has shown.
+    #[track_caller]
+    fn ends_with_words(mut self, code: i32) -> String {
+        self.ends(code);
+        std::mem::take(&mut self.shown)
+    }
+
     /// Answered from another place: whoever follows goes on.
     #[track_caller]
     fn ends_after_decision(&mut self, desk: &Desk) {
@@ -466,6 +259,32 @@ fn attaching_types_into_the_step_and_leaves_the_terminal_as_it_was() {
     assert!(terminal.shown.contains("0 keys sent"), "{:?}", terminal.shown);
     let said = desk.run(&["status", "talk", "--json"]).ends(0);
     assert!(said.out.contains("\"state\":\"running\""), "{}", said.out);
+}
+
+#[test]
+fn attaching_again_after_the_engine_and_being_taken_over() {
+    let desk = Desk::new();
+    desk.write("talk", "[steps.a]\nrun = \"while read word; do echo \\\"got $word\\\" >> heard; done\"\n");
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut first = desk.on_terminal(&["attach", "talk", "a", "--as", "ann@desk"]);
+    first.see("you are typing into it");
+    let said = desk.on_terminal(&["attach", "talk", "a"]).ends_with_words(6);
+    assert!(said.contains("ann@desk is typing into a") && said.contains("--take-over"), "{said}");
+    desk.kill_engine();
+    desk.run(&["engine", "start"]).ends(0);
+    first.see("attaching again");
+    first.see("you are typing into it");
+    first.press("one\r");
+    desk.wait_file("heard");
+    let mut second = desk.on_terminal(&["attach", "talk", "a", "--as", "bob@lap", "--take-over"]);
+    second.see("you are typing into it");
+    first.see("bob@lap took over a");
+    first.ends(0);
+    assert!(!first.is_raw());
+    desk.run(&["detach", "talk", "a"]).ends(0);
+    second.see("somebody closed your terminal on a, which goes on");
+    second.ends(0);
+    desk.run(&["detach", "talk", "a"]).ends(6);
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 
 use std::collections::BTreeMap;
 
 use dogwatch::wire::keeper::{Ask, Event, Outcome, Reply, StopReason};
 use dogwatch::wire::shim::End;
 
+use crate::house::{kill, signal};
 use crate::keeper::{DEADLINE_MS, Engine, Keep, launch, now_ms, place, until};
 
 /// A terminal that was handed out, and all that it has shown.
@@ -116,7 +118,7 @@ fn a_tmux_server_killed_twenty_times_comes_back_and_the_step_notices_nothing() {
             continue;
         }
         let killed_at = now_ms();
-        assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
+        kill(pid.parse().expect("a pid"));
         engine.wait_for(|event| *event == Event::TmuxRestarted);
         assert!(now_ms() - killed_at < 2_000, "the server was back only after {} ms", now_ms() - killed_at);
     }
@@ -257,7 +259,7 @@ fn what_a_dead_shim_leaves_behind_is_ended_by_a_stop() {
     let step = std::fs::read_to_string(keep.dir.path().join("pid")).expect("a pid");
     let claim = std::fs::read_to_string(keep.path(&place("a")).join("claim/claim.json")).expect("a claim");
     let shim = serde_json::from_str::<serde_json::Value>(&claim).expect("a claim")["pid"].to_string();
-    assert!(Command::new("kill").args(["-9", &shim]).status().expect("kill runs").success());
+    kill(shim.parse().expect("a pid"));
     engine.wait_for(|event| matches!(event, Event::ShimGone { .. }));
     let proc = std::path::Path::new("/proc").join(step.trim());
     assert!(proc.exists(), "it ignores the hang-up");
@@ -318,7 +320,7 @@ fn a_keeper_with_live_steps_ends_only_by_force() {
         Outcome::Refused(why) => assert!(why.contains("1 attempts are still running"), "{why}"),
         other @ Outcome::Reply(_) => panic!("{other:?}"),
     }
-    assert!(Command::new("kill").arg(keep.child.id().to_string()).status().expect("kill runs").success());
+    signal(i32::try_from(keep.child.id()).expect("a pid"), Signal::TERM);
     assert_eq!(engine.reply(Ask::Shutdown { force: true }), Reply::Done);
     engine.wait_exited(&place("a"));
     until("the keeper has ended", || keep.child.try_wait().expect("a child").is_some());

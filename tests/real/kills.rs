@@ -190,7 +190,10 @@ fn a_claim_of_an_earlier_boot_is_unknown() {
     let mut fields: serde_json::Value = serde_json::from_str(&text).expect("a claim");
     fields["boot_id"] = "0f0f0f0f-earlier".into();
     std::fs::write(&claim, fields.to_string()).expect("a claim");
-    house.journal().execute("UPDATE epochs SET boot = '0f0f0f0f-earlier'", []).expect("the journal is written");
+    house
+        .journal_to_change()
+        .execute("UPDATE epochs SET boot = '0f0f0f0f-earlier'", [])
+        .expect("the journal is written");
     house.said(&["engine", "start"]);
     until("it is UNKNOWN", || house.lane("work")["state"] == "unknown");
     let inbox = house.json(&["inbox"]).expect("a question");

@@ -35,6 +35,8 @@ async fn what_a_step_needs_is_there() {
         Mount { source: place.path("data"), target: "/data/in".into(), writable: false },
         Mount { source: place.path("out"), target: place.path("out"), writable: true },
     ];
+    // A bare system may know no names at all.
+    let names_of_hosts = if Path::new("/etc/hosts").exists() { "getent hosts localhost" } else { "true" };
     let inside = place.start().await;
     for (what, script) in [
         ("write to the workspace", "echo made > $W/made"),
@@ -54,8 +56,8 @@ async fn what_a_step_needs_is_there() {
         ),
         ("shared memory", "head -c 80000000 /dev/zero > /dev/shm/big && rm /dev/shm/big"),
         ("devices", "head -c 8 /dev/urandom && echo x > /dev/null && test -c /dev/ptmx"),
-        ("names of hosts", "getent hosts localhost"),
-        ("processes of its own", "ps ax"),
+        ("names of hosts", names_of_hosts),
+        ("processes of its own", "ls -d /proc/[0-9]*"),
         ("its own empty .ssh", "touch $H/.ssh/known_hosts"),
         ("its user", "test \"$(id -u)\" = \"$(stat -c %u $W)\""),
         ("be the first process's child", "test \"$(cat /proc/1/comm)\" = dogwatch"),

@@ -1,175 +1,197 @@
-//! Panes on real terminals and real logs: what is typed and shown, sizes, ends, programs that read nothing or never stop, a
-//! tmux client, and who is told that a log was written to.
+//! The operator's screen on a real terminal with a real engine: driven by keys, its output decoded by another emulator, and
+//! the terminal afterwards as it was before.
 
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
 
-use dogwatch::screen::{Live, Size, Watch, Work};
-use dogwatch::spawn;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{Termios, tcgetattr};
 
-use crate::keeper::until;
+use crate::desk::{Desk, Terminal};
 
-/// A program on a terminal of its own; ended when this is dropped.
-struct Program {
-    child: Child,
-    live: Live,
+/// One step that talks, and waits for `go`.
+const TALK: &str = "[steps.a]\nrun = \"echo ready; read word; echo heard $word; echo $word > heard; \
+                    while [ ! -e go ]; do sleep 0.05; done\"\n[steps.b]\nneeds = [\"a\"]\nrun = \"echo after\"\n";
+
+/// What of a terminal's modes can be compared.
+fn modes(terminal: &Terminal) -> String {
+    let modes: Termios = tcgetattr(&terminal.slave).unwrap();
+    format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        modes.input_modes, modes.output_modes, modes.control_modes, modes.local_modes, modes.special_codes
+    )
 }
 
-impl Program {
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        let pty = spawn::open_pty(24, 80).expect("a terminal");
-        let mut command = Command::new(program);
-        command.args(arguments).env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8");
-        spawn::on_terminal(&mut command, &pty).expect("it is prepared");
-        let child = command.spawn().expect("it starts");
-        let live = Live::new(pty.master, Size::new(24, 80)).expect("a pane");
-        Self { child, live }
+/// The private modes that were set and not taken back, the cursor, the screen.
+fn left_on(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let mut on = std::collections::BTreeSet::new();
+    for piece in text.split("\u{1b}[?").skip(1) {
+        let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        match (&piece[..end], piece[end..].chars().next()) {
+            (mode, Some('h')) => _ = on.insert(mode.to_owned()),
+            (mode, Some('l')) => _ = on.remove(mode),
+            _ => {}
+        }
     }
-
-    fn sh(script: &str) -> Self {
-        Self::start("sh", &["-c", script])
+    // The cursor is on in a terminal that nobody changed.
+    if !on.remove("25") && text.contains("\u{1b}[?25l") {
+        on.insert("no cursor".into());
     }
-
-    fn text(&self) -> String {
-        (0..self.live.grid().size().rows()).map(|row| self.live.grid().row_text(row) + "\n").collect()
-    }
-
-    fn shows(&mut self, text: &str) {
-        let mut last = String::new();
-        until(&format!("{text:?} is shown"), || {
-            let _ = self.live.poll(&mut Work::of(1_000_000));
-            last = self.text();
-            last.contains(text)
-        });
-    }
+    on.into_iter().collect()
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The child that `setsid` started: the screen itself.
+fn screen_of(terminal: &Terminal) -> Pid {
+    let pid = terminal.child.id();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let inner = std::fs::read_to_string(children).unwrap_or_default();
+    let pid = inner.split_whitespace().next().map_or(pid, |child| child.parse().unwrap());
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
 
 #[test]
-fn what_is_typed_reaches_the_program_and_what_it_prints_is_shown() {
-    let mut program =
-        Program::sh("printf 'name? '; read name; printf '\\033[31mhello %s\\033[m\\n' \"$name\"; sleep 60");
-    program.shows("name?");
-    assert!(program.live.write("Ada 東京\r".as_bytes()));
-    program.shows("hello Ada 東京");
-    assert!(!program.live.ended());
+fn a_step_is_typed_into_and_let_go_and_leaving_stops_nothing() {
+    let desk = Desk::new();
+    desk.write("talk", TALK);
+    let mut terminal = desk.on_terminal(&["run"]);
+    let before = modes(&terminal);
+    terminal.shows("ready");
+    terminal.shows("talk #1");
+    assert!(terminal.is_raw() && !terminal.cursor_visible(), "the cursor is hidden but while typing");
+    terminal.press("a");
+    terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
+    terminal.press("hello\r");
+    terminal.shows("heard hello");
+    assert!(terminal.cursor_visible(), "the terminal's own cursor is one of the four signs");
+    desk.wait_file("heard");
+    terminal.press("\u{1d}");
+    terminal.shows("let go of a after");
+    terminal.shows("6 keys sent");
+    // Everything else goes to the program: what was typed after letting go went nowhere.
+    terminal.press("q");
+    terminal.ends(130);
+    assert_eq!(modes(&terminal), before);
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new(), "{:?}", terminal.shown);
+    assert_eq!(desk.read("heard"), "hello\n");
+    assert!(terminal.shown.contains("talk #1 goes on"), "{}", terminal.shown);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    desk.run(&["wait", "talk"]).ends(0);
+    // A run that is over: leaving its screen tells how it ended.
+    let mut terminal = desk.on_terminal(&["ui", "talk"]);
+    terminal.shows("succeeded");
+    terminal.press("q");
+    terminal.ends(0);
 }
 
 #[test]
-fn a_program_is_told_its_size_and_every_change_of_it() {
-    let script = "trap 'stty size' WINCH; stty size; while :; do sleep 60 & wait; done";
-    let mut program = Program::sh(script);
-    program.shows("24 80");
-    program.live.resize(Size::new(30, 100)).expect("resized");
-    program.shows("30 100");
-    // Nothing below 2x2 reaches it.
-    program.live.resize(Size::new(0, 0)).expect("resized");
-    program.live.resize(Size::new(31, 101)).expect("resized");
-    program.shows("31 101");
+fn a_shell_beside_a_step_reaches_its_programs_with_every_key() {
+    let desk = Desk::new();
+    desk.write("beside", TALK);
+    let mut terminal = desk.on_terminal(&["run"]);
+    terminal.shows("ready");
+    terminal.press("s");
+    terminal.shows("you are typing beside a");
+    // Every byte that a key can send, but the one that lets go: cat -v shows what arrived.
+    terminal.press("PS1='ok> '; stty -ixon raw -echo; dd bs=1 count=6 2>/dev/null | od -An -tx1; stty sane\r");
+    terminal.press("");
+    terminal.until("the shell waits", |picture| picture.contains("stty sane"));
+    terminal.press("\u{2}\u{1b}x\u{3}\u{1a}z");
+    terminal.shows("02 1b 78 03 1a 7a");
+    terminal.press("exit\r");
+    terminal.shows("the shell beside a has ended");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("q");
+    terminal.ends(130);
 }
 
 #[test]
-fn the_last_picture_of_a_program_that_ended_stays() {
-    let mut program = Program::sh("echo the last words");
-    until("it has ended", || {
-        let _ = program.live.poll(&mut Work::FRAME.clone());
-        program.live.ended()
+fn the_terminal_is_left_as_it_was_by_every_signal_and_by_panics() {
+    let desk = Desk::new();
+    desk.write("leave", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut faults = 0;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        let mut terminal = desk.on_terminal(&["ui", "leave"]);
+        let before = modes(&terminal);
+        terminal.shows("leave #1");
+        kill_process(screen_of(&terminal), signal).unwrap();
+        terminal.ends(130);
+        assert_eq!((modes(&terminal), left_on(&terminal.raw)), (before, Vec::new()), "{signal:?}");
+        faults += 1;
+    }
+    for place in ["screen.draw:3", "screen.input"] {
+        let mut terminal = desk.on_terminal_with(&["ui", "leave"], &[("DOGWATCH_PANIC", place)]);
+        let before = modes(&terminal);
+        terminal.press("j");
+        terminal.ends_somehow();
+        assert_eq!((modes(&terminal), left_on(&terminal.raw)), (before, Vec::new()), "{place}");
+        assert!(terminal.shown.contains("panicked") || terminal.shown.contains("defect"), "{}", terminal.shown);
+        faults += 1;
+    }
+    assert_eq!(faults, 6);
+    let said = desk.run(&["status", "leave", "--json"]).ends(0);
+    assert!(said.out.contains("\"state\":\"running\""), "{}", said.out);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+}
+
+#[test]
+fn a_stopped_screen_comes_back_whole() {
+    let desk = Desk::new();
+    desk.write("stop", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "stop"]);
+    terminal.shows("stop #1");
+    let screen = screen_of(&terminal);
+    kill_process(screen, Signal::TSTP).unwrap();
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", screen.as_raw_nonzero())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    };
+    crate::keeper::until("the screen stands still", || {
+        terminal.read();
+        stopped()
     });
-    assert!(program.text().contains("the last words"));
-    assert!(!program.live.write(b"x") && !program.live.wants_to_write());
-    let polled = program.live.poll(&mut Work::FRAME.clone());
-    assert!(!polled.changed && !polled.behind);
+    assert!(!terminal.is_raw(), "the shell has its terminal back");
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
+    kill_process(screen, Signal::CONT).unwrap();
+    terminal.until("the screen is back", |picture| picture.contains("stop #1"));
+    assert!(terminal.is_raw());
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("q");
+    terminal.ends_somehow();
 }
 
 #[test]
-fn a_program_that_reads_nothing_holds_up_only_what_is_typed_to_it() {
-    let mut program = Program::sh("stty raw -echo; echo ready; sleep 60");
-    program.shows("ready");
-    let block = vec![b'x'; 64 * 1024];
-    let mut taken = 0;
-    while program.live.write(&block) {
-        taken += block.len();
-        assert!(taken < 8 * 1024 * 1024, "a program that reads nothing was sent {taken} bytes");
+fn storms_of_sizes_break_nothing() {
+    let desk = Desk::new();
+    desk.write("sizes", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "sizes"]);
+    terminal.shows("sizes #1");
+    let sizes =
+        [(0, 0), (1, 1), (65535, 1), (1, 65535), (2, 2), (65535, 65535), (3, 500), (200, 60), (40, 12), (0, 24)];
+    let mut sent = 0;
+    for round in 0..5 {
+        for (columns, rows) in sizes {
+            terminal.resize(columns, rows);
+            terminal.read();
+            if round == 2 {
+                terminal.press("a");
+            } else if round == 3 {
+                terminal.press("\u{1d}z");
+            }
+            sent += 1;
+        }
     }
-    assert!(taken >= 1024 * 1024 - block.len(), "only {taken} bytes were kept");
-    assert!(program.live.wants_to_write() && !program.live.ended());
-    let _ = program.live.poll(&mut Work::FRAME.clone());
-    assert!(program.live.wants_to_write());
-}
-
-#[test]
-fn of_a_program_that_never_stops_each_look_takes_a_bounded_part() {
-    let mut program = Program::sh("yes 0123456789abcdef");
-    program.shows("0123456789abcdef");
-    let mut behind = 0;
-    for _ in 0..200 {
-        let mut fds = [PollFd::from_borrowed_fd(program.live.fd(), PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).expect("it is polled");
-        let mut work = Work::of(2_000);
-        behind += usize::from(program.live.poll(&mut work).behind);
-    }
-    assert!(behind > 0, "a flood was never behind");
-    assert!(program.live.write(b"\x03"));
-    until("it has ended", || {
-        let _ = program.live.poll(&mut Work::of(1_000_000));
-        program.live.ended()
-    });
-}
-
-#[test]
-fn a_client_of_tmux_is_shown_with_wide_characters_lines_and_modes() {
-    let dir = tempfile::Builder::new().prefix("dws").tempdir().expect("a directory");
-    let socket = dir.path().join("t").display().to_string();
-    let inner =
-        "printf '東京 e\\314\\201 \\033(0lqk\\033(B \\033[35mcolour\\033[m\\n\\033[?2004h\\033[?1000h'; sleep 60";
-    let mut program =
-        Program::start("tmux", &["-u", "-S", &socket, "-f", "/dev/null", "new-session", "-s", "one", inner]);
-    program.shows("東京 e\u{301} ┌─┐ colour");
-    program.shows("[one]");
-    let modes = program.live.grid().modes();
-    assert!(modes.alternate_screen);
-    until("the program's modes are known", || {
-        let _ = program.live.poll(&mut Work::FRAME.clone());
-        let modes = program.live.grid().modes();
-        modes.bracketed_paste && modes.mouse.is_some()
-    });
-    program.live.resize(Size::new(10, 40)).expect("resized");
-    program.shows("東京 e\u{301} ┌─┐ colour");
-    let ended = Command::new("tmux").args(["-S", &socket, "kill-server"]).stderr(Stdio::null()).status();
-    assert!(ended.expect("tmux").success());
-    until("the client has ended", || {
-        let _ = program.live.poll(&mut Work::FRAME.clone());
-        program.live.ended()
-    });
-}
-
-#[test]
-fn only_logs_that_were_written_to_are_named() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut watch = Watch::new().expect("a watch");
-    let place = |name: &str| dir.path().join(name);
-    assert!(!watch.add(&place("a"), 1).expect("it is looked at"), "it is not there yet");
-    for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {
-        std::fs::create_dir(place(name)).expect("a directory");
-        assert!(watch.add(&place(name), number).expect("it is watched"));
-    }
-    assert!(watch.changed().is_empty());
-    let mut log = std::fs::File::create(place("b").join("log")).expect("a log");
-    for _ in 0..10_000 {
-        log.write_all(b"x").expect("written");
-    }
-    std::fs::write(place("c").join("log"), "y").expect("written");
-    let mut fds = [PollFd::from_borrowed_fd(watch.fd(), PollFlags::IN)];
-    assert_eq!(poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })), Ok(1));
-    assert_eq!(watch.changed().into_iter().collect::<Vec<i32>>(), [2, 3]);
-    watch.remove(2);
-    log.write_all(b"x").expect("written");
-    assert!(watch.changed().is_empty());
+    assert_eq!(sent, 50);
+    terminal.press("\u{1d}");
+    terminal.resize(120, 40);
+    terminal.shows("sizes #1");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.until("it can still be left", |_| true);
+    terminal.press("q");
+    terminal.press("q");
+    terminal.press("q");
+    terminal.ends_somehow();
+    assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
 }

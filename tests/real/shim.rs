@@ -11,6 +11,7 @@ use dogwatch::attempt::{self, record};
 use dogwatch::wire::keeper::{Event, Launch, Place, Reply, StopReason};
 use dogwatch::wire::shim::{End, Order, VERSION};
 
+use crate::house::kill;
 use crate::keeper::{Engine, Keep, MAC_KEY, launch, now_ms, place, until};
 
 /// A shim without a keeper, on the attempt directory `dir`.
@@ -40,14 +41,10 @@ impl Bare {
     }
 }
 
-fn pid_of_shim(keep: &Keep, place: &Place) -> String {
+fn pid_of_shim(keep: &Keep, place: &Place) -> i32 {
     let claim = std::fs::read_to_string(keep.path(place).join("claim/claim.json")).expect("a claim");
     let claim: serde_json::Value = serde_json::from_str(&claim).expect("a claim");
-    claim["pid"].to_string()
-}
-
-fn kill(signal: &str, pid: &str) {
-    assert!(Command::new("kill").args([signal, pid]).status().expect("kill runs").success());
+    claim["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid")
 }
 
 fn lines(path: &Path) -> usize {
@@ -215,7 +212,7 @@ fn a_killed_shim_is_neither_alive_nor_ended() {
     engine.wait_for(|event| matches!(event, Event::Claimed { .. }));
     let found = engine.look_up(&place("a"));
     assert!(found.held && !found.exited, "{found:?}");
-    kill("-9", &pid_of_shim(&keep, &place("a")));
+    kill(pid_of_shim(&keep, &place("a")));
     let gone = engine.wait_for(|event| matches!(event, Event::ShimGone { .. } | Event::Exited { .. }));
     assert_eq!(gone, Event::ShimGone { key: place("a").key, status: "killed by SIGKILL".into() });
     let found = engine.look_up(&place("a"));
@@ -311,7 +308,7 @@ fn what_outlives_a_success_is_left_alone_and_told() {
     assert_eq!(record.end, End::Code(0));
     assert_eq!(record.leaked.iter().map(|one| &*one.comm).collect::<Vec<_>>(), ["sleep"]);
     assert!(alive(&word));
-    kill("-9", &record.leaked[0].pid.to_string());
+    kill(i32::try_from(record.leaked[0].pid).expect("a pid"));
 }
 
 #[test]

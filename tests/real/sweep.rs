@@ -33,8 +33,8 @@ timeout = "300ms"
 grace = "100ms"
 allow_failure = true
 run = '''
-echo "start $DOGWATCH_KEY" >> effects
 trap '' TERM
+echo "start $DOGWATCH_KEY" >> effects
 setsid sleep 77 &
 sleep 60
 '''

@@ -8,6 +8,7 @@ use dogwatch::model::{
     AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Time, Verdict, What,
 };
 
+use super::patience::Patience;
 use super::world::World;
 
 /// Why a lane may have another attempt.
@@ -46,6 +47,7 @@ pub(crate) struct Audit {
     intents: BTreeSet<AttemptId>,
     opened: BTreeMap<EscalationId, Vec<Choice>>,
     answered: BTreeSet<EscalationId>,
+    patience: Patience,
 }
 
 impl Audit {
@@ -85,7 +87,9 @@ impl Audit {
 
     /// An event is committed.
     pub(crate) fn committed(&mut self, world: &mut World, event: &Event) {
-        if let Err(words) = self.check(world, event) {
+        let run = self.shadow.run(&event.run);
+        let patient = run.map_or(Ok(()), |run| self.patience.check(run, event));
+        if let Err(words) = patient.and_then(|()| self.check(world, event)) {
             world.complain(|| format!("{words}: {event:?}"));
         }
         self.shadow.apply(event);
@@ -159,7 +163,12 @@ impl Audit {
                 let live = world.live.iter().any(|attempt| attempt.run == event.run);
                 ensure(!live, "the run ends while a step lives")
             }
-            What::EnvironmentReady { .. }
+            What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
+            | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
             | What::StopAsked { .. }

@@ -231,9 +231,10 @@ impl Daemon {
             if let What::Intended { attempt, .. } = &event.what {
                 self.intent_boots.insert(attempt.clone(), world.boot);
             }
-            if matches!(event.what, What::Lost { .. }) {
-                world.counts.unknown += 1;
-            }
+            world.counts.unknown += u64::from(matches!(event.what, What::Lost { .. }));
+            world.counts.held += u64::from(matches!(event.what, What::Held { .. }));
+            world.counts.undone += u64::from(matches!(event.what, What::Undone { .. }));
+            world.counts.attached += u64::from(matches!(event.what, What::Attached { .. }));
             self.audit.committed(world, &event);
             self.journal.push(event);
         }
@@ -275,10 +276,30 @@ impl Daemon {
         if world.mutant == Some(Mutant::BlindRestart) {
             self.blind(world);
         }
+        self.lets_go(world);
         // The loop begins by asking what is owed, and by looking up everything that may live.
         self.look(world);
         world.plan(1, Happening::Tick);
         self.ticking = true;
+    }
+
+    /// Nobody types into a step through an engine that has died.
+    fn lets_go(&mut self, world: &mut World) {
+        let mut events = Vec::new();
+        for run in self.engine.runs() {
+            for lane in run.lanes.iter().filter(|lane| lane.attached.is_some()) {
+                let Some(attempt) = run.attempt(lane) else { continue };
+                let what = What::Detached { attempt, by: dogwatch::model::Principal::Rule, keys: None };
+                events.push(Event { run: run.id.clone(), at: world.now, what });
+            }
+        }
+        for event in &events {
+            self.engine.apply(event);
+        }
+        for event in &events {
+            self.audit.committed(world, event);
+        }
+        self.journal.extend(events);
     }
 
     /// A mutant: what was running when the engine died is taken for failed, and run again.

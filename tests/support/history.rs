@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use dogwatch::engine::{Ended, LaneState, Phase, Run};
 use dogwatch::model::{
-    Choice, EscalationId, EscalationKind, Event, LaneId, Order, RunId, RunResult, Selection, Time, What, Workflow,
+    Choice, EscalationId, EscalationKind, Event, LaneId, Order, Principal, RunId, RunResult, Selection, Time, What,
+    Workflow,
 };
 
 use super::daemon::Daemon;
@@ -198,9 +199,9 @@ impl History {
         for id in runs {
             let Some(run) = self.daemon.engine.run(&id) else { continue };
             let orders = match (self.setup.people, wild) {
-                (People::Wild, true) => wild_order(&mut self.dice, run),
+                (People::Wild, true) => wild_order(&mut self.dice, run, self.world.now),
                 (People::Wild, false) => clear_up(run),
-                (People::Steady | People::Nobody, _) => steady_answers(self.setup.seed, run),
+                (People::Steady | People::Nobody, _) => steady_answers(self.setup.seed, run, self.world.now),
             };
             let at = self.world.now;
             if !orders.is_empty() {
@@ -209,7 +210,10 @@ impl History {
                 self.daemon.turn(&mut self.world, facts);
             }
         }
-        self.world.plan(self.dice.between(1_000, 60_000), Happening::Person);
+        // Who has a moment to take an answer back is still there.
+        let held = |run: &Run| run.questions.values().any(|question| question.held.is_some());
+        let longest = if wild && self.daemon.engine.runs().any(held) { 6_000 } else { 60_000 };
+        self.world.plan(self.dice.between(1_000, longest), Happening::Person);
     }
 
     fn close(mut self) -> Result<Outcome, Box<Violation>> {
@@ -260,19 +264,19 @@ impl History {
 }
 
 /// The same answer to the same question, whenever it is asked.
-fn steady_answers(seed: u64, run: &Run) -> Vec<What> {
+fn steady_answers(seed: u64, run: &Run, now: Time) -> Vec<What> {
     let mut answers = Vec::new();
     for lane in &run.lanes {
         let LaneState::Asking { escalation } = &lane.state else { continue };
         let nth = run.questions.values().filter(|question| question.escalation.lane == lane.id).count();
         let mut dice = dice_for(seed, (run.id.as_str(), lane.id.step.as_str(), lane.id.lane.0, nth));
         let last = nth > 3;
-        answers.extend(answer(&mut dice, run, *escalation, last, false));
+        answers.extend(answer(&mut dice, run, *escalation, last, false, now));
     }
     answers
 }
 
-fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool) -> Option<What> {
+fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool, now: Time) -> Option<What> {
     let question = run.questions.get(&id)?;
     let choices: Vec<Choice> = question
         .escalation
@@ -286,10 +290,15 @@ fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool) 
         })
         .collect();
     let choice = *dice.pick(&choices)?;
+    // Every other answer can be taken back for a moment.
+    if dice.per_mille(500) {
+        let until = now.plus(std::time::Duration::from_secs(5));
+        return run.decide_later(id, choice, person("ann@host"), None, until).ok();
+    }
     run.decide(id, choice, person("ann@host"), None).ok()
 }
 
-fn wild_order(dice: &mut Dice, run: &Run) -> Vec<What> {
+fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
     let by = person("bob@host");
     let lane = dice.pick(&run.lanes).expect("a run has lanes").id.clone();
     let open: Vec<EscalationId> = run
@@ -297,7 +306,9 @@ fn wild_order(dice: &mut Dice, run: &Run) -> Vec<What> {
         .iter()
         .filter_map(|lane| if let LaneState::Asking { escalation } = lane.state { Some(escalation) } else { None })
         .collect();
-    let what = match dice.below(20) {
+    let what = match dice.below(24) {
+        18..22 => dice.pick(&open).and_then(|id| run.undo(*id, by).ok()),
+        22 | 23 => hands_on(dice, run, by),
         0 => run.stop_run(by).ok(),
         1 => run.pause(true, by).ok(),
         2 | 3 => run.pause(false, by).ok(),
@@ -310,14 +321,26 @@ fn wild_order(dice: &mut Dice, run: &Run) -> Vec<What> {
             let order = *dice.pick(&[Order::Retry, Order::Resume, Order::Skip, Order::Done]).expect("four");
             run.order(&lane, order, by, None).ok()
         }
-        _ => dice.pick(&open).copied().and_then(|id| answer(dice, run, id, false, true)),
+        _ => dice.pick(&open).copied().and_then(|id| answer(dice, run, id, false, true, now)),
     };
     // Who is not sure that it arrived says it again.
     let mut said: Vec<What> = what.into_iter().collect();
-    if dice.per_mille(50) && !matches!(said.first(), Some(What::Answered { .. })) {
+    if dice.per_mille(50)
+        && !matches!(said.first(), Some(What::Answered { .. } | What::Held { .. } | What::Undone { .. }))
+    {
         said.extend(said.clone());
     }
     said
+}
+
+/// Somebody attaches to a step that runs, or lets go.
+fn hands_on(dice: &mut Dice, run: &Run, by: Principal) -> Option<What> {
+    let held: Vec<_> = run.lanes.iter().filter(|lane| lane.attached.is_some()).collect();
+    if let Some(lane) = dice.pick(&held) {
+        return Some(What::Detached { attempt: run.attempt(lane)?, by, keys: Some(7) });
+    }
+    let live: Vec<_> = run.live_attempts().map(|(attempt, _)| attempt).collect();
+    Some(What::Attached { attempt: dice.pick(&live)?.clone(), by })
 }
 
 /// Brings a run to its end.
@@ -327,6 +350,9 @@ fn clear_up(run: &Run) -> Vec<What> {
         && let Ok(what) = run.pause(false, by.clone())
     {
         return vec![what];
+    }
+    if let Some(attempt) = run.lanes.iter().find(|lane| lane.attached.is_some()).and_then(|lane| run.attempt(lane)) {
+        return vec![What::Detached { attempt, by, keys: None }];
     }
     for lane in &run.lanes {
         if let LaneState::Asking { escalation } = &lane.state {

@@ -34,6 +34,8 @@ pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
 pub(crate) struct House {
     root: tempfile::TempDir,
     vars: Vec<(String, String)>,
+    /// As `nobody`, with a copy of dogwatch that everybody may read.
+    ordinary: bool,
 }
 
 impl House {
@@ -46,7 +48,7 @@ impl House {
         let root = tempfile::Builder::new().prefix("dwh").tempdir().expect("a temporary directory");
         std::fs::create_dir(root.path().join("work")).expect("a workspace");
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { root, vars }
+        Self { root, vars, ordinary: false }
     }
 
     /// From now on everything started here gets this variable, too.
@@ -57,6 +59,14 @@ impl House {
 
     pub(crate) fn unset(&mut self, name: &str) {
         self.vars.retain(|(other, _)| other != name);
+    }
+
+    /// From now on everything is started by an ordinary user, whose house this is. Only for root.
+    pub(crate) fn become_ordinary(&mut self) {
+        std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), self.root.path().join("dogwatch")).expect("a copy");
+        let own = Command::new("chown").args(["-R", "65534:65534"]).arg(self.root.path()).status().expect("chown");
+        assert!(own.success(), "only root gives its files away");
+        self.ordinary = true;
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -82,7 +92,14 @@ impl House {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+        let mut command = if self.ordinary {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
+            command.arg(self.root.path().join("dogwatch"));
+            command
+        } else {
+            Command::new(env!("CARGO_BIN_EXE_dogwatch"))
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DOGWATCH_") {
                 command.env_remove(name);
@@ -244,8 +261,26 @@ impl House {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The journal, for looking only.
+    /// The journal as it is on disk, for looking only: a copy, for its engine lets nobody else in.
     pub(crate) fn journal(&self) -> rusqlite::Connection {
+        let copy = tempfile::tempdir().expect("a folder");
+        let (file, wal) = (self.state().join("journal.db"), self.state().join("journal.db-wal"));
+        // What makes the copy whole: nobody began the WAL anew between its two parts.
+        let head = || std::fs::read(&wal).map(|bytes| bytes.get(..32).map(<[u8]>::to_vec)).unwrap_or_default();
+        until("the journal is copied", || {
+            let before = head();
+            let copied = std::fs::copy(&file, copy.path().join("journal.db")).is_ok() || !file.exists();
+            let whole = std::fs::copy(&wal, copy.path().join("journal.db-wal")).is_ok() || !wal.exists();
+            copied && whole && head() == before
+        });
+        let journal = rusqlite::Connection::open(copy.path().join("journal.db")).expect("the journal");
+        // It stays open, and its folder may go.
+        journal.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).expect("the journal is read");
+        journal
+    }
+
+    /// The journal itself, when no engine has it.
+    pub(crate) fn journal_to_change(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.state().join("journal.db")).expect("the journal")
     }
 

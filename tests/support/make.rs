@@ -88,7 +88,12 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         timeout: None,
         params: IndexMap::new(),
         env: IndexMap::new(),
-        environment: EnvironmentSpec { workspace: "/w".into(), isolation: IsolationWanted::Auto, mounts: Vec::new() },
+        environment: EnvironmentSpec {
+            workspace: "/w".into(),
+            isolation: IsolationWanted::Auto,
+            mounts: Vec::new(),
+            container: None,
+        },
         steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
     }
 }

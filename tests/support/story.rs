@@ -35,10 +35,12 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         stop: None,
         leaked: Vec::new(),
         oom_kills: None,
+        usage: None,
         missing: Vec::new(),
         hits: Vec::new(),
         tail: vec!["the last line".into()],
         checkpoint: None,
+        outside: None,
     }
 }
 
@@ -138,6 +140,13 @@ impl Story {
         self.tell(what.expect("it may be answered"))
     }
 
+    /// An answer that can be taken back for five seconds.
+    pub(crate) fn answers_held(&mut self, id: u64, choice: Choice) -> &mut Self {
+        let until = self.now.plus(std::time::Duration::from_secs(5));
+        let what = self.run().decide_later(EscalationId(id), choice, person("ann"), None, until);
+        self.tell(what.expect("it may be answered"))
+    }
+
     pub(crate) fn orders(&mut self, name: &str, order: Order) -> &mut Self {
         let what = self.run().order(&lane(name), order, person("ann"), None);
         self.tell(what.expect("it may be ordered"))
@@ -205,6 +214,9 @@ pub(crate) fn words(event: &Event) -> String {
     let what = match &event.what {
         What::Created(_) => "created".into(),
         What::EnvironmentReady { isolation: Isolation::Sandboxed } => "sandboxed".into(),
+        What::EnvironmentReady { isolation: Isolation::Container { image, .. } } => {
+            format!("in a container of {image}")
+        }
         What::EnvironmentReady { isolation: Isolation::None { .. } } => "not isolated".into(),
         What::EnvironmentFailed { .. } => "no environment".into(),
         What::Intended { attempt: id, cause, resume } => {
@@ -212,6 +224,7 @@ pub(crate) fn words(event: &Event) -> String {
                 Cause::First => "first".into(),
                 Cause::Retry { rule } => format!("retry by {rule}"),
                 Cause::Unknown => "unknown".into(),
+                Cause::Disrupted => "disrupted".into(),
                 Cause::Person(by) => format!("by {by}"),
             };
             format!("{} starts: {cause}{}", attempt(id), from(resume.as_ref()))
@@ -234,6 +247,13 @@ pub(crate) fn words(event: &Event) -> String {
             format!("{} {:?} {}: {}", escalation.id, escalation.kind, name(&escalation.lane), choices.join(" "))
         }
         What::Answered { escalation, choice, by, .. } => format!("{escalation} {} by {by}", word(*choice)),
+        What::Held { escalation, choice, by, until, .. } => {
+            format!("{escalation} {} by {by}, held until {}", word(*choice), seconds(*until))
+        }
+        What::Undone { escalation, by } => format!("{escalation} undone by {by}"),
+        What::Extended { escalation, deadline, by } => format!("{escalation} until {} by {by}", seconds(*deadline)),
+        What::Attached { attempt: id, by } => format!("{} attached by {by}", attempt(id)),
+        What::Detached { attempt: id, by, .. } => format!("{} detached by {by}", attempt(id)),
         What::Ordered { lane, order, by, .. } => format!("{} {order:?} by {by}", name(lane)),
         What::Paused { by } => format!("paused by {by}"),
         What::Unpaused { by } => format!("unpaused by {by}"),

@@ -62,6 +62,9 @@ pub(crate) struct Counts {
     pub(crate) turns: u64,
     pub(crate) orders: u64,
     pub(crate) unknown: u64,
+    pub(crate) held: u64,
+    pub(crate) undone: u64,
+    pub(crate) attached: u64,
 }
 
 impl Counts {
@@ -82,6 +85,9 @@ impl Counts {
             (&mut self.turns, other.turns),
             (&mut self.orders, other.orders),
             (&mut self.unknown, other.unknown),
+            (&mut self.held, other.held),
+            (&mut self.undone, other.undone),
+            (&mut self.attached, other.attached),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

@@ -333,10 +333,16 @@ impl World {
             stop: proc.stop,
             leaked: Vec::new(),
             oom_kills: None,
+            usage: None,
             missing: if missing { vec!["model".into()] } else { Vec::new() },
-            hits: if boom { vec![Hit { rule: 0, line_number: 7, line: "boom".into() }] } else { Vec::new() },
+            hits: if boom {
+                vec![Hit { rule: 0, line_number: 7, line: "boom".into(), ..Hit::default() }]
+            } else {
+                Vec::new()
+            },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
+            outside: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);

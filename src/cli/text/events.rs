@@ -1,7 +1,7 @@
 //! Recorded facts and decisions, one line each. Pure.
 
-use super::words::clock;
 use super::{Look, Row, Style};
+use crate::faces::words::clock;
 use crate::wire::client::EventView;
 
 /// `21:35:02  train[lr=0.1]  attempt 2 begins in 10 s: code 1`.

@@ -1,9 +1,10 @@
 //! Lists: runs, what runs now, the inbox. Pure.
 
 use super::run::{about, columns, lane};
-use super::words::{clock, run_name, span};
 use super::{Look, Row, Style, run_shape, width};
-use crate::wire::client::{EscalationView, RunLine, RunView, StepState};
+use crate::faces::words::{clock, run_name, span};
+use crate::model::size_words;
+use crate::wire::client::{CheckpointView, EscalationView, RunLine, RunView, StepState};
 
 /// One row a run, newest first.
 pub fn runs(lines: &[RunLine], now_ms: i64, look: &Look) -> Vec<Row> {
@@ -73,6 +74,40 @@ pub fn inbox(questions: &[EscalationView], now_ms: i64, look: &Look) -> Vec<Row>
                 .text(&question.title)
         })
         .collect()
+}
+
+/// The checkpoints of a run, under the name of each step.
+pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut step = "";
+    for checkpoint in seen {
+        if checkpoint.step_name != step {
+            step = &checkpoint.step_name;
+            rows.push(Row::new().add(Style::Bold, step));
+        }
+        let (style, shape) = match (checkpoint.bytes, checkpoint.newest) {
+            (None, _) => (Style::Bad, "×"),
+            (Some(_), true) => (Style::Good, "●"),
+            (Some(_), false) => (Style::Plain, "○"),
+        };
+        let number = checkpoint.step.map_or_else(String::new, |step| format!("step {step}"));
+        let size = checkpoint.bytes.map_or_else(|| "gone".into(), size_words);
+        let mark = if checkpoint.newest { "  a resumption takes it" } else { "" };
+        rows.push(
+            Row::new()
+                .space(2)
+                .add(style, shape)
+                .space(1)
+                .field(Style::Plain, &number, 12)
+                .field(Style::Dim, &format!("{:>6}", span(now_ms - checkpoint.seen_ms)), 6)
+                .space(2)
+                .field(style, &format!("{size:>9}"), 9)
+                .space(2)
+                .text(&checkpoint.path)
+                .add(Style::Dim, mark),
+        );
+    }
+    rows
 }
 
 /// For `ps --json` and the like: a lane in words.

@@ -8,7 +8,6 @@ pub mod live;
 pub mod plan;
 pub mod question;
 pub mod run;
-pub mod words;
 
 use unicode_width::UnicodeWidthChar;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::words::count;
 use super::{Look, Row, Style, width};
+use crate::faces::words::count;
 use crate::model::{IsolationWanted, Selection, Step, StepId, StepWhat, Workflow};
 
 /// Steps in the order in which they can begin: `[[prepare], [train, lint], [evaluate]]`.
@@ -73,10 +73,11 @@ pub fn plan(workflow: &Workflow, selection: &Selection, look: &Look) -> Vec<Row>
 }
 
 fn environment(workflow: &Workflow) -> Row {
-    let isolation = match workflow.environment.isolation {
-        IsolationWanted::Auto => "the sandbox where it is permitted",
-        IsolationWanted::Required => "the sandbox or nothing",
-        IsolationWanted::None => "NOT SANDBOXED, as the file says",
+    let isolation = match (&workflow.environment.container, workflow.environment.isolation) {
+        (Some(container), _) => format!("a container of {}", container.image),
+        (None, IsolationWanted::Auto) => "the sandbox where it is permitted".into(),
+        (None, IsolationWanted::Required) => "the sandbox or nothing".into(),
+        (None, IsolationWanted::None) => "NOT SANDBOXED, as the file says".into(),
     };
     let mut parts = vec![format!("{isolation}; workspace {}", workflow.environment.workspace)];
     parts.extend(workflow.environment.mounts.iter().map(|mount| {

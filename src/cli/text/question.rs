@@ -1,7 +1,7 @@
 //! A question to a person, with its evidence, its choices and the exact commands. Pure.
 
-use super::words::{clock, span};
 use super::{Look, Row, Style, wrap};
+use crate::faces::words::{clock, span};
 use crate::wire::client::EscalationView;
 
 /// The choice that ends the whole run: its run's name has to be typed.
@@ -16,6 +16,7 @@ pub fn question(asked: &EscalationView, now_ms: i64, look: &Look) -> Vec<Row> {
             .add(Style::Dim, &format!("asked {} ago{}", span(now_ms - asked.opened_ms), deadline(asked, now_ms))),
     );
     rows.extend(evidence(asked, look));
+    rows.extend(facts(asked, look));
     if let Some(answer) = &asked.answer {
         let note = answer.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
         rows.push(Row::new().add(
@@ -27,6 +28,13 @@ pub fn question(asked: &EscalationView, now_ms: i64, look: &Look) -> Vec<Row> {
                 clock(answer.at_ms, now_ms, &look.zone)
             ),
         ));
+    } else if let Some(held) = &asked.held {
+        let left = span((held.until_ms - now_ms).max(0));
+        rows.push(
+            Row::new()
+                .add(Style::Good, &format!("answered {} by {}, takes effect in {left}", held.choice, held.by))
+                .add(Style::Dim, &format!("   dogwatch undo e{}", asked.id)),
+        );
     } else {
         rows.extend(choices(asked, look));
         rows.push(command(asked));
@@ -70,6 +78,21 @@ pub fn evidence(asked: &EscalationView, look: &Look) -> Vec<Row> {
         })
         .map(|line| Row::new().add(Style::Dim, "  │ ").text(&line))
         .collect()
+}
+
+/// What is known around it: `checkpoint  step 1800, 3m02s before the failure`.
+pub fn facts(asked: &EscalationView, look: &Look) -> Vec<Row> {
+    let longest = asked.facts.iter().map(|fact| super::width(&fact.label)).max().unwrap_or(0);
+    let columns = look.width.saturating_sub(2 + longest + 2);
+    let mut rows = Vec::new();
+    for fact in &asked.facts {
+        let text = Row::new().text(&fact.text).plain();
+        for (line, words) in wrap(&text, columns).iter().enumerate() {
+            let label = if line == 0 { fact.label.as_str() } else { "" };
+            rows.push(Row::new().space(2).field(Style::Dim, label, longest).space(2).text(words));
+        }
+    }
+    rows
 }
 
 /// Numbered from 1, with what each does and costs.

@@ -1,7 +1,7 @@
 //! One run on one screen, and what is said when it has ended. Pure.
 
-use super::words::{count, run_arg, run_name, span, step_arg, took};
 use super::{Look, Row, Style, run_shape, width};
+use crate::faces::words::{count, run_arg, run_name, short_paths, span, step_arg, took};
 use crate::wire::client::{RunState, RunView, StepState, StepView};
 
 /// The whole run: head, lanes, questions, and what can be done next.
@@ -35,7 +35,7 @@ pub fn head(view: &RunView) -> Row {
 fn place(view: &RunView) -> Row {
     let badge = match &view.isolation {
         None => "no environment yet".to_owned(),
-        Some(isolation) if isolation.sandboxed => "sandboxed".into(),
+        Some(isolation) if isolation.sandboxed => isolation.why.clone().unwrap_or_else(|| "sandboxed".into()),
         Some(isolation) => format!("NOT SANDBOXED: {}", isolation.why.as_deref().unwrap_or("by the workflow")),
     };
     let unsafe_badge = view.isolation.as_ref().is_some_and(|i| !i.sandboxed);
@@ -101,7 +101,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     }
     // What a step says itself is newer than what is known about it.
     if !output.is_empty() {
-        parts.push(output.to_owned());
+        parts.push(short_paths(output));
         return parts.join(" · ");
     }
     if step.state != StepState::Succeeded
@@ -128,7 +128,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
 pub fn questions(view: &RunView) -> Vec<Row> {
     view.escalations
         .iter()
-        .filter(|question| question.answer.is_none())
+        .filter(|question| question.is_open())
         .map(|question| {
             Row::new()
                 .add(Style::Asking, &format!("? e{}", question.id))

@@ -5,9 +5,9 @@ use crate::cli::Face;
 use crate::cli::args::{GateArgs, escalation};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Row, Style, lists, question};
-use crate::client::Client;
+use crate::client::{Client, Error};
 use crate::clock::wall_ms;
-use crate::wire::client::{Ask, EscalationView, Reply, StepView};
+use crate::wire::client::{Ask, EscalationView, Reply, StepView, Strength};
 
 /// `inbox`.
 pub(super) fn inbox(face: &Face) -> Ended {
@@ -61,6 +61,37 @@ pub(super) fn decide(face: &Face, id: u64, choice: &str, note: Option<String>, c
     let word = chosen(&asked, choice)?;
     confirmed(face, &asked, &word, confirm)?;
     tell(face, &mut client, id, word, note)
+}
+
+/// `decide --all-like-this`: each open question of the run with the same fingerprint, one after the other.
+pub(super) fn decide_all(face: &Face, id: u64, choice: &str, note: Option<&String>) -> Ended {
+    let mut client = face.engine()?;
+    let asked = ask(&mut client, id)?;
+    let word = chosen(&asked, choice)?;
+    if asked.choices.iter().any(|known| known.word == word && known.strength == Strength::Typed) {
+        let words = format!("{word} is never the answer to several questions at once");
+        return Err(Failure::usage(words, format!("answer each by itself: dogwatch decide e{id} {word}")));
+    }
+    let view = run_view(&mut client, asked.run.clone())?;
+    let same = |other: &&EscalationView| {
+        other.id == id || !asked.fingerprint.is_empty() && other.fingerprint == asked.fingerprint
+    };
+    let mut worst = Exit::Good;
+    for other in view.escalations.iter().filter(|other| other.is_open()).filter(same) {
+        let told = client.ask(Ask::Decide { id: other.id, choice: word.clone(), note: note.cloned(), hold_ms: 0 });
+        match told {
+            Ok(Reply::Done { words }) => face.screen.done(&format!("e{} {words}", other.id))?,
+            Ok(_) => return Err(Failure::unexpected("decide")),
+            Err(why @ Error::Refused(_)) => {
+                // Somebody was faster, or this one has no such choice: the others are answered all the same.
+                let failure = Failure::from(why);
+                worst = failure.exit;
+                face.screen.failure(&failure);
+            }
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Ok(worst)
 }
 
 /// The choice's word, from its word or its number; wrong ones are told with what there is.
@@ -128,6 +159,15 @@ fn tell(face: &Face, client: &mut Client, id: u64, choice: String, note: Option<
     Ok(Exit::Good)
 }
 
+/// `undo`.
+pub(super) fn undo(face: &Face, id: u64) -> Ended {
+    let Reply::Done { words } = face.engine()?.ask(Ask::Undo { id })? else {
+        return Err(Failure::unexpected("undo"));
+    };
+    face.screen.done(&words)?;
+    Ok(Exit::Good)
+}
+
 /// `approve` and `reject`: a question's number, or the run and step whose gate is open.
 pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
     let mut client = face.engine()?;
@@ -157,9 +197,9 @@ fn open_gate(client: &mut Client, run: &str, step: &str) -> Result<EscalationVie
         return Err(Failure::new(Exit::Nothing, format!("{} has no step {step:?}", view.line.name))
             .hint(format!("it has: {}", names.join(", "))));
     }
-    let open = lanes.iter().find_map(|lane| {
-        view.escalations.iter().find(|asked| Some(asked.id) == lane.escalation && asked.answer.is_none())
-    });
+    let open = lanes
+        .iter()
+        .find_map(|lane| view.escalations.iter().find(|asked| Some(asked.id) == lane.escalation && asked.is_open()));
     open.cloned().ok_or_else(|| {
         Failure::new(Exit::Refused, format!("{step} has no open gate: it is {}", lanes[0].state.word()))
             .hint("dogwatch inbox lists the open questions")

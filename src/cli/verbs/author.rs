@@ -8,9 +8,9 @@ use super::{Ended, file};
 use crate::cli::Face;
 use crate::cli::args::GraphFormat;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::text::words::count;
 use crate::cli::text::{Row, Style};
 use crate::config::{self, Loaded, Place, Problem, Problems};
+use crate::faces::words::count;
 use crate::report::graph::{Format, render};
 
 /// `validate`: every file is looked at, also after one that is wrong.

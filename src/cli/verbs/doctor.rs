@@ -7,11 +7,12 @@ use std::process::Command;
 use serde::Serialize;
 
 use super::Ended;
+use super::engine::enable::{is_enabled, lingers};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Look, Row, Style, wrap};
 use crate::client::Error;
-use crate::environment::sandbox_works;
+use crate::environment::{EngineFacts, container_engine, sandbox_works};
 use crate::state_dir::{StateDir, file_system};
 
 /// Below this a disk is about to be full.
@@ -54,7 +55,7 @@ impl Finding {
 
 /// `doctor`.
 pub(super) fn doctor(face: &Face) -> Ended {
-    let mut findings = vec![tmux(), sandbox(), shell()];
+    let mut findings = vec![tmux(), sandbox(), containers(), shell()];
     match face.place() {
         Ok(place) => {
             findings.push(Finding::ok("state directory", place.state.path().display().to_string()));
@@ -168,6 +169,39 @@ fn sandbox() -> Finding {
     }
 }
 
+fn containers() -> Finding {
+    let variable = |name| std::env::var(name).ok();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let looked = match runtime {
+        Ok(runtime) => runtime
+            .block_on(container_engine(variable("DOCKER_HOST"), variable("XDG_RUNTIME_DIR").map(PathBuf::from)))
+            .map_err(|why| why.to_string()),
+        Err(why) => Err(format!("it could not be looked for: {why}")),
+    };
+    match looked {
+        Ok(facts) => containers_of(&facts),
+        Err(why) => Finding::warn("containers", why, "until then only steps without an `image` run"),
+    }
+}
+
+/// What this engine means for the steps in its containers.
+pub fn containers_of(facts: &EngineFacts) -> Finding {
+    let root = if facts.rootless { "without root" } else { "as root" };
+    let says = format!("{} at {}, {root}, cgroup v{}", facts.name, facts.socket.display(), facts.cgroup);
+    if facts.new_enough == Some(false) {
+        let least = if facts.podman { "Podman 4.3" } else { "Docker 20.10" };
+        return Finding::bad("containers", says, format!("{least} or newer is needed for steps with an `image`"));
+    }
+    if facts.live_restore {
+        return Finding::ok("containers", says);
+    }
+    Finding::warn(
+        "containers",
+        format!("{says}, without live-restore"),
+        "a restart of Docker ends the steps in its containers; \"live-restore\": true in /etc/docker/daemon.json keeps them",
+    )
+}
+
 fn shell() -> Finding {
     if Path::new("/bin/sh").exists() {
         Finding::ok("shell", "/bin/sh")
@@ -267,13 +301,17 @@ fn linger() -> Finding {
             "dogwatch engine enable says what can be done instead",
         );
     }
-    let user = std::env::var("USER").unwrap_or_default();
-    if !user.is_empty() && Path::new("/var/lib/systemd/linger").join(&user).exists() {
-        return Finding::ok("after a reboot", format!("{user} lingers"));
+    match (lingers(), is_enabled()) {
+        (true, true) => Finding::ok("after a reboot", "systemd starts the engine"),
+        (true, false) => Finding::warn(
+            "after a reboot",
+            "systemd starts no engine; the first command does",
+            "dogwatch engine enable",
+        ),
+        (false, _) => Finding::warn(
+            "after a reboot",
+            "systemd may end your processes at logout, and starts no engine after a reboot",
+            "dogwatch engine enable",
+        ),
     }
-    Finding::warn(
-        "after a reboot",
-        "systemd may end your processes at logout, and starts no engine after a reboot",
-        "dogwatch engine enable",
-    )
 }

@@ -8,6 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::plan;
 use crate::config::{self, Loaded, Problems};
 use crate::model::{LaneSpec, Selection, StepId, Workflow};
+use crate::tui::model::Found;
 
 /// The name that is looked for first.
 const DEFAULT: &str = "dogwatch.toml";
@@ -26,6 +27,36 @@ pub(super) fn named_or_only(given: Option<&Path>) -> Result<PathBuf, Failure> {
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     choose(names.collect()).map(PathBuf::from)
+}
+
+/// Names of a folder that are looked at; one with more is no place for a first workflow.
+const MOST_NAMES: usize = 10_000;
+
+fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(".").into_iter().flatten().flatten().take(MOST_NAMES);
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// What the first screen offers of this folder.
+pub(super) fn found() -> Found {
+    let names = names();
+    let workflows = names.iter().filter(|name| *name == DEFAULT || name.ends_with(ENDING) && name.len() > ENDING.len());
+    Found { workflows: workflows.cloned().collect(), files: config::known_files(&names) }
+}
+
+/// Writes a first workflow file for this folder; never over one that is there.
+pub(super) fn write_starter() -> Result<(), Failure> {
+    let cannot = |why: std::io::Error| {
+        let failure = Failure::new(Exit::Usage, format!("{DEFAULT} cannot be written: {why}"));
+        failure.hint("nothing was changed; start dogwatch in a folder that you can write to")
+    };
+    let here = std::env::current_dir().map_err(cannot)?;
+    let folder = here.file_name().map_or_else(|| "first".into(), |name| name.to_string_lossy().into_owned());
+    let text = config::starter(&folder, &names());
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(DEFAULT).map_err(cannot)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(cannot)
 }
 
 /// The only workflow file among these names.

@@ -5,24 +5,56 @@ use std::io::IsTerminal;
 use super::{Ended, run_view};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::terminal::detach::Key;
 use crate::cli::terminal::{Left, Visit, size, visit};
-use crate::cli::text::words::{count, quote, span};
 use crate::client::Client;
 use crate::clock::boottime_ms;
-use crate::wire::client::{Ask, StepState};
+use crate::faces::detach::Key;
+use crate::faces::words::{count, quote, span};
+use crate::wire::client::{Ask, Reply, StepState, StepView};
 
 /// How long a step may take to begin when somebody wants to attach to it.
 const STARTING_MS: i64 = 10_000;
 
+/// How somebody attaches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) readonly: bool,
+    pub(super) take_over: bool,
+    pub(super) key: Key,
+}
+
+/// What follows when a terminal was left.
+enum Next {
+    Leave,
+    /// The engine was started anew, which closes the terminals of those who type.
+    Again,
+}
+
 /// `attach`.
-pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key: Key) -> Ended {
-    on_a_terminal("attach", &format!("dogwatch logs {} {} -f", quote(&run), quote(&step)))?;
+pub(super) fn attach(face: &Face, run: &str, step: &str, manner: Manner) -> Ended {
+    on_a_terminal("attach", &format!("dogwatch logs {} {} -f", quote(run), quote(step)))?;
+    if let Some(by) = begun(&mut face.engine()?, run, step)?.filter(|_| manner.readonly) {
+        face.screen.note(&format!("{by} is typing into it"));
+    }
+    let mut take_over = manner.take_over;
+    loop {
+        match once(face, run, step, Manner { take_over, ..manner })? {
+            Next::Leave => return Ok(Exit::Good),
+            Next::Again => {
+                face.screen.note("the engine was started anew and closed the terminal: attaching again");
+                take_over = false;
+            }
+        }
+    }
+}
+
+/// One visit. This connection is kept as long as it lasts: with it ends the right to type.
+fn once(face: &Face, run: &str, step: &str, manner: Manner) -> Result<Next, Failure> {
     let (rows, cols) = size();
+    let Manner { readonly, take_over, key } = manner;
     let mut client = face.engine()?;
-    begun(&mut client, &run, &step)?;
-    let ask = Ask::Attach { run, step, rows, cols, readonly, take_over: false };
-    let (terminal, title) = client.ask_pty(ask)?;
+    let (terminal, title) =
+        client.ask_pty(Ask::Attach { run: run.into(), step: step.into(), rows, cols, readonly, take_over })?;
     face.screen.note(&if readonly {
         format!("looking at {title}, not typing; {key} lets go")
     } else {
@@ -30,7 +62,41 @@ pub(super) fn attach(face: &Face, run: String, step: String, readonly: bool, key
     });
     let seen = visit(&terminal, key, readonly)?;
     drop(terminal);
-    receipt(face, &title, seen);
+    if readonly {
+        receipt(face, &title, seen, None);
+        return Ok(Next::Leave);
+    }
+    if seen.left != Left::Ended {
+        // Where the engine has gone, it lets go with its next start.
+        drop(client.ask(Ask::Detach { run: run.into(), step: step.into(), keys: seen.keys }));
+        receipt(face, &title, seen, None);
+        return Ok(Next::Leave);
+    }
+    let gone = matches!(client.ask(Ask::Engine), Err(why) if why.passing());
+    if gone {
+        client = face.engine()?;
+    }
+    let lane = lane(&mut client, run, step)?;
+    let runs = lane.as_ref().is_some_and(|lane| lane.state == StepState::Running);
+    let taken = lane.and_then(|lane| lane.attached).map(|attached| attached.by);
+    if gone && runs && taken.is_none() {
+        return Ok(Next::Again);
+    }
+    let who = match taken {
+        Some(by) => Some(format!("{by} took over {title}")),
+        None if runs => Some(format!("somebody closed your terminal on {title}, which goes on")),
+        None => None,
+    };
+    receipt(face, &title, seen, who);
+    Ok(Next::Leave)
+}
+
+/// `detach`.
+pub(super) fn detach(face: &Face, run: String, step: String) -> Ended {
+    let Reply::Done { words } = face.engine()?.ask(Ask::Detach { run, step, keys: 0 })? else {
+        return Err(Failure::unexpected("detach"));
+    };
+    face.screen.done(&words)?;
     Ok(Exit::Good)
 }
 
@@ -43,25 +109,33 @@ pub(super) fn shell(face: &Face, run: String, step: String, key: Key) -> Ended {
     face.screen.note(&format!("a shell beside {title}; exit ends it, {key} too"));
     let seen = visit(&terminal, key, false)?;
     drop(terminal);
-    receipt(face, &format!("the shell beside {title}"), seen);
+    if seen.left != Left::Ended {
+        // The shell's prompt stands in this line.
+        face.screen.write("\n")?;
+    }
+    receipt(face, &format!("the shell beside {title}"), seen, None);
     Ok(Exit::Good)
 }
 
-/// A step that is being started has no session yet: waits for it a moment. Everything else is the engine's to say.
-fn begun(client: &mut Client, run: &str, step: &str) -> Result<(), Failure> {
+/// A step that is being started has no session yet: waits for it a moment. Everything else is the engine's to say. Gives
+/// who types into it.
+fn begun(client: &mut Client, run: &str, step: &str) -> Result<Option<String>, Failure> {
     client.subscribe()?;
     let until = boottime_ms() + STARTING_MS;
     loop {
-        let view = run_view(client, run.to_owned())?;
-        let starting = view
-            .steps
-            .iter()
-            .any(|lane| lane.state == StepState::Starting && (lane.name() == step || lane.step == step));
+        let lane = lane(client, run, step)?;
+        let starting = lane.as_ref().is_some_and(|lane| lane.state == StepState::Starting);
         if !starting || boottime_ms() >= until {
-            return Ok(());
+            return Ok(lane.and_then(|lane| lane.attached).map(|attached| attached.by));
         }
         client.wait_changed(until)?;
     }
+}
+
+/// The lane that these words name, where they name one.
+fn lane(client: &mut Client, run: &str, step: &str) -> Result<Option<StepView>, Failure> {
+    let view = run_view(client, run.to_owned())?;
+    Ok(view.steps.into_iter().find(|lane| lane.name() == step || lane.step == step))
 }
 
 fn on_a_terminal(verb: &str, instead: &str) -> Result<(), Failure> {
@@ -71,8 +145,10 @@ fn on_a_terminal(verb: &str, instead: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!("{verb} needs a terminal for input and output, and this is none"), instead))
 }
 
-fn receipt(face: &Face, title: &str, seen: Visit) {
+/// What the visit was. `ended`: why the terminal was closed, where it was not the step that ended.
+fn receipt(face: &Face, title: &str, seen: Visit, ended: Option<String>) {
     let how = match seen.left {
+        Left::Ended if ended.is_some() => ended.unwrap_or_default(),
         Left::LetGo => format!("let go of {title}"),
         Left::Ended => format!("{title} has ended"),
         Left::Signal => format!("left {title}"),

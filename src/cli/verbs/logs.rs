@@ -14,9 +14,10 @@ use crate::cli::args::Logs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
-use crate::cli::text::{cut, lists, words};
+use crate::cli::text::{cut, lists};
 use crate::client::{Link, Wake};
 use crate::clock::{boottime_ms, wall_ms};
+use crate::faces::words;
 use crate::gauge::plain;
 use crate::wire::client::{Ask, LogPlace, Reply, StepView};
 

@@ -10,11 +10,13 @@ mod follow;
 mod hands;
 mod logs;
 mod look;
+mod own;
 mod start;
+mod ui;
 pub mod wait;
 
 use super::Face;
-use super::args::Verb;
+use super::args::{Ui, Verb};
 use super::exit::{Exit, Failure};
 use crate::wire::client::{Ask, Reply, RunView};
 
@@ -24,9 +26,10 @@ pub(super) type Ended = Result<Exit, Failure>;
 /// Does what was typed. A bare `dogwatch` shows what is going on.
 pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
     let Some(verb) = verb else {
-        return look::overview(face);
+        return if face.screen.can_open() { ui::ui(face, Ui::default()) } else { look::overview(face) };
     };
     match verb {
+        Verb::Ui(args) => ui::ui(face, args),
         Verb::Run(run) => start::run(face, run),
         Verb::Exec(exec) => start::exec(face, &exec),
         Verb::Ps => look::ps(face),
@@ -36,20 +39,30 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Wait(wait) => wait::wait(face, &wait),
         Verb::Inbox => answer::inbox(face),
         Verb::Show { escalation } => answer::show(face, escalation),
-        Verb::Decide { escalation, choice, message, confirm } => {
+        Verb::Decide { escalation, choice, message, all_like_this: true, confirm: _ } => {
+            answer::decide_all(face, escalation, &choice, message.as_ref())
+        }
+        Verb::Decide { escalation, choice, message, confirm, all_like_this: false } => {
             answer::decide(face, escalation, &choice, message, confirm.as_deref())
         }
+        Verb::Checkpoints { run } => look::checkpoints(face, run),
+        Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),
         Verb::Engine { verb } => engine::engine(face, &verb),
         Verb::Control(control) => control::order(face, control),
-        Verb::Attach { run, step, readonly, key } => hands::attach(face, run, step, readonly, key.detach_key),
+        Verb::Attach { run, step, readonly, take_over, key } => {
+            let manner = hands::Manner { readonly, take_over, key: key.detach_key };
+            hands::attach(face, &run, &step, manner)
+        }
+        Verb::Detach { run, step } => hands::detach(face, run, step),
         Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
         Verb::Logs(logs) => logs::logs(face, &logs),
         Verb::Validate { files } => author::validate(face, files),
         Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
         Verb::Schema => author::schema(face),
         Verb::Doctor => doctor::doctor(face),
+        Verb::Config { verb } => own::config(face, &verb),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
     }
 }

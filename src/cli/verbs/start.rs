@@ -7,12 +7,16 @@ use super::{Ended, file, follow};
 use crate::cli::Face;
 use crate::cli::args::{Exec, Run};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::text::{Row, Style, words};
+use crate::cli::text::{Row, Style};
 use crate::client::Client;
+use crate::faces::words;
 use crate::wire::client::{Ask, Reply, RunView, StartRun, inherited};
 
 /// `run`.
 pub(super) fn run(face: &Face, args: Run) -> Ended {
+    if let Some(run) = args.again {
+        return again(face, run, &args.param, (args.detach, args.follow));
+    }
     let path = file::named_or_only(args.file.as_deref())?;
     let loaded = file::load(face, &path, &args.param)?;
     let selection = file::selection(&loaded, &args.only, args.from.as_deref())?;
@@ -29,34 +33,90 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
         from: args.from,
         env: environment(),
     };
-    begin(face, start, args.detach)
+    begin(face, start, args.detach, args.follow)
+}
+
+/// `run --again`: the parameters of that run, but for those given now.
+fn again(face: &Face, run: String, changed: &[(String, String)], (detach, follow): (bool, bool)) -> Ended {
+    let mut client = face.engine()?;
+    let Reply::Source(source) = client.ask(Ask::Source { run: run.clone() })? else {
+        return Err(Failure::unexpected("run --again"));
+    };
+    let kept = source.params.into_iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+    let params: Vec<_> = kept.chain(changed.iter().cloned()).collect();
+    let Reply::Run(view) = client.ask(Ask::Again { run, params })? else {
+        return Err(Failure::unexpected("run --again"));
+    };
+    begun(face, client, &view, detach, follow)
 }
 
 /// `exec`.
 pub(super) fn exec(face: &Face, args: &Exec) -> Ended {
-    let start = StartRun {
-        source: file::for_command(&args.command, args.name.as_deref())?,
-        file: "exec".into(),
-        base: here()?.display().to_string(),
+    let start = of_command(&args.command, args.name.as_deref())?;
+    begin(face, start, args.detach, args.follow)
+}
+
+/// A whole workflow file, with its own parameters.
+pub(super) fn from_file(path: &Path) -> Result<StartRun, Failure> {
+    let loaded = crate::config::load(path, &[]).map_err(|problems| file::wrong(&problems))?;
+    Ok(StartRun {
+        source: loaded.source,
+        file: path.display().to_string(),
+        base: folder(path)?,
         params: Vec::new(),
-        name: args.name.clone(),
+        name: None,
         only: Vec::new(),
         from: None,
         env: environment(),
-    };
-    begin(face, start, args.detach)
+    })
 }
 
-fn begin(face: &Face, start: StartRun, detach: bool) -> Ended {
+/// The demo: it needs nothing but `sh`, and asks one question.
+pub(super) fn demo() -> Result<StartRun, Failure> {
+    Ok(StartRun {
+        source: include_str!("../../../workflows/demo.toml").into(),
+        file: "demo.toml".into(),
+        base: here()?.display().to_string(),
+        params: Vec::new(),
+        name: None,
+        only: Vec::new(),
+        from: None,
+        env: environment(),
+    })
+}
+
+/// One command as a workflow.
+pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<StartRun, Failure> {
+    Ok(StartRun {
+        source: file::for_command(command, name)?,
+        file: "exec".into(),
+        base: here()?.display().to_string(),
+        params: Vec::new(),
+        name: name.map(str::to_owned),
+        only: Vec::new(),
+        from: None,
+        env: environment(),
+    })
+}
+
+fn begin(face: &Face, start: StartRun, detach: bool, follow: bool) -> Ended {
     let mut client = face.engine()?;
     let Reply::Run(view) = client.ask(Ask::StartRun(Box::new(start)))? else {
         return Err(Failure::unexpected("run"));
     };
-    started(face, &view)?;
+    begun(face, client, &view, detach, follow)
+}
+
+fn begun(face: &Face, client: Client, view: &RunView, detach: bool, follow: bool) -> Ended {
+    if face.screen.can_open() && !detach && !follow {
+        drop(client);
+        return super::ui::of_run(face, &view.line.id);
+    }
+    started(face, view)?;
     if detach {
         return Ok(Exit::Good);
     }
-    go_on(face, client, &view)
+    go_on(face, client, view)
 }
 
 fn go_on(face: &Face, client: Client, view: &RunView) -> Ended {

@@ -5,9 +5,9 @@ use crate::cli::Face;
 use crate::cli::args::{Condition, Wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
-use crate::cli::text::words;
 use crate::client::{Link, Wake};
 use crate::clock::boottime_ms;
+use crate::faces::words;
 use crate::wire::client::{Ask, EventView, Reply, RunView, StepState, StepView};
 
 /// What ended the wait.
@@ -196,7 +196,7 @@ fn lanes_over(lanes: &[&StepView], run: Option<Exit>) -> Option<Exit> {
 fn open_question(view: &RunView, lanes: &[&StepView], of_step: bool) -> Option<u64> {
     view.escalations
         .iter()
-        .filter(|asked| asked.answer.is_none())
+        .filter(|asked| asked.is_open())
         .map(|asked| asked.id)
         .find(|id| !of_step || lanes.iter().any(|lane| lane.escalation == Some(*id)))
 }
@@ -210,7 +210,7 @@ fn report(face: &Face, view: &RunView, met: &Met) -> Ended {
     } else if !face.screen.quiet {
         face.screen.done(&format!("{}: {}", met.condition, met.words))?;
         if met.condition == "escalation" {
-            for asked in view.escalations.iter().filter(|a| a.answer.is_none()) {
+            for asked in view.escalations.iter().filter(|a| a.is_open()) {
                 answer::present(face, asked)?;
             }
         }

@@ -38,7 +38,12 @@ pub(super) struct Placed {
 pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: &Path) -> Placed {
     let base = std::path::absolute(base).map_or_else(|_| base.to_owned(), |base| clean(&base));
     let mut placed = Placed {
-        spec: EnvironmentSpec { workspace: text_of(&base), isolation: IsolationWanted::Auto, mounts: vec![] },
+        spec: EnvironmentSpec {
+            workspace: text_of(&base),
+            isolation: IsolationWanted::Auto,
+            mounts: vec![],
+            container: None,
+        },
         needed: vec![],
     };
     let Some(section) = table.and_then(|table| reader.section(table, Kind::Environment, "[environment]".into())) else {
@@ -54,6 +59,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: 
     if let Some(isolation) = section.get("isolation").and_then(|item| reader.choice(&item, &ISOLATION)) {
         placed.spec.isolation = isolation;
     }
+    placed.spec.container = super::container::read(reader, &section);
     let mounts = section.get("mounts").and_then(|item| reader.list(&item)).unwrap_or_default();
     for item in mounts {
         let Some(mount) = mount(reader, &item, &base) else { continue };

@@ -39,6 +39,7 @@ pub(super) fn isolation(isolation: Option<&Isolation>) -> String {
     match isolation {
         None => "not known yet".into(),
         Some(Isolation::Sandboxed) => "sandboxed".into(),
+        Some(Isolation::Container { image, engine }) => format!("container of {} by {}", inline(image), inline(engine)),
         Some(Isolation::None { why }) => format!("**none**: {}", inline(why)),
     }
 }
@@ -165,6 +166,18 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Answered { escalation, choice, by: who, .. } => {
             format!("{escalation} is answered: {}, by {}", word(*choice), by(who))
         }
+        What::Held { escalation, choice, by: who, until, .. } => {
+            format!("{escalation} is answered: {}, by {}; it takes effect at {}", word(*choice), by(who), iso(*until))
+        }
+        What::Undone { escalation, by: who } => format!("the answer to {escalation} is taken back, by {}", by(who)),
+        What::Extended { escalation, deadline, by: who } => {
+            format!("{escalation} can be answered until {}, says {}", iso(*deadline), by(who))
+        }
+        What::Attached { attempt, by: who } => format!("{} types into {}", by(who), name(attempt)),
+        What::Detached { attempt, by: who, keys } => {
+            let keys = keys.map_or_else(String::new, |keys| format!(", {keys} keys sent"));
+            format!("{} is let go of, by {}{keys}", name(attempt), by(who))
+        }
         What::Ordered { lane, order: wanted, by: who, .. } => {
             format!("{}: {}, says {}", inline(&run.lane_name(lane)), order(*wanted), by(who))
         }
@@ -192,6 +205,7 @@ fn cause_words(cause: &Cause) -> String {
     match cause {
         Cause::First => "first".into(),
         Cause::Retry { rule } => format!("again, by {}", inline(rule)),
+        Cause::Disrupted => "again, for the container engine was started anew".into(),
         Cause::Unknown => "again, for it is safe to repeat".into(),
         Cause::Person(by) => format!("again, by {}", inline(&by.to_string())),
     }

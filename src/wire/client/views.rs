@@ -97,7 +97,9 @@ pub struct RunView {
 /// The badge of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsolationView {
+    /// Kept apart from the host, by the sandbox or by a container.
     pub sandboxed: bool,
+    /// Not kept apart: why not. In a container: in which one.
     pub why: Option<String>,
 }
 
@@ -350,6 +352,13 @@ pub struct EscalationView {
     /// It was answered, and the effect has not begun: can be taken back until then.
     #[serde(default)]
     pub held: Option<HeldView>,
+}
+
+impl EscalationView {
+    /// Nobody has answered it.
+    pub fn is_open(&self) -> bool {
+        self.answer.is_none() && self.held.is_none()
+    }
 }
 
 /// A labelled fact of a question.

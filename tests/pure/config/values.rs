@@ -462,8 +462,74 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     [environment]
     image = 'x'
     isolation = 'always'
-        error 5:1 `image` in [environment] is not supported yet; remove it; steps run in the built-in sandbox on this host
+        error 6:1 `isolation` is about the built-in sandbox, and `image` asks for a container; remove one of the two
         error 6:13 `isolation` in [environment] must be "auto", "required" or "none", not "always"
+    "#);
+}
+
+#[test]
+fn the_keys_of_a_container_are_checked() {
+    insta::assert_snapshot!(told("version = 1\n[steps.a]\nrun = 'true'\n", &[
+        "[environment]\nimage = 'a/../../containers/json'",
+        "[environment]\nimage = '-v'",
+        "[environment]\nimage = ''",
+        "[environment]\nmemory = '1GiB'\nuser = 'root'",
+        "[environment]\nimage = 'bb'\npull = 'allways'\ncpus = 0\nmemory = '64'\nshm = '1KiB'",
+        "[environment]\nimage = 'bb'\ngpus = 'some'\nnetwork = 'yes'\nuser = 'node'\ncaps = ['SYS_PTRAC', 'cap_chown']",
+        "[environment]\nimage = 'bb'\ngpus = ['0', 'a b']\nulimits = { nofiles = 1, memlock = -2, stack = 8 }\nread_only = 1",
+        "[environment]\nimage = 'bb:1'\ngpus = ['0']\ncpus = 1.5\nmemory = '1.5GiB'\nuser = '1000:1000'\npull = 'never'",
+    ]), @r#"
+    [environment]
+    image = 'a/../../containers/json'
+        error 5:9 "a/../../containers/json" is not the name of an image; write it like "python:3.12-slim", "ghcr.io/acme/train:2026.11" or "name@sha256:…"
+    [environment]
+    image = '-v'
+        error 5:9 "-v" is not the name of an image; write it like "python:3.12-slim", "ghcr.io/acme/train:2026.11" or "name@sha256:…"
+    [environment]
+    image = ''
+        error 5:9 `image` in [environment] is empty
+    [environment]
+    memory = '1GiB'
+    user = 'root'
+        error 5:1 `memory` needs an `image`: the built-in sandbox does not have it; add image = "…" to run the steps in a container, or remove it
+        error 6:1 `user` needs an `image`: the built-in sandbox does not have it; add image = "…" to run the steps in a container, or remove it
+    [environment]
+    image = 'bb'
+    pull = 'allways'
+    cpus = 0
+    memory = '64'
+    shm = '1KiB'
+        error 6:8 `pull` in [environment] must be "missing", "always" or "never", not "allways"; did you mean "always"?
+        error 7:8 `cpus` in [environment] must be a finite number of at least 0.01
+        error 8:10 "64" is not a size: `memory` in [environment]; write it like "512MiB" or "16GiB"
+        error 9:7 `shm` in [environment] is too small: at least 8MiB
+    [environment]
+    image = 'bb'
+    gpus = 'some'
+    network = 'yes'
+    user = 'node'
+    caps = ['SYS_PTRAC', 'cap_chown']
+        error 6:8 `gpus` in [environment] must be a number, a list of devices, or "all", not a text
+        error 7:11 `network` in [environment] must be true or false, not a text
+        error 8:8 `user` in [environment] must be "root" or numbers like "1000:1000"; names of an image's own users are not known outside of it; `id` in the image tells the number
+        error 9:9 "SYS_PTRAC" is not a capability; write it like "SYS_PTRACE"; `man 7 capabilities` lists them
+    [environment]
+    image = 'bb'
+    gpus = ['0', 'a b']
+    ulimits = { nofiles = 1, memlock = -2, stack = 8 }
+    read_only = 1
+        error 6:8 `gpus` in [environment] holds something that is no device; write ["0", "1"] or the devices' ids
+        error 7:13 "nofiles" is not a limit; did you mean `nofile`?
+        error 7:36 `memlock` in `ulimits` in [environment] must be -1 to 9223372036854775807
+        error 8:13 `read_only` in [environment] must be true or false, not an integer
+    [environment]
+    image = 'bb:1'
+    gpus = ['0']
+    cpus = 1.5
+    memory = '1.5GiB'
+    user = '1000:1000'
+    pull = 'never'
+        fine
     "#);
 }
 

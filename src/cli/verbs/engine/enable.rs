@@ -12,19 +12,23 @@ use crate::state_dir::{StateDir, VARIABLE};
 
 const UNIT: &str = "dogwatch.service";
 
-/// The unit's text. Only the engine is ended with the unit: steps go on, as they do when it is killed.
+/// What `engine run` ends with when another engine has the lock.
+const OWNED: u8 = Exit::Refused as u8;
+
+/// The unit's text. Only the engine is ended with the unit: steps go on, as they do when it is killed. Where a command or
+/// an ending step was faster to start an engine again, that one stays, and systemd does not try again and again.
 pub fn unit(binary: &str, state: &str) -> String {
     format!(
         "[Unit]\n\
-         Description=dogwatch: supervises long-running engineering workflows\n\
-         Documentation=man:dogwatch(1)\n\n\
+         Description=dogwatch: supervises long-running engineering workflows\n\n\
          [Service]\n\
          Type=exec\n\
          Environment={}\n\
          ExecStart={} engine run\n\
          KillMode=process\n\
          Restart=on-failure\n\
-         RestartSec=2\n\n\
+         RestartSec=2\n\
+         SuccessExitStatus={OWNED}\n\n\
          [Install]\n\
          WantedBy=default.target\n",
         quoted(&format!("{VARIABLE}={state}")),
@@ -59,7 +63,7 @@ pub(super) fn enable(face: &Face) -> Ended {
     hand_over(&state)?;
     command(&["systemctl", "--user", "daemon-reload"])?;
     command(&["systemctl", "--user", "enable", "--now", UNIT])?;
-    let linger = command(&["loginctl", "enable-linger"]);
+    let linger = if lingers() { Ok(()) } else { command(&["loginctl", "enable-linger"]) };
     face.screen.done("the engine is a user service now: systemctl --user status dogwatch")?;
     if let Err(failure) = linger {
         return Err(Failure::new(
@@ -88,9 +92,24 @@ fn speaks_systemd() -> bool {
         .is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
 }
 
+/// Whether processes of this user outlive the last logout.
+pub(in crate::cli) fn lingers() -> bool {
+    let user = rustix::process::getuid().as_raw().to_string();
+    Command::new("loginctl")
+        .args(["show-user", &user, "--property=Linger", "--value"])
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"yes")
+}
+
+/// Whether the unit is there and starts with the user's manager.
+pub(in crate::cli) fn is_enabled() -> bool {
+    Command::new("systemctl").args(["--user", "is-enabled", UNIT]).output().is_ok_and(|output| output.status.success())
+}
+
 /// The engine of this moment ends, so that the service's own can take the lock.
 fn hand_over(state: &StateDir) -> Result<(), Failure> {
-    let place = crate::client::Place { state: state.clone(), other_socket: None };
+    let who = crate::client::Who::new(None, "cli");
+    let place = crate::client::Place { state: state.clone(), other_socket: None, who };
     match crate::client::stop_engine(&place) {
         Ok(()) | Err(crate::client::Error::NoEngine { .. }) => {}
         Err(other) => return Err(other.into()),
@@ -138,8 +157,8 @@ fn by_hand(face: &Face, binary: &str, state: &str) -> Ended {
     face.screen.write(&format!(
         "@reboot {}={} {} engine start\n",
         VARIABLE,
-        crate::cli::text::words::quote(state),
-        crate::cli::text::words::quote(binary)
+        crate::faces::words::quote(state),
+        crate::faces::words::quote(binary)
     ))?;
     Ok(Exit::Refused)
 }

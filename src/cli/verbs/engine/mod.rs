@@ -8,10 +8,11 @@ use super::Ended;
 use crate::cli::args::{EngineVerb, Flags};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
-use crate::cli::text::{Row, Style, words};
+use crate::cli::text::{Row, Style};
 use crate::cli::{Face, Screen};
 use crate::client::{Error, log_tail, stop_engine};
 use crate::clock::wall_ms;
+use crate::faces::words;
 use crate::wire::client::{Ask, EngineView, Reply};
 
 /// Does one of the engine's verbs.

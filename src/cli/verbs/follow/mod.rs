@@ -16,9 +16,10 @@ use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
-use crate::cli::text::{Row, Style, events, live, question, run, words};
+use crate::cli::text::{Row, Style, events, live, question, run};
 use crate::client::{Client, Link, Wake};
 use crate::clock::{boottime_ms, pause};
+use crate::faces::words;
 use crate::wire::client::{Ask, EscalationView, Reply, RunState, RunView};
 
 /// How often a live summary is drawn anew when nothing happens: its times go on.
@@ -77,6 +78,7 @@ pub(super) fn follow(face: &Face, client: Client, id: &str, manner: Manner) -> E
         since: manner.since,
         told: BTreeSet::new(),
         drawn,
+        drawn_at: Cell::new(0),
         outputs: Outputs::default(),
         leave: Signals::leave()?,
         resized: Signals::resized()?,
@@ -98,6 +100,8 @@ struct Following<'a> {
     told: BTreeSet<u64>,
     /// Rows of the live summary that stand on the terminal.
     drawn: Rc<Cell<usize>>,
+    /// The window's width at that time.
+    drawn_at: Cell<usize>,
     outputs: Outputs,
     leave: Signals,
     resized: Signals,
@@ -169,7 +173,7 @@ impl Following<'_> {
     /// Each open question once: asked where somebody can answer, else told with the command that answers it.
     fn tell_questions(&mut self, view: &RunView) -> Result<(), Failure> {
         for asked in &view.escalations {
-            if asked.answer.is_some() || !self.told.insert(asked.id) {
+            if !asked.is_open() || !self.told.insert(asked.id) {
                 continue;
             }
             self.clear()?;
@@ -230,6 +234,7 @@ impl Following<'_> {
         let rows = live::frame(view, outputs, &look, Screen::height());
         self.screen().write(&live::redraw(&rows, self.drawn.get(), &look))?;
         self.drawn.set(rows.len());
+        self.drawn_at.set(look.width);
         Ok(())
     }
 
@@ -248,6 +253,13 @@ impl Following<'_> {
         self.screen().rows(&rows)
     }
 
+    /// Rows that are wider than the window were folded anew by the terminal: the next picture begins below them.
+    fn resized(&self) {
+        if self.screen().look().width < self.drawn_at.get() {
+            self.drawn.set(0);
+        }
+    }
+
     /// Waits for something to show. `false`: the client is to leave.
     fn wait(&mut self) -> Result<bool, Failure> {
         let beat = if self.manner.live { 1 } else { 60 };
@@ -258,8 +270,7 @@ impl Following<'_> {
             return Ok(false);
         }
         if self.resized.take() {
-            // The rows that stand there were folded anew by the terminal: begin below them.
-            self.drawn.set(0);
+            self.resized();
         }
         if let Wake::Changed(_) = wake {
             pause(GATHER);

@@ -53,6 +53,27 @@ pub fn quote(text: &str) -> String {
     }
 }
 
+/// A line in which each long path is only the last part of its name, so that what stands behind it is seen, too:
+/// `Saved checkpoint …/epoch-030.json at step 30`.
+pub fn short_paths(line: &str) -> String {
+    let words: Vec<String> = line.split(' ').map(short_path).collect();
+    words.join(" ")
+}
+
+/// Beyond so many bytes a path is long.
+const LONG_PATH: usize = 24;
+
+fn short_path(word: &str) -> String {
+    let path = word.find('/').filter(|_| !word.contains("://")).map(|start| word.split_at(start));
+    match path {
+        Some((before, path)) if path.len() > LONG_PATH => match path.rfind('/') {
+            Some(last) if last > 0 && last + 1 < path.len() => format!("{before}…{}", &path[last..]),
+            Some(_) | None => word.to_owned(),
+        },
+        Some(_) | None => word.to_owned(),
+    }
+}
+
 /// How long a lane's newest attempt has taken, or took.
 pub fn took(step: &StepView, now_ms: i64) -> Option<i64> {
     step.started_ms.map(|start| step.ended_ms.unwrap_or(now_ms) - start)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::flow::usable;
+use crate::config::flow::usable;
 
 /// A command that cannot be written into a workflow file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ fn quote(word: &str) -> String {
 }
 
 /// A basic string of TOML 1.0.
-fn toml_text(text: &str) -> String {
+pub(super) fn toml_text(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

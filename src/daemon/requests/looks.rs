@@ -1,0 +1,163 @@
+//! Requests that look at more than the mind knows: checkpoints on their disk, what is used now, the frozen file; and a new
+//! run of that file. What has to read the disk answers from elsewhere: the loop waits for nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::{Answer, Reaction, Refusable, internal, refusal, reply};
+use crate::attempt;
+use crate::daemon::core::Core;
+use crate::engine::Run;
+use crate::journal::RunRow;
+use crate::model::{AttemptId, Checkpoint, Event, Principal, Selection, Time, What};
+use crate::usage::{self, Root};
+use crate::wire::client::{self as wire, CheckpointView, RefusalKind, Reply, SourceView};
+
+impl Core {
+    /// What was seen of the checkpoints of a run, and what of it is there.
+    pub(super) fn checkpoints(&self, run: &str) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let workflow = || Ok(std::sync::Arc::clone(&run.workflow));
+        let events = self.journal.read().events(&run.id, 0, &workflow).map_err(|error| Box::new(internal(&error)))?;
+        let mut seen = sightings(&run, events.iter().map(|(_, event)| event));
+        let inside = [PathBuf::from(&run.workflow.environment.workspace), PathBuf::from(run.work_root())];
+        Ok(elsewhere(move || {
+            let inside: Vec<&Path> = inside.iter().map(PathBuf::as_path).collect();
+            for checkpoint in &mut seen {
+                checkpoint.bytes = usage::on_disk(Path::new(&checkpoint.path), &inside);
+            }
+            reply(Reply::Checkpoints(seen))
+        }))
+    }
+
+    /// What the machine and each running step of the run use now.
+    pub(super) fn resources(&self, run: &str) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let dir = PathBuf::from(&run.dir);
+        let workspace = PathBuf::from(&run.workflow.environment.workspace);
+        let claimed = run.live_attempts().filter(|(_, lane)| lane.started.is_some());
+        let lanes: Vec<_> = claimed.map(|(attempt, lane)| (run.lane_name(&lane.id), attempt.dir())).collect();
+        let meter = std::sync::Arc::clone(&self.meter);
+        Ok(elsewhere(move || {
+            let roots: Vec<Root> = lanes
+                .into_iter()
+                .filter_map(|(name, place)| Some(Root { name, pid: shim_of(&dir, &place)? }))
+                .collect();
+            // Whoever panicked in it left figures behind, nothing that could be wrong.
+            let mut meter = meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            reply(Reply::Resources(meter.measure(&workspace, &roots)))
+        }))
+    }
+
+    /// The frozen file, with the values that its parameters have in this run.
+    pub(super) fn source(&self, run: &str) -> Refusable<Answer> {
+        let run = self.find(run)?;
+        let row = self.row(&run)?;
+        let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        Ok(reply(Reply::Source(SourceView { file: row.file, base: row.base, text: row.source, params })))
+    }
+
+    /// A new run of the same frozen file, of the same steps, with these parameters.
+    pub(super) fn again(&self, run: &str, params: Vec<(String, String)>, by: Principal) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let row = self.row(&run)?;
+        let (only, from) = match &run.selection {
+            Selection::All => (Vec::new(), None),
+            Selection::Only(steps) => (steps.iter().map(ToString::to_string).collect(), None),
+            Selection::From(step) => (Vec::new(), Some(step.to_string())),
+        };
+        let start = wire::StartRun {
+            source: row.source,
+            file: row.file,
+            base: row.base,
+            params,
+            name: Some(row.name),
+            only,
+            from,
+            env: (*run.env).clone(),
+        };
+        Ok(self.start_run(start, by))
+    }
+
+    fn row(&self, run: &Run) -> Refusable<RunRow> {
+        let row = self.journal.read().run(&run.id).map_err(|error| Box::new(internal(&error)))?;
+        row.ok_or_else(|| {
+            Box::new(refusal(RefusalKind::Refused, "the run is not written yet".into(), Some("try again in a moment")))
+        })
+    }
+}
+
+/// An answer that has to read the disk.
+fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
+    Reaction::Later(Box::new(move |answer| {
+        tokio::task::spawn_blocking(move || drop(answer.send(look())));
+    }))
+}
+
+/// The shim of a live attempt, as this host counts.
+fn shim_of(run_dir: &Path, place: &str) -> Option<u32> {
+    let run_dir = attempt::open_run_dir(run_dir).ok()?;
+    let dir = attempt::open(&run_dir, place).ok()??;
+    attempt::claim::holder(&dir).ok()?
+}
+
+/// Every checkpoint of the run once, in the order of the steps, newest first within each.
+fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<CheckpointView> {
+    let mut seen: Vec<(AttemptId, Time, Checkpoint)> = Vec::new();
+    for event in events {
+        let (attempt, found, told) = match &event.what {
+            What::CheckpointSeen { attempt, checkpoint } => (attempt, checkpoint, true),
+            What::Exited { attempt, exit } => match &exit.checkpoint {
+                Some(checkpoint) => (attempt, checkpoint, false),
+                None => continue,
+            },
+            What::Lost { attempt, checkpoint: Some(checkpoint), .. } => (attempt, checkpoint, false),
+            What::Created(_)
+            | What::EnvironmentReady { .. }
+            | What::EnvironmentFailed { .. }
+            | What::Intended { .. }
+            | What::CannotStart { .. }
+            | What::Claimed { .. }
+            | What::Lost { .. }
+            | What::Judged { .. }
+            | What::StopAsked { .. }
+            | What::ProbeAsked { .. }
+            | What::Probed { .. }
+            | What::Skipped { .. }
+            | What::Opened { .. }
+            | What::Answered { .. }
+            | What::Held { .. }
+            | What::Undone { .. }
+            | What::Extended { .. }
+            | What::Attached { .. }
+            | What::Detached { .. }
+            | What::Ordered { .. }
+            | What::Paused { .. }
+            | What::Unpaused { .. }
+            | What::RunStopAsked { .. }
+            | What::Resumed { .. }
+            | What::Ended { .. } => continue,
+        };
+        let known = seen.iter().position(|(of, _, known)| of.lane == attempt.lane && known.path == found.path);
+        // What is found again at the end of an attempt is no news, unless it was never seen while it was written.
+        if !told && known.is_some_and(|known| seen[known].2 == *found) {
+            continue;
+        }
+        if let Some(known) = known {
+            seen.remove(known);
+        }
+        seen.push((attempt.clone(), event.at, found.clone()));
+    }
+    let views = run.lanes.iter().flat_map(|lane| {
+        let of_lane = seen.iter().rev().filter(|(attempt, ..)| attempt.lane == lane.id);
+        of_lane.map(|(attempt, at, checkpoint)| CheckpointView {
+            step_name: run.lane_name(&lane.id),
+            attempt: attempt.n,
+            path: checkpoint.path.clone(),
+            step: checkpoint.step,
+            seen_ms: at.as_ms(),
+            bytes: None,
+            newest: lane.checkpoint.as_ref().is_some_and(|newest| newest.path == checkpoint.path),
+        })
+    });
+    views.collect()
+}

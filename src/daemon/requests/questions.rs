@@ -1,0 +1,124 @@
+//! Requests about questions: show, answer, take back, later. Every change is an event that the mind allows.
+
+use std::time::Duration;
+
+use super::{Answer, Reaction, Refusable, internal, refusal, refuse, reply, usage};
+use crate::daemon::core::Core;
+use crate::daemon::views;
+use crate::engine::{self, Phase, Run};
+use crate::model::{Choice, EscalationId, Principal};
+use crate::wire::client::{self as wire, RefusalKind, Reply};
+
+/// Nobody needs longer to see that he pressed the wrong key.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+impl Core {
+    /// The answer to a question; with `hold`, it takes effect only after it.
+    pub(super) fn decide(
+        &mut self,
+        id: u64,
+        choice: &str,
+        by: Principal,
+        note: Option<String>,
+        hold: Duration,
+    ) -> Refusable<Reaction> {
+        if hold > LONGEST_HOLD {
+            let words = format!("an answer can be held back for {} s at most", LONGEST_HOLD.as_secs());
+            return Err(Box::new(usage(words, None)));
+        }
+        let run = self.run_asked(id)?;
+        let choice = choice_of(&run, EscalationId(id), choice)?;
+        let until = self.parts.clock.now().plus(hold);
+        self.about(id, &run, |run, id| {
+            if hold.is_zero() {
+                return Ok((run.decide(id, choice, by, note)?, engine::word(choice).to_owned()));
+            }
+            let words = format!("{}, takes effect in {}", engine::word(choice), crate::model::span_words(hold));
+            Ok((run.decide_later(id, choice, by, note, until)?, words))
+        })
+    }
+
+    /// Takes back an answer that has not taken effect.
+    pub(super) fn undo(&mut self, id: u64, by: Principal) -> Refusable<Reaction> {
+        let run = self.run_asked(id)?;
+        self.about(id, &run, |run, id| Ok((run.undo(id, by)?, format!("{id} is open again"))))
+    }
+
+    /// A deadline that the question has begins anew.
+    pub(super) fn later(&mut self, id: u64, by: Principal) -> Refusable<Reaction> {
+        let run = self.run_asked(id)?;
+        let now = self.parts.clock.now();
+        self.about(id, &run, |run, id| Ok((run.later(id, by, now)?, format!("{id} waits; its time begins anew"))))
+    }
+
+    fn about(
+        &mut self,
+        id: u64,
+        run: &Run,
+        make: impl FnOnce(&Run, EscalationId) -> Result<(crate::model::What, String), engine::Refused>,
+    ) -> Refusable<Reaction> {
+        let id = EscalationId(id);
+        self.change(run.id.as_str(), |run| {
+            let (what, words) = make(run, id).map_err(refuse)?;
+            let lane = run.questions.get(&id).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
+            Ok((what, format!("{lane}: {words}")))
+        })
+    }
+
+    /// A question, whole.
+    pub(super) fn question(&self, id: u64) -> Refusable<Answer> {
+        let run = self.run_asked(id)?;
+        match run.questions.get(&EscalationId(id)) {
+            Some(question) => Ok(reply(Reply::Escalation(views::escalation(&run, question)))),
+            None => Err(Box::new(refusal(RefusalKind::NotFound, format!("there is no question e{id}"), None))),
+        }
+    }
+
+    fn run_asked(&self, id: u64) -> Refusable<Run> {
+        let missing = || {
+            Box::new(refusal(
+                RefusalKind::NotFound,
+                format!("there is no question e{id}"),
+                Some("dogwatch inbox lists them"),
+            ))
+        };
+        if let Some(run) = self.engine.run_of_escalation(EscalationId(id)) {
+            return Ok(run.clone());
+        }
+        let found = self.journal.read().run_of_escalation(id).map_err(|error| Box::new(internal(&error)))?;
+        let run = found.map(|run| self.run_or_fold(&run)).transpose().map_err(|error| Box::new(internal(&error)))?;
+        run.flatten().ok_or_else(missing)
+    }
+
+    pub(super) fn inbox(&self) -> Vec<wire::EscalationView> {
+        let open = self.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. })).flat_map(|run| {
+            run.questions.values().filter(|question| question.is_open()).map(|q| views::escalation(run, q))
+        });
+        let mut all: Vec<_> = open.collect();
+        all.sort_by_key(|view| view.id);
+        all
+    }
+}
+
+/// A choice by its word, its beginning or its number.
+fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
+    let choices = run.questions.get(&id).map(|question| question.escalation.choices.clone()).unwrap_or_default();
+    let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
+    let all = [
+        Choice::Retry,
+        Choice::Resume,
+        Choice::Probe,
+        Choice::Done,
+        Choice::Skip,
+        Choice::Fail,
+        Choice::StopRun,
+        Choice::Approve,
+        Choice::Reject,
+    ];
+    let by_word = || all.into_iter().find(|choice| engine::word(*choice) == text);
+    by_number.or_else(by_word).ok_or_else(|| {
+        let words: Vec<String> =
+            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, engine::word(*choice))).collect();
+        Box::new(usage(format!("{text:?} is no answer to {id}; it takes: {}", words.join(", ")), None))
+    })
+}

@@ -1,0 +1,132 @@
+//! A question as clients see it: its evidence, the facts around it, and its choices with what each does and costs.
+//! Draws from the mind's state, decides nothing.
+
+use super::facts::{self, names};
+use super::run_name;
+use crate::engine::{LaneRun, Question, Run, word};
+use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
+use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
+
+/// A question, whole.
+pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> EscalationView {
+    let escalation = &question.escalation;
+    let kind = match escalation.kind {
+        EscalationKind::Failed => "failed",
+        EscalationKind::Unknown => "unknown",
+        EscalationKind::CannotStart => "cannot_start",
+        EscalationKind::Gate => "gate",
+    };
+    let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
+        (Some(_), Some(choice)) => format!("{} when the time is over", word(choice)),
+        (_, _) => "waits for you".to_owned(),
+    };
+    let choices = escalation.choices.iter().map(|choice| ChoiceView {
+        word: word(*choice).into(),
+        effect: effect(run, question, *choice),
+        strength: strength(*choice),
+    });
+    EscalationView {
+        id: escalation.id.0,
+        run: run.id.to_string(),
+        run_name: run_name(run),
+        step: run.lane_name(&escalation.lane),
+        attempt: escalation.attempt.as_ref().map(|attempt| attempt.n),
+        kind: kind.into(),
+        title: escalation.title.clone(),
+        evidence: escalation.evidence.clone(),
+        choices: choices.collect(),
+        opened_ms: question.opened.as_ms(),
+        deadline_ms: escalation.deadline.map(Time::as_ms),
+        if_unanswered,
+        answer: question.answer.as_ref().map(|(choice, by, at, note)| AnswerView {
+            choice: word(*choice).into(),
+            by: by.to_string(),
+            at_ms: at.as_ms(),
+            note: note.clone(),
+        }),
+        fingerprint: escalation.fingerprint.clone(),
+        matched: escalation.matched,
+        facts: facts::of(run, question)
+            .into_iter()
+            .map(|(label, text)| FactView { label: label.into(), text })
+            .collect(),
+        held: question.held.as_ref().map(|held| HeldView {
+            choice: word(held.choice).into(),
+            by: held.by.to_string(),
+            until_ms: held.until.as_ms(),
+        }),
+    }
+}
+
+/// What a wrong key may not do needs more than one.
+fn strength(choice: Choice) -> Strength {
+    match choice {
+        Choice::Retry | Choice::Resume | Choice::Probe | Choice::Approve => Strength::Key,
+        Choice::Done | Choice::Skip | Choice::Fail | Choice::Reject => Strength::Summary,
+        Choice::StopRun => Strength::Typed,
+    }
+}
+
+/// What a choice does and what it costs.
+fn effect(run: &Run, question: &Question, choice: Choice) -> String {
+    let Some(lane) = run.lane(&question.escalation.lane) else { return String::new() };
+    let step = run.step_of(lane);
+    let next = lane.n + 1;
+    let after = names(run.behind(&step.id).into_iter());
+    let follows = |before: &str, after: &str| if after.is_empty() { String::new() } else { format!("{before}{after}") };
+    match choice {
+        Choice::Resume => {
+            let lost = facts::lost(lane, &question.escalation).words();
+            format!("attempt {next} from {}{}", checkpoint(lane), follows("; ", &lost))
+        }
+        Choice::Retry => {
+            let lost = facts::work(lane).filter(|work| !work.is_zero());
+            let lost = lost.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default();
+            format!("attempt {next} from the start{lost}")
+        }
+        Choice::Probe => "runs the step's probe: did it finish?".into(),
+        Choice::Done => format!("it counts as succeeded: fixed by hand{}", follows("; then: ", &after)),
+        Choice::Skip => format!("go on without it{}", follows("; without its result: ", &after)),
+        Choice::Fail => {
+            let lanes = if step.fail_fast && step.lanes.len() > 1 { "; its other lanes are stopped" } else { "" };
+            format!("it has failed for good{}{lanes}", follows("; left out: ", &after))
+        }
+        Choice::StopRun => ends(run, "the run ends and can be resumed; logs and checkpoints are kept"),
+        Choice::Approve => {
+            let starts: Vec<String> = run.starts_after(&step.id).into_iter().map(start).collect();
+            if starts.is_empty() { "the run goes on".into() } else { format!("starts {} now", starts.join(", ")) }
+        }
+        Choice::Reject => ends(run, "the run ends as rejected, everything is kept"),
+    }
+}
+
+/// What cannot be undone when the run ends: work of running steps that they have not saved.
+fn ends(run: &Run, words: &str) -> String {
+    match run.active() {
+        0 => words.to_owned(),
+        1 => format!("{words}; 1 running step is stopped, and what it has not saved is lost"),
+        n => format!("{words}; {n} running steps are stopped, and what they have not saved is lost"),
+    }
+}
+
+fn checkpoint(lane: &LaneRun) -> String {
+    match &lane.checkpoint {
+        Some(checkpoint) => match checkpoint.step {
+            Some(step) => format!("step {step} ({})", checkpoint.path),
+            None => checkpoint.path.clone(),
+        },
+        None => "the newest checkpoint".into(),
+    }
+}
+
+/// A step that starts next, with what makes starting it a decision.
+pub(super) fn start(step: &Step) -> String {
+    let attempts = match step.retry.max_attempts {
+        1 => "1 attempt".to_owned(),
+        n => format!("{n} attempts"),
+    };
+    match step.on_unknown {
+        OnUnknown::Ask => format!("{} (not repeatable, {attempts})", step.id),
+        OnUnknown::Rerun | OnUnknown::Probe { .. } => format!("{} ({attempts})", step.id),
+    }
+}

@@ -1,0 +1,155 @@
+//! Which container engine there is, and speaking to it. Docker Engine and Podman's service speak the same language.
+//! Owns the search for its socket and the words for not finding it; may never speak to an engine on another host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::environment::{Container, Error};
+
+/// How long a question that needs no work may take.
+pub(super) const QUICK: Duration = Duration::from_secs(10);
+/// How long anything else may take: a large image is unpacked by `create`, a slow disk by `start` and `remove`.
+const LONGEST_S: u64 = 300;
+
+/// A container engine that has answered.
+#[derive(Debug, Clone)]
+pub(super) struct Engine {
+    pub(super) api: Docker,
+    /// Where it listens.
+    pub(super) socket: PathBuf,
+    /// `Docker 20.10.24`, `Podman 4.3.1`.
+    pub(super) name: String,
+    pub(super) podman: bool,
+}
+
+/// Where an engine may listen, in the order of trying; with `$DOCKER_HOST`, only there.
+pub(super) fn candidates(container: &Container) -> Result<Vec<PathBuf>, Error> {
+    if let Some(host) = container.host.as_deref().filter(|host| !host.is_empty()) {
+        return match host.strip_prefix("unix://") {
+            Some(path) if path.starts_with('/') => Ok(vec![path.into()]),
+            Some(_) | None => Err(Error::Refused(format!(
+                "DOCKER_HOST is {host}, and only container engines on this host can be used: unix:///path/to/docker.sock"
+            ))),
+        };
+    }
+    let runtime = container.runtime_dir.as_deref().filter(|path| path.is_absolute());
+    let near = ["docker.sock", "podman/podman.sock"].iter().filter_map(|name| Some(runtime?.join(name)));
+    let mut found = vec![PathBuf::from("/var/run/docker.sock")];
+    found.extend(near);
+    found.push("/run/podman/podman.sock".into());
+    Ok(found)
+}
+
+/// What `dogwatch doctor` tells of the engine that containers would run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// `Docker 20.10.24`.
+    pub name: String,
+    pub socket: PathBuf,
+    pub podman: bool,
+    pub rootless: bool,
+    /// A restart of the daemon leaves containers alone; Podman has no daemon.
+    pub live_restore: bool,
+    /// `1` or `2`.
+    pub cgroup: String,
+    /// `None` where the version is not understood.
+    pub new_enough: Option<bool>,
+}
+
+/// The engine that a run started with these variables would use.
+pub(in crate::environment) async fn facts(container: &Container) -> Result<EngineFacts, Error> {
+    let engine = connect(&candidates(container)?).await?;
+    let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
+    let info = tokio::time::timeout(QUICK, engine.api.info()).await.map_err(|_| silent())?;
+    let info = info.map_err(|error| Error::EngineGone { tried: words(&error) })?;
+    let version = engine.name.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next());
+    let least = if engine.podman { (4, 3) } else { (20, 10) };
+    Ok(EngineFacts {
+        rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
+        live_restore: engine.podman || info.live_restore_enabled == Some(true),
+        cgroup: info.cgroup_version.map_or_else(|| "?".into(), |version| version.to_string()),
+        new_enough: version.map(|version| version >= least),
+        name: engine.name,
+        socket: engine.socket,
+        podman: engine.podman,
+    })
+}
+
+/// The first engine that answers at one of these places.
+pub(super) async fn connect(places: &[PathBuf]) -> Result<Engine, Error> {
+    let mut tried = Vec::new();
+    for place in places {
+        match try_one(place).await {
+            Ok(engine) => return Ok(engine),
+            // It is there: another one would not have this run's container.
+            Err(No::Silent) => return Err(Error::EngineSilent { socket: place.clone(), after_s: QUICK.as_secs() }),
+            Err(No::Refused(why)) => tried.push(format!("{}: {why}", place.display())),
+        }
+    }
+    Err(Error::NoEngine { tried: tried.join("; ") })
+}
+
+enum No {
+    Silent,
+    Refused(String),
+}
+
+async fn try_one(place: &Path) -> Result<Engine, No> {
+    let refused = |why: String| No::Refused(why);
+    let path = place.to_str().ok_or_else(|| refused("its path is no UTF-8".into()))?;
+    // bollard would say the same of everything that is wrong with the socket.
+    match tokio::time::timeout(QUICK, tokio::net::UnixStream::connect(place)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(refused("not there".into())),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(refused("you may not use it (for Docker: be in the group `docker`)".into()));
+        }
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            return Err(refused("nobody listens".into()));
+        }
+        Ok(Err(error)) => return Err(refused(error.to_string())),
+        Err(_) => return Err(No::Silent),
+    }
+    let api = Docker::connect_with_unix(path, LONGEST_S, API_DEFAULT_VERSION).map_err(|e| refused(e.to_string()))?;
+    let version = tokio::time::timeout(QUICK, async {
+        let api = api.negotiate_version().await?;
+        let version = api.version().await?;
+        Ok::<_, bollard::errors::Error>((api, version))
+    });
+    let (api, version) = match version.await {
+        Ok(Ok(both)) => both,
+        Ok(Err(error)) => return Err(refused(words(&error))),
+        Err(_) => return Err(No::Silent),
+    };
+    let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
+    let kind = if podman { "Podman" } else { "Docker" };
+    let name = format!("{kind} {}", version.version.as_deref().unwrap_or("of an unknown version"));
+    Ok(Engine { api, socket: place.to_owned(), name, podman })
+}
+
+/// What an engine said was wrong, without the library's words around it.
+pub(super) fn words(error: &bollard::errors::Error) -> String {
+    if let bollard::errors::Error::DockerResponseServerError { message, .. } = error {
+        return message.trim().to_owned();
+    }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
+}
+
+/// The number of the engine's answer, when it answered at all.
+pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
+    if let bollard::errors::Error::DockerResponseServerError { status_code, .. } = error {
+        Some(*status_code)
+    } else {
+        None
+    }
+}

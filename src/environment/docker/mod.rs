@@ -1,0 +1,315 @@
+//! Containers: one per environment of a run, made by Docker Engine or Podman's service, with dogwatch's keeper as its
+//! first process. Any image will do: what the keeper needs comes along as a [`bundle`].
+//!
+//! ```text
+//! DIR = <run dir>/env/<name>, as for the sandbox, and besides:
+//!   container.json   which container this environment has, and where its engine listens
+//!   door/            mounted into it: where the keeper gets its descriptors (see [`door`])
+//!   cover/           empty folders, mounted over what nobody inside may see
+//!   home/            mounted into it: $HOME of steps whose image has none
+//! ```
+//!
+//! Owns the container and nothing else of the engine's: what does not carry this state folder's label is never touched.
+//! A container is found again by its name; it is started, never run a second time beside itself. Once the keeper speaks
+//! nothing of a step goes through the engine: it may be frozen or restarted (with live-restore) without anybody noticing.
+
+mod bundle;
+mod connect;
+mod create;
+pub(super) mod door;
+mod elf;
+mod fate;
+mod image;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use serde::{Deserialize, Serialize};
+
+use self::bundle::Bundle;
+pub use self::connect::EngineFacts;
+pub(super) use self::connect::facts;
+use self::connect::{Engine, QUICK, status, words};
+use self::create::Limits;
+pub(super) use self::fate::fate;
+use super::{Container, Error, Inside, Isolation, Spec, dir};
+use crate::faults;
+
+/// The file that says which container an environment has.
+pub(super) const RECORD: &str = "container.json";
+
+/// What an environment's container is, written before it is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    v: u32,
+    name: String,
+    /// Where the engine listens that has it.
+    socket: PathBuf,
+    engine: String,
+    image: String,
+    image_id: String,
+    /// Variables that the image gives its programs.
+    env: BTreeMap<String, String>,
+    /// The words that start a shell.
+    shell: Vec<String>,
+}
+
+/// The path of programs in images that do not say it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What steps find inside, of an environment that was made before.
+pub(super) fn inside(dir: &Path) -> Result<Inside, Error> {
+    let record = read(dir)?.ok_or_else(|| Error::Refused(format!("{} has no {RECORD}", dir.display())))?;
+    Ok(Inside { env: record.env, shell: record.shell })
+}
+
+fn read(dir: &Path) -> Result<Option<Record>, Error> {
+    dir::read_json(dir, RECORD)
+}
+
+/// Makes sure that the container is there and runs, and says how it is isolated. Its keeper waits at the door then, or
+/// is just being started.
+pub(super) async fn run(spec: &Spec, container: &Container) -> Result<Isolation, Error> {
+    let dir = spec.dir();
+    let known = read(&dir)?;
+    let places = match &known {
+        Some(record) => vec![record.socket.clone()],
+        None => connect::candidates(container)?,
+    };
+    let engine = match connect::connect(&places).await {
+        // It had one: it is being restarted, and so may this container be.
+        Err(Error::NoEngine { tried }) if known.is_some() => return Err(Error::EngineGone { tried }),
+        other => other?,
+    };
+    let found = inspect(&engine, &container.name).await?;
+    if let Some(found) = &found {
+        ours(found, spec, &container.name)?;
+    }
+    if found.is_none() || known.is_none() {
+        make(&engine, spec, container, found.is_some()).await?;
+    }
+    if !found.as_ref().is_some_and(is_running)
+        && let Err(why) = start(&engine, &container.name).await
+    {
+        start_modest(&engine, spec, container, why).await?;
+    }
+    Ok(Isolation::Container { image: container.image.clone(), engine: engine.name })
+}
+
+fn is_running(found: &ContainerInspectResponse) -> bool {
+    found.state.as_ref().is_some_and(|state| state.running == Some(true))
+}
+
+/// Somebody else's container of the same name is not ours to use.
+fn ours(found: &ContainerInspectResponse, spec: &Spec, name: &str) -> Result<(), Error> {
+    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+    let state = labels.and_then(|labels| labels.get(create::LABEL_STATE));
+    if state.is_some_and(|state| Path::new(state) == spec.state_dir) {
+        Ok(())
+    } else {
+        Err(Error::Refused(format!("there is a container {name} already, and it is not of this dogwatch; remove it")))
+    }
+}
+
+async fn inspect(engine: &Engine, name: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+    match tokio::time::timeout(QUICK, engine.api.inspect_container(name, None)).await {
+        Err(_) => Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
+        Ok(Ok(found)) => Ok(Some(found)),
+        Ok(Err(error)) if status(&error) == Some(404) => Ok(None),
+        Ok(Err(error)) => Err(failed("looking at", name, engine, &error)),
+    }
+}
+
+/// An error of the engine about a container. Without a number it did not answer to the end: it may be asked again.
+fn failed(what: &'static str, name: &str, engine: &Engine, error: &bollard::errors::Error) -> Error {
+    match status(error) {
+        Some(_) => Error::Container {
+            what,
+            name: name.to_owned(),
+            engine: engine.name.clone(),
+            why: words(error).trim_end_matches('.').to_owned(),
+        },
+        None => Error::EngineGone { tried: format!("{}: {}", engine.socket.display(), words(error)) },
+    }
+}
+
+/// Creates the container, unless that was done before somebody died, and notes what is in it.
+async fn make(engine: &Engine, spec: &Spec, container: &Container, is_there: bool) -> Result<(), Error> {
+    let image = image::have(engine, container).await?;
+    let bundle = bundle_of(spec).await?;
+    if !is_there {
+        create(engine, spec, container, &image, &bundle, Limits::Generous).await?;
+    }
+    let shell = shell(engine, &container.name, &bundle).await?;
+    let mut env: BTreeMap<String, String> = image
+        .env
+        .iter()
+        .filter_map(|variable| variable.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    env.entry("PATH".into()).or_insert_with(|| PATH.into());
+    env.entry("HOME".into()).or_insert_with(|| create::HOME.into());
+    let record = Record {
+        v: 1,
+        name: container.name.clone(),
+        socket: engine.socket.clone(),
+        engine: engine.name.clone(),
+        image: container.image.clone(),
+        image_id: image.id,
+        env,
+        shell,
+    };
+    dir::replace_json(&spec.dir(), RECORD, &record)
+}
+
+async fn bundle_of(spec: &Spec) -> Result<Bundle, Error> {
+    let (dogwatch, tmux, state) = (spec.dogwatch.clone(), spec.tmux.clone(), spec.state_dir.clone());
+    let made = tokio::task::spawn_blocking(move || bundle::make(&dogwatch, tmux.as_deref(), &state)).await;
+    made.map_err(|error| Error::Refused(format!("the bundle cannot be made: {error}")))?
+}
+
+async fn create(
+    engine: &Engine,
+    spec: &Spec,
+    container: &Container,
+    image: &image::Image,
+    bundle: &Bundle,
+    limits: Limits,
+) -> Result<(), Error> {
+    let info = match tokio::time::timeout(QUICK, engine.api.info()).await {
+        Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
+        Ok(info) => info.map_err(|error| failed("asking about", &container.name, engine, &error))?,
+    };
+    let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    let facts = create::Facts {
+        bundle,
+        image_id: &image.id,
+        image_env: &image.env,
+        rootless,
+        podman: engine.podman,
+        cdi: has_cdi(),
+        limits,
+    };
+    prepare(spec)?;
+    let body = create::body(spec, container, &facts)?;
+    let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
+    faults::crash_point("docker.before-create");
+    let created = engine.api.create_container(Some(options), body).await;
+    faults::crash_point("docker.after-create");
+    match created {
+        Ok(_) => Ok(()),
+        // Somebody was quicker, with the same specification.
+        Err(error) if status(&error) == Some(409) && inspect(engine, &container.name).await?.is_some() => Ok(()),
+        Err(error) => Err(failed("creating", &container.name, engine, &error)),
+    }
+}
+
+/// Does a file on this host describe NVIDIA's devices?
+fn has_cdi() -> bool {
+    ["/etc/cdi", "/var/run/cdi"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
+        .any(|entry| entry.file_name().to_string_lossy().contains("nvidia"))
+}
+
+/// The folders that are mounted must be there, or the engine would make them as root.
+fn prepare(spec: &Spec) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = spec.dir();
+    let work = spec.work_dir();
+    let below = work.strip_prefix(&spec.state_dir).unwrap_or(Path::new(""));
+    let (cover, cover_state) = (dir.join(create::COVER), dir.join(create::COVER_STATE).join(below));
+    for folder in [dir.join(door::FOLDER), dir.join(create::HOME_FOLDER), cover, cover_state, work.clone()] {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(Error::io("making the folder", &folder))?;
+    }
+    let blank = dir.join("blank");
+    std::fs::write(&blank, b"").map_err(Error::io("making", &blank))
+}
+
+/// The image's own shell, else the bundle's.
+async fn shell(engine: &Engine, name: &str, bundle: &Bundle) -> Result<Vec<String>, Error> {
+    let options = ContainerArchiveInfoOptionsBuilder::default().path("/bin/sh").build();
+    let looked = tokio::time::timeout(QUICK, engine.api.get_container_archive_info(name, Some(options))).await;
+    match looked {
+        Err(_) => Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
+        Ok(Err(error)) if status(&error) == Some(404) => Ok(bundle.shell()),
+        Ok(Err(error)) if status(&error).is_some_and(|status| status >= 500) => {
+            Err(failed("looking for a shell in", name, engine, &error))
+        }
+        Ok(Ok(_) | Err(_)) => Ok(vec!["/bin/sh".into()]),
+    }
+}
+
+async fn start(engine: &Engine, name: &str) -> Result<(), Error> {
+    faults::crash_point("docker.before-start");
+    let started = engine.api.start_container(name, None).await;
+    faults::crash_point("docker.after-start");
+    started.map_err(|error| failed("starting", name, engine, &error))
+}
+
+/// Where the host may not raise the limits that training likes, the container is made anew without them.
+async fn start_modest(engine: &Engine, spec: &Spec, container: &Container, why: Error) -> Result<(), Error> {
+    let Error::Container { why: said, .. } = &why else { return Err(why) };
+    if !said.contains("rlimit") {
+        return Err(why);
+    }
+    tracing::info!("{} cannot have its limits ({said}): it is made without them", container.name);
+    let image = image::have(engine, container).await?;
+    let bundle = bundle_of(spec).await?;
+    delete(engine, &container.name).await?;
+    create(engine, spec, container, &image, &bundle, Limits::Modest).await?;
+    start(engine, &container.name).await
+}
+
+async fn delete(engine: &Engine, name: &str) -> Result<(), Error> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    faults::crash_point("docker.before-remove");
+    let removed = engine.api.remove_container(name, Some(options)).await;
+    faults::crash_point("docker.after-remove");
+    match removed {
+        Ok(()) => Ok(()),
+        Err(error) if status(&error) == Some(404) => Ok(()),
+        Err(error) => Err(failed("removing", name, engine, &error)),
+    }
+}
+
+/// Removes the container of an environment that has ended. Nothing to do is done well.
+pub(super) async fn remove(spec: &Spec) -> Result<(), Error> {
+    let dir = spec.dir();
+    let Some(record) = read(&dir)? else { return Ok(()) };
+    let engine = match connect::connect(std::slice::from_ref(&record.socket)).await {
+        Err(Error::NoEngine { tried }) => return Err(Error::EngineGone { tried }),
+        other => other?,
+    };
+    if let Some(found) = inspect(&engine, &record.name).await? {
+        ours(&found, spec, &record.name)?;
+        delete(&engine, &record.name).await?;
+    }
+    let path = dir.join(RECORD);
+    std::fs::remove_file(&path).map_err(Error::io("removing", &path))
+}
+
+/// How a container stands whose keeper has not spoken yet: `None` while it runs.
+pub(super) async fn ended(dir: &Path) -> Result<Option<String>, Error> {
+    let Some(record) = read(dir)? else { return Ok(Some("it was not made".into())) };
+    let engine = connect::connect(std::slice::from_ref(&record.socket)).await?;
+    let Some(found) = inspect(&engine, &record.name).await? else { return Ok(Some("it was removed".into())) };
+    if is_running(&found) {
+        return Ok(None);
+    }
+    let state = found.state.unwrap_or_default();
+    let mut words = format!("it ended with exit code {}", state.exit_code.unwrap_or_default());
+    if state.oom_killed == Some(true) {
+        words.push_str(" for want of memory");
+    }
+    if let Some(error) = state.error.filter(|error| !error.is_empty()) {
+        words.push_str(": ");
+        words.push_str(&error);
+    }
+    Ok(Some(words))
+}

@@ -1,0 +1,195 @@
+//! The texts of stored events: one type beside each noun of [`crate::model`] that an event holds. Plain data and nothing else; a field
+//! is never renamed, a new one has a default.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, StopReason,
+};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stored {
+    Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
+    EnvironmentReady { sandboxed: bool, why: Option<String>, container: Option<StoredContainer> },
+    EnvironmentFailed { why: String },
+    Intended { at: At, cause: StoredCause, resume: Option<String> },
+    CannotStart { lane: LaneAt, why: String },
+    Claimed { at: At },
+    CheckpointSeen { at: At, checkpoint: Checkpoint },
+    Exited { at: At, exit: Box<StoredExit> },
+    Lost { at: At, why: StoredLost, evidence: Vec<String>, checkpoint: Option<Checkpoint> },
+    Judged { at: At, verdict: StoredVerdict },
+    StopAsked { at: At, reason: StoredStop, by: StoredBy },
+    ProbeAsked { at: At, by: StoredBy },
+    Probed { at: At, code: Option<i32>, output: String },
+    Skipped { lane: LaneAt, why: StoredSkip },
+    Opened(Box<StoredEscalation>),
+    Answered { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String> },
+    Held { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String>, until_ms: i64 },
+    Undone { escalation: u64, by: StoredBy },
+    Extended { escalation: u64, deadline_ms: i64, by: StoredBy },
+    Attached { at: At, by: StoredBy },
+    Detached { at: At, by: StoredBy, keys: Option<u64> },
+    Ordered { lane: LaneAt, order: StoredOrder, by: StoredBy, note: Option<String> },
+    Paused { by: StoredBy },
+    Unpaused { by: StoredBy },
+    RunStopAsked { by: StoredBy, why: StoredRunStop },
+    Resumed { from: Option<String>, by: StoredBy },
+    Ended { result: StoredResult },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredContainer {
+    pub(super) image: String,
+    pub(super) engine: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LaneAt {
+    pub(super) step: String,
+    pub(super) lane: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct At {
+    pub(super) step: String,
+    pub(super) lane: u32,
+    pub(super) n: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    pub(super) path: String,
+    pub(super) step: Option<i64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredExit {
+    pub(super) end: StoredEnd,
+    pub(super) started_ms: i64,
+    pub(super) ended_ms: i64,
+    pub(super) stop: Option<StoredStop>,
+    pub(super) leaked: Vec<(u32, String)>,
+    pub(super) oom_kills: Option<u64>,
+    #[serde(default)]
+    pub(super) usage: Option<StoredUsage>,
+    pub(super) missing: Vec<String>,
+    pub(super) hits: Vec<StoredHit>,
+    pub(super) tail: Vec<String>,
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) outside: Option<StoredOutside>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredUsage {
+    pub(super) cpu_ms: u64,
+    pub(super) peak_bytes: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredHit {
+    pub(super) rule: usize,
+    pub(super) line_number: u64,
+    pub(super) line: String,
+    #[serde(default)]
+    pub(super) before: Vec<String>,
+    #[serde(default)]
+    pub(super) after: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StoredVerdict {
+    Succeeded,
+    Retry { at_ms: i64, rule: String, resume: Option<String> },
+    Allowed,
+    Abort { rule: String },
+    Stopped,
+    AskFailed { rule: Option<String>, attempts: u32, of: u32 },
+    AskUnknown { why: StoredLost },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredEscalation {
+    pub(super) id: u64,
+    pub(super) lane: LaneAt,
+    pub(super) attempt: Option<u32>,
+    pub(super) kind: StoredKind,
+    pub(super) title: String,
+    pub(super) evidence: Vec<String>,
+    #[serde(default)]
+    pub(super) matched: Option<usize>,
+    #[serde(default)]
+    pub(super) fingerprint: String,
+    pub(super) choices: Vec<StoredChoice>,
+    pub(super) deadline_ms: Option<i64>,
+    pub(super) on_deadline: Option<StoredChoice>,
+}
+
+/// Mirrors an enum whose variants hold the same on both sides.
+macro_rules! mirror {
+    ($stored:ident = $model:ident { $($variant:ident $(($field:ident))? $({$($name:ident),*})?),* $(,)? }) => {
+        impl From<&$model> for $stored {
+            fn from(from: &$model) -> Self {
+                match from {
+                    $($model::$variant $(($field))? $({$($name),*})? =>
+                        Self::$variant $(($field.clone().into()))? $({$($name: $name.clone().into()),*})?,)*
+                }
+            }
+        }
+        impl From<$stored> for $model {
+            fn from(from: $stored) -> Self {
+                match from {
+                    $($stored::$variant $(($field))? $({$($name),*})? =>
+                        Self::$variant $(($field.into()))? $({$($name: $name.into()),*})?,)*
+                }
+            }
+        }
+    };
+}
+
+macro_rules! stored {
+    ($($name:ident { $($variant:tt)* })*) => {
+        $(#[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub(super) enum $name { $($variant)* })*
+    };
+}
+
+stored! {
+    StoredBy { Person(String), Rule }
+    StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
+    StoredStop { Timeout, Stop }
+    StoredEnd { Code(i32), Signal(i32) }
+    StoredOutside { Killed, OutOfMemory, EngineRestarted }
+    StoredKind { Failed, Unknown, CannotStart, Gate }
+    StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject }
+    StoredOrder { Resume, Retry, Skip, Done }
+    StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
+    StoredResult { Succeeded, Failed, Stopped, Rejected }
+    StoredCause { First, Retry { rule: String }, Unknown, Disrupted, Person(StoredBy) }
+    StoredSkip { Condition, Need(String), NotSelected, RunEnded }
+    StoredSelection { All, Only(Vec<String>), From(String) }
+}
+
+mirror!(StoredBy = Principal { Person(name), Rule });
+mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
+mirror!(StoredStop = StopReason { Timeout, Stop });
+mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
+mirror!(StoredEnd = End { Code(code), Signal(signal) });
+mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
+mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
+mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
+mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });
+mirror!(StoredResult = RunResult { Succeeded, Failed, Stopped, Rejected });
+
+impl From<Principal> for StoredBy {
+    fn from(by: Principal) -> Self {
+        Self::from(&by)
+    }
+}
+
+mirror!(StoredCause = Cause { First, Retry { rule }, Unknown, Disrupted, Person(by) });

@@ -1,0 +1,338 @@
+//! What the screen knows and where its operator stands. Plain data, compared by tests; it holds a copy of what came over the
+//! wire and never a fact of its own.
+
+mod lists;
+mod questions;
+mod tree;
+
+pub use questions::{Group, InboxRow};
+pub use tree::{Fold, Kind, Row, RowKey, urgency};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+
+use crate::wire::client::{
+    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, SourceView,
+    StepView,
+};
+
+use super::draw::Picked;
+use super::keys::{Keys, Place};
+use super::message::{Link, LiveKind};
+use super::panel::Panel;
+use super::theme::Theme;
+
+/// The size of the terminal, clamped to what can be drawn: at most 1000x500.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    pub columns: u16,
+    pub rows: u16,
+}
+
+impl Size {
+    /// From whatever a terminal says, 0x0 and 65535x65535 included.
+    pub fn clamped(columns: u16, rows: u16) -> Self {
+        Self { columns: columns.min(1000), rows: rows.min(500) }
+    }
+}
+
+/// A lane of the run that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneKey {
+    /// The run's id.
+    pub run: String,
+    /// `train[lr=0.1]`, as requests take it.
+    pub name: String,
+}
+
+/// How far a lane is, by what it printed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// 0 to 1.
+    pub fraction: f64,
+    /// Time left, where the program says or shows it.
+    pub left_ms: Option<i64>,
+}
+
+/// What is looked at, without panels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Overview,
+    Panes,
+    Checkpoints,
+    Runs,
+    Journal,
+    Inbox,
+}
+
+/// A line that says what just happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flash {
+    pub words: String,
+    pub bad: bool,
+    /// Engine time when it goes away.
+    pub until_ms: i64,
+}
+
+/// Typing into a step, or into a shell beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    pub lane: LaneKey,
+    pub kind: LiveKind,
+    pub since_ms: i64,
+    pub keys: u64,
+    /// The pane is there; before, what is typed waits.
+    pub open: bool,
+    /// Typed before the pane was there.
+    pub ahead: Vec<u8>,
+}
+
+/// How far each pane is scrolled back from its end, in rows.
+pub type Scroll = BTreeMap<LaneKey, usize>;
+
+/// What the operator's own file and the command line say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manner {
+    pub keys: Keys,
+    pub theme: Theme,
+    pub zone: TimeZone,
+    /// Nothing can be changed from here.
+    pub readonly: bool,
+    /// `ui.motion`: the throbber.
+    pub motion: bool,
+    /// The key that lets go, as people write it.
+    pub let_go: String,
+    /// What lies in the folder that dogwatch was started in.
+    pub found: Found,
+}
+
+/// What lies in the folder that dogwatch was started in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its workflow files, by name.
+    pub workflows: Vec<String>,
+    /// Its other files that a first workflow file could use, by name.
+    pub files: Vec<String>,
+}
+
+/// What is known of the frozen file of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sourced {
+    Asked,
+    Known(SourceView),
+    /// In the words of the engine.
+    Refused(String),
+}
+
+/// What lists are narrowed to. Empty: everything is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    pub runs: String,
+    pub journal: String,
+}
+
+/// Answers from here that can still be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undo {
+    /// Questions, answered together.
+    pub ids: Vec<u64>,
+    /// Engine time when they take effect.
+    pub until_ms: i64,
+}
+
+/// Where lists stand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cursors {
+    /// Among those that the filter leaves.
+    pub runs: usize,
+    pub checkpoints: usize,
+    /// Rows back from the newest; 0 follows.
+    pub journal: usize,
+    pub inbox: usize,
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub manner: Manner,
+    pub size: Size,
+    /// Engine time now, milliseconds.
+    pub now_ms: i64,
+    pub link: Link,
+    pub engine: Option<EngineView>,
+    pub runs: Vec<RunLine>,
+    /// The runs have been heard of at least once.
+    pub heard: bool,
+    pub run: Option<RunView>,
+    /// The run that was asked for by name when the screen was opened.
+    pub wanted: Option<String>,
+    pub events: Vec<EventView>,
+    pub inbox: Vec<EscalationView>,
+    pub checkpoints: Vec<CheckpointView>,
+    pub resources: Option<ResourcesView>,
+    /// What the output of running lanes says of how far they are.
+    pub progress: BTreeMap<LaneKey, Progress>,
+    pub view: View,
+    /// What lies over the view, the innermost last.
+    pub panels: Vec<Panel>,
+    /// The row of the tree.
+    pub selected: Option<RowKey>,
+    /// The operator chose it; until then the selection goes to what needs somebody most.
+    pub chosen: bool,
+    pub folds: BTreeMap<String, Fold>,
+    pub marked: BTreeSet<LaneKey>,
+    pub marked_runs: BTreeSet<String>,
+    pub zoomed: bool,
+    pub scroll: Scroll,
+    pub cursors: Cursors,
+    pub filters: Filters,
+    /// The frozen files of runs, by the run's id; a run's file never changes.
+    pub sources: BTreeMap<String, Sourced>,
+    /// Text in a pane that the mouse picked.
+    pub picked: Option<Picked>,
+    pub flash: Option<Flash>,
+    pub undo: Option<Undo>,
+    /// Questions that are to be answered together.
+    pub marked_questions: BTreeSet<u64>,
+    /// Questions that `n` passes over, until then (engine time).
+    pub snoozed: BTreeMap<u64, i64>,
+    pub attached: Option<Attached>,
+}
+
+impl Model {
+    /// Before anything was heard of the engine.
+    pub fn new(manner: Manner, size: Size, now_ms: i64) -> Self {
+        Self {
+            manner,
+            size,
+            now_ms,
+            link: Link::Connecting,
+            engine: None,
+            runs: Vec::new(),
+            heard: false,
+            run: None,
+            wanted: None,
+            events: Vec::new(),
+            inbox: Vec::new(),
+            checkpoints: Vec::new(),
+            resources: None,
+            progress: BTreeMap::new(),
+            view: View::Overview,
+            panels: Vec::new(),
+            selected: None,
+            chosen: false,
+            folds: BTreeMap::new(),
+            marked: BTreeSet::new(),
+            marked_runs: BTreeSet::new(),
+            zoomed: false,
+            scroll: Scroll::new(),
+            cursors: Cursors::default(),
+            filters: Filters::default(),
+            sources: BTreeMap::new(),
+            picked: None,
+            flash: None,
+            undo: None,
+            marked_questions: BTreeSet::new(),
+            snoozed: BTreeMap::new(),
+            attached: None,
+        }
+    }
+
+    /// Where keys act now.
+    pub fn place(&self) -> Place {
+        self.place_under(&self.panels)
+    }
+
+    /// Where keys act if these panels are open.
+    pub fn place_under(&self, panels: &[Panel]) -> Place {
+        if self.attached.is_some() {
+            return Place::Attached;
+        }
+        if let Some(panel) = panels.last() {
+            return panel.place();
+        }
+        match self.view {
+            View::Overview | View::Panes => {
+                if self.run.is_none() {
+                    Place::First
+                } else {
+                    Place::Step
+                }
+            }
+            View::Checkpoints => Place::Checkpoints,
+            View::Runs => Place::Runs,
+            View::Journal => Place::Journal,
+            View::Inbox => Place::Inbox,
+        }
+    }
+
+    /// No run was ever started here.
+    pub fn first(&self) -> bool {
+        self.heard && self.runs.is_empty() && self.run.is_none()
+    }
+
+    /// The source of a run's frozen file, once it is known.
+    pub fn source(&self, run: &str) -> Option<&SourceView> {
+        match self.sources.get(run) {
+            Some(Sourced::Known(source)) => Some(source),
+            Some(Sourced::Asked | Sourced::Refused(_)) | None => None,
+        }
+    }
+
+    /// The key of a lane of the run that is looked at.
+    pub fn lane_key(&self, step: &StepView) -> LaneKey {
+        LaneKey { run: self.run.as_ref().map_or_else(String::new, |run| run.line.id.clone()), name: step.name() }
+    }
+
+    /// The selected lane: of a folded matrix, the one that needs somebody most; among checkpoints, the one whose it is.
+    pub fn lane(&self) -> Option<&StepView> {
+        let run = self.run.as_ref()?;
+        if self.view == View::Checkpoints
+            && let Some(here) = self.checkpoint_here()
+        {
+            return run.steps.iter().find(|step| step.name() == here.step_name);
+        }
+        tree::lane_of(run, self.selected.as_ref()?)
+    }
+
+    /// The lane by its key.
+    pub fn lane_at(&self, key: &LaneKey) -> Option<&StepView> {
+        let run = self.run.as_ref().filter(|run| run.line.id == key.run)?;
+        run.steps.iter().find(|step| step.name() == key.name)
+    }
+
+    /// The tree as it is unfolded now.
+    pub fn rows(&self) -> Vec<Row> {
+        self.run.as_ref().map(|run| tree::rows(run, &self.folds)).unwrap_or_default()
+    }
+
+    /// The open question of a lane.
+    pub fn question_of(&self, step: &StepView) -> Option<&EscalationView> {
+        let id = step.escalation?;
+        self.inbox.iter().find(|asked| asked.id == id).or_else(|| {
+            let run = self.run.as_ref()?;
+            run.escalations.iter().find(|asked| asked.id == id)
+        })
+    }
+
+    /// Something on the screen shows how time goes by.
+    pub fn ticks(&self) -> bool {
+        let going = self
+            .run
+            .as_ref()
+            .is_some_and(|run| !run.line.state.ended() || run.steps.iter().any(|step| !step.waits.is_empty()));
+        let listed = self.view == View::Runs && self.runs.iter().any(|run| run.state == RunState::Running);
+        going || listed || self.flash.is_some() || self.undo.is_some() || self.attached.is_some()
+    }
+
+    /// Says something for some seconds.
+    pub fn say(&mut self, words: impl Into<String>) {
+        self.flash = Some(Flash { words: words.into(), bad: false, until_ms: self.now_ms + 6_000 });
+    }
+
+    /// Says that something was refused or went wrong.
+    pub fn complain(&mut self, words: impl Into<String>) {
+        self.flash = Some(Flash { words: words.into(), bad: true, until_ms: self.now_ms + 10_000 });
+    }
+}

@@ -1,0 +1,156 @@
+//! Checkpoints: a page with all of them, step by step and newest first, and a short box. Pure.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::faces::words::{count, span};
+use crate::tui::draw::{Frame, Pen, first_shown, row, width};
+use crate::tui::model::Model;
+use crate::tui::theme::Role;
+use crate::wire::client::CheckpointView;
+
+/// `2.1G`, `340M`, `12K`, `800B`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
+    let mut whole = bytes;
+    let mut unit = 0;
+    let mut tenths = 0;
+    while whole >= 1024 && unit + 1 < UNITS.len() {
+        tenths = whole % 1024 * 10 / 1024;
+        whole /= 1024;
+        unit += 1;
+    }
+    if unit == 0 || whole >= 100 {
+        format!("{whole}{}", UNITS[unit])
+    } else {
+        format!("{whole}.{tenths}{}", UNITS[unit])
+    }
+}
+
+/// A line of the page: a step's name, or one of its checkpoints by its place in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item<'a> {
+    Step(&'a str),
+    One(usize),
+}
+
+fn items(model: &Model) -> Vec<Item<'_>> {
+    let mut all = Vec::new();
+    let mut of = None;
+    for (place, one) in model.checkpoints.iter().enumerate() {
+        if of != Some(&one.step_name) {
+            all.push(Item::Step(&one.step_name));
+            of = Some(&one.step_name);
+        }
+        all.push(Item::One(place));
+    }
+    all
+}
+
+/// Draws the page.
+pub fn draw(model: &Model, room: Rect, buf: &mut Buffer) {
+    let good = model.checkpoints.iter().filter(|one| one.bytes.is_some()).count();
+    let bytes: u64 = model.checkpoints.iter().filter_map(|one| one.bytes).sum();
+    let right = format!("{good} good, {}", size(bytes));
+    let foot = match (model.resources.as_ref(), &model.run) {
+        (Some(resources), Some(_)) => format!("{} free on disk", size(resources.machine.disk_free)),
+        _ => String::new(),
+    };
+    let inner = Frame::light("Checkpoints").right(&right).foot(&foot).draw(buf, &model.manner.theme, room);
+    let all = items(model);
+    let cursor = model.cursors.checkpoints.min(model.checkpoints.len().saturating_sub(1));
+    let line = all.iter().position(|item| *item == Item::One(cursor)).unwrap_or(0);
+    let first = first_shown(line, all.len(), usize::from(inner.height));
+    for (place, item) in (0..inner.height).zip(all.iter().skip(first)) {
+        let mut pen = Pen::new(buf, &model.manner.theme, row(inner, place));
+        match item {
+            Item::Step(name) => {
+                pen.space(1).text(Role::Strong, name);
+            }
+            Item::One(place) => {
+                if *place == cursor {
+                    pen = pen.over(Role::Selected);
+                }
+                one(model, &model.checkpoints[*place], &mut pen);
+                pen.rest();
+            }
+        }
+    }
+    if all.is_empty() {
+        nothing(model, inner, buf);
+    }
+}
+
+fn nothing(model: &Model, inner: Rect, buf: &mut Buffer) {
+    let words = [
+        "No checkpoint was seen in this run.",
+        "A step names its own with [steps.x.checkpoint] pattern = '…'; then a retry can go on from there.",
+    ];
+    let lines =
+        words.iter().flat_map(|words| crate::tui::draw::wrap(words, usize::from(inner.width.saturating_sub(2))));
+    for (place, line) in (0..inner.height).zip(lines) {
+        Pen::new(buf, &model.manner.theme, row(inner, place)).space(1).text(Role::Dim, &line);
+    }
+}
+
+fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
+    let (role, mark) = if checkpoint.bytes.is_some() { (Role::Good, "●") } else { (Role::Bad, "×") };
+    pen.space(2).text(role, mark).space(1);
+    let at = checkpoint.step.map_or_else(|| "seen".into(), |at| format!("step {at}"));
+    let age = format!("{} ago", span(model.now_ms - checkpoint.seen_ms));
+    let end = match checkpoint.bytes {
+        Some(bytes) => format!("{:>6} {}", size(bytes), if checkpoint.newest { "★" } else { " " }),
+        None => "  gone  ".into(),
+    };
+    let attempt = format!("attempt {}", checkpoint.attempt);
+    let at_columns = pen.left().saturating_sub(width(&end) + 14).clamp(6, 14);
+    pen.field(Role::Plain, &at, at_columns).space(1).field(Role::Dim, &age, 11).space(1).text(role, &end);
+    if pen.left() > width(&attempt) + 2 {
+        pen.space(2).text(Role::Dim, &attempt);
+    }
+    // What is left of the line is the end of the path: what tells one file from another.
+    let left = pen.left();
+    if left > 14 {
+        pen.space(2).text(Role::Dim, &end_of(&checkpoint.path, left - 2));
+    }
+}
+
+/// The end of a path in so many columns.
+fn end_of(path: &str, columns: usize) -> String {
+    let path = crate::tui::draw::clean(path);
+    if width(&path) <= columns {
+        return path;
+    }
+    let parts: Vec<&str> = path.split('/').collect();
+    let fits = (1..parts.len()).map(|from| format!("…/{}", parts[from..].join("/"))).find(|end| width(end) <= columns);
+    fits.unwrap_or_else(|| crate::tui::draw::fit(parts.last().copied().unwrap_or(""), columns))
+}
+
+/// Draws the box: for each step its newest first, as many as there is room for.
+pub fn room(model: &Model, area: Rect, buf: &mut Buffer) {
+    let good = model.checkpoints.iter().filter(|one| one.bytes.is_some()).count();
+    let right = count(good, "good", "good");
+    let inner = Frame::light("Checkpoints").right(&right).draw(buf, &model.manner.theme, area);
+    for (place, item) in (0..inner.height).zip(items(model)) {
+        let mut pen = Pen::new(buf, &model.manner.theme, row(inner, place));
+        match item {
+            Item::Step(name) => pen.text(Role::Plain, name),
+            Item::One(place) => {
+                short(model, &model.checkpoints[place], &mut pen);
+                &mut pen
+            }
+        };
+    }
+    if model.checkpoints.is_empty() {
+        Pen::new(buf, &model.manner.theme, row(inner, 0)).text(Role::Dim, "none seen");
+    }
+}
+
+fn short(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
+    let (role, mark) = if checkpoint.bytes.is_some() { (Role::Good, "●") } else { (Role::Bad, "×") };
+    let at = checkpoint.step.map_or_else(|| "seen".into(), |at| format!("step {at}"));
+    pen.space(1).text(role, mark).space(1).field(Role::Plain, &at, 12).space(1);
+    pen.field(Role::Dim, &span(model.now_ms - checkpoint.seen_ms), 6).space(1);
+    let end = checkpoint.bytes.map_or_else(|| "gone".into(), size);
+    pen.field(role, &format!("{end:>6}"), 6).text(Role::Good, if checkpoint.newest { " ★" } else { "" });
+}

@@ -1,0 +1,169 @@
+//! The steps as a tree: shape, name, and what each waits for or how it is. Readable without colour. Pure.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::faces::words::{span, took};
+use crate::tui::draw::{Frame, Pen, bar, first_shown, fit, row, width};
+use crate::tui::model::{Kind, Model, Row, RowKey};
+use crate::tui::theme::{Role, role_of};
+use crate::wire::client::{RunView, StepState, StepView};
+
+/// Draws the tree in a box.
+pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
+    let Some(run) = &model.run else {
+        Frame::light("Steps").draw(buf, &model.manner.theme, area);
+        return;
+    };
+    let counts = counts(run);
+    let inner = Frame::light("Steps").right(&counts).draw(buf, &model.manner.theme, area);
+    list(model, run, inner, buf);
+}
+
+/// Draws the rows alone: the whole screen of a tiny terminal.
+pub fn list(model: &Model, run: &RunView, area: Rect, buf: &mut Buffer) {
+    let rows = model.rows();
+    let cursor = rows.iter().position(|row| Some(&row.key) == model.selected.as_ref()).unwrap_or(0);
+    let first = first_shown(cursor, rows.len(), usize::from(area.height));
+    for (line, tree_row) in (0..area.height).zip(rows.iter().skip(first)) {
+        let here = row(area, line);
+        let mut pen = Pen::new(buf, &model.manner.theme, here);
+        if Some(&tree_row.key) == model.selected.as_ref() {
+            pen = pen.over(Role::Selected);
+        }
+        one(model, run, tree_row, &mut pen);
+        pen.rest();
+    }
+}
+
+/// `1✓ 2● 1▲`: how many lanes are how, the urgent first.
+pub fn counts(run: &RunView) -> String {
+    let mut all: Vec<(u8, &str, usize)> = Vec::new();
+    for step in &run.steps {
+        let shape = step.state.shape();
+        match all.iter_mut().find(|(_, one, _)| *one == shape) {
+            Some((_, _, count)) => *count += 1,
+            None => all.push((crate::tui::model::urgency(step.state), shape, 1)),
+        }
+    }
+    all.sort_unstable();
+    all.iter().map(|(_, shape, count)| format!("{count}{shape}")).collect::<Vec<_>>().join(" ")
+}
+
+fn one(model: &Model, run: &RunView, tree_row: &Row, pen: &mut Pen<'_>) {
+    match &tree_row.kind {
+        Kind::Step { place } => lane(model, &run.steps[*place], &run.steps[*place].step, 0, pen),
+        Kind::Lane { place } => lane(model, &run.steps[*place], &run.steps[*place].label, 2, pen),
+        Kind::Matrix { places, folded } => matrix(model, run, (&tree_row.key, places, *folded), pen),
+    }
+}
+
+fn matrix(model: &Model, run: &RunView, (key, places, folded): (&RowKey, &[usize], bool), pen: &mut Pen<'_>) {
+    let (RowKey::Matrix(name) | RowKey::Lane(name)) = key;
+    let mut counts: Vec<(u8, &str, usize)> = Vec::new();
+    for place in places {
+        let state = run.steps[*place].state;
+        match counts.iter_mut().find(|(_, shape, _)| *shape == state.shape()) {
+            Some((_, _, count)) => *count += 1,
+            None => counts.push((crate::tui::model::urgency(state), state.shape(), 1)),
+        }
+    }
+    counts.sort_unstable();
+    let worst =
+        places.iter().map(|place| run.steps[*place].state).min_by_key(|state| crate::tui::model::urgency(*state));
+    let role = worst.map_or(Role::Plain, role_of);
+    let end = counts.iter().map(|(_, shape, count)| format!("{count}{shape}")).collect::<Vec<_>>().join(" ");
+    let marked = marks(model, run, places);
+    pen.text(role, if folded { "▸" } else { "▾" });
+    pen.text(Role::Plain, marked);
+    let room = pen.left().saturating_sub(width(&end) + 1);
+    pen.field(Role::Plain, &format!("{name}  ×{}", places.len()), room);
+    pen.space(1).text(role, &end);
+}
+
+fn marks(model: &Model, run: &RunView, places: &[usize]) -> &'static str {
+    let marked = |place: &usize| model.marked.contains(&model.lane_key(&run.steps[*place]));
+    if !places.is_empty() && places.iter().all(marked) { "*" } else { " " }
+}
+
+fn lane(model: &Model, step: &StepView, name: &str, indent: usize, pen: &mut Pen<'_>) {
+    let role = role_of(step.state);
+    pen.space(indent).text(role, step.state.shape());
+    pen.text(Role::Plain, if model.marked.contains(&model.lane_key(step)) { "*" } else { " " });
+    let left = pen.left();
+    let longest = left.saturating_sub(12).clamp(8, 40).min(left);
+    let named = width(name).min(longest);
+    let words = state_words(model, step, left.saturating_sub(named + 2));
+    let named = left.saturating_sub(width(&words) + 1).max(named.min(left));
+    pen.field(if step.state == StepState::Skipped { Role::Dim } else { Role::Plain }, name, named);
+    pen.space(1).text(role, &words);
+}
+
+/// How a lane is and what it waits for, in at most so many columns.
+pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
+    let now = model.now_ms;
+    let needs_you = |what: &str| format!("{what} needs you");
+    let words = match step.state {
+        StepState::Running => return running(model, step, columns),
+        StepState::Waiting => waiting(model, step),
+        StepState::Starting => "starting".into(),
+        StepState::Probing => "asks its probe".into(),
+        StepState::Stopping => match step.until_ms {
+            Some(until) => format!("stopping, killed in {}", span(until - now)),
+            None => "stopping".into(),
+        },
+        StepState::Retrying => {
+            let tries = format!("{}/{}", step.attempt + 1, step.max_attempts.max(step.attempt + 1));
+            match step.until_ms {
+                Some(until) if until > now => format!("retry {tries} in {}", span(until - now)),
+                Some(_) | None => format!("retry {tries} now"),
+            }
+        }
+        StepState::Asking => needs_you(&step.exit.as_ref().map_or_else(String::new, |exit| format!("{exit} -"))),
+        StepState::Unknown => needs_you("UNKNOWN -"),
+        StepState::Gate => match step.until_ms {
+            Some(until) => format!("approve? {} left", span(until - now)),
+            None => "approve?".into(),
+        },
+        StepState::Unreachable => "UNREACHABLE, waits".into(),
+        StepState::Succeeded => took(step, now).map_or_else(|| step.detail.clone(), span),
+        StepState::Failed => step.exit.clone().unwrap_or_else(|| "failed".into()),
+        StepState::Skipped if step.detail.is_empty() => "skipped".into(),
+        StepState::Skipped => step.detail.clone(),
+        StepState::Stopped => "stopped".into(),
+    };
+    fit(words.trim(), columns)
+}
+
+fn waiting(model: &Model, step: &StepView) -> String {
+    let done = |need: &&String| {
+        model.run.as_ref().is_some_and(|run| {
+            let mut lanes = run.steps.iter().filter(|one| one.step == **need).peekable();
+            lanes.peek().is_some() && lanes.all(|lane| matches!(lane.state, StepState::Succeeded | StepState::Skipped))
+        })
+    };
+    let open: Vec<&str> = step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect();
+    match open[..] {
+        [] if step.detail.is_empty() => "waits".into(),
+        [] => step.detail.clone(),
+        _ => format!("← {}", open.join(", ")),
+    }
+}
+
+fn running(model: &Model, step: &StepView, columns: usize) -> String {
+    let elapsed = took(step, model.now_ms).map_or_else(String::new, span);
+    if step.attached.is_some() {
+        return fit(&format!("typed into  {elapsed}"), columns);
+    }
+    let Some(progress) = model.progress.get(&model.lane_key(step)) else {
+        return fit(&elapsed, columns);
+    };
+    let percent = format!("{:.0}%", (progress.fraction * 100.0).clamp(0.0, 100.0).floor());
+    let left = progress.left_ms.map_or(elapsed, |left| format!("{} left", span(left)));
+    let short = format!("{percent} {left}");
+    let rest = columns.saturating_sub(width(&short) + 1);
+    if rest < 4 {
+        return fit(&short, columns);
+    }
+    format!("{percent} {} {left}", bar(progress.fraction, rest.min(16)))
+}

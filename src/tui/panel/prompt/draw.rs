@@ -1,0 +1,260 @@
+//! How a prompt looks: everything that is needed to answer, without scrolling. Choices and what happens without an answer
+//! are never given up; evidence gives way first, the least important before the rest. Pure.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::lines::{Block, Kind, share, squeeze};
+use super::told::{consequence, evidence, later_effect, later_word, title};
+use super::{Prompt, count};
+use crate::faces::words::span;
+use crate::tui::draw::{Frame, Pen, Weight, blank, clean, fit, middle, row, width};
+use crate::tui::keys::Place;
+use crate::tui::model::Model;
+use crate::tui::panel::centred;
+use crate::tui::theme::Role;
+use crate::tui::view;
+use crate::wire::client::{EscalationView, Strength};
+
+/// Wider lines are hard to read.
+const WIDEST: u16 = 110;
+
+/// Draws it; gives the place of the cursor while a note is being written.
+pub fn draw(model: &Model, prompt: &Prompt, room: Rect, buf: &mut Buffer) -> Option<Position> {
+    let Some(asked) = model.question(prompt.id) else {
+        let area = centred(room, 60, 3);
+        blank(buf, area);
+        let inner = Frame::heavy("▲").draw(buf, &model.manner.theme, area);
+        Pen::new(buf, &model.manner.theme, row(inner, 0))
+            .space(1)
+            .text(Role::Dim, "this question was answered meanwhile");
+        return None;
+    };
+    let outer = centred(room, WIDEST, room.height);
+    let columns = usize::from(outer.width).saturating_sub(4);
+    let rows = usize::from(room.height).saturating_sub(2);
+    // Without room for a line of its own it stands in the frame.
+    let tight = rows < count(asked) + 3;
+    let age = format!("{} ago", span(model.now_ms - asked.opened_ms));
+    let named = usize::from(outer.width).saturating_sub(width(&age) + 8);
+    let fits = width(&clean(&asked.title)) <= named;
+    let blocks = blocks(model, prompt, asked, (columns, rows), (tight, fits));
+    let given = share(&blocks, columns, rows);
+    let height = u16::try_from(given.iter().sum::<usize>() + 2).unwrap_or(room.height);
+    let area = centred(room, WIDEST, height);
+    blank(buf, area);
+    let foot = if tight { consequence(model, asked) } else { foot(model) };
+    let head = head(asked, named, fits, tight);
+    let frame = Frame { weight: Weight::Heavy, role: Role::Attention, title: &head, right: &age, foot: &foot };
+    let inner = frame.draw(buf, &model.manner.theme, area);
+    let mut cursor = None;
+    let mut line = 0;
+    for (block, lines) in blocks.iter().zip(given) {
+        cursor = one(model, prompt, (block, lines), Rect { y: inner.y + line, ..inner }, buf).or(cursor);
+        line += u16::try_from(lines).unwrap_or(0);
+    }
+    cursor
+}
+
+/// The frame's title: the whole one where it fits, else the step alone, else both ends of it.
+fn head(asked: &EscalationView, room: usize, fits: bool, tight: bool) -> String {
+    let shape = if asked.kind == "gate" { "◆" } else { "▲" };
+    let room = room.saturating_sub(2);
+    if fits || tight {
+        return format!("{shape} {}", middle(&clean(&asked.title), room));
+    }
+    format!("{shape} {}", fit(&clean(title(asked).0), room))
+}
+
+/// The keys that help to decide, from the table.
+fn foot(model: &Model) -> String {
+    let helping = |action: &crate::tui::keys::Action| view::in_frame(*action);
+    let words: Vec<String> = view::hinted(model)
+        .into_iter()
+        .filter(|binding| helping(&binding.action))
+        .map(|binding| format!("{} {}", binding.key_words(), binding.hint.clone().unwrap_or_default()))
+        .collect();
+    words.join("  ")
+}
+
+/// Draws a block in its lines, which begin at the area's top.
+fn one(
+    model: &Model,
+    prompt: &Prompt,
+    (block, lines): (&Block, usize),
+    area: Rect,
+    buf: &mut Buffer,
+) -> Option<Position> {
+    let theme = &model.manner.theme;
+    match block.kind {
+        Kind::Rule if lines > 0 => {
+            Pen::new(buf, theme, row(area, 0)).text(Role::Border, &"─".repeat(usize::from(area.width)));
+            None
+        }
+        Kind::Field if lines > 0 => {
+            let mut pen = Pen::new(buf, theme, row(area, 0));
+            for (role, text) in &block.head {
+                pen.text(*role, text);
+            }
+            let left = u16::try_from(pen.left()).unwrap_or(0);
+            let rest = Rect { x: area.right() - left, width: left, height: 1, ..area };
+            prompt.writing.as_ref()?.draw(theme, Role::Plain, "", rest, buf)
+        }
+        Kind::Text | Kind::Rule | Kind::Field => {
+            let columns = usize::from(area.width).saturating_sub(block.indent() + 1);
+            for (place, words) in squeeze(&block.text, columns, lines).iter().enumerate() {
+                let here = row(area, u16::try_from(place).unwrap_or(u16::MAX));
+                let mut pen = Pen::new(buf, theme, here);
+                if place == 0 {
+                    for (role, text) in &block.head {
+                        pen.text(*role, text);
+                    }
+                } else {
+                    pen.space(block.indent());
+                }
+                pen.text(block.role, words);
+            }
+            None
+        }
+    }
+}
+
+/// Everything that could be shown, in its order, with what is given up first.
+fn blocks(
+    model: &Model,
+    prompt: &Prompt,
+    asked: &EscalationView,
+    (columns, rows): (usize, usize),
+    (tight, fits): (bool, bool),
+) -> Vec<Block> {
+    let one = || vec![(Role::Plain, " ".to_owned())];
+    let mut blocks = Vec::new();
+    if !fits && !tight {
+        blocks.push(Block::new(one(), Role::Strong, title(asked).1, &[2, 7, 15]));
+    }
+    let about = format!("{}  e{}", asked.run_name, asked.id);
+    let watched = model.run.as_ref().is_some_and(|run| run.line.id == asked.run);
+    blocks.push(Block::new(one(), Role::Dim, about, if watched { &[15] } else { &[5] }));
+    blocks.push(Block::gap(Kind::Rule, &[16]));
+    blocks.extend(proofs(asked));
+    blocks.push(Block::gap(Kind::Rule, &[16]));
+    blocks.extend(facts(model, asked, columns));
+    blocks.extend(own_words(model, prompt, asked));
+    blocks.push(Block::gap(Kind::Text, &[14]));
+    blocks.extend(choices(prompt, asked, rows));
+    if !tight {
+        blocks.push(Block::gap(Kind::Text, &[14]));
+        blocks.push(Block::new(one(), Role::Plain, consequence(model, asked), &[1, 15]));
+    }
+    blocks
+}
+
+fn proofs(asked: &EscalationView) -> Vec<Block> {
+    let decisive = matches!(asked.kind.as_str(), "gate" | "unknown" | "cannot_start");
+    let mut notes = 0;
+    evidence(asked)
+        .into_iter()
+        .map(|proof| {
+            let ranks: &'static [u8] = match proof.away {
+                _ if proof.focus => &[3, 10, 15],
+                None if decisive => &[6, 14],
+                None => {
+                    notes += 1;
+                    if notes == 1 { &[9] } else { &[12] }
+                }
+                Some(1) => &[11],
+                Some(2) => &[13],
+                Some(_) => &[17],
+            };
+            let mark = if proof.matched { "▸ " } else { "  " };
+            let indent = if proof.away.is_some() { mark } else { "" };
+            let role = if proof.focus { Role::Strong } else { Role::Plain };
+            Block::new(vec![(Role::Attention, format!(" {indent}"))], role, proof.text, ranks)
+        })
+        .collect()
+}
+
+/// Labels stand in a column of their own.
+fn facts(model: &Model, asked: &EscalationView, columns: usize) -> Vec<Block> {
+    let now = machine_now(model, asked).map(|text| ("now", text));
+    let told = asked.facts.iter().map(|fact| (fact.label.as_str(), fact.text.clone()));
+    let all: Vec<(&str, String)> = told.chain(now).collect();
+    let longest = all.iter().map(|(label, _)| width(&clean(label))).max().unwrap_or(0).min(columns / 3);
+    all.into_iter()
+        .enumerate()
+        .map(|(place, (label, text))| {
+            // What is lost by going back, or what starts then.
+            let first = label == "checkpoint" || label == "starts then" || (place == 0 && label != "now");
+            let ranks: &'static [u8] = if first { &[4, 8, 15] } else { &[11, 15] };
+            let label = fit(&clean(label), longest);
+            let filled = format!(" {label}{}  ", " ".repeat(longest.saturating_sub(width(&label))));
+            Block::new(vec![(Role::Dim, filled)], Role::Plain, text, ranks)
+        })
+        .collect()
+}
+
+/// The machine as it is now, where the question is of the run that is looked at.
+fn machine_now(model: &Model, asked: &EscalationView) -> Option<String> {
+    const GIB: u64 = 1 << 30;
+    model.run.as_ref().filter(|run| run.line.id == asked.run && asked.kind != "gate")?;
+    let machine = &model.resources.as_ref()?.machine;
+    let mut parts: Vec<String> = machine
+        .gpus
+        .iter()
+        .enumerate()
+        .map(|(n, gpu)| format!("GPU{n} {}/{}G", gpu.memory_used / GIB, gpu.memory_total / GIB))
+        .collect();
+    let used = machine.memory_total.saturating_sub(machine.memory_available);
+    parts.push(format!("RAM {}/{}G", used / GIB, machine.memory_total / GIB));
+    parts.push(format!("disk {}G free", machine.disk_free / GIB));
+    Some(parts.join("  "))
+}
+
+/// What was said here already: a note, and whom the answer is for.
+fn own_words(model: &Model, prompt: &Prompt, asked: &EscalationView) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if prompt.all {
+        let names: Vec<&str> = model.same_in_run(asked).iter().map(|other| other.step.as_str()).collect();
+        let key = model.manner.keys.words_of(Place::Prompt, crate::tui::keys::Action::SameForAll);
+        let words =
+            format!("the answer is for {} questions ({key}: only for this one): {}", names.len(), names.join(", "));
+        blocks.push(Block::new(vec![(Role::Attention, " all   ".into())], Role::Strong, words, &[2, 14]));
+    }
+    let head = || vec![(Role::Dim, " note  ".to_owned())];
+    if prompt.writing.is_some() {
+        blocks.push(Block { kind: Kind::Field, ..Block::new(head(), Role::Strong, "", &[0]) });
+    } else if let Some(note) = &prompt.note {
+        blocks.push(Block::new(head(), Role::Strong, note.clone(), &[5, 15]));
+    }
+    blocks
+}
+
+/// Numbered; where not even they have room, those round the marked one.
+fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
+    let mut all = vec![(later_word(asked).to_owned(), later_effect(asked).to_owned(), Role::Plain)];
+    all.extend(asked.choices.iter().map(|choice| {
+        let typed = choice.strength == Strength::Typed;
+        let refused = typed && prompt.all;
+        let effect = match (refused, typed) {
+            (true, _) => "not for several at once: answer them one by one".to_owned(),
+            (false, true) => format!("asks for the run's name; {}", choice.effect),
+            (false, false) => choice.effect.clone(),
+        };
+        (choice.word.clone(), effect, if refused { Role::Dim } else { Role::Plain })
+    }));
+    let longest = all.iter().map(|(word, ..)| width(&clean(word))).max().unwrap_or(0).min(24);
+    let first = crate::tui::draw::first_shown(prompt.cursor, all.len(), rows.max(1));
+    all.into_iter()
+        .enumerate()
+        .map(|(place, (word, effect, role))| {
+            let shown = place >= first && place < first + rows.max(1);
+            let ranks: &'static [u8] = if shown { &[0, 13, 15] } else { &[] };
+            let marked = if place == prompt.cursor { " ❯ " } else { "   " };
+            let word = fit(&clean(&word), longest);
+            let filled = format!("{word}{}  ", " ".repeat(longest.saturating_sub(width(&word))));
+            let head =
+                vec![(Role::Focus, marked.into()), (Role::Key, format!("{} ", place + 1)), (Role::Strong, filled)];
+            Block::new(head, role, effect, ranks)
+        })
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! The prompt of a question: what is known, numbered choices with what each does and costs, what happens if nobody
+//! answers. Owns where its operator stands in it, never the question: that is looked up each time, so that it cannot go
+//! stale. Choice 1 is always to leave everything as it is. Pure.
+
+mod draw;
+mod lines;
+mod told;
+
+pub use draw::draw;
+pub use told::{consequence, later_effect, later_word, matched_text};
+
+use super::Field;
+use crate::tui::keys::Place;
+use crate::wire::client::{ChoiceView, EscalationView};
+
+/// For so long after it opened it takes no key: whatever was pressed before was not meant for it.
+pub const GUARD_MS: i64 = 300;
+
+/// The prompt of one question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The question's number.
+    pub id: u64,
+    /// Engine time when it came to the screen.
+    pub opened_ms: i64,
+    /// Nobody can have seen it yet: see [`Prompt::seen`].
+    pub unseen: bool,
+    /// The marked choice; 0 leaves everything as it is.
+    pub cursor: usize,
+    /// The answer is for all questions of the run that ask the same.
+    pub all: bool,
+    /// Goes with the answer.
+    pub note: Option<String>,
+    /// The note while it is being written.
+    pub writing: Option<Field>,
+}
+
+impl Prompt {
+    /// Of a question, opened now; the harmless choice is marked.
+    pub fn new(id: u64, now_ms: i64) -> Self {
+        Self { id, opened_ms: now_ms, unseen: true, cursor: 0, all: false, note: None, writing: None }
+    }
+
+    /// Where keys act while it is the innermost panel.
+    pub fn place(&self) -> Place {
+        if self.writing.is_some() { Place::Text } else { Place::Prompt }
+    }
+
+    /// It does not listen yet.
+    pub fn deaf(&self, now_ms: i64) -> bool {
+        now_ms < self.opened_ms + GUARD_MS
+    }
+
+    /// A picture with it has reached the terminal: from now on its time counts, for on a slow line keys are pressed
+    /// before it is to be seen.
+    pub fn seen(&mut self, now_ms: i64) {
+        if self.unseen {
+            self.unseen = false;
+            self.opened_ms = now_ms;
+        }
+    }
+}
+
+/// The choice of a question by its number on the screen; `None` for the first: it is nobody's but the screen's.
+pub fn choice(asked: &EscalationView, place: usize) -> Option<&ChoiceView> {
+    asked.choices.get(place.checked_sub(1)?)
+}
+
+/// How many things can be chosen.
+pub fn count(asked: &EscalationView) -> usize {
+    asked.choices.len() + 1
+}
+
+/// The name of a question's run without its number: what is typed to confirm.
+pub fn run_word(asked: &EscalationView) -> &str {
+    asked.run_name.rsplit_once(" #").map_or(asked.run_name.as_str(), |(name, _)| name)
+}

@@ -1,0 +1,323 @@
+//! The screen's two connections to the engine: one that is told of changes and asks what is new, one that asks for what the
+//! operator wants. Each on a thread of its own, so that no slow answer holds up a key. Never repeats a request that changes
+//! something.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::{Event, Over, To};
+use crate::client::{Client, Error, Place, Wake};
+use crate::clock::{boottime_ms, pause};
+use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose, Refused};
+use crate::tui::model::{LaneKey, Size};
+use crate::wire::client::{Ask, Reply};
+
+/// Changes that come close together are asked about once.
+const GATHER: Duration = Duration::from_millis(40);
+/// How often the machine is measured while it is on the screen.
+const MEASURE_MS: i64 = 5_000;
+/// How often an engine that is away is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// After so many looks it is started from here, unless it was stopped on purpose.
+const LOOKS: u32 = 8;
+/// Runs that are listed.
+const RUNS: usize = 500;
+/// Records asked for at once.
+const PAGE: usize = 1_000;
+
+/// What the telling connection is to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) run: Option<String>,
+    /// Resources are on the screen.
+    pub(super) measure: bool,
+}
+
+/// What the asking connection is to do.
+pub(super) enum Request {
+    Ask {
+        why: Purpose,
+        ask: Box<Ask>,
+    },
+    Live {
+        lane: LaneKey,
+        kind: LiveKind,
+        size: Size,
+        take_over: bool,
+    },
+    /// Where an attempt's log lies.
+    Log {
+        lane: LaneKey,
+        attempt: Option<u32>,
+    },
+}
+
+/// Both connections.
+pub(super) struct Feed {
+    look: Sender<Look>,
+    wake: OwnedFd,
+    requests: Sender<Request>,
+}
+
+impl Feed {
+    /// Starts both threads.
+    pub(super) fn start(place: Place, to: &To) -> std::io::Result<Self> {
+        let (look, looks) = channel();
+        let (requests, asked) = channel();
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let woken = wake.try_clone()?;
+        let (first, second) = (place.clone(), place);
+        let out = to.clone();
+        std::thread::Builder::new().name("news".into()).spawn(move || {
+            let telling = Telling { place: first, looks, woken, to: out, look: Look::default(), since: 0 };
+            // It ends when the screen does.
+            telling.run();
+        })?;
+        let out = to.clone();
+        std::thread::Builder::new().name("requests".into()).spawn(move || {
+            Asking { place: second, to: out, client: None }.run(&asked);
+        })?;
+        Ok(Self { look, wake, requests })
+    }
+
+    /// From now on look at this.
+    pub(super) fn look(&self, look: Look) {
+        // A thread that is over cannot be told; then the screen is over as well.
+        let _ = self.look.send(look);
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
+    /// Do this.
+    pub(super) fn request(&self, request: Request) {
+        let _ = self.requests.send(request);
+    }
+}
+
+struct Telling {
+    place: Place,
+    looks: Receiver<Look>,
+    woken: OwnedFd,
+    to: To,
+    look: Look,
+    /// Records of the run that were told.
+    since: u64,
+}
+
+impl Telling {
+    fn run(mut self) {
+        let mut looked = 0;
+        loop {
+            let why = match self.connect(looked) {
+                Ok(mut client) => {
+                    looked = 0;
+                    match self.follow(&mut client) {
+                        Ok(()) => return,
+                        Err(why) => why,
+                    }
+                }
+                Err(why) => why,
+            };
+            looked += 1;
+            if self.tell(News::Link(Link::Lost { why: why.to_string() })).is_err() {
+                return;
+            }
+            pause(LOOK);
+        }
+    }
+
+    fn connect(&self, looked: u32) -> Result<Client, Error> {
+        if looked == 0 || looked > LOOKS { self.place.connect_or_start() } else { self.place.connect() }
+    }
+
+    /// Until the connection breaks; `Ok` when the screen is over.
+    fn follow(&mut self, client: &mut Client) -> Result<(), Error> {
+        client.subscribe()?;
+        self.since = 0;
+        let mut measured = 0;
+        if self.tell(News::Link(Link::Up)).is_err() {
+            return Ok(());
+        }
+        let mut fresh = true;
+        loop {
+            while let Ok(look) = self.looks.try_recv() {
+                if look.run != self.look.run {
+                    self.since = 0;
+                    fresh = true;
+                }
+                if look.measure && !self.look.measure {
+                    measured = 0;
+                }
+                self.look = look;
+            }
+            if fresh && self.all(client)?.is_err() {
+                return Ok(());
+            }
+            if self.look.measure && boottime_ms() >= measured + MEASURE_MS {
+                measured = boottime_ms();
+                if self.measure(client)?.is_err() {
+                    return Ok(());
+                }
+            }
+            let until = if self.look.measure && self.look.run.is_some() { measured + MEASURE_MS } else { i64::MAX / 2 };
+            fresh = match client.wait(&[self.woken.as_fd()], until)? {
+                Wake::Changed(_) => {
+                    pause(GATHER);
+                    true
+                }
+                Wake::Other(_) => {
+                    let mut count = [0u8; 8];
+                    let _ = rustix::io::read(&self.woken, &mut count);
+                    false
+                }
+                Wake::TimedOut => false,
+            };
+        }
+    }
+
+    /// Everything that can have changed.
+    fn all(&mut self, client: &mut Client) -> Result<Result<(), Over>, Error> {
+        let mut news = Vec::new();
+        if let Reply::Engine(engine) = client.ask(Ask::Engine)? {
+            news.push(News::Engine(engine));
+        }
+        if let Reply::Inbox(inbox) = client.ask(Ask::Inbox)? {
+            news.push(News::Inbox(inbox));
+        }
+        if let Some(run) = self.look.run.clone() {
+            self.of_run(client, run, &mut news)?;
+        }
+        if let Reply::Runs(runs) = client.ask(Ask::Runs { limit: RUNS, state: None })? {
+            news.push(News::Runs(runs));
+        }
+        Ok(news.into_iter().try_for_each(|news| self.tell(news)))
+    }
+
+    fn of_run(&mut self, client: &mut Client, run: String, news: &mut Vec<News>) -> Result<(), Error> {
+        let view = match client.ask(Ask::Status { run }) {
+            Ok(Reply::Run(view)) => view,
+            // It was never there, or is there no more: the list says so.
+            Ok(_) | Err(Error::Refused(_)) => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        let run = view.line.id.clone();
+        news.push(News::Run(Box::new(view)));
+        loop {
+            let fresh = self.since == 0;
+            let asked = Ask::Events { run: run.clone(), since: self.since, limit: PAGE };
+            let Reply::Events { events, seq: _ } = client.ask(asked)? else {
+                break;
+            };
+            let Some(last) = events.last() else {
+                break;
+            };
+            self.since = last.seq;
+            let more = events.len() == PAGE;
+            news.push(News::Events { run: run.clone(), events, fresh });
+            if !more {
+                break;
+            }
+        }
+        if let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run }) {
+            news.push(News::Checkpoints(checkpoints));
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, client: &mut Client) -> Result<Result<(), Over>, Error> {
+        let Some(run) = self.look.run.clone() else {
+            return Ok(Ok(()));
+        };
+        match client.ask(Ask::Resources { run }) {
+            Ok(Reply::Resources(resources)) => Ok(self.tell(News::Resources(resources))),
+            Ok(_) | Err(Error::Refused(_)) => Ok(Ok(())),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn tell(&self, news: News) -> Result<(), Over> {
+        self.to.send(Event::Message(Message::News(Box::new(news))))
+    }
+}
+
+struct Asking {
+    place: Place,
+    to: To,
+    client: Option<Client>,
+}
+
+impl Asking {
+    fn run(mut self, requests: &Receiver<Request>) {
+        while let Ok(request) = requests.recv() {
+            let event = match request {
+                Request::Ask { why, ask } => {
+                    let result = self.ask(*ask);
+                    Event::Message(Message::Answered { why, result })
+                }
+                Request::Live { lane, kind, size, take_over } => {
+                    let result = self.live(&lane, kind, size, take_over);
+                    Event::Live { lane, kind, result }
+                }
+                Request::Log { lane, attempt } => {
+                    let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };
+                    let place = self.ask(ask).and_then(|reply| match reply {
+                        Reply::Log(place) => Ok(place),
+                        _ => Err(Refused { words: "the engine's answer is not understood".into(), hint: None }),
+                    });
+                    Event::LogPlace { lane, attempt, place }
+                }
+            };
+            if self.to.send(event).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, Refused> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => none.insert(self.place.connect().map_err(|why| refused(&why))?),
+        };
+        act(client).map_err(|why| {
+            if !matches!(why, Error::Refused(_)) {
+                self.client = None;
+            }
+            refused(&why)
+        })
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<Reply, Refused> {
+        self.with(|client| client.ask(ask))
+    }
+
+    fn live(&mut self, lane: &LaneKey, kind: LiveKind, size: Size, take_over: bool) -> Result<OwnedFd, Refused> {
+        let (run, step) = (lane.run.clone(), lane.name.clone());
+        let (rows, cols) = (size.rows.max(2), size.columns.max(2));
+        let ask = match kind {
+            LiveKind::Shell => Ask::Shell { run, step, rows, cols },
+            LiveKind::Attach => Ask::Attach { run, step, rows, cols, readonly: false, take_over },
+            LiveKind::Look => Ask::Attach { run, step, rows, cols, readonly: true, take_over: false },
+        };
+        self.with(|client| client.ask_pty(ask)).map(|(terminal, _)| terminal)
+    }
+}
+
+fn refused(why: &Error) -> Refused {
+    match why {
+        Error::Refused(refusal) => Refused { words: refusal.words.clone(), hint: refusal.hint.clone() },
+        other => {
+            let hint = other.passing().then(|| "look whether it was done before you ask again".to_owned());
+            Refused { words: other.to_string(), hint }
+        }
+    }
+}
+
+/// The request that an effect is.
+pub(super) fn request(effect: Effect) -> Option<Request> {
+    match effect {
+        Effect::Ask { why, ask } => Some(Request::Ask { why, ask }),
+        _ => None,
+    }
+}

@@ -1,0 +1,413 @@
+//! The screen on a real terminal: its loop, threads and connections. Owns all of its IO; every decision is `update`'s and
+//! every picture `view`'s.
+
+mod book;
+mod causes;
+mod copy;
+mod feed;
+mod input;
+mod panes;
+pub mod pointer;
+mod scrolled;
+mod terminal;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use self::book::Book;
+use self::feed::{Feed, Look};
+use self::input::Raw;
+use self::panes::Panes;
+use self::pointer::Pointer;
+use self::terminal::Screen;
+use super::message::{LiveKind, Message, Refused};
+use super::model::{LaneKey, Manner, Model};
+use super::{update, view};
+use crate::client::Place;
+use crate::clock::boottime_ms;
+use crate::faces::detach;
+use crate::faults::panic_point;
+use crate::wire::client::{LogPlace, RunState, StartRun};
+
+/// Frames: at most 30 a second; while somebody types, 120.
+const FRAME_MS: i64 = 33;
+const TYPING_FRAME_MS: i64 = 8;
+/// Messages that wait; then whoever has more waits too.
+const QUEUE: usize = 256;
+/// Messages taken before a frame is drawn.
+const GULP: usize = 512;
+/// An Esc that begins a report is a report within this time, else a key.
+const HELD_MS: i64 = 30;
+
+/// How the screen is opened.
+pub struct Options {
+    pub place: Place,
+    pub manner: Manner,
+    /// The run to look at; without it the one that needs somebody most.
+    pub run: Option<String>,
+    pub mouse: bool,
+    /// The key that lets go.
+    pub detach: detach::Key,
+    /// Loads what is to be started from the first screen.
+    pub starter: Starter,
+}
+
+/// What the first screen can start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// A workflow file.
+    File(String),
+    /// One command, as `sh` reads it.
+    Command(String),
+    Demo,
+    /// Writes a first workflow file; starts nothing.
+    Starter,
+}
+
+/// Loads a workflow, or says what is wrong with it. `None`: there is nothing to start.
+pub type Starter = Box<dyn Fn(Wish) -> Result<Option<StartRun>, Refused>>;
+
+/// How it was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// By the operator; these words are for the terminal.
+    Asked(String),
+    /// By a signal.
+    Signal(i32),
+    /// The terminal went away, or something broke.
+    Broken(String),
+}
+
+/// How the screen ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub left: Left,
+    /// How the run is that was looked at last.
+    pub state: Option<RunState>,
+}
+
+/// What reaches the loop.
+#[expect(clippy::large_enum_variant, reason = "at most a queue full of them")]
+enum Event {
+    Message(Message),
+    /// While attached: as they came.
+    Bytes(Vec<u8>),
+    Resized,
+    Suspend,
+    /// Continued after somebody else stopped us.
+    Resumed,
+    Leave(i32),
+    Gone(String),
+    Live {
+        lane: LaneKey,
+        kind: LiveKind,
+        result: Result<OwnedFd, Refused>,
+    },
+    LogPlace {
+        lane: LaneKey,
+        /// `None`: the newest.
+        attempt: Option<u32>,
+        place: Result<LogPlace, Refused>,
+    },
+}
+
+/// Opens the screen and stays until it is left.
+pub fn open(options: Options) -> std::io::Result<Closed> {
+    let (sender, events) = sync_channel(QUEUE);
+    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let to = To { sender, wake: Arc::clone(&wake) };
+    let raw: Raw = Arc::new(AtomicBool::new(false));
+    let screen = Screen::enter(options.mouse)?;
+    input::signals(to.clone())?;
+    input::keys(Arc::clone(&raw), to.clone())?;
+    let feed = Feed::start(options.place, &to)?;
+    let mut model = Model::new(options.manner, terminal::size(), boottime_ms());
+    // Asked for by name: nothing else is chosen.
+    model.wanted.clone_from(&options.run);
+    let mut shell = Shell {
+        model,
+        screen,
+        panes: Panes::new()?,
+        wake,
+        feed,
+        raw,
+        watch: detach::Watch::new(options.detach),
+        detach: options.detach,
+        starter: options.starter,
+        pointer: Pointer::default(),
+        look: Look { run: options.run, measure: false },
+        ahead_ms: 0,
+        dirty: true,
+        drawn_ms: 0,
+        typed_ms: 0,
+        left: None,
+    };
+    shell.feed.look(shell.look.clone());
+    let left = shell.run(&events)?;
+    let state = shell.model.run.as_ref().map(|run| run.line.state);
+    drop(shell);
+    Ok(Closed { left, state })
+}
+
+struct Shell {
+    model: Model,
+    screen: Screen,
+    panes: Panes,
+    /// Readable when something is in the queue.
+    wake: Arc<OwnedFd>,
+    feed: Feed,
+    raw: Raw,
+    watch: detach::Watch,
+    detach: detach::Key,
+    starter: Starter,
+    pointer: Pointer,
+    look: Look,
+    /// Engine time minus boot time.
+    ahead_ms: i64,
+    dirty: bool,
+    drawn_ms: i64,
+    /// When keys came last while attached.
+    typed_ms: i64,
+    left: Option<Left>,
+}
+
+impl Shell {
+    fn run(&mut self, events: &Receiver<Event>) -> std::io::Result<Left> {
+        loop {
+            if let Some(left) = self.left.take() {
+                return Ok(left);
+            }
+            self.draw_if_due()?;
+            self.wait()?;
+            for _ in 0..GULP {
+                match events.try_recv() {
+                    Ok(event) => self.take(event)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        return Ok(Left::Broken("the screen's threads have ended".into()));
+                    }
+                }
+            }
+            self.time_goes_on();
+            for message in self.panes.book.as_mut().map(Book::step).unwrap_or_default() {
+                self.tell(message);
+            }
+            self.look_again();
+        }
+    }
+
+    /// Until somebody has something to say, a log grows, the live terminal moves, or it is time for something.
+    fn wait(&mut self) -> std::io::Result<()> {
+        let patience = self.patience_ms();
+        let timeout = Timespec { tv_sec: patience / 1000, tv_nsec: (patience % 1000) * 1_000_000 };
+        let (logs, live) = self.panes.fds();
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(logs, PollFlags::IN),
+        ];
+        if let Some((fd, writes)) = live {
+            fds.push(PollFd::from_borrowed_fd(fd, if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }));
+        }
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        if ready[0] {
+            let mut count = [0u8; 8];
+            // Somebody else's look may have taken it; the queue is looked at in any case.
+            let _ = rustix::io::read(&self.wake, &mut count);
+        }
+        if ready[1] {
+            self.dirty |= self.panes.grew();
+        }
+        if ready.get(2) == Some(&true) || self.panes.behind() {
+            let (changed, ended) = self.panes.poll_live();
+            self.dirty |= changed;
+            if let Some((lane, kind)) = ended {
+                self.panes.close(&lane, kind);
+                self.tell(Message::LiveEnded { lane, kind });
+            }
+        }
+        Ok(())
+    }
+
+    /// How long nothing has to be done, in milliseconds.
+    fn patience_ms(&self) -> i64 {
+        let now = boottime_ms();
+        let frame = self.dirty.then(|| self.drawn_ms + self.frame_ms());
+        let held = self.holds().then(|| self.typed_ms + HELD_MS);
+        let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
+        let busy = self.panes.behind() || self.panes.book.as_ref().is_some_and(Book::busy);
+        let behind = busy.then_some(now);
+        let next = [frame, held, beat, behind].into_iter().flatten().min();
+        next.map_or(3_600_000, |at| (at - now).max(0))
+    }
+
+    fn frame_ms(&self) -> i64 {
+        if self.model.attached.is_some() { TYPING_FRAME_MS } else { FRAME_MS }
+    }
+
+    fn time_goes_on(&mut self) {
+        let now = boottime_ms();
+        if self.holds() && now >= self.typed_ms + HELD_MS {
+            let before = self.watch.keys();
+            let held = self.pointer.flush();
+            let mut bytes = self.watch.feed(&held).pass;
+            bytes.extend(self.watch.flush());
+            self.pass(bytes, before);
+        }
+        if self.model.ticks()
+            && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000)
+        {
+            self.tell(Message::Tick);
+        }
+    }
+
+    fn draw_if_due(&mut self) -> std::io::Result<()> {
+        let now = boottime_ms();
+        if !self.dirty || now < self.drawn_ms + self.frame_ms() {
+            return Ok(());
+        }
+        self.dirty = false;
+        self.drawn_ms = now;
+        self.model.now_ms = now + self.ahead_ms;
+        self.panes.settle(&mut self.model);
+        self.dirty = self.panes.unsettled();
+        panic_point("screen.draw");
+        let (model, panes) = (&self.model, &self.panes);
+        self.screen.draw(|buf| view::view(model, panes, buf))?;
+        // Writing may have taken long: what a prompt ignores is counted from here.
+        self.model.now_ms = boottime_ms() + self.ahead_ms;
+        update::drawn(&mut self.model);
+        self.screen.title(&view::title(&self.model))
+    }
+
+    fn take(&mut self, event: Event) -> std::io::Result<()> {
+        match event {
+            Event::Message(message) => self.tell(message),
+            Event::Bytes(bytes) => self.typed(&bytes),
+            Event::Resized => {
+                let size = terminal::size();
+                self.screen.resize(size)?;
+                self.tell(Message::Resized(size));
+            }
+            Event::Suspend => self.suspend()?,
+            Event::Resumed => {
+                self.screen.forget()?;
+                self.dirty = true;
+            }
+            Event::Leave(signal) => self.left = Some(Left::Signal(signal)),
+            Event::Gone(why) => self.left = Some(Left::Broken(why)),
+            Event::Live { lane, kind, result } => self.live(lane, kind, result),
+            Event::LogPlace { lane, attempt, place } => {
+                self.placed(lane, attempt, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the model a message and does what follows.
+    fn tell(&mut self, message: Message) {
+        let now = boottime_ms();
+        if let Message::News(news) = &message
+            && let super::message::News::Run(run) = &**news
+        {
+            self.ahead_ms = run.now_ms - now;
+            self.panes.recorded();
+        }
+        self.model.now_ms = now + self.ahead_ms;
+        self.dirty = true;
+        for effect in update::update(&mut self.model, message) {
+            self.cause(effect);
+        }
+        let typing = self.model.attached.as_ref().is_some_and(|attached| attached.open);
+        if typing && !self.raw.swap(true, Ordering::SeqCst) {
+            self.watch = detach::Watch::new(self.detach);
+            self.pointer = Pointer::default();
+        } else if !typing {
+            self.raw.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Keys as bytes, while somebody types into a step.
+    fn typed(&mut self, bytes: &[u8]) {
+        if self.model.attached.is_none() {
+            // Typed after the key that lets go: meant for nobody.
+            return;
+        }
+        self.typed_ms = boottime_ms();
+        let (pane, wants) = self.panes.typed_into();
+        let passed = self.pointer.feed(bytes, pane, wants);
+        let before = self.watch.keys();
+        let typed = self.watch.feed(&passed.bytes);
+        self.pass(typed.pass, before);
+        if typed.let_go || passed.banner {
+            self.tell(Message::LetGo);
+        }
+    }
+
+    /// Something that was typed looks like the beginning of a report or of the key that lets go.
+    fn holds(&self) -> bool {
+        self.model.attached.is_some() && (self.pointer.holds() || self.watch.holds())
+    }
+
+    fn pass(&mut self, bytes: Vec<u8>, keys_before: u64) {
+        if !bytes.is_empty() {
+            let keys = self.watch.keys() - keys_before;
+            self.tell(Message::Typed { bytes, keys });
+        }
+    }
+
+    fn live(&mut self, lane: LaneKey, kind: LiveKind, result: Result<OwnedFd, Refused>) {
+        let result = result.and_then(|terminal| {
+            self.panes
+                .live(lane.clone(), kind, terminal, &self.model)
+                .map_err(|why| Refused { words: format!("its terminal cannot be read: {why}"), hint: None })
+        });
+        self.tell(Message::Live { lane, kind, result });
+    }
+
+    fn suspend(&mut self) -> std::io::Result<()> {
+        self.screen.suspend()?;
+        self.tell(Message::Resized(terminal::size()));
+        Ok(())
+    }
+
+    /// What is on the screen decides what is read and asked for.
+    fn look_again(&mut self) {
+        for wanted in self.panes.show(&self.model) {
+            self.feed.request(feed::Request::Log { lane: wanted.0, attempt: Some(wanted.1) });
+        }
+        let measure = view::measures(&self.model);
+        if measure != self.look.measure {
+            self.look.measure = measure;
+            self.feed.look(self.look.clone());
+        }
+    }
+}
+
+/// Nobody listens any more: the screen is closed.
+struct Over;
+
+/// The end of the queue that threads send to; wakes the loop.
+#[derive(Clone)]
+struct To {
+    sender: SyncSender<Event>,
+    wake: Arc<OwnedFd>,
+}
+
+impl To {
+    fn send(&self, event: Event) -> Result<(), Over> {
+        self.sender.send(event).map_err(|_| Over)?;
+        // A counter that is full is readable.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        Ok(())
+    }
+}

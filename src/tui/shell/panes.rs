@@ -1,0 +1,366 @@
+//! The pictures on the screen: which logs are read, which terminal is live. Reads only what is shown; owns every descriptor
+//! that a pane has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
+
+use super::book::Book;
+use super::pointer::Wants;
+use super::scrolled::Scrolled;
+use crate::gauge::progress::{self, Pace};
+use crate::screen::{Glance, Live, Size as Cells, Tail, Watch, Work};
+use crate::tui::draw::{Room, layout};
+use crate::tui::message::LiveKind;
+use crate::tui::model::{LaneKey, Model, Progress, Size};
+use crate::tui::page::panes::{Pictures, places, shown};
+use crate::wire::client::{LogPlace, StepState};
+
+/// Lines of a log's end that progress is read from.
+const PROGRESS_LINES: usize = 12;
+/// How often a pane's progress is read from its log.
+const PACE_MS: i64 = 1_000;
+/// Running lanes whose progress is read although they are not on the screen as panes.
+const GLANCES: usize = 64;
+
+/// Everything that is shown.
+pub(super) struct Panes {
+    /// By lane and attempt: where its log lies; `None` while that is being asked.
+    found: BTreeMap<(LaneKey, u32), Option<PathBuf>>,
+    passive: BTreeMap<LaneKey, Passive>,
+    live: Option<LivePane>,
+    watch: Watch<u32>,
+    next: u32,
+    /// The whole log that is open.
+    pub(super) book: Option<Book>,
+}
+
+struct Passive {
+    attempt: u32,
+    /// Its name in the watch.
+    name: u32,
+    watched: bool,
+    picture: Picture,
+    dir: PathBuf,
+    /// Something was written that is not taken in.
+    fresh: bool,
+    /// How fast it gets on, and when that was last looked at.
+    pace: Pace,
+    paced_ms: i64,
+    /// While somebody scrolls back in it.
+    scrolled: Option<Scrolled>,
+}
+
+enum Picture {
+    Tail(Box<Tail>),
+    /// Not on the screen as a pane: only how far it is.
+    Glance(Glance),
+}
+
+struct LivePane {
+    lane: LaneKey,
+    kind: LiveKind,
+    live: Live,
+    /// Where its cells stand on the screen.
+    area: Rect,
+    behind: bool,
+}
+
+impl Panes {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            found: BTreeMap::new(),
+            passive: BTreeMap::new(),
+            live: None,
+            watch: Watch::new()?,
+            next: 0,
+            book: None,
+        })
+    }
+
+    /// What is to be polled: the logs, and the live terminal with whether something waits to be written to it.
+    pub(super) fn fds(&self) -> (BorrowedFd<'_>, Option<(BorrowedFd<'_>, bool)>) {
+        (self.watch.fd(), self.live.as_ref().map(|pane| (pane.live.fd(), pane.live.wants_to_write())))
+    }
+
+    /// The live terminal said more than was taken in: do not wait.
+    pub(super) fn behind(&self) -> bool {
+        self.live.as_ref().is_some_and(|pane| pane.behind)
+    }
+
+    /// A pane on the screen is not where its log is: another frame is needed.
+    pub(super) fn unsettled(&self) -> bool {
+        let tail = |pane: &Passive| matches!(pane.picture, Picture::Tail(_));
+        self.passive
+            .values()
+            .any(|pane| (pane.fresh && tail(pane)) || pane.scrolled.as_ref().is_some_and(|scrolled| scrolled.counting))
+    }
+
+    /// Opens what is shown now and closes what is not; gives the logs whose place has to be asked for.
+    pub(super) fn show(&mut self, model: &Model) -> Vec<(LaneKey, u32)> {
+        let wanted = wanted(model);
+        self.found.retain(|(lane, _), _| model.run.as_ref().is_some_and(|run| run.line.id == lane.run));
+        let gone: Vec<LaneKey> = self
+            .passive
+            .iter()
+            .filter(|(lane, pane)| {
+                !wanted.iter().any(|(other, attempt, tail)| {
+                    other == *lane && *attempt == pane.attempt && *tail == matches!(pane.picture, Picture::Tail(_))
+                })
+            })
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        for lane in gone {
+            if let Some(pane) = self.passive.remove(&lane) {
+                self.watch.remove(pane.name);
+            }
+        }
+        let mut ask = Vec::new();
+        for (lane, attempt, tail) in wanted {
+            if self.passive.contains_key(&lane) {
+                continue;
+            }
+            match self.found.get(&(lane.clone(), attempt)) {
+                Some(Some(dir)) => {
+                    let dir = dir.clone();
+                    self.open(lane, attempt, dir, tail);
+                }
+                Some(None) => {}
+                None => {
+                    self.found.insert((lane.clone(), attempt), None);
+                    ask.push((lane, attempt));
+                }
+            }
+        }
+        ask
+    }
+
+    fn open(&mut self, lane: LaneKey, attempt: u32, dir: PathBuf, tail: bool) {
+        let name = self.next;
+        self.next += 1;
+        let picture = if tail {
+            Picture::Tail(Box::new(Tail::new(dir.clone())))
+        } else {
+            Picture::Glance(Glance::new(dir.clone()))
+        };
+        // An attempt directory that cannot be watched is looked at with every change that the engine tells.
+        let watched = self.watch.add(&dir, name).unwrap_or(false);
+        self.passive.insert(
+            lane,
+            Passive {
+                attempt,
+                name,
+                watched,
+                picture,
+                dir,
+                fresh: true,
+                pace: Pace::default(),
+                paced_ms: 0,
+                scrolled: None,
+            },
+        );
+    }
+
+    /// The engine said where a log lies.
+    pub(super) fn placed(&mut self, lane: LaneKey, attempt: u32, place: Option<LogPlace>) {
+        match place {
+            Some(place) => {
+                self.found.insert((lane, attempt), Some(PathBuf::from(place.dir)));
+            }
+            // Asked again when the run has changed.
+            None => {
+                self.found.remove(&(lane, attempt));
+            }
+        }
+    }
+
+    /// The kernel says which logs were written to; true when one of them is on the screen.
+    pub(super) fn grew(&mut self) -> bool {
+        let names: BTreeSet<u32> = self.watch.changed();
+        let mut any = false;
+        for pane in self.passive.values_mut().filter(|pane| names.contains(&pane.name)) {
+            pane.fresh = true;
+            // How far the others are is looked at with the next second.
+            any |= matches!(pane.picture, Picture::Tail(_));
+        }
+        if let Some(book) = &mut self.book {
+            book.grew();
+        }
+        any
+    }
+
+    /// Something was recorded: attempts that had no directory yet may have one.
+    pub(super) fn recorded(&mut self) {
+        for pane in self.passive.values_mut().filter(|pane| !pane.watched) {
+            pane.watched = self.watch.add(&pane.dir, pane.name).unwrap_or(false);
+            pane.fresh = true;
+        }
+    }
+
+    /// Before a frame: takes in what was written, and gives the live terminal the size of its pane.
+    pub(super) fn settle(&mut self, model: &mut Model) {
+        let mut work = Work::FRAME;
+        for (lane, pane) in self.passive.iter_mut().filter(|(_, pane)| pane.fresh) {
+            let lines = match &mut pane.picture {
+                Picture::Tail(tail) => {
+                    // A log that cannot be read keeps its last picture; `logs` says why.
+                    pane.fresh = tail.poll(&mut work).is_ok_and(|polled| polled.behind);
+                    let due = model.now_ms >= pane.paced_ms + PACE_MS;
+                    due.then(|| tail.last_lines(PROGRESS_LINES).ok()).flatten()
+                }
+                Picture::Glance(glance) => {
+                    pane.fresh = false;
+                    glance.poll(PROGRESS_LINES).ok().flatten()
+                }
+            };
+            if let Some(newest) = lines.and_then(|lines| progress::newest(lines.iter().map(String::as_str))) {
+                pane.paced_ms = model.now_ms;
+                pane.pace.see(model.now_ms, newest);
+                let left_ms = newest.left_ms.or_else(|| pane.pace.left_ms(model.now_ms));
+                model.progress.insert(lane.clone(), Progress { fraction: newest.fraction(), left_ms });
+            }
+        }
+        self.scroll(model);
+        if let Some(pane) = &mut self.live {
+            let area = inner(model, &pane.lane);
+            pane.area = area;
+            if area.width >= 2 && area.height >= 2 {
+                // Where this fails the program has ended.
+                let _ = pane.live.resize(Cells::new(area.height, area.width));
+            }
+        }
+    }
+
+    /// Panes that are scrolled back show the log from disk.
+    fn scroll(&mut self, model: &mut Model) {
+        for (lane, pane) in &mut self.passive {
+            let Some(back) = model.scroll.get(lane).copied().filter(|back| *back > 0) else {
+                pane.scrolled = None;
+                continue;
+            };
+            let rows = inner(model, lane).height;
+            let scrolled = pane.scrolled.get_or_insert_with(|| Scrolled::new(pane.dir.clone()));
+            match scrolled.to(back, rows) {
+                Ok(0) | Err(_) => _ = model.scroll.remove(lane),
+                Ok(back) => _ = model.scroll.insert(lane.clone(), back),
+            }
+        }
+    }
+
+    /// A terminal came from the engine.
+    pub(super) fn live(
+        &mut self,
+        lane: LaneKey,
+        kind: LiveKind,
+        terminal: OwnedFd,
+        model: &Model,
+    ) -> std::io::Result<()> {
+        let area = inner(model, &lane);
+        let live = Live::new(terminal, Cells::new(area.height, area.width))?;
+        self.live = Some(LivePane { lane, kind, live, area, behind: false });
+        Ok(())
+    }
+
+    /// The live terminal can be read or written; gives which one has ended.
+    pub(super) fn poll_live(&mut self) -> (bool, Option<(LaneKey, LiveKind)>) {
+        let Some(pane) = &mut self.live else {
+            return (false, None);
+        };
+        let mut work = Work::FRAME;
+        let polled = pane.live.poll(&mut work);
+        pane.behind = polled.behind;
+        let ended = (pane.live.ended() && !polled.behind).then(|| (pane.lane.clone(), pane.kind));
+        (polled.changed, ended)
+    }
+
+    /// Takes the live terminal away.
+    pub(super) fn close(&mut self, lane: &LaneKey, kind: LiveKind) {
+        self.live.take_if(|pane| pane.lane == *lane && pane.kind == kind);
+    }
+
+    /// Types into it; false when the program does not take it.
+    pub(super) fn write(&mut self, lane: &LaneKey, kind: LiveKind, bytes: &[u8]) -> bool {
+        match &mut self.live {
+            Some(pane) if pane.lane == *lane && pane.kind == kind => pane.live.write(bytes),
+            Some(_) | None => true,
+        }
+    }
+
+    /// Where the cells of the pane that is typed into stand, and what its program asked for.
+    pub(super) fn typed_into(&self) -> (Rect, Wants) {
+        let Some(pane) = &self.live else {
+            return (Rect::default(), Wants::default());
+        };
+        let modes = pane.live.grid().modes();
+        (pane.area, Wants { mouse: modes.mouse.is_some(), paste: modes.bracketed_paste })
+    }
+}
+
+/// The size that a live pane of this lane will have.
+pub(super) fn size_for(model: &Model, lane: &LaneKey) -> Size {
+    let area = inner(model, lane);
+    Size { columns: area.width, rows: area.height }
+}
+
+/// The inside of a lane's pane on the screen.
+fn inner(model: &Model, lane: &LaneKey) -> Rect {
+    let Some(room) = layout(model).of(Room::Panes) else {
+        return Rect::default();
+    };
+    let lanes = shown(model, room);
+    let areas = places(room, lanes.len());
+    let area = lanes.iter().position(|one| one == lane).and_then(|place| areas.get(place).copied()).unwrap_or(room);
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) }
+}
+
+/// Which attempts are read, and which of them as panes.
+fn wanted(model: &Model) -> Vec<(LaneKey, u32, bool)> {
+    let Some(run) = &model.run else {
+        return Vec::new();
+    };
+    let mut wanted = Vec::new();
+    if let Some(room) = layout(model).of(Room::Panes) {
+        for lane in shown(model, room) {
+            if let Some(step) = model.lane_at(&lane).filter(|step| step.attempt > 0) {
+                wanted.push((lane, step.attempt, true));
+            }
+        }
+    }
+    let running = run.steps.iter().filter(|step| step.state == StepState::Running);
+    for step in running.take(GLANCES) {
+        let lane = model.lane_key(step);
+        if !wanted.iter().any(|(other, _, _)| *other == lane) {
+            wanted.push((lane, step.attempt, false));
+        }
+    }
+    wanted
+}
+
+impl Pictures for Panes {
+    fn paint(&self, lane: &LaneKey, area: Rect, _back: usize, buf: &mut Buffer) -> Option<Option<Position>> {
+        if let Some(pane) = self.live.as_ref().filter(|pane| pane.lane == *lane) {
+            pane.live.paint(area, buf);
+            return Some(pane.live.cursor_in(area));
+        }
+        let pane = self.passive.get(lane)?;
+        if let Some(scrolled) = &pane.scrolled {
+            scrolled.paint(area, buf);
+            return Some(None);
+        }
+        match &pane.picture {
+            Picture::Tail(tail) => {
+                tail.paint(area, buf);
+                Some(None)
+            }
+            Picture::Glance(_) => None,
+        }
+    }
+
+    fn log_lines(&self, first: u64, count: usize) -> Vec<Line<'static>> {
+        self.book.as_ref().map(|book| book.lines(first, count)).unwrap_or_default()
+    }
+}

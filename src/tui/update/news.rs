@@ -1,0 +1,142 @@
+//! What the engine says anew: the copy is replaced, and where the operator stands is kept.
+
+use std::collections::BTreeSet;
+
+use super::questions;
+use crate::tui::message::{Effect, Link, News};
+use crate::tui::model::{Model, RowKey, Sourced, urgency};
+use crate::wire::client::{CheckpointView, RunLine, RunState, RunView, StepView};
+
+/// More records than that are not kept: the journal has them.
+const MOST_EVENTS: usize = 20_000;
+
+/// Takes news.
+pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
+    match news {
+        News::Link(link) => {
+            if matches!((&model.link, &link), (Link::Lost { .. }, Link::Up)) {
+                model.say("the engine is back");
+            }
+            if link == Link::Up {
+                // What could not be asked can be now.
+                model.sources.retain(|_, source| matches!(source, Sourced::Known(_)));
+            }
+            model.link = link;
+        }
+        News::Engine(engine) => model.engine = Some(engine),
+        News::Runs(runs) => return heard(model, runs),
+        News::Run(run) => {
+            let asked = run.escalations.clone();
+            run_news(model, *run);
+            return questions::over(model, &asked, false);
+        }
+        News::Events { run, events, fresh } => {
+            if model.run.as_ref().is_some_and(|view| view.line.id == run) {
+                if fresh {
+                    model.events.clear();
+                }
+                let shown = model.shown_events().len();
+                model.events.extend(events);
+                if model.cursors.journal > 0 {
+                    // Whoever reads an older record goes on reading it.
+                    model.cursors.journal += model.shown_events().len().saturating_sub(shown);
+                }
+                let over = model.events.len().saturating_sub(MOST_EVENTS);
+                model.events.drain(..over);
+            }
+        }
+        News::Inbox(inbox) => return asked(model, inbox),
+        News::Checkpoints(checkpoints) => seen(model, checkpoints),
+        News::Resources(resources) => model.resources = Some(resources),
+    }
+    Vec::new()
+}
+
+/// The list of runs. Where no run is looked at yet, one is chosen: that which needs somebody, else the newest that runs,
+/// else the newest.
+fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
+    let first = !model.heard;
+    model.heard = true;
+    let here = model.run_here().map(|run| run.id.clone());
+    model.runs = runs;
+    // The cursor stays on its run when a newer one comes.
+    let there = model.shown_runs().iter().position(|run| Some(&run.id) == here.as_ref());
+    model.cursors.runs = there.unwrap_or(model.cursors.runs).min(model.shown_runs().len().saturating_sub(1));
+    let ids: BTreeSet<String> = model.runs.iter().map(|run| run.id.clone()).collect();
+    model.marked_runs.retain(|run| ids.contains(run));
+    if !first || model.run.is_some() || model.wanted.is_some() {
+        return Vec::new();
+    }
+    let asks = model.runs.iter().find(|run| run.asking > 0);
+    let runs =
+        model.runs.iter().find(|run| matches!(run.state, RunState::Running | RunState::Waiting | RunState::Paused));
+    let chosen = asks.or(runs).or(model.runs.first());
+    chosen.map(|run| Effect::Watch { run: run.id.clone() }).into_iter().collect()
+}
+
+/// Checkpoints. The cursor stays on the one it was on.
+fn seen(model: &mut Model, checkpoints: Vec<CheckpointView>) {
+    let here = model.checkpoint_here().map(|one| (one.step_name.clone(), one.path.clone()));
+    model.checkpoints = checkpoints;
+    let same = |one: &CheckpointView| Some((one.step_name.clone(), one.path.clone())) == here;
+    let there = model.checkpoints.iter().position(same).unwrap_or(model.cursors.checkpoints);
+    model.cursors.checkpoints = there.min(model.checkpoints.len().saturating_sub(1));
+}
+
+fn run_news(model: &mut Model, run: RunView) {
+    let other = model.run.as_ref().is_none_or(|old| old.line.id != run.line.id);
+    if other {
+        model.selected = None;
+        model.chosen = false;
+        model.events.clear();
+        model.checkpoints.clear();
+        model.scroll.clear();
+        model.progress.clear();
+        model.cursors.journal = 0;
+        model.cursors.checkpoints = 0;
+    }
+    let known = |key: &RowKey| match key {
+        RowKey::Lane(name) => run.steps.iter().any(|step| step.name() == *name),
+        RowKey::Matrix(name) => run.steps.iter().any(|step| step.step == *name),
+    };
+    if !model.selected.as_ref().is_some_and(known) {
+        model.chosen = false;
+    }
+    if !model.chosen {
+        // Of those that are as urgent the one that is selected already.
+        let kept = |step: &StepView| Some(RowKey::Lane(step.name())) != model.selected;
+        let first = run.steps.iter().min_by_key(|step| (urgency(step.state), kept(step)));
+        model.selected = first.map(|step| RowKey::Lane(step.name()));
+    }
+    model.run = Some(run);
+    // A lane of a folded matrix is not a row: its matrix is.
+    let hidden = model.selected.clone().filter(|key| !model.rows().iter().any(|row| row.key == *key));
+    if let Some(RowKey::Lane(name)) = hidden {
+        let step = model.run.iter().flat_map(|run| &run.steps).find(|step| step.name() == name);
+        model.selected = step.map(|step| RowKey::Matrix(step.step.clone()));
+    }
+}
+
+/// Open questions. A new one is announced, never opened.
+fn asked(model: &mut Model, inbox: Vec<crate::wire::client::EscalationView>) -> Vec<Effect> {
+    let fresh = inbox
+        .iter()
+        .filter(|asked| asked.answer.is_none() && !model.inbox.iter().any(|old| old.id == asked.id))
+        .count();
+    let began = model.heard && !model.inbox.is_empty() || model.run.is_some();
+    let here = model.inbox_rows().get(model.cursors.inbox).cloned();
+    model.inbox = inbox;
+    let rows = model.inbox_rows();
+    // The cursor stays on its row, however many come before it now.
+    let kept = rows.iter().position(|row| Some(row) == here.as_ref()).unwrap_or(model.cursors.inbox);
+    model.cursors.inbox = kept.min(rows.len().saturating_sub(1));
+    let open: BTreeSet<u64> = model.inbox.iter().map(|asked| asked.id).collect();
+    model.marked_questions.retain(|id| open.contains(id));
+    model.snoozed.retain(|id, _| open.contains(id));
+    let asked = model.inbox.clone();
+    let mut effects = questions::over(model, &asked, true);
+    if fresh > 0 && began {
+        effects.push(Effect::Bell);
+    }
+    effects
+}
