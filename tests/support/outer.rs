@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::cells::harmless;
+
 /// Kinds that a screen may be drawn with: place, colours, erasing, showing and hiding the cursor.
 pub(crate) const DRAWING: [&str; 6] = ["CSI H", "CSI m", "CSI J", "CSI K", "CSI ?25h", "CSI ?25l"];
 
 /// Each kind of control sequence in `bytes`, such as `CSI m`, `CSI ?1049h`, `OSC 52`, `ESC 7`, `0x07`; of CSI the numbers
-/// are left out unless it is a mode.
+/// are left out unless it is a mode. Characters that hide or turn text are `U+202E`.
 pub(crate) fn kinds(bytes: &[u8]) -> BTreeSet<String> {
     let mut kinds = BTreeSet::new();
     let mut at = 0;
@@ -26,8 +28,9 @@ pub(crate) fn kinds(bytes: &[u8]) -> BTreeSet<String> {
         kinds.extend(kind);
         at += len;
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        kinds.insert(format!("no UTF-8: {error}"));
+    match std::str::from_utf8(bytes) {
+        Ok(text) => kinds.extend(text.chars().filter_map(hidden)),
+        Err(error) => drop(kinds.insert(format!("no UTF-8: {error}"))),
     }
     kinds
 }
@@ -35,6 +38,12 @@ pub(crate) fn kinds(bytes: &[u8]) -> BTreeSet<String> {
 /// Kinds in `bytes` that are not in `allowed`.
 pub(crate) fn unexpected(bytes: &[u8], allowed: &[&str]) -> Vec<String> {
     kinds(bytes).into_iter().filter(|kind| !allowed.contains(&kind.as_str())).collect()
+}
+
+/// A character that cannot be seen or turns the direction of writing; joiners have their places.
+fn hidden(c: char) -> Option<String> {
+    let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+    (u32::from(c) > 0x9f && !joins && !harmless(c.encode_utf8(&mut [0; 4]))).then(|| format!("U+{:04X}", u32::from(c)))
 }
 
 fn csi(parameters: &[u8]) -> (Option<String>, usize) {

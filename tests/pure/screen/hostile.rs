@@ -110,9 +110,9 @@ fn the_corpus_reaches_the_operators_terminal_as_drawing_only() {
 
 #[test]
 fn the_reader_of_what_is_sent_sees_what_is_not_allowed() {
-    let sent = b"\x1b[1;2Hx\x1b[31;1mred\x1b[?1049h\x1b]52;c;AAAA\x07\x1bPq\x1b\\\x07\xc2\x9b";
+    let sent = b"\x1b[1;2Hx\x1b[31;1mred\x1b[?1049h\x1b]52;c;AAAA\x07\x1bPq\x1b\\\x07\xc2\x9b\xe2\x80\xae";
     let wrong = unexpected(sent, &DRAWING);
-    assert_eq!(wrong, ["0x07", "C1 0x9b", "CSI ?1049h", "DCS ", "ESC \\", "OSC 52"]);
+    assert_eq!(wrong, ["0x07", "C1 0x9b", "CSI ?1049h", "DCS ", "ESC \\", "OSC 52", "U+202E"]);
     assert_eq!(kinds(b"plain \xe2\x9c\x93").len(), 0);
     let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
     for (x, symbol) in [(0, "\u{1b}"), (1, "a\u{202e}"), (2, "界"), (3, "x"), (5, "界")] {
@@ -168,9 +168,39 @@ fn names_from_the_corpus_are_one_harmless_line() {
 
 #[test]
 fn one_go_does_so_much_and_no_more() {
-    let mut frames_of_all = 0;
+    const ROWS: u16 = 60;
+    const COLS: u16 = 200;
+    let all = usize::from(ROWS) * usize::from(COLS);
+    let row = usize::from(COLS);
+    // How many cells each of them touches at least.
+    let table: [(&[u8], usize); 14] = [
+        (b"\x1bc", 2 * all),
+        (b"\x1b[2J", all),
+        (b"\x1b[?2J", all),
+        (b"\x1b[65535L", all),
+        (b"\x1b[65535M", all),
+        (b"\x1b[65535S", all),
+        (b"\x1b[65535T", all),
+        (b"\x1b[?1049h", all),
+        (b"\x1b[?1049;1049;1049h", 3 * all),
+        (b"\x1b[65535@", row),
+        (b"\x1b[65535P", row),
+        (b"\x1b[2K", row),
+        (b"\n", row),
+        // Printed, which is dearer than erased.
+        (b"\x1b[65535b", 16 * row),
+    ];
+    for (sequence, cells) in table {
+        let bytes = sequence.repeat(1_000_000 / sequence.len());
+        let mut grid = Grid::new(Size::new(ROWS, COLS));
+        grid.feed(b"x");
+        let taken = grid.feed_some(&bytes, &mut Work::FRAME.clone()) / sequence.len();
+        // 400,000 units of 16 cells, and the one that was begun when there was work left.
+        let most = 400_000 * 16 / cells + 1;
+        assert!(taken > 100 && taken <= most, "{}: {taken} in one go, not {most}", sequence.escape_ascii());
+    }
     for (name, bytes) in corpus() {
-        let mut grid = Grid::new(Size::new(60, 200));
+        let mut grid = Grid::new(Size::new(ROWS, COLS));
         let (mut rest, mut frames) = (bytes.as_slice(), 0);
         while !rest.is_empty() {
             let mut work = Work::FRAME;
@@ -179,14 +209,9 @@ fn one_go_does_so_much_and_no_more() {
             rest = &rest[taken..];
             frames += 1;
         }
-        frames_of_all += frames;
         // Text is taken in whole; what asks for more than its bytes is spread over frames.
         assert!(frames <= bytes.len().div_ceil(100), "{name}: {frames} frames");
-        if name == "resets" {
-            assert!(frames > 1, "{name}: {frames} frames");
-        }
     }
-    assert!(frames_of_all > 30, "{frames_of_all} frames");
     // None left: nothing is done.
     let mut grid = Grid::new(Size::new(24, 80));
     assert_eq!(grid.feed_some(b"text", &mut Work::of(0)), 0);
@@ -240,7 +265,8 @@ fn a_hundred_thousand_pieces_of_chance_break_nothing() {
                 grid.resize(other);
                 other = Size::new(small(&mut dice), small(&mut dice));
             }
-            if piece % 25 == 24 {
+            // Drawing costs more than all the rest: done for some.
+            if piece == 49 && story % 4 == 0 {
                 examine(&grid, &format!("story {story}"));
             }
         }

@@ -59,7 +59,7 @@ fn wide_characters_are_never_halved() {
     assert_eq!(painted(&grid, 9, 4), ["ab界cd界 ", "界界界界 ", "界       ", "         "]);
     assert_eq!(wrapped(&grid, 5, 6), ["ab界c", "d界  ", "界界 ", "界界 ", "界界 ", "     "]);
     // No room for any: its place is empty.
-    assert_eq!(wrapped(&grid, 1, 13)[..7], ["b", " ", "c", "d", " ", " ", " "]);
+    assert_eq!(wrapped(&grid, 1, 13)[..7], ["a", "b", " ", "c", "d", " ", " "]);
 }
 
 #[test]
