@@ -30,11 +30,8 @@ fn open() -> Model {
 }
 
 fn log(model: &Model) -> &Log {
-    let found = model.panels.iter().find_map(|panel| match panel {
-        Panel::Log(log) => Some(log),
-        _ => None,
-    });
-    found.expect("a log is open")
+    let open = |panel| if let &Panel::Log(ref log) = panel { Some(log) } else { None };
+    model.panels.iter().find_map(open).expect("a log is open")
 }
 
 #[test]

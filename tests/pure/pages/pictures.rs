@@ -55,7 +55,7 @@ fn busy(name: &str) -> Model {
     asks.asking = 2;
     asks.created_ms = NOW - 86_400_000 * 9;
     tell(&mut model, News::Runs(vec![line, good, asks, run_line(name, 3, RunState::Failed)]));
-    let seen = |at: i64, newest, bytes| CheckpointView {
+    let checkpoint = |at: i64, newest, bytes| CheckpointView {
         step_name: format!("{name}[lr=1e-4]"),
         attempt: 1,
         path: format!("/work/tiny-lm/ckpt/step-{at}"),
@@ -64,8 +64,15 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
     };
-    let some = Some(2_254_857_830);
-    tell(&mut model, News::Checkpoints(vec![seen(3600, true, some), seen(2400, false, some), seen(1200, false, None)]));
+    let good = Some(2_254_857_830);
+    tell(
+        &mut model,
+        News::Checkpoints(vec![
+            checkpoint(3600, true, good),
+            checkpoint(2400, false, good),
+            checkpoint(1200, false, None),
+        ]),
+    );
     let lane = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),

@@ -5,7 +5,7 @@ use dogwatch::tui::model::{Model, View};
 use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
-use dogwatch::wire::client::{Ask, CheckpointView, Order, Reply, RunState, SourceView, StepState};
+use dogwatch::wire::client::{Ask, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView};
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
 use crate::support::shown::{NOW, step};
@@ -249,7 +249,7 @@ fn the_journal_is_narrowed_and_leads_to_the_step() {
     assert_eq!(model.shown_events().len(), 1);
     press(&mut model, "<enter>");
     assert_eq!(model.view, View::Overview);
-    assert_eq!(model.lane().map(|step| step.name()), Some("train".into()));
+    assert_eq!(model.lane().map(StepView::name), Some("train".into()));
 }
 
 fn first() -> Model {
