@@ -261,8 +261,10 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
 pub fn hinted(model: &Model) -> Vec<&Binding> {
     let place = model.place();
     let keys = &model.manner.keys;
-    let mut hinted: Vec<&Binding> =
-        keys.here(place).filter(|binding| binding.hint.is_some() && update::available(model, binding.action)).collect();
+    let acts = |binding: &&Binding| {
+        binding.hint.is_some() && keys.reaches(place, binding) && update::available(model, binding.action)
+    };
+    let mut hinted: Vec<&Binding> = keys.here(place).filter(acts).collect();
     hinted.sort_by_key(|binding| binding.action != Action::Undo);
     hinted
 }

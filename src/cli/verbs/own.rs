@@ -76,12 +76,13 @@ fn rows(own: &Own, path: &str, exists: bool) -> Vec<Row> {
     let keys = own::keys(&Own::default());
     for (action, own_keys) in &own.keys {
         let words: Vec<String> = own_keys.iter().map(|key| quoted(key)).collect();
-        let built_in: Vec<String> = keys
+        let mut built_in: Vec<String> = keys
             .all()
             .iter()
             .filter(|binding| binding.action.name() == action)
             .map(crate::tui::keys::Binding::all_keys)
             .collect();
+        built_in.dedup();
         let line = format!("{action} = [{}]", words.join(", "));
         let whose = format!("# yours; built in: {}", built_in.join(" "));
         rows.push(Row::new().field(Style::Plain, &line, 34).add(Style::Dim, &whose));

@@ -94,8 +94,13 @@ fn small(model: &Model) -> Room {
     match model.view {
         _ if first(model) => Room::Page,
         _ if model.attached.is_some() => Room::Panes,
-        View::Overview | View::Panes if model.zoomed => Room::Panes,
-        View::Overview | View::Panes => Room::List,
+        View::Overview | View::Panes => {
+            if model.zoomed {
+                Room::Panes
+            } else {
+                Room::List
+            }
+        }
         View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
     }
 }

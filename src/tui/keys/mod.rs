@@ -178,6 +178,16 @@ impl Keys {
         place.outward().flat_map(move |here| self.bindings.iter().filter(move |binding| binding.place == here))
     }
 
+    /// Whether the first key of a binding is its own here: one that is bound nearer does something else.
+    pub fn reaches(&self, place: Place, binding: &Binding) -> bool {
+        let Some(key) = binding.keys.first() else {
+            return false;
+        };
+        let bound = |here| self.bindings.iter().find(|one| one.place == here && one.keys.contains(key));
+        let nearest = place.outward().find_map(bound);
+        nearest.is_some_and(|one| one.place == binding.place && one.action == binding.action)
+    }
+
     /// Everything, in the order of the file.
     pub fn all(&self) -> &[Binding] {
         &self.bindings

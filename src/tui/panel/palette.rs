@@ -34,13 +34,14 @@ pub struct Deed {
 /// Everything that fits what was typed, the best first; what can be done before what cannot. `panels` are those below it.
 pub fn deeds(model: &Model, panels: &[Panel], wanted: &str) -> Vec<Deed> {
     let mut all: Vec<Deed> = Vec::new();
-    for binding in model.manner.keys.here(model.place_under(panels)) {
+    let (place, keys) = (model.place_under(panels), &model.manner.keys);
+    for binding in keys.here(place) {
         let known = all.iter().any(|deed| deed.action == binding.action);
         if !known && named(binding.action) {
             all.push(Deed {
                 action: binding.action,
                 help: binding.help.clone(),
-                keys: binding.all_keys(),
+                keys: if keys.reaches(place, binding) { binding.all_keys() } else { String::new() },
                 not: update::allowed(model, panels, binding.action).err(),
             });
         }

@@ -68,6 +68,8 @@ fn every_hinted_key_acts() {
         assert!(bindings.len() >= 2, "{place} hints at nothing");
         for binding in bindings {
             for key in &binding.keys {
+                let meant = model.manner.keys.action(model.place(), (*key).into());
+                assert_eq!(meant, Some(binding.action), "{place}: {} means something else", binding.key_words());
                 let mut after = model.clone();
                 let effects = update(&mut after, Message::Key((*key).into()));
                 let complained = after.flash.as_ref().filter(|flash| flash.bad).map(|flash| flash.words.clone());

@@ -55,7 +55,7 @@ fn busy(name: &str) -> Model {
     asks.asking = 2;
     asks.created_ms = NOW - 86_400_000 * 9;
     tell(&mut model, News::Runs(vec![line, good, asks, run_line(name, 3, RunState::Failed)]));
-    let seen = |at: i64, newest, bytes| CheckpointView {
+    let checkpoint = |at: i64, newest, bytes| CheckpointView {
         step_name: format!("{name}[lr=1e-4]"),
         attempt: 1,
         path: format!("/work/tiny-lm/ckpt/step-{at}"),
@@ -64,16 +64,20 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
     };
-    let large = Some(2_254_857_830);
+    let good = Some(2_254_857_830);
     tell(
         &mut model,
-        News::Checkpoints(vec![seen(3600, true, large), seen(2400, false, large), seen(1200, false, None)]),
+        News::Checkpoints(vec![
+            checkpoint(3600, true, good),
+            checkpoint(2400, false, good),
+            checkpoint(1200, false, None),
+        ]),
     );
-    let train = format!("{name}[lr=1e-4]");
+    let lane = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),
-        event(2, 3590, "attempt.claimed", &train, "attempt 1 began"),
-        event(3, 62, "checkpoint", &train, "checkpoint at step 3600"),
+        event(2, 3590, "attempt.claimed", &lane, "attempt 1 began"),
+        event(3, 62, "checkpoint", &lane, "checkpoint at step 3600"),
         event(4, 10, "attempt.exited", &format!("{name}[lr=3e-4]"), "attempt 1 ended: code 1"),
     ];
     tell(&mut model, News::Events { run: "run42".into(), events, fresh: true });
@@ -94,7 +98,7 @@ fn busy(name: &str) -> Model {
             celsius: Some(71.0),
         }],
     };
-    let used = StepResources { step_name: train, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
+    let used = StepResources { step_name: lane, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
     tell(&mut model, News::Resources(ResourcesView { machine, steps: vec![used] }));
     model
 }

@@ -12,7 +12,7 @@ use crate::tui::model::{Model, urgency};
 use crate::tui::theme::{Role, role_of};
 use crate::wire::client::{RunView, StepState, StepView};
 
-pub use plan::{Node, Picture, picture};
+pub use plan::{Node, Picture, Way, picture};
 
 /// More nodes than that are no picture any more.
 pub const MOST: usize = 60;

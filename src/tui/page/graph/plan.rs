@@ -25,6 +25,7 @@ pub struct Label {
 /// A picture: lines first, names over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
+    pub way: Way,
     pub wires: Vec<String>,
     pub labels: Vec<Label>,
 }
@@ -48,7 +49,7 @@ pub(super) fn layers(nodes: &[Node]) -> Vec<usize> {
 
 /// Which way lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// From left to right.
     Right,
     /// From top to bottom, in tall and narrow places.
@@ -111,7 +112,7 @@ fn points(nodes: &[Node], longest: usize, way: Way) -> Vec<Point> {
         .iter()
         .enumerate()
         .map(|(place, layer)| {
-            // The name, a space, the shape.
+            // The name, a space, the shape; a line from the left leaves a space before it.
             let columns = width(&nodes[place].label).min(longest) + 2;
             let (broad, thick) = match way {
                 Way::Right => (1, columns + 1),
@@ -261,7 +262,7 @@ fn paint(
         };
         let text = fit(&nodes[node].label, longest);
         let end = from + if way == Way::Right { width(&text) + 3 } else { 1 };
-        let (x, y) = if way == Way::Right { (from, point.at) } else { (point.start, from) };
+        let (x, y) = if way == Way::Right { (from + 1, point.at) } else { (point.start, from) };
         labels.push(Label { x, y, text, state: nodes[node].state });
         if points.iter().any(|other| other.from.contains(&place)) {
             canvas.along(point.at, end, to);
@@ -270,5 +271,5 @@ fn paint(
     for (layer, nets) in gutters.iter().enumerate() {
         canvas.gutter(nets, starts[layer].1);
     }
-    Picture { wires: canvas.lines(), labels }
+    Picture { way, wires: canvas.lines(), labels }
 }

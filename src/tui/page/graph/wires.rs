@@ -78,6 +78,11 @@ fn side(way: Way) -> usize {
     usize::from(way == Way::Right)
 }
 
+/// Two lines that have nothing to do with each other.
+const CROSSING: char = '┼';
+/// Lines that meet, from all four sides.
+const KNOT: char = '╋';
+
 const LEFT: u8 = 1;
 const RIGHT: u8 = 2;
 const UP: u8 = 4;
@@ -121,8 +126,7 @@ impl Cell {
         let joined = self.0.iter().any(|(_, bits)| upright(*bits) && level(*bits));
         let crosses = self.0.iter().any(|(_, bits)| upright(*bits)) && self.0.iter().any(|(_, bits)| level(*bits));
         if crosses && !joined {
-            // The level line passes below the upright one.
-            return '│';
+            return CROSSING;
         }
         match self.0.iter().fold(0, |all, (_, bits)| all | bits) {
             0 => ' ',
@@ -136,7 +140,7 @@ impl Cell {
             13 => '┤',
             11 => '┬',
             7 => '┴',
-            _ => '┼',
+            _ => KNOT,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn step(model: &Model, lane: &LaneKey) -> (String, Vec<Told>) {
         failure(model, step, &mut all);
     } else {
         all.push(Told::new("state", role_of(step.state), state(model, step)));
-        all.push(Told::new("command", Role::Plain, command(step)));
+        all.push(Told::new("command", Role::Plain, beginning(step)));
         all.push(Told::new("directory", Role::Plain, step.dir.clone()));
         all.push(Told::new("next", Role::Strong, what_next(model, step)));
     }
@@ -39,8 +39,10 @@ fn failure(model: &Model, step: &StepView, all: &mut Vec<Told>) {
     let asked = model.question_of(step);
     let cause = asked.map(|asked| asked.title.clone()).filter(|title| !title.is_empty());
     let cause = cause.unwrap_or_else(|| state(model, step));
-    all.push(Told::new("caused by", role_of(step.state), cause));
-    all.push(Told::new("command", Role::Plain, command(step)));
+    let line =
+        asked.and_then(|asked| asked.evidence.get(asked.matched?)).map_or_else(String::new, |line| format!("\n{line}"));
+    all.push(Told::new("caused by", role_of(step.state), format!("{cause}{line}")));
+    all.push(Told::new("command", Role::Plain, beginning(step)));
     let exit = step.exit.clone().unwrap_or_else(|| "not known".into());
     let after = took(step, model.now_ms).map_or_else(String::new, |ran| format!(" after {}", span(ran)));
     all.push(Told::new("exit", Role::Plain, format!("{exit}{after}")));
@@ -50,6 +52,19 @@ fn failure(model: &Model, step: &StepView, all: &mut Vec<Told>) {
     all.push(Told::new("last output", Role::Plain, output));
     all.push(Told::new("directory", Role::Plain, step.dir.clone()));
     all.push(Told::new("next", Role::Strong, what_next(model, step)));
+}
+
+/// Lines of a command that the other fields leave room for.
+const SHORT: usize = 3;
+
+/// The beginning of its command: the whole of it stands at the end.
+fn beginning(step: &StepView) -> String {
+    let whole = command(step);
+    let lines: Vec<&str> = whole.lines().collect();
+    if lines.len() <= SHORT + 1 {
+        return whole;
+    }
+    format!("{}\n… {} more lines, below", lines[..SHORT].join("\n"), lines.len() - SHORT)
 }
 
 fn command(step: &StepView) -> String {
@@ -124,6 +139,9 @@ fn circumstances(model: &Model, step: &StepView, all: &mut Vec<Told>) {
     if let Some(run) = &model.run {
         let words = format!("dogwatch logs {} {}", run_arg(&run.line), step_arg(step));
         all.push(Told::new("elsewhere", Role::Dim, words));
+    }
+    if beginning(step) != command(step) {
+        all.push(Told::new("whole command", Role::Plain, command(step)));
     }
 }
 

@@ -70,12 +70,19 @@ struct Row {
     text: String,
 }
 
+/// A line broken into several, each as far from the left as it was.
+fn indented(line: &str, columns: usize) -> Vec<String> {
+    let text = line.trim_start_matches(' ');
+    let indent = " ".repeat((line.len() - text.len()).min(columns / 2));
+    wrap(text, columns - indent.len()).into_iter().map(|part| format!("{indent}{part}")).collect()
+}
+
 fn rows(all: &[Told], columns: u16) -> Vec<Row> {
     let columns = usize::from(columns.saturating_sub(LABELS + 1)).max(1);
     let mut rows = Vec::new();
     for told in all {
         let mut label = told.label;
-        for text in told.text.split('\n').flat_map(|line| wrap(line, columns)) {
+        for text in told.text.split('\n').flat_map(|line| indented(line, columns)) {
             rows.push(Row { label, role: told.role, text });
             label = "";
         }
