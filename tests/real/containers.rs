@@ -471,9 +471,6 @@ fn a_fork_bomb_stays_inside_and_is_stopped(kind: Kind) {
     ));
     house.start();
     until("it multiplies", || house.inside().len() > 200);
-    let mut terminal = Terminal::of(&house, &["attach", "@last", "work"]);
-    terminal.see("on");
-    drop(terminal);
     stopped(&house, engine);
     until("all of it has gone", || house.inside().is_empty());
 }

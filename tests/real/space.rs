@@ -26,7 +26,7 @@ impl Small {
     fn ext4(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("a folder");
         let image = path.with_extension("img");
-        std::fs::File::create(&image).and_then(|file| file.set_len(64 << 20)).expect("a file");
+        std::fs::File::create(&image).and_then(|file| file.set_len(256 << 20)).expect("a file");
         let small = Self { path: path.to_owned() };
         let made = Command::new("mkfs.ext4").arg("-q").arg(&image).output().ok()?.status.success();
         let mounted = made && small.try_mount("loop,errors=remount-ro", &[&image.to_string_lossy()]).status.success();
