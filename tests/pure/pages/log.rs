@@ -30,8 +30,8 @@ fn open() -> Model {
 }
 
 fn log(model: &Model) -> &Log {
-    let open = |panel| if let &Panel::Log(ref log) = panel { Some(log) } else { None };
-    model.panels.iter().find_map(open).expect("a log is open")
+    let found = model.panels.iter().find_map(|panel| if let Panel::Log(log) = panel { Some(log) } else { None });
+    found.expect("a log is open")
 }
 
 #[test]

@@ -73,11 +73,11 @@ fn busy(name: &str) -> Model {
             checkpoint(1200, false, None),
         ]),
     );
-    let lane = format!("{name}[lr=1e-4]");
+    let train = format!("{name}[lr=1e-4]");
     let events = vec![
         event(1, 3600, "run.created", "", "started by ops@gpu-box"),
-        event(2, 3590, "attempt.claimed", &lane, "attempt 1 began"),
-        event(3, 62, "checkpoint", &lane, "checkpoint at step 3600"),
+        event(2, 3590, "attempt.claimed", &train, "attempt 1 began"),
+        event(3, 62, "checkpoint", &train, "checkpoint at step 3600"),
         event(4, 10, "attempt.exited", &format!("{name}[lr=3e-4]"), "attempt 1 ended: code 1"),
     ];
     tell(&mut model, News::Events { run: "run42".into(), events, fresh: true });
@@ -98,7 +98,7 @@ fn busy(name: &str) -> Model {
             celsius: Some(71.0),
         }],
     };
-    let used = StepResources { step_name: lane, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
+    let used = StepResources { step_name: train, cpu_percent: Some(612.0), memory: 41 * gib, processes: 9 };
     tell(&mut model, News::Resources(ResourcesView { machine, steps: vec![used] }));
     model
 }
