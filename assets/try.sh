@@ -18,9 +18,9 @@ say "Building dogwatch: a few minutes the first time."
 cargo build --release --locked
 dogwatch=${CARGO_TARGET_DIR:-target}/release/dogwatch
 
-say "Training on 1,797 handwritten digits: about a minute. Ctrl-C leaves; the run goes on."
+say "Training on 1,797 handwritten digits: about a minute. On a terminal the screen opens: q leaves it, and the run goes on."
 ended=0
-trap : INT # Ctrl-C is for dogwatch: it leaves the run, and what follows is still printed
+trap : INT # Ctrl-C is for dogwatch, and what follows is still printed
 "$dogwatch" run workflows/digits.toml "$@" || ended=$?
 
 state=${DOGWATCH_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/dogwatch}
