@@ -217,7 +217,8 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn read(&mut self) {
+    /// Reads what is there, or waits a moment for it; whether something came.
+    pub(crate) fn read(&mut self) -> bool {
         let mut fds = [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
         let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
         if rustix::event::poll(&mut fds, Some(&timeout)).unwrap_or(0) > 0 {
@@ -232,7 +233,14 @@ impl Terminal {
             };
             let whole: Vec<u8> = self.part.drain(..whole).collect();
             self.vt.feed(&*String::from_utf8_lossy(&whole));
+            return count > 0;
         }
+        false
+    }
+
+    /// After the end: all that was said last is still in the terminal, however much it is.
+    fn drain(&mut self) {
+        while self.read() {}
     }
 
     /// Reads until the picture is as wanted.
@@ -283,7 +291,7 @@ impl Terminal {
             assert!(boottime_ms() < until, "it does not end:\n{}", self.picture());
             self.read();
         }
-        self.read();
+        self.drain();
     }
 
     #[track_caller]
@@ -291,8 +299,7 @@ impl Terminal {
         let until = boottime_ms() + PATIENCE_MS;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What was said last is still in the terminal.
-                self.read();
+                self.drain();
                 assert_eq!(status.code(), Some(code), "{}", self.shown);
                 return;
             }
