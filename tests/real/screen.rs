@@ -14,7 +14,10 @@ const TALK: &str = "[steps.a]\nrun = \"echo ready; read word; echo heard $word; 
 
 /// What of a terminal's modes can be compared.
 fn modes(terminal: &Terminal) -> String {
-    let modes: Termios = tcgetattr(&terminal.slave).unwrap();
+    words(&tcgetattr(&terminal.slave).unwrap())
+}
+
+fn words(modes: &Termios) -> String {
     format!(
         "{:?} {:?} {:?} {:?} {:?}",
         modes.input_modes, modes.output_modes, modes.control_modes, modes.local_modes, modes.special_codes
@@ -54,7 +57,7 @@ fn a_step_is_typed_into_and_let_go_and_leaving_stops_nothing() {
     let desk = Desk::new();
     desk.write("talk", TALK);
     let mut terminal = desk.on_terminal(&["run"]);
-    let before = modes(&terminal);
+    let before = words(&terminal.found);
     terminal.shows("ready");
     terminal.shows("talk #1");
     assert!(terminal.is_raw() && !terminal.cursor_visible(), "the cursor is hidden but while typing");
@@ -112,7 +115,7 @@ fn the_terminal_is_left_as_it_was_by_every_signal_and_by_panics() {
     let mut faults = 0;
     for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
         let mut terminal = desk.on_terminal(&["ui", "leave"]);
-        let before = modes(&terminal);
+        let before = words(&terminal.found);
         terminal.shows("leave #1");
         kill_process(screen_of(&terminal), signal).unwrap();
         terminal.ends(130);
@@ -121,7 +124,7 @@ fn the_terminal_is_left_as_it_was_by_every_signal_and_by_panics() {
     }
     for place in ["screen.draw:3", "screen.input"] {
         let mut terminal = desk.on_terminal_with(&["ui", "leave"], &[("DOGWATCH_PANIC", place)]);
-        let before = modes(&terminal);
+        let before = words(&terminal.found);
         terminal.press("j");
         terminal.ends_somehow();
         assert_eq!((modes(&terminal), left_on(&terminal.raw)), (before, Vec::new()), "{place}");

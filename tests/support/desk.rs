@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dogwatch::clock::{boottime_ms, pause};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 /// Longer than anything here takes on a loaded machine.
 pub(crate) const PATIENCE_MS: i64 = 60_000;
@@ -115,8 +115,11 @@ impl Desk {
         self.prepare(&mut command);
         command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_dogwatch")]).args(args);
         command.stdin(open()).stdout(open()).stderr(open()).envs(env.iter().copied());
+        // Before anybody can have changed it.
+        let found = tcgetattr(&slave).unwrap();
         let child = command.spawn().unwrap();
         Terminal {
+            found,
             master,
             slave,
             child,
@@ -196,6 +199,8 @@ pub(crate) struct Terminal {
     master: OwnedFd,
     pub(crate) slave: std::fs::File,
     pub(crate) child: Child,
+    /// Its modes before the command was started.
+    pub(crate) found: Termios,
     /// Everything that came, as text.
     pub(crate) shown: String,
     /// ... and as it came.
