@@ -235,3 +235,44 @@ fn a_lease_does_not_outlive_the_engine_and_the_terminal_not_the_lease() {
     house.said(&["send", "@last", "talk", "end"]);
     assert_eq!(house.wait(), Some(0));
 }
+
+/// Ctrl-C is for the program: one that deals with it (a debugger, a training that saves first) goes on, one that dies of it
+/// ends its step with that signal.
+#[test]
+fn ctrl_c_is_for_the_program() {
+    let house = House::new();
+    house.workflow(
+        r#"
+[steps.debugger]
+run = '''
+python3 -c '
+try:
+    input("(ask) ")
+except KeyboardInterrupt:
+    print("taken")
+'
+echo "and on"
+'''
+[steps.plain]
+run = '''
+echo "(ask) "
+sleep 600
+echo "and on"
+'''
+"#,
+    );
+    house.start();
+    until("it asks", || house.log("debugger/0/a1").contains("(ask)"));
+    house.said(&["send", "@last", "debugger", "\x03"]);
+    until("it asks", || house.log("plain/0/a1").contains("(ask)"));
+    // Again and again: a shell that is between two commands has nobody who dies of it.
+    until("it has died", || {
+        house.dogwatch(&["send", "@last", "plain", "\x03"]);
+        crate::house::within(200, || house.lane("plain")["state"] == "asking")
+    });
+    assert_eq!(house.wait(), Some(3));
+    assert_eq!(house.lane("debugger")["state"], "succeeded", "{}", house.lane("debugger"));
+    assert!(house.log("debugger/0/a1").contains("taken\r\nand on"), "{}", house.log("debugger/0/a1"));
+    assert_eq!(house.lane("plain")["exit"], "signal 2 (SIGINT)", "{}", house.lane("plain"));
+    assert!(!house.log("plain/0/a1").contains("and on"));
+}
