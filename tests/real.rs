@@ -6,6 +6,8 @@ mod cli;
 mod containers;
 #[path = "support/desk.rs"]
 mod desk;
+#[path = "real/drawn.rs"]
+mod drawn;
 #[path = "support/engines.rs"]
 mod engines;
 #[path = "real/flood.rs"]

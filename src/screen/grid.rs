@@ -216,6 +216,16 @@ impl Grid {
         }
     }
 
+    /// The program draws its screen itself instead of printing lines: only a whole terminal shows what it means.
+    pub fn draws_itself(&self) -> bool {
+        self.screen().alternate_screen() || self.sieve.places()
+    }
+
+    /// Nothing was drawn yet.
+    pub fn is_empty(&self) -> bool {
+        self.content_rows() == 0
+    }
+
     /// The text of a row, cleaned, without the blanks at its end: to copy and to search. Empty below the last row.
     pub fn row_text(&self, row: u16) -> String {
         let mut text = String::new();

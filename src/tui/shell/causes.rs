@@ -1,7 +1,7 @@
 //! What follows from the model's messages outside of it: requests, terminals, logs, copies. Does what an [`Effect`] says and
 //! decides nothing.
 
-use super::book::Book;
+use super::panes::book::Book;
 use super::{Left, Shell, Wish, copy, feed, panes};
 use crate::tui::message::{Effect, LiveKind, LogNews, Message, Purpose, Refused};
 use crate::tui::model::LaneKey;
