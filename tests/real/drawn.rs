@@ -16,13 +16,15 @@ def drawn(screen):
     for row in range(curses.LINES):
         screen.addstr(row, 0, f"row {row:02} of a picture")
     screen.refresh()
+    # Slow enough for every view: one that falls behind loses what came before.
+    curses.napms(1000)
     size = 0
     while size < 3_000_000:
-        for number in range(1000):
+        for number in range(500):
             screen.addstr(5, 30, f"{number:05}" * 8)
             screen.refresh()
             size += 50
-        curses.napms(1)
+        curses.napms(20)
     open("drawn", "w").close()
     while True:
         key = screen.getch()

@@ -128,10 +128,12 @@ fn pane(
         Some(LiveKind::Shell) => format!("shell beside {}", lane.name),
         Some(LiveKind::Attach | LiveKind::Look) | None => format!("{number}{}", lane.name),
     };
+    let right = step.map_or_else(String::new, |step| status(model, step, back, area));
+    let mut foot = step.map_or_else(String::new, |step| foot(model, step, attached.map(|attached| attached.kind)));
     let part = pictures.part_of(lane, area.inner(Margin::new(1, 1))).filter(|_| back == 0 && attached.is_none());
-    let part = part.map_or_else(String::new, |whole| format!(" · part of {}x{}", whole.columns, whole.rows));
-    let right = step.map_or_else(String::new, |step| status(model, step, back, area) + &part);
-    let foot = step.map_or_else(String::new, |step| foot(model, step, attached.map(|attached| attached.kind)));
+    if let Some(whole) = part.filter(|_| foot.is_empty()) {
+        foot = format!("part of {}x{}", whole.columns, whole.rows);
+    }
     let heavy = attached.is_some() || (selected && (!number.is_empty() || model.zoomed));
     let frame = Frame {
         weight: if heavy { Weight::Heavy } else { Weight::Light },
