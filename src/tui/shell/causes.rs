@@ -109,7 +109,10 @@ impl Shell {
                 self.tell(Message::Answered { why: Purpose::Starter, result });
                 Ok(())
             }
-            Effect::Redraw => self.screen.forget(),
+            Effect::Redraw => {
+                self.screen.forget();
+                Ok(())
+            }
             Effect::Suspend => self.suspend(),
             Effect::Bell => self.screen.bell(),
             Effect::Title(title) => self.screen.title(&draw::clean(&title)),

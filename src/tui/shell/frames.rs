@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::panes::book::Book;
-use super::{FRAME_MS, HELD_MS, Shell, TYPING_FRAME_MS};
+use super::{ECHO_MS, FRAME_MS, HELD_MS, Shell, TYPING_FRAME_MS};
 use crate::clock::boottime_ms;
 use crate::faults::panic_point;
 use crate::tui::message::{LiveKind, Message};
@@ -55,7 +55,7 @@ impl Shell {
     /// How long nothing has to be done, in milliseconds.
     fn patience_ms(&self) -> i64 {
         let now = boottime_ms();
-        let frame = self.dirty.then(|| self.drawn_ms + self.frame_ms());
+        let frame = self.dirty.then(|| self.due_ms());
         let held = self.holds().then(|| self.typed_ms + HELD_MS);
         let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
         let busy = self.panes.behind() || self.panes.book.as_ref().is_some_and(Book::busy);
@@ -64,8 +64,11 @@ impl Shell {
         next.map_or(3_600_000, |at| (at - now).max(0))
     }
 
-    fn frame_ms(&self) -> i64 {
-        if self.model.attached.is_some() { TYPING_FRAME_MS } else { FRAME_MS }
+    /// When the next frame may be drawn.
+    fn due_ms(&self) -> i64 {
+        let echo = self.model.attached.is_some() && self.drawn_ms < self.typed_ms + ECHO_MS;
+        let soon = self.drawn_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
+        if self.hurry || echo { soon } else { soon.max(self.budget.due_ms()) }
     }
 
     pub(super) fn time_goes_on(&mut self) {
@@ -86,17 +89,19 @@ impl Shell {
 
     pub(super) fn draw_if_due(&mut self) -> std::io::Result<()> {
         let now = boottime_ms();
-        if !self.dirty || now < self.drawn_ms + self.frame_ms() {
+        if !self.dirty || now < self.due_ms() {
             return Ok(());
         }
         self.dirty = false;
+        self.hurry = false;
         self.drawn_ms = now;
         self.model.now_ms = now + self.ahead_ms;
         self.panes.settle(&mut self.model);
         self.dirty = self.panes.unsettled();
         panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
-        self.screen.draw(|buf| view::view(model, panes, buf))?;
+        let sent = self.screen.draw(|buf| view::view(model, panes, buf))?;
+        self.budget.spend(sent, now);
         // Writing may have taken long: what a prompt ignores is counted from here.
         self.model.now_ms = boottime_ms() + self.ahead_ms;
         update::drawn(&mut self.model);

@@ -8,7 +8,7 @@ mod frames;
 mod input;
 mod panes;
 pub mod pointer;
-mod terminal;
+pub mod terminal;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use self::panes::Panes;
 use self::panes::book::Book;
 use self::pointer::Pointer;
 use self::terminal::Screen;
+use self::terminal::budget::Budget;
 use super::message::{LiveKind, Message, Refused};
 use super::model::{LaneKey, Manner, Model};
 use super::{update, view};
@@ -38,6 +39,8 @@ const TYPING_FRAME_MS: i64 = 8;
 const QUEUE: usize = 256;
 /// Messages taken before a frame is drawn.
 const GULP: usize = 512;
+/// For so long after a key the step's output is its echo.
+const ECHO_MS: i64 = 500;
 /// An Esc that begins a report is a report within this time, else a key.
 const HELD_MS: i64 = 30;
 
@@ -140,6 +143,8 @@ pub fn open(options: Options) -> std::io::Result<Closed> {
         look: Look { run: options.run, measure: false },
         ahead_ms: 0,
         dirty: true,
+        hurry: true,
+        budget: Budget::new(boottime_ms()),
         drawn_ms: 0,
         typed_ms: 0,
         left: None,
@@ -166,7 +171,11 @@ struct Shell {
     look: Look,
     /// Engine time minus boot time.
     ahead_ms: i64,
+    /// Something has changed.
     dirty: bool,
+    /// ... and it was not only a step's output.
+    hurry: bool,
+    budget: Budget,
     drawn_ms: i64,
     /// When keys came last while attached.
     typed_ms: i64,
@@ -204,13 +213,14 @@ impl Shell {
             Event::Bytes(bytes) => self.typed(&bytes),
             Event::Resized => {
                 let size = terminal::size();
-                self.screen.resize(size)?;
+                self.screen.resize(size);
                 self.tell(Message::Resized(size));
             }
             Event::Suspend => self.suspend()?,
             Event::Resumed => {
-                self.screen.forget()?;
+                self.screen.forget();
                 self.dirty = true;
+                self.hurry = true;
             }
             Event::Leave(signal) => self.left = Some(Left::Signal(signal)),
             Event::Gone(why) => self.left = Some(Left::Broken(why)),
@@ -233,6 +243,7 @@ impl Shell {
         }
         self.model.now_ms = now + self.ahead_ms;
         self.dirty = true;
+        self.hurry = true;
         for effect in update::update(&mut self.model, message) {
             self.cause(effect);
         }
