@@ -122,8 +122,8 @@ fn of_a_larger_terminal_that_is_looked_at_the_part_round_the_cursor_is_drawn() {
         grid.paint_part(area, &mut buffer);
         super::rows(&buffer)
     };
-    let rows: String = (0..20).map(|row| format!("\x1b[{};1H{row:02}3456789 abcdefghi", row + 1)).collect();
-    let mut grid = grid(20, 30, &rows);
+    let rows: Vec<String> = (0..20).map(|row| format!("\x1b[{};1H{row:02}3456789 abcdefghi", row + 1)).collect();
+    let mut grid = grid(20, 30, &rows.concat());
     assert!(grid.draws_itself());
     grid.feed(b"\x1b[2;2H");
     assert_eq!(part(&grid, 6, 3), ["003456", "013456", "023456"]);
