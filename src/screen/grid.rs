@@ -169,6 +169,11 @@ impl Grid {
         self.sifted.drain(..done);
     }
 
+    /// What comes next stands on one of the two screens, and it is not known on which.
+    pub(super) fn lose(&mut self) {
+        self.sieve.lose();
+    }
+
     /// What comes next has nothing to do with what came before: ends an unfinished sequence, and colours.
     pub(super) fn cut(&mut self) {
         self.feed(b"\x18\x1b(B\x1b)B\x0f\x1b[m");

@@ -73,6 +73,8 @@ pub(super) struct Sieve {
     lines: [bool; 2],
     second: bool,
     own: Own,
+    /// The stream was begun in its middle, and nothing tells on which of the two screens.
+    lost: bool,
 }
 
 /// Whether a program draws its screen itself instead of printing lines, as far as its sequences tell.
@@ -132,6 +134,11 @@ impl Sieve {
             taken += 1;
         }
         taken
+    }
+
+    /// From here on it is not known which of the two screens is shown.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
     }
 
     /// The program sends its cursor to places of the screen instead of printing one line after the other.
@@ -263,11 +270,16 @@ impl Sieve {
             out.extend_from_slice(&self.held);
         }
         out.push(order);
+        let switch = matches!(self.held.as_slice(), b"?1049" | b"?47") && matches!(order, b'h' | b'l');
+        if switch && std::mem::take(&mut self.lost) && order == b'l' {
+            // It was the other one. What was drawn on this one until now was never here.
+            out.extend_from_slice(b"\x1b[H\x1b[2J");
+        }
         match order {
             b'H' | b'f' => self.own = self.own.to(self.held.iter().all(|byte| matches!(byte, b'1' | b';'))),
             b'd' => self.own = self.own.to(false),
             // A program that owned the whole screen has left it.
-            b'l' if matches!(self.held.as_slice(), b"?1049" | b"?47") => self.own = Own::Lines,
+            b'l' if switch => self.own = Own::Lines,
             _ => {}
         }
         let row = 1 + extent.cols / ERASED;

@@ -99,8 +99,11 @@ impl Tail {
         let far = if self.offset.is_none() { SCREENS_OPENED } else { SCREENS };
         let before = self.source.bytes(from.saturating_sub(far), from)?;
         self.grid.cut();
-        if let Some(other) = last_screen(&before) {
-            self.grid.feed(if other { b"\x1b[?1049h" } else { b"\x1b[?1049l" });
+        match last_screen(&before) {
+            Some(true) => self.grid.feed(b"\x1b[?1049h"),
+            Some(false) => self.grid.feed(b"\x1b[?1049l"),
+            None if self.offset.is_none() && from > SCREENS_OPENED => self.grid.lose(),
+            None => {}
         }
         let bytes = self.source.bytes(from, end.min(from + NEAR))?;
         let after = |wanted: u8| bytes.iter().position(|byte| *byte == wanted);

@@ -110,7 +110,8 @@ fn a_picture_that_was_drawn_long_ago_is_whole_and_who_looks_changes_nothing() {
     // Plain again: its lines are wrapped, as those of every log.
     desk.run(&["send", "drawn", "draw", "--no-enter", "e"]).ends(0);
     desk.wait_file("plain");
-    terminal.shows("and ends here");
+    terminal.shows("longer than the pane is");
+    terminal.shows("ends here");
     clients_are(&desk, &mut terminal, 0);
     std::fs::write(desk.project().join("go"), "").unwrap();
     desk.run(&["send", "drawn", "draw", "q"]).ends(0);
@@ -134,7 +135,7 @@ fn a_step_that_is_looked_at_ends_as_it_would_and_the_screen_stays() {
     desk.run(&["send", "ends", "draw", "--no-enter", "eq"]).ends(0);
     desk.run(&["wait", "ends"]).ends(0);
     terminal.shows("succeeded");
-    terminal.shows("and ends here");
+    terminal.shows("ends here");
     assert_eq!(clients(&desk), 0);
     terminal.press("q");
     terminal.ends(0);

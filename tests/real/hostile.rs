@@ -23,22 +23,22 @@ const OWN: [&str; 14] = [
     "0x07",
 ];
 
-/// Each key, and what is on the screen then.
-const TOUR: [(&str, &str); 14] = [
-    ("z", "zoom"),
-    ("z", "Steps"),
-    ("d", "attempt"),
-    ("\u{1b}", "Steps"),
-    ("l", "log"),
-    ("\u{1b}", "Steps"),
-    ("2", "panes"),
-    ("4", "Checkpoints"),
-    ("5", "RUN"),
-    ("J", "ournal"),
-    ("!", "nbox"),
-    ("?", "elp"),
-    ("\u{1b}", "nbox"),
-    ("1", "Steps"),
+/// Each key, what is on the screen then, and what is not any more.
+const TOUR: [(&str, &str, &str); 14] = [
+    ("z", "dogwatch", "┌ Steps"),
+    ("z", "┌ Steps", "nothing"),
+    ("d", "last output", "nothing"),
+    ("q", "┌ Steps", "last output"),
+    ("l", "log of ", "nothing"),
+    ("q", "┌ Steps", "log of "),
+    ("2", "dogwatch", "┌ Steps"),
+    ("4", "No checkpoint was seen", "nothing"),
+    ("5", "RUN", "No checkpoint"),
+    ("J", "┌ Journal", "RUN"),
+    ("!", "Inbox", "┌ Journal"),
+    ("?", "┌ Keys", "nothing"),
+    ("q", "Inbox", "┌ Keys"),
+    ("1", "┌ Steps", "Inbox"),
 ];
 
 /// Everything that the terminal was sent is on the list; how many bytes that were.
@@ -72,16 +72,17 @@ fn of_a_hostile_log_nothing_reaches_the_operators_terminal_from_any_page() {
         terminal.shows("hostile #1");
         terminal.press("g");
         for (name, _) in &attacks {
-            for (key, shown) in TOUR {
+            for (key, shown, gone) in TOUR {
                 terminal.press(key);
-                terminal.until(&format!("{name}: {key:?} shows {shown:?}"), |picture| picture.contains(shown));
+                let what = format!("{name}: {key:?} shows {shown:?} and not {gone:?}");
+                terminal.until(&what, |picture| picture.contains(shown) && !picture.contains(gone));
                 bytes += checked(&mut terminal, name);
                 pages += 1;
             }
             terminal.press("n");
             terminal.shows("if nobody answers");
             bytes += checked(&mut terminal, name);
-            terminal.press("\u{1b}");
+            terminal.press("q");
             terminal.until("the prompt is closed", |picture| !picture.contains("if nobody answers"));
             terminal.press("j");
         }

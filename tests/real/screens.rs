@@ -37,6 +37,17 @@ fn timeless(picture: &str) -> String {
     picture.chars().filter(|letter| known(*letter)).collect()
 }
 
+/// The number of a choice on the screen.
+#[track_caller]
+fn number_of(screen: &Terminal, choice: &str) -> String {
+    let picture = screen.picture();
+    let place = picture.lines().find_map(|line| {
+        let (before, _) = line.split_once(&format!(" {choice} "))?;
+        before.trim_end().chars().next_back().filter(char::is_ascii_digit)
+    });
+    place.unwrap_or_else(|| panic!("{choice} is not offered:\n{picture}")).to_string()
+}
+
 /// Presses a key of a prompt, which ignores keys for a moment after it has come.
 #[track_caller]
 fn answer(screen: &mut Terminal, key: &str, receipt: &str) {
@@ -70,12 +81,8 @@ fn two_screens_see_the_same_and_the_second_is_told_who_answered_first() {
     all_until(&mut [&mut ann, &mut bob], "both have the prompt", |pictures| {
         pictures.iter().all(|picture| picture.contains("if nobody answers"))
     });
-    assert!(ann.picture().contains("recorded as ann@desk"), "{}", ann.picture());
-    let place = ann.picture().lines().find_map(|line| {
-        let (before, _) = line.split_once(" retry ")?;
-        before.trim_end().chars().next_back().filter(char::is_ascii_digit)
-    });
-    let key = place.expect("retry is offered").to_string();
+    ann.shows("recorded as ann@desk");
+    let key = number_of(&ann, "retry");
     answer(&mut ann, &key, "u undoes");
     // His prompt closes by itself, and what he presses now answers nothing.
     bob.shows("answered retry by ann@desk");
@@ -97,7 +104,8 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     desk.run(&["run", "--detach"]).ends(0);
     let mut ann = desk.on_terminal(&["ui", "talks", "--as", "ann@desk"]);
     let mut bob = desk.on_terminal(&["ui", "talks", "--as", "bob@lap"]);
-    ann.shows("talks #1");
+    ann.shows("talk ─");
+    ann.shows("● running");
     ann.press("a");
     ann.shows("ATTACHED");
     ann.press("one\r");
@@ -115,6 +123,8 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     // What she goes on typing are keys of the screen.
     ann.shows("bob@lap is typing");
     bob.press("end\r");
+    bob.shows("exited 0");
+    bob.press("\u{1d}");
     desk.run(&["wait", "talks"]).ends(0);
     for screen in [&mut ann, &mut bob] {
         screen.until("it is over", |picture| picture.contains("succeeded") && !picture.contains("ATTACHED"));
@@ -164,28 +174,25 @@ fn nobody_waits(stop: impl Fn(&Terminal), stands: impl Fn(&mut Terminal) -> bool
     other.press("four\r");
     other.shows("got four");
     other.press("end\r");
-    other.until("it has ended", |picture| !picture.contains("ATTACHED"));
+    other.shows("exited 0");
+    other.press("\u{1d}");
+    other.until("it is let go", |picture| !picture.contains("ATTACHED"));
     std::fs::write(desk.project().join("go"), "").unwrap();
     desk.wait_file("count");
     other.shows("1 needs you");
     other.press("n");
     other.shows("if nobody answers");
-    let place = other.picture().lines().find_map(|line| {
-        let (before, _) = line.split_once(" skip ")?;
-        before.trim_end().chars().next_back().filter(char::is_ascii_digit)
-    });
-    let key = place.expect("skip is offered").to_string();
-    other.press("c");
-    other.press("known\r");
-    drop(key);
-    assert!(stands(&mut slow));
-    desk.run(&["decide", "e1", "skip"]).ends(0);
-    desk.run(&["wait", "floods"]);
-    other.until("it is over", |picture| picture.contains("1✓") && !picture.contains("if nobody answers"));
+    other.shows("recorded as other@lap");
+    let key = number_of(&other, "done");
+    answer(&mut other, &key, "nothing is decided");
+    other.press("2");
+    other.shows("u undoes");
+    desk.run(&["wait", "floods"]).ends(0);
+    other.shows("succeeded");
     assert_eq!(typed, 3);
     assert!(stands(&mut slow), "it was not stopped all the while");
     go_on(&mut slow);
-    slow.until("it has caught up", |picture| picture.contains("1✓") && !picture.contains("needs you"));
+    slow.shows("succeeded");
     for screen in [&mut slow, &mut other] {
         screen.press("q");
         screen.ends_somehow();

@@ -389,7 +389,7 @@ fn a_shell_beside_the_step_comes_back_to_the_prompt() {
     assert!(shown.contains("ATTACHED") && !shown.contains("1 wait"), "{shown}");
     // Nothing that is typed now reaches the prompt.
     assert_eq!(press(&mut model, "3"), []);
-    dogwatch::tui::update::update(&mut model, dogwatch::tui::message::Message::LetGo);
+    update(&mut model, Message::LetGo);
     assert_eq!((model.place(), prompt_of(&model)), (Place::Prompt, Some(7)));
 }
 
@@ -478,7 +478,7 @@ fn own_keys_choose_and_are_named() {
     let shown = text(&model);
     assert!(shown.to_lowercase().contains("f1-f3 choose"), "{shown}");
     let f3 = crossterm::event::KeyEvent::new(crossterm::event::KeyCode::F(3), key("a").modifiers);
-    let effects = dogwatch::tui::update::update(&mut model, dogwatch::tui::message::Message::Key(f3));
+    let effects = update(&mut model, Message::Key(f3));
     assert_eq!(effects, [decide(7, "retry", None)]);
 }
 
@@ -521,9 +521,8 @@ fn what_has_changed_since_a_good_run_is_shown_over_the_prompt() {
     let asked: Vec<Effect> = press(&mut model, "d");
     let sources: Vec<String> = asked
         .iter()
-        .filter_map(|effect| match effect {
-            Effect::Ask { why: Purpose::Source { run }, .. } => Some(run.clone()),
-            _ => None,
+        .filter_map(|effect| {
+            if let Effect::Ask { why: Purpose::Source { run }, .. } = effect { Some(run.clone()) } else { None }
         })
         .collect();
     assert_eq!(sources, ["old40", here.id.as_str()]);
