@@ -294,7 +294,8 @@ fn attach(out: &mut impl Write) -> Result<()> {
 /// A screen with sixteen panes at which nobody does anything.
 fn quiet(out: &mut impl Write) -> Result<()> {
     const SECONDS: u64 = 30;
-    let steps = |script: &str| (0..16).map(|n| format!("[steps.s{n}]\nrun = '{script}'\n")).collect::<String>();
+    let steps =
+        |script: &str| (0..16).map(|n| format!("[steps.s{n}]\nrun = '{script}'\n")).collect::<Vec<_>>().concat();
     for (what, script) in [
         ("16 quiet panes of a run that has ended, 30 s", "seq 100"),
         ("16 quiet panes of a run that goes on (a clock is shown), 30 s", "seq 100; sleep 600"),
@@ -364,7 +365,8 @@ fn coloured(length: usize) -> String {
     let mut number = 0;
     while text.len() < length {
         for word in 0..10 {
-            text += &format!("\x1b[3{}m{number} loss=1.{word} \x1b[0m", 1 + (number + word) % 7);
+            let colour = (1 + (number + word) % 7).to_string();
+            text += &["\x1b[3", &colour, "m", &number.to_string(), " loss=1.", &word.to_string(), " \x1b[0m"].concat();
         }
         text += "\r\n";
         number += 1;

@@ -26,17 +26,17 @@ const OWN: [&str; 14] = [
 /// Each key, what is on the screen then, and what is not any more.
 const TOUR: [(&str, &str, &str); 14] = [
     ("z", "dogwatch", "┌ Steps"),
-    ("z", "┌ Steps", "nothing"),
-    ("d", "last output", "nothing"),
+    ("z", "┌ Steps", "never shown"),
+    ("d", "last output", "never shown"),
     ("q", "┌ Steps", "last output"),
-    ("l", "log of ", "nothing"),
+    ("l", "log of ", "never shown"),
     ("q", "┌ Steps", "log of "),
     ("2", "dogwatch", "┌ Steps"),
-    ("4", "No checkpoint was seen", "nothing"),
+    ("4", "No checkpoint was seen", "never shown"),
     ("5", "RUN", "No checkpoint"),
     ("J", "┌ Journal", "RUN"),
     ("!", "Inbox", "┌ Journal"),
-    ("?", "┌ Keys", "nothing"),
+    ("?", "┌ Keys", "never shown"),
     ("q", "Inbox", "┌ Keys"),
     ("1", "┌ Steps", "Inbox"),
 ];
