@@ -1,14 +1,13 @@
 //! The prompt of a question: opens when it is asked to, listens when it can have been seen, acts on one key, can be taken
 //! back, and knows when somebody else was faster.
 
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use dogwatch::tui::draw::{Room, layout};
 use dogwatch::tui::keys::Place;
 use dogwatch::tui::message::{Effect, LiveKind, Message, News, Purpose};
 use dogwatch::tui::model::{LaneKey, Model, Size, Undo, View};
 use dogwatch::tui::panel::Panel;
 use dogwatch::tui::update::{drawn, update};
-use dogwatch::wire::client::{AnswerView, Ask, EscalationView, HeldView, Reply, RunLine, RunState, StepState};
+use dogwatch::wire::client::{AnswerView, Ask, EscalationView, HeldView, Reply, StepState};
 
 use super::{answered, asked, key, news, press, refused, said, type_in, wait};
 use crate::support::screen_text::text;
@@ -480,64 +479,4 @@ fn own_keys_choose_and_are_named() {
     let f3 = crossterm::event::KeyEvent::new(crossterm::event::KeyCode::F(3), key("a").modifiers);
     let effects = update(&mut model, Message::Key(f3));
     assert_eq!(effects, [decide(7, "retry", None)]);
-}
-
-#[test]
-fn a_click_marks_a_choice_and_never_takes_it() {
-    let mut model = open();
-    let count = failed(7, "train").choices.len() + 1;
-    let mut marked = 0;
-    for row in 0..24 {
-        let line = text(&model).lines().nth(usize::from(row)).unwrap_or_default().to_owned();
-        for kind in [MouseEventKind::Down(MouseButton::Left), MouseEventKind::Up(MouseButton::Left)] {
-            let click = MouseEvent { kind, column: 12, row, modifiers: KeyModifiers::NONE };
-            assert_eq!(update(&mut model, Message::Mouse(click)), [], "a click answers nothing");
-        }
-        let Some(Panel::Prompt(prompt)) = model.panels.last() else {
-            panic!("a click closed the prompt");
-        };
-        let number = marked + 1;
-        if line.trim_start_matches([' ', '┃', '❯']).starts_with(&format!("{number} ")) {
-            marked = number;
-        }
-        assert_eq!(prompt.cursor + 1, marked.max(1), "{line}");
-    }
-    assert_eq!(marked, count);
-    assert_eq!(press(&mut model, "enter").len(), 0, "the last one asks for the name");
-    assert!(matches!(model.panels.last(), Some(Panel::Confirm(_))));
-}
-
-#[test]
-fn what_has_changed_since_a_good_run_is_shown_over_the_prompt() {
-    let mut model = open();
-    press(&mut model, "d");
-    assert_eq!(said(&model), "no earlier run of this name was good: there is nothing to compare");
-    let here = model.runs[0].clone();
-    let older = |number: u64, state| RunLine { id: format!("old{number}"), number, state, ..here.clone() };
-    let all =
-        [older(39, RunState::Succeeded), older(40, RunState::Succeeded), older(41, RunState::Failed), here.clone()];
-    news(&mut model, News::Runs(all.to_vec()));
-    assert!(text(&model).contains("d changed"), "{}", text(&model));
-    let asked: Vec<Effect> = press(&mut model, "d");
-    let sources: Vec<String> = asked
-        .iter()
-        .filter_map(|effect| {
-            if let Effect::Ask { why: Purpose::Source { run }, .. } = effect { Some(run.clone()) } else { None }
-        })
-        .collect();
-    assert_eq!(sources, ["old40", here.id.as_str()]);
-    press(&mut model, "esc");
-    assert_eq!(prompt_of(&model), Some(7));
-}
-
-#[test]
-fn an_answer_is_recorded_as_somebodys() {
-    let mut model = open();
-    assert!(
-        text(&model).lines().last().is_some_and(|line| line.contains("recorded as ops@gpu-box")),
-        "{}",
-        text(&model)
-    );
-    model.manner.readonly = true;
-    assert!(!text(&model).contains("recorded as"));
 }
