@@ -60,6 +60,7 @@ impl Shell {
             Effect::Write { lane, kind, bytes } => {
                 if !self.panes.write(&lane, kind, &bytes) {
                     self.model.complain("the program does not read what is typed: this was not sent");
+                    self.dirty = true;
                 }
                 Ok(())
             }

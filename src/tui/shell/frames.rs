@@ -66,8 +66,8 @@ impl Shell {
 
     /// When the next frame may be drawn.
     fn due_ms(&self) -> i64 {
-        let echo = self.model.attached.is_some() && self.drawn_ms < self.typed_ms + ECHO_MS;
-        let soon = self.drawn_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
+        let echo = self.model.attached.is_some() && self.sent_ms < self.typed_ms + ECHO_MS;
+        let soon = self.sent_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
         if self.hurry || echo { soon } else { soon.max(self.budget.due_ms()) }
     }
 
@@ -101,7 +101,10 @@ impl Shell {
         panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
         let sent = self.screen.draw(|buf| view::view(model, panes, buf))?;
-        self.budget.spend(sent, now);
+        if sent > 0 {
+            self.sent_ms = now;
+            self.budget.spend(sent, now);
+        }
         // Writing may have taken long: what a prompt ignores is counted from here.
         self.model.now_ms = boottime_ms() + self.ahead_ms;
         update::drawn(&mut self.model);

@@ -146,6 +146,7 @@ pub fn open(options: Options) -> std::io::Result<Closed> {
         hurry: true,
         budget: Budget::new(boottime_ms()),
         drawn_ms: 0,
+        sent_ms: 0,
         typed_ms: 0,
         left: None,
     };
@@ -177,6 +178,8 @@ struct Shell {
     hurry: bool,
     budget: Budget,
     drawn_ms: i64,
+    /// When something was sent to the terminal last: a frame that changes nothing holds up none.
+    sent_ms: i64,
     /// When keys came last while attached.
     typed_ms: i64,
     left: Option<Left>,
@@ -242,8 +245,10 @@ impl Shell {
             self.panes.recorded();
         }
         self.model.now_ms = now + self.ahead_ms;
-        self.dirty = true;
-        self.hurry = true;
+        // What is typed is not drawn: its echo is.
+        let drawn = !matches!(message, Message::Typed { .. });
+        self.dirty |= drawn;
+        self.hurry |= drawn;
         for effect in update::update(&mut self.model, message) {
             self.cause(effect);
         }
