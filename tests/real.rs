@@ -4,14 +4,20 @@
 mod cli;
 #[path = "real/containers.rs"]
 mod containers;
+#[path = "support/hostile.rs"]
+mod corpus;
 #[path = "support/desk.rs"]
 mod desk;
+#[path = "real/drawn.rs"]
+mod drawn;
 #[path = "support/engines.rs"]
 mod engines;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]
 mod headline;
+#[path = "real/hostile.rs"]
+mod hostile;
 #[path = "support/house.rs"]
 mod house;
 #[path = "real/keep.rs"]
@@ -26,6 +32,8 @@ mod log;
 mod looks;
 #[path = "real/nested.rs"]
 mod nested;
+#[path = "support/outer.rs"]
+mod outer;
 #[path = "real/people.rs"]
 mod people;
 #[path = "real/pictures.rs"]
@@ -40,6 +48,8 @@ mod probes;
 mod sandbox;
 #[path = "real/screen.rs"]
 mod screen;
+#[path = "real/screens.rs"]
+mod screens;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

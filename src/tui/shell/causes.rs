@@ -1,7 +1,7 @@
 //! What follows from the model's messages outside of it: requests, terminals, logs, copies. Does what an [`Effect`] says and
 //! decides nothing.
 
-use super::book::Book;
+use super::panes::book::Book;
 use super::{Left, Shell, Wish, copy, feed, panes};
 use crate::tui::message::{Effect, LiveKind, LogNews, Message, Purpose, Refused};
 use crate::tui::model::LaneKey;
@@ -60,6 +60,7 @@ impl Shell {
             Effect::Write { lane, kind, bytes } => {
                 if !self.panes.write(&lane, kind, &bytes) {
                     self.model.complain("the program does not read what is typed: this was not sent");
+                    self.dirty = true;
                 }
                 Ok(())
             }
@@ -109,7 +110,10 @@ impl Shell {
                 self.tell(Message::Answered { why: Purpose::Starter, result });
                 Ok(())
             }
-            Effect::Redraw => self.screen.forget(),
+            Effect::Redraw => {
+                self.screen.forget();
+                Ok(())
+            }
             Effect::Suspend => self.suspend(),
             Effect::Bell => self.screen.bell(),
             Effect::Title(title) => self.screen.title(&draw::clean(&title)),
