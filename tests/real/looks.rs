@@ -122,7 +122,7 @@ checkpoint = { pattern = 'saved (?P<path>\S+) at step (?P<step>\d+)' }
     let text = house.said(&["checkpoints"]);
     assert!(text.contains("gone") && text.contains("a resumption takes it"), "{text}");
     let question = house.said(&["show", "e1"]);
-    assert!(question.contains("checkpoint") && question.contains("before the failure (redo"), "{question}");
+    assert!(question.contains("checkpoint") && question.contains("before the failure (nothing to redo)"), "{question}");
 }
 
 const SWEEP: &str = r#"

@@ -114,7 +114,7 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     bob.shows("take over");
     bob.press("2");
     all_until(&mut [&mut ann, &mut bob], "he types, she is told", |pictures| {
-        pictures[0].contains("somebody else types into it now") && pictures[1].contains("ATTACHED")
+        pictures[0].contains("somebody else types into it") && pictures[1].contains("ATTACHED")
     });
     bob.press("two\r");
     bob.shows("got two");
