@@ -138,11 +138,14 @@ pub enum Ask {
         #[serde(default)]
         take_over: bool,
     },
-    /// Lets go of a step that this connection types into, after so many keys. The end of the connection does so too.
+    /// Lets go of a step, after so many keys; of whoever types into it, or only of this connection, which changes nothing
+    /// when somebody else has taken over. The end of the connection does so too.
     Detach {
         run: String,
         step: String,
         keys: u64,
+        #[serde(default)]
+        own: bool,
     },
     /// A shell with the step's environment, directory and variables; answered by [`Reply::Pty`].
     Shell {

@@ -203,7 +203,7 @@ fn one_person_types_at_a_time() {
     until("the second terminal is closed", || is_over(&second));
     assert_eq!(first_step(&mut ann).attached, None);
     let third = attach(&mut ann, false, false).expect("it is free");
-    ann.ask(Ask::Detach { run: "@last".into(), step: "talk".into(), keys: 41 }).expect("she lets go");
+    ann.ask(Ask::Detach { run: "@last".into(), step: "talk".into(), keys: 41, own: true }).expect("she lets go");
     until("the third terminal is closed", || is_over(&third));
     let fourth = attach(&mut ann, false, false).expect("it is free");
     drop(ann);
