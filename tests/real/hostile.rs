@@ -82,19 +82,20 @@ fn of_a_hostile_log_nothing_reaches_the_operators_terminal_from_any_page() {
     desk.run(&["run", "--detach"]).ends(0);
     desk.run(&["wait", "hostile", "--timeout", "60s"]);
     let (mut bytes, mut pages) = (0, 0);
-    for (columns, rows) in [(80, 24), (200, 60)] {
+    // Wide, the grid and all sidebars come to it; the pages of a list are the same.
+    for (columns, rows, tour) in [(80, 24, &TOUR[..]), (200, 60, &TOUR[..6])] {
         let mut terminal = desk.on_terminal_of(&["ui", "hostile"], columns, rows);
         terminal.shows("hostile #1");
         terminal.press("g");
         for (name, _) in &attacks {
-            for (key, shown, gone) in TOUR {
+            for (key, shown, gone) in tour {
                 terminal.press(key);
                 let what = format!("{name}: {key:?} shows {shown:?} and not {gone:?}");
-                terminal.until(&what, |picture| picture.contains(shown) && !picture.contains(gone));
+                terminal.until(&what, |picture| picture.contains(shown) && !picture.contains(*gone));
                 bytes += checked(&mut terminal, name);
                 pages += 1;
             }
-            terminal.press("n");
+            terminal.press("\r");
             terminal.shows("if nobody answers");
             bytes += checked(&mut terminal, name);
             close_prompt(&mut terminal);
@@ -103,6 +104,6 @@ fn of_a_hostile_log_nothing_reaches_the_operators_terminal_from_any_page() {
         terminal.press("q");
         terminal.ends_somehow();
     }
-    assert_eq!(pages, 2 * TOUR.len() * attacks.len());
+    assert_eq!(pages, (TOUR.len() + 6) * attacks.len());
     assert!(bytes > 1_000_000, "only {bytes} bytes were looked at");
 }
