@@ -136,7 +136,7 @@ impl Core {
                 let wanted = hands_on::Wanted { size: (rows, cols), readonly, take_over };
                 self.attach(&run, &step, wanted, &caller)
             }
-            Ask::Detach { run, step, keys, own } => self.detach(&run, &step, (keys, own), caller),
+            Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
             Ask::Checkpoints { run } => self.checkpoints(&run),
             Ask::Resources { run } => self.resources(&run),

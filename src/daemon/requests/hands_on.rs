@@ -97,23 +97,15 @@ impl Core {
         events
     }
 
-    /// Whoever types into a step lets go, or is made to; `own`: only if he is this caller.
-    pub(super) fn detach(
-        &mut self,
-        run: &str,
-        step: &str,
-        (keys, own): (u64, bool),
-        caller: Caller,
-    ) -> Refusable<Reaction> {
+    /// Whoever types into a step lets go, or is made to.
+    pub(super) fn detach(&mut self, run: &str, step: &str, keys: Option<u64>, caller: Caller) -> Refusable<Reaction> {
         let run = self.find(run)?;
         let lane = find_lane(&run, step)?;
         let name = run.lane_name(&lane);
         let place = (run.id.clone(), lane);
-        let his = self.leases.get(&place) == Some(&caller.connection);
-        if own && !his {
-            return Err(Box::new(refused(format!("nobody types into {name} from here"))));
+        if keys.is_some() && self.leases.get(&place) != Some(&caller.connection) {
+            return Err(Box::new(refused(format!("it is not you who types into {name}"))));
         }
-        let keys = his.then_some(keys);
         let (Some(attempt), Some(event)) = (newest(&run, &place.1), self.end_lease(&place, caller.by, keys)) else {
             return Err(Box::new(refused(format!("nobody types into {name}"))));
         };

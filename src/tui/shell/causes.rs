@@ -52,7 +52,7 @@ impl Shell {
             Effect::CloseLive { lane, kind, keys } => {
                 self.panes.close(&lane, kind);
                 if kind == LiveKind::Attach {
-                    let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys, own: true };
+                    let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys: Some(keys) };
                     self.feed.request(feed::Request::Ask { why: Purpose::Quiet, ask: Box::new(ask) });
                 }
                 Ok(())

@@ -168,8 +168,11 @@ fn blocks(
     let watched = model.run.as_ref().is_some_and(|run| run.line.id == asked.run);
     blocks.push(Block::new(one(), Role::Dim, about, if watched { &[15] } else { &[5] }));
     blocks.push(Block::gap(Kind::Rule, &[16]));
-    blocks.extend(proofs(asked));
-    blocks.push(Block::gap(Kind::Rule, &[16]));
+    let proofs = proofs(asked);
+    if !proofs.is_empty() {
+        blocks.extend(proofs);
+        blocks.push(Block::gap(Kind::Rule, &[16]));
+    }
     blocks.extend(facts(model, asked, columns));
     blocks.extend(own_words(model, prompt, asked));
     blocks.push(Block::gap(Kind::Text, &[14]));
