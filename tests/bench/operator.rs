@@ -138,9 +138,10 @@ impl Terminal {
         Ok(now_us() - began)
     }
 
-    /// Everything that is still coming, until nothing comes for so long.
+    /// Everything that is still coming, until nothing comes for so long; a clock goes on for ever.
     fn settle(&mut self, quiet_ms: i64) -> Result<()> {
-        while !self.read(quiet_ms)?.is_empty() {}
+        let deadline = boottime_ms() + 3_000;
+        while !self.read(quiet_ms)?.is_empty() && boottime_ms() < deadline {}
         Ok(())
     }
 

@@ -13,7 +13,8 @@ use crate::keeper::until;
 const ASKS: &str = "[steps.train]\nretry = { max_attempts = 1 }\nrun = \"echo start >> starts; \
                     if [ ! -e again ]; then touch again; exit 3; fi; echo good\"\n";
 /// Says back what it is told.
-const TALKS: &str = "[steps.talk]\nrun = \"while read line; do echo got $line; [ $line = end ] && exit 0; done\"\n";
+const TALKS: &str =
+    "[steps.talk]\nrun = \"echo ready; while read line; do echo got $line; [ $line = end ] && exit 0; done\"\n";
 
 /// Reads from all of them until it is so.
 #[track_caller]
@@ -104,7 +105,7 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     desk.run(&["run", "--detach"]).ends(0);
     let mut ann = desk.on_terminal(&["ui", "talks", "--as", "ann@desk"]);
     let mut bob = desk.on_terminal(&["ui", "talks", "--as", "bob@lap"]);
-    ann.shows("● talk");
+    ann.shows("ready");
     ann.press("a");
     ann.shows("ATTACHED");
     ann.press("one\r");
