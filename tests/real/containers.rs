@@ -462,17 +462,53 @@ fn memory_that_is_used_up_is_told_by_the_counter(kind: Kind) {
     stopped(&house, engine);
 }
 
+/// Processes that a bomb may have: enough to fill its container, and no heavy neighbour of other tests.
+const BOMB: usize = 200;
+
 fn a_fork_bomb_stays_inside_and_is_stopped(kind: Kind) {
+    // One at a time: two of them would take both processors of a small machine.
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let engine = shared(kind);
     let house = house(engine);
     house.workflow(&format!(
         "{ENVIRONMENT}cpus = 0.5\n[steps.work]\ngrace = \"100ms\"\n\
-         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; f() {{ f | f & sleep 67; }}; f; sleep 68'\n"
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; until [ -e go ]; do sleep 0.1; done; \
+         f() {{ f | f & sleep 67; }}; f & exec sleep 68'\n"
     ));
     house.start();
-    until("it multiplies", || house.inside().len() > 200);
+    until("the step prints", || house.log("work/0/a1").contains("on"));
+    until("the step is shown", || house.tmux_servers().len() == 1);
+    let group = limit_processes(house.keepers()[0], BOMB);
+    std::fs::write(house.work().join("go"), "").expect("a file");
+    let refused = || std::fs::read_to_string(format!("{group}/pids.events")).unwrap_or_default();
+    until("it has filled its container", || {
+        refused().trim().strip_prefix("max ").is_some_and(|count| count.parse::<usize>().is_ok_and(|count| count > 20))
+    });
+    // Who looks at it and who stops it is not kept out by it.
+    let mut terminal = Terminal::of(&house, &["attach", "@last", "work", "--readonly"]);
+    terminal.see("on");
+    drop(terminal);
     stopped(&house, engine);
     until("all of it has gone", || house.inside().is_empty());
+}
+
+/// The container of this process may have so many processes from now on; the folder of its control group.
+fn limit_processes(pid: i32, most: usize) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it has a control group");
+    let of = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let root = match controllers {
+            "" => "/sys/fs/cgroup",
+            list if list.split(',').any(|one| one == "pids") => "/sys/fs/cgroup/pids",
+            _ => return None,
+        };
+        Some(format!("{root}{path}")).filter(|group| std::path::Path::new(group).join("pids.max").exists())
+    };
+    let group = text.lines().find_map(of).expect("the container's own limit");
+    std::fs::write(format!("{group}/pids.max"), most.to_string()).expect("the limit is set");
+    group
 }
 
 fn a_container_engine_that_stands_still_changes_nothing(kind: Kind) {
