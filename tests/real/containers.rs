@@ -487,7 +487,7 @@ fn a_fork_bomb_stays_inside_and_is_stopped(kind: Kind) {
     });
     // Who looks at it and who stops it is not kept out by it.
     let mut terminal = Terminal::of(&house, &["attach", "@last", "work", "--readonly"]);
-    terminal.see("on");
+    terminal.see("can't fork");
     drop(terminal);
     stopped(&house, engine);
     until("all of it has gone", || house.inside().is_empty());
