@@ -8,6 +8,8 @@ mod containers;
 mod desk;
 #[path = "support/engines.rs"]
 mod engines;
+#[path = "real/environments.rs"]
+mod environments;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]

@@ -20,5 +20,6 @@ pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
     Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, Keep, LaneSpec,
-    Match, Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepWhat, Template, Ulimit, User, Value, Workflow,
+    Match, Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User,
+    Value, Workflow,
 };

@@ -72,7 +72,7 @@ impl Workflow {
 
     /// Where this step runs; `[environment]` where there is no such step.
     pub fn environment_of(&self, step: &StepId) -> &EnvironmentSpec {
-        self.steps.get(step).map_or(&self.environment, |step| self.environment_named(&step.environment))
+        self.steps.get(step).map_or(&self.environment, |step| self.environment_named(&step.place.environment))
     }
 
     /// Every environment, with its name: first the one of `[environment]`.
@@ -217,12 +217,7 @@ pub struct Step {
     pub id: StepId,
     pub description: Option<String>,
     pub needs: Vec<StepId>,
-    /// Where it runs.
-    pub environment: EnvironmentId,
-    /// Each attempt has an environment of its own.
-    pub fresh: bool,
-    /// Its environment is kept as a checkpoint when it has succeeded.
-    pub snapshot: bool,
+    pub place: StepPlace,
     pub what: StepWhat,
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
@@ -247,6 +242,16 @@ pub struct Step {
     /// First that matches wins.
     pub on_failure: Vec<FailureRule>,
     pub on_unknown: OnUnknown,
+}
+
+/// Where a step runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepPlace {
+    pub environment: EnvironmentId,
+    /// Each attempt has an environment of its own.
+    pub fresh: bool,
+    /// The environment is kept as a checkpoint when the step has succeeded.
+    pub snapshot: bool,
 }
 
 /// What a step is.

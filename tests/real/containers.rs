@@ -13,13 +13,15 @@ macro_rules! on_both {
         /// How many there are; each is run twice.
         const TESTS: usize = [$(stringify!($name)),+].len();
         mod docker {
-            $(#[test] fn $name() { super::$name(super::Kind::Docker); })+
+            $(#[test] fn $name() { super::$name($crate::engines::Kind::Docker); })+
         }
         mod podman {
-            $(#[test] fn $name() { super::$name(super::Kind::Podman); })+
+            $(#[test] fn $name() { super::$name($crate::engines::Kind::Podman); })+
         }
     };
 }
+
+pub(crate) use on_both;
 
 on_both!(
     a_step_runs_in_a_container_that_goes_with_the_run,
@@ -76,13 +78,13 @@ fn both_engines_have_the_same_tests() {
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
 
 /// A house whose runs use this engine.
-fn house(engine: &Engine) -> House {
+pub(crate) fn house(engine: &Engine) -> House {
     House::with(&[("DOCKER_HOST", &engine.host())])
 }
 
 /// The run has ended and nothing of it is left in the engine.
 #[track_caller]
-fn ended_and_gone(house: &House, engine: &Engine, code: i32) {
+pub(crate) fn ended_and_gone(house: &House, engine: &Engine, code: i32) {
     assert_eq!(
         house.wait(),
         Some(code),

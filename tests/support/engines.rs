@@ -66,7 +66,10 @@ impl Engine {
         engine.import(
             "bb:1",
             &["busybox"],
-            &["sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep", "find"],
+            &[
+                "sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep", "find",
+                "nc", "hostname",
+            ],
         );
         // One static program and nothing else: no shell, no folder.
         engine.import("one:1", &["echo"], &[]);
@@ -187,6 +190,20 @@ impl Engine {
     pub(crate) fn containers(&self, state: &Path) -> Vec<String> {
         let filter = format!("label=dogwatch.state={}", state.display());
         let said = self.said(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
+        said.lines().map(str::to_owned).collect()
+    }
+
+    /// The networks with this state folder's label.
+    pub(crate) fn networks(&self, state: &Path) -> Vec<String> {
+        let filter = format!("label=dogwatch.state={}", state.display());
+        let said = self.said(&["network", "ls", "--quiet", "--no-trunc", "--filter", &filter]);
+        said.lines().map(str::to_owned).collect()
+    }
+
+    /// What was kept of environments of this state folder: images without a name.
+    pub(crate) fn images(&self, state: &Path) -> Vec<String> {
+        let filter = format!("label=dogwatch.state={}", state.display());
+        let said = self.said(&["images", "--quiet", "--no-trunc", "--filter", &filter]);
         said.lines().map(str::to_owned).collect()
     }
 

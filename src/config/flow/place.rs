@@ -120,8 +120,8 @@ pub(super) fn judge(reader: &mut Reader<'_>, drafts: &indexmap::IndexMap<String,
                 continue;
             }
         }
-        let has_container = workflow.environment_named(&draft.step.environment).container.is_some();
-        if let Some(at) = draft.snapshot_at.as_ref().filter(|_| draft.step.snapshot && !has_container) {
+        let has_container = workflow.environment_named(&draft.step.place.environment).container.is_some();
+        if let Some(at) = draft.snapshot_at.as_ref().filter(|_| draft.step.place.snapshot && !has_container) {
             reader
                 .found
                 .error(at, format!("`snapshot` in [steps.{name}] needs a container: the sandbox has nothing to keep"))

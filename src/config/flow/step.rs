@@ -12,7 +12,8 @@ use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
+    CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepPlace,
+    StepWhat, Template,
 };
 
 /// The longest script, in bytes.
@@ -98,9 +99,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         id,
         description,
         needs: vec![],
-        environment: EnvironmentId::default(),
-        fresh: false,
-        snapshot: false,
+        place: StepPlace::default(),
         what,
         condition,
         env: IndexMap::new(),
@@ -151,10 +150,10 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     }
     if let Some(text) = section.get("environment").and_then(|item| reader.text(&item)) {
         // One that cannot be a name is not among those that there are.
-        step.environment = EnvironmentId::new(text).unwrap_or_default();
+        step.place.environment = EnvironmentId::new(text).unwrap_or_default();
     }
-    step.fresh = section.get("fresh").and_then(|item| reader.boolean(&item)).unwrap_or(false);
-    step.snapshot = section.get("snapshot").and_then(|item| reader.boolean(&item)).unwrap_or(false);
+    step.place.fresh = section.get("fresh").and_then(|item| reader.boolean(&item)).unwrap_or(false);
+    step.place.snapshot = section.get("snapshot").and_then(|item| reader.boolean(&item)).unwrap_or(false);
     if let Some(item) = section.get("retry") {
         step.retry = recovery::retry(reader, &item, &step.retry, &format!("retry of {}", section.title));
     }
