@@ -32,7 +32,7 @@ fn each_environment_is_a_container_of_its_own(kind: Kind) {
     let (engine, house) = (shared(kind), house(shared(kind)));
     house.workflow(&format!(
         "{TWO}[steps.a]\nrun = 'touch /bin/in-a; echo a > from-a; sleep 1'\n\
-         [steps.b]\nenvironment = \"other\"\nneeds = [\"a\"]\nrun = 'hostname; cat from-a; ls /bin/in-a 2>&1; ps | grep -c \"[s]leep 62\"; true'\n\
+         [steps.b]\nenvironment = \"other\"\nneeds = [\"a\"]\nrun = 'hostname; cat from-a; ls /bin/in-a 2>&1 || ps | grep -c \"[s]leep 62\" || true'\n\
          [steps.c]\nrun = 'sleep 62 & until [ -e done ]; do sleep 0.1; done; kill %1'\n\
          [steps.d]\nneeds = [\"b\"]\nrun = 'ls /bin/in-a; touch done'\n"
     ));
@@ -91,8 +91,8 @@ fn a_fresh_step_has_a_container_for_each_attempt(kind: Kind) {
     let (engine, house) = (shared(kind), house(shared(kind)));
     house.workflow(&format!(
         "{ONE}[steps.a]\nfresh = true\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
-         run = 'ls /bin/mark 2>&1; touch /bin/mark; [ \"$DOGWATCH_ATTEMPT\" = 2 ]'\n\
-         [steps.b]\nneeds = [\"a\"]\nrun = 'ls /bin/mark 2>&1; until [ -e go ]; do sleep 0.1; done'\n"
+         run = 'ls /bin/mark 2>&1 || touch /bin/mark; [ \"$DOGWATCH_ATTEMPT\" = 2 ]'\n\
+         [steps.b]\nneeds = [\"a\"]\nrun = 'ls /bin/mark 2>&1 || true; until [ -e go ]; do sleep 0.1; done'\n"
     ));
     house.start();
     until("b runs", || house.log("b/0/a1").contains("mark"));
@@ -176,7 +176,7 @@ snapshot = true
 run = 'echo "start $DOGWATCH_KEY" >> effects; echo "made by setup" > /bin/mark; echo "$COLOUR"'
 [steps.work]
 needs = ["setup"]
-run = 'echo "start $DOGWATCH_KEY" >> effects; cat /bin/mark; echo spoilt >> /bin/mark; env | grep -c LD_LIBRARY; echo "$COLOUR"'
+run = 'echo "start $DOGWATCH_KEY" >> effects; cat /bin/mark; echo spoilt >> /bin/mark; env | grep -c LD_LIBRARY || echo "$COLOUR"'
 "#;
 
 fn what_a_step_left_is_there_when_the_run_is_resumed(kind: Kind) {

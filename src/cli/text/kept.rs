@@ -9,6 +9,7 @@ use crate::wire::client::{GcView, KeptView, LeftView};
 const SHORT: usize = 12;
 
 fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..SHORT).unwrap_or(id)
 }
 

@@ -86,12 +86,13 @@ pub(super) async fn tell_names(engine: &Engine, spec: &Spec, network: &str) -> R
 /// The containers of the run; with `all` also those that do not run.
 async fn of_run(engine: &Engine, spec: &Spec, all: bool) -> Result<Vec<ContainerSummary>, Error> {
     let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let labels = vec![format!("{LABEL_RUN}={run}"), format!("{LABEL_STATE}={}", spec.state_dir.display())];
-    let filters = HashMap::from([("label", labels)]);
+    let filters = HashMap::from([("label", vec![format!("{LABEL_RUN}={run}")])]);
     let options = ListContainersOptionsBuilder::default().all(all).filters(&filters).build();
     let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
     let listed = tokio::time::timeout(QUICK, engine.api.list_containers(Some(options))).await.map_err(|_| silent())?;
-    listed.map_err(|error| failed("looking beside", &spec.name, engine, &error))
+    let mut listed = listed.map_err(|error| failed("looking beside", &spec.name, engine, &error))?;
+    listed.retain(|one| one.labels.as_ref().is_some_and(|labels| super::ours::are_ours(labels, &spec.state_dir)));
+    Ok(listed)
 }
 
 /// Removes the network of a run, unless one of its containers is still there.

@@ -7,7 +7,7 @@ use bollard::models::ContainerConfig;
 use bollard::query_parameters::{CommitContainerOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 
 use super::connect::{self, Engine, QUICK, status, words};
-use super::create::{LABEL_KEPT, LABEL_STATE};
+use super::create::LABEL_KEPT;
 use super::{failed, inspect, ours, read};
 use crate::environment::{Error, Image, Spec};
 use crate::faults;
@@ -43,20 +43,26 @@ async fn commit(engine: &Engine, spec: &Spec, name: &str, key: &str, alone: bool
     let made = engine.api.commit_container(options, ContainerConfig::default()).await;
     faults::crash_point("docker.after-commit");
     let made = made.map_err(|error| failed("keeping", name, engine, &error))?;
-    // By id, for names are somebody else's. Podman gives it without the beginning that Docker's has.
-    Ok(made.id.strip_prefix("sha256:").unwrap_or(&made.id).trim().to_owned())
+    Ok(full(made.id.trim()))
+}
+
+/// An image's id as both engines take it everywhere: Podman gives it without its beginning, and takes it for a bad name
+/// then when it has no such image.
+fn full(id: &str) -> String {
+    if id.starts_with("sha256:") { id.to_owned() } else { format!("sha256:{id}") }
 }
 
 /// The image that was kept after this attempt.
 async fn find(engine: &Engine, spec: &Spec, key: &str) -> Result<Option<String>, Error> {
-    let labels = vec![format!("{LABEL_KEPT}={key}"), format!("{LABEL_STATE}={}", spec.state_dir.display())];
-    let options = ListImagesOptionsBuilder::default().all(true).filters(&HashMap::from([("label", labels)])).build();
+    // By one label: Podman finds nothing by two, measured.
+    let filters = HashMap::from([("label", vec![format!("{LABEL_KEPT}={key}")])]);
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
     let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
     let listed = tokio::time::timeout(QUICK, engine.api.list_images(Some(options))).await.map_err(|_| silent())?;
     let listed = listed.map_err(|error| failed("looking for what was kept of", &spec.name, engine, &error))?;
     // What was made of it has its labels, too: the oldest one is itself.
-    let oldest = listed.into_iter().min_by_key(|image| image.created);
-    Ok(oldest.map(|image| image.id.strip_prefix("sha256:").unwrap_or(&image.id).to_owned()))
+    let mine = listed.into_iter().filter(|image| ours::are_ours(&image.labels, &spec.state_dir));
+    Ok(mine.min_by_key(|image| image.created).map(|image| full(&image.id)))
 }
 
 /// Of an image, in bytes; `None` when it is not there.
