@@ -38,6 +38,8 @@ mod place;
 mod porter;
 #[path = "real/probes.rs"]
 mod probes;
+#[path = "support/registry.rs"]
+mod registry;
 #[path = "real/sandbox.rs"]
 mod sandbox;
 #[path = "real/screen.rs"]

@@ -520,3 +520,41 @@ fn the_service_unit_holds_paths_as_they_are() {
     assert!(unit.contains("SuccessExitStatus=6\n"), "a second engine is no failure: {unit}");
     assert!(unit.contains("KillMode=process\n"), "steps outlive the engine's end: {unit}");
 }
+
+/// What each engine means, with its risk.
+#[test]
+fn each_risk_of_a_container_engine_is_told() {
+    use dogwatch::cli::verbs::doctor::engines::{cgroups, engine, gpus, runtime};
+    use dogwatch::environment::EngineFacts;
+    let docker = EngineFacts {
+        name: "Docker 20.10.24".into(),
+        socket: "/var/run/docker.sock".into(),
+        podman: false,
+        rootless: false,
+        live_restore: false,
+        cgroup: "2".into(),
+        new_enough: Some(true),
+        runtime: "runc".into(),
+        runtime_version: Some("1.1.11".into()),
+        cdi: None,
+    };
+    let podman = EngineFacts {
+        name: "Podman 4.3.1".into(),
+        podman: true,
+        rootless: true,
+        live_restore: true,
+        cgroup: "1".into(),
+        runtime: "crun".into(),
+        ..docker.clone()
+    };
+    let debian = EngineFacts { runtime_version: Some("1.1.5+ds1".into()), live_restore: true, ..docker.clone() };
+    let new = EngineFacts { runtime_version: Some("1.2.0".into()), new_enough: Some(false), ..docker.clone() };
+    let mut told = String::new();
+    for facts in [&docker, &podman, &debian, &new] {
+        for finding in [engine(facts), cgroups(facts), runtime(facts), gpus(facts, facts.rootless)] {
+            let todo = finding.todo.map(|todo| format!("\n    -> {todo}")).unwrap_or_default();
+            told += &format!("{:?} {}: {}{todo}\n", finding.mark, finding.what, finding.says);
+        }
+    }
+    insta::assert_snapshot!(told, @"");
+}

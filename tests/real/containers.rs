@@ -367,13 +367,20 @@ fn doctor_names_the_engine_and_its_risk(kind: Kind) {
     let house = house(shared(kind));
     let said = house.dogwatch(&["doctor", "--json"]);
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    let line = text.lines().find(|line| line.contains("\"containers\"")).expect("a line about containers");
+    let line = |what: &str| {
+        let line = text.lines().find(|line| line.contains(&format!("\"what\":\"{what}\"")));
+        line.unwrap_or_else(|| panic!("a line about {what}: {text}"))
+    };
+    let engine = line("containers");
     match kind {
         Kind::Docker => {
-            assert!(line.contains("\"warn\"") && line.contains("Docker ") && line.contains("live-restore"), "{line}");
+            let told = ["\"warn\"", "Docker ", "live-restore"].iter().all(|word| engine.contains(word));
+            assert!(told, "{engine}");
         }
-        Kind::Podman => assert!(line.contains("\"ok\"") && line.contains("Podman "), "{line}"),
+        Kind::Podman => assert!(engine.contains("\"ok\"") && engine.contains("Podman "), "{engine}"),
     }
+    assert!(line("runtime").contains("runc 1."), "{}", line("runtime"));
+    assert!(line("cgroups").contains("version ") && line("gpus").contains("\"mark\""), "{text}");
 }
 
 /// A run that may try twice, whose step waits; its container.

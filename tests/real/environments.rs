@@ -16,12 +16,15 @@ on_both!(
     a_retry_goes_on_from_what_was_kept,
     the_engine_is_killed_while_an_environment_is_kept,
     checkpoints_are_listed_verified_pinned_and_pruned,
+    an_image_is_fetched_and_how_far_it_has_come_is_told,
+    an_image_is_fetched_when_its_pull_says_so,
+    an_engine_that_stands_still_is_told_with_how_long,
 );
 
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 10);
+    assert_eq!(TESTS, 13);
 }
 
 const TWO: &str =
@@ -295,4 +298,67 @@ fn checkpoints_are_listed_verified_pinned_and_pruned(kind: Kind) {
     house.said(&["checkpoints", "@last", "unpin", "one"]);
     forget_kept(&house);
     assert!(engine.images(&house.state()).is_empty());
+}
+
+fn an_image_is_fetched_and_how_far_it_has_come_is_told(kind: Kind) {
+    // One of its own: its registry stands still.
+    let engine = Engine::start(kind, false);
+    let house = house(&engine);
+    let image = format!("{}/slow:1", engine.registry.name());
+    house.workflow(&format!(
+        "[environment]\nimage = \"{image}\"\nnetwork = false\n[steps.a]\nrun = 'echo \"$COLOUR\"'\n"
+    ));
+    house.start();
+    let detail = || house.lane("a")["detail"].as_str().unwrap_or_default().to_owned();
+    until("it is being fetched", || detail().starts_with(&format!("pulling {image}")));
+    if kind == Kind::Docker {
+        until("what is here is told", || detail().contains("0 of 1 layers, 2.") && detail().contains(" of 4."));
+    }
+    // Who looks and who asks is answered meanwhile; a new engine begins anew.
+    assert!(house.said(&["status"]).contains("pulling"), "{}", house.said(&["status"]));
+    house.kill_engine();
+    house.said(&["engine", "start"]);
+    until("it is being fetched again", || detail().starts_with("pulling"));
+    engine.registry.go_on(true);
+    ended_and_gone(&house, &engine, 0);
+    assert_eq!(house.log("a/0/a1"), "red\r\n");
+}
+
+fn an_image_is_fetched_when_its_pull_says_so(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    engine.registry.go_on(true);
+    let image = format!("{}/{}:1", engine.registry.name(), "policy");
+    let run = |pull: &str| {
+        house.workflow(&format!(
+            "[environment]\nimage = \"{image}\"\npull = \"{pull}\"\nnetwork = false\n[steps.a]\nrun = 'echo on'\n"
+        ));
+        let before = engine.registry.asked();
+        house.start();
+        (house.wait(), engine.registry.asked() - before)
+    };
+    let (code, asked) = run("never");
+    assert_eq!((code, asked), (Some(3), 0));
+    let shown = house.said(&["show", "e1"]);
+    assert!(
+        shown.contains(&format!("the image {image} cannot be had")) && shown.contains("pull = \"never\""),
+        "{shown}"
+    );
+    house.said(&["stop", "@last"]);
+    assert!(run("missing").1 > 0, "it was fetched");
+    assert_eq!(run("missing"), (Some(0), 0), "it is there");
+    assert!(run("always").1 > 0, "it was fetched anew");
+    assert_eq!(run("never"), (Some(0), 0));
+}
+
+fn an_engine_that_stands_still_is_told_with_how_long(kind: Kind) {
+    let engine = Engine::start(kind, false);
+    let house = house(&engine);
+    crate::house::signal(engine.pid(), rustix::process::Signal::STOP);
+    house.workflow(&format!("{ONE}[steps.a]\nrun = 'echo on'\n"));
+    house.start();
+    let detail = || house.lane("a")["detail"].as_str().unwrap_or_default().to_owned();
+    until("it is told", || detail().contains("has not answered for 10 s (for "));
+    assert_eq!(house.status()["line"]["asking"], 0, "nobody is asked: it may speak again");
+    crate::house::signal(engine.pid(), rustix::process::Signal::CONT);
+    ended_and_gone(&house, &engine, 0);
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use crate::house::{is_alive, signal, until, within};
+use crate::registry::Registry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -22,6 +23,8 @@ pub(crate) struct Engine {
     guard: Mutex<Child>,
     daemon: Mutex<Option<Child>>,
     live_restore: bool,
+    /// Where it may pull from.
+    pub(crate) registry: Registry,
 }
 
 /// Kills what belongs to `$1` in its files, unmounts what lies below it, removes it.
@@ -61,7 +64,14 @@ impl Engine {
             .stderr(Stdio::null())
             .spawn()
             .expect("a guard");
-        let engine = Self { kind, root, guard: Mutex::new(guard), daemon: Mutex::new(None), live_restore };
+        let engine = Self {
+            kind,
+            root,
+            guard: Mutex::new(guard),
+            daemon: Mutex::new(None),
+            live_restore,
+            registry: Registry::open(),
+        };
         engine.begin();
         engine.import(
             "bb:1",
@@ -137,7 +147,10 @@ impl Engine {
                 );
                 std::fs::write(&storage, text).expect("a configuration");
                 let mut command = Command::new("podman");
-                command.env("CONTAINERS_STORAGE_CONF", storage);
+                let registries = self.root.join("registries.conf");
+                let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", self.registry.name());
+                std::fs::write(&registries, text).expect("a configuration");
+                command.env("CONTAINERS_STORAGE_CONF", storage).env("CONTAINERS_REGISTRIES_CONF", registries);
                 command.args(["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--tmpdir", &path("tmp")]);
                 command.args(["system", "service", "--time", "0", &self.host()]);
                 command

@@ -262,7 +262,7 @@ async fn create(
         image_env: &image.env,
         rootless,
         podman: engine.podman,
-        cdi: has_cdi(),
+        cdi: cdi_file().is_some(),
         limits: wish.limits,
         network: container.peers.as_deref().filter(|_| wish.lacks.is_none()),
     };
@@ -280,12 +280,13 @@ async fn create(
     }
 }
 
-/// Does a file on this host describe NVIDIA's devices?
-fn has_cdi() -> bool {
+/// The file on this host that describes NVIDIA's devices, if one does.
+fn cdi_file() -> Option<PathBuf> {
     ["/etc/cdi", "/var/run/cdi"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
-        .any(|entry| entry.file_name().to_string_lossy().contains("nvidia"))
+        .find(|entry| entry.file_name().to_string_lossy().contains("nvidia"))
+        .map(|entry| entry.path())
 }
 
 /// The folders that are mounted must be there, or the engine would make them as root.
