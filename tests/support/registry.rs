@@ -62,6 +62,10 @@ impl Registry {
 impl Shelf {
     fn serve(&self, guest: &TcpStream) {
         let mut reader = BufReader::new(guest.try_clone().expect("a socket"));
+        // Engines try TLS first, and wait long for somebody who does not understand it.
+        if reader.fill_buf().is_ok_and(|begin| begin.first() == Some(&0x16)) {
+            return;
+        }
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line).unwrap_or(0) == 0 {

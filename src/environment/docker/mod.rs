@@ -333,7 +333,10 @@ fn without_network(why: &str) -> String {
 /// Starts it. Where the host may not raise the limits that training likes, or cannot make the run's network, the container
 /// is made anew without them.
 async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pulls: &Pulls) -> Result<(), Error> {
-    let mut wish = Wish { limits: Limits::Generous, lacks: read(&spec.dir())?.and_then(|record| record.lacks) };
+    let record = read(&spec.dir())?;
+    // Of the same image: a tag may lead elsewhere by now, and `pull = "always"` would fetch it once more.
+    let again = Container { base: record.as_ref().map(|record| record.image_id.clone()), ..container.clone() };
+    let mut wish = Wish { limits: Limits::Generous, lacks: record.and_then(|record| record.lacks) };
     loop {
         let Err(why) = start(engine, &container.name).await else { return Ok(()) };
         let Error::Container { why: said, .. } = &why else { return Err(why) };
@@ -357,7 +360,7 @@ async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pu
         }
         tracing::info!("{} cannot be started as it is ({said}): it is made anew with less", container.name);
         delete(engine, &container.name).await?;
-        make(engine, spec, container, (false, wish.clone()), pulls).await?;
+        make(engine, spec, &again, (false, wish.clone()), pulls).await?;
     }
 }
 
