@@ -144,7 +144,7 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
     let mac_key = blake3::Hash::from_bytes(parts.mac_key(&key)).to_hex().to_string();
     let launch = Launch {
         place: Place { key, dir: attempt.dir() },
-        argv: shell(script),
+        argv: shell(&script),
         env,
         cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
         rows: ROWS,
@@ -176,9 +176,14 @@ fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Even
     }
 }
 
+/// Lets a program deal with Ctrl-C itself, as bash does: dash ends with the signal even when the program that it waited for
+/// took it and ended well, so that a Ctrl-C at the prompt of `pdb` would fail the step. A shell whose program died of the
+/// signal dies of it too. On the script's first line, so that the numbers of its lines stay true.
+const CTRL_C: &str = "[ -n \"$BASH_VERSION\" ] || trap '[ $? -le 128 ] || { trap - INT; kill -INT $$; }' INT; ";
+
 /// `run` and `probe` are scripts for `sh -e`.
-fn shell(script: String) -> Vec<String> {
-    vec!["/bin/sh".into(), "-e".into(), "-c".into(), script]
+fn shell(script: &str) -> Vec<String> {
+    vec!["/bin/sh".into(), "-e".into(), "-c".into(), [CTRL_C, script].concat()]
 }
 
 /// Why there is no keeper to ask.
@@ -395,7 +400,7 @@ impl Actor {
             Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
             Err(NoKeeper::Later(_)) => return self.parts.tell_after(AGAIN, Input::Again(command)),
         };
-        let (mut argv, mut env) = (shell(script), env);
+        let (mut argv, mut env) = (shell(&script), env);
         container::fit(&self.spec, &mut argv, &mut env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         crash_point("hands.before-probe");

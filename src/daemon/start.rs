@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
@@ -40,7 +41,7 @@ fn report(error: &Error) {
 }
 
 fn run(state: &StateDir) -> Result<(), Error> {
-    let _lock = lock::take(&state.engine_lock())?;
+    let lock = Arc::new(lock::take(&state.engine_lock())?);
     let _log = open_log(&state.log_dir())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "engine starts");
     // A deliberate stop ends with the next start.
@@ -66,7 +67,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             boot_id,
             exe: std::env::current_exe().map_err(Error::io("cannot find the own binary, beside", state.path()))?,
             secret,
-            sandbox: std::sync::Arc::new(Sandbox::new()),
+            sandbox: Arc::new(Sandbox::new()),
             inputs: inputs.clone(),
             changed,
         };
@@ -78,11 +79,14 @@ fn run(state: &StateDir) -> Result<(), Error> {
         crash_point("engine.after-listen");
         let greeting = core.engine_view();
         tokio::spawn(hub::serve(listener, greeting, inputs.clone(), news));
-        tokio::spawn(signals(inputs));
+        tokio::spawn(signals(inputs.clone()));
+        tokio::spawn(removed(Arc::clone(&lock), inputs));
         core.run(queue).await;
         Ok::<(), Error>(())
     })?;
-    drop(std::fs::remove_file(state.socket()));
+    if lock.is_ours() {
+        drop(std::fs::remove_file(state.socket()));
+    }
     tracing::info!("engine ends");
     Ok(())
 }
@@ -102,6 +106,13 @@ async fn signals(inputs: mpsc::UnboundedSender<super::core::Input>) {
             _ = hup.recv() => {}
         }
     }
+    drop(inputs.send(super::core::Input::Stop { deliberate: false }));
+}
+
+/// The state directory was taken away: there is nothing left to keep a record in, and the next engine would be a second one.
+async fn removed(lock: Arc<lock::Lock>, inputs: mpsc::UnboundedSender<super::core::Input>) {
+    lock.lost().await;
+    tracing::error!("the lock has gone from the state directory, or the whole directory has: the engine ends");
     drop(inputs.send(super::core::Input::Stop { deliberate: false }));
 }
 

@@ -110,6 +110,19 @@ fn clients_that_start_at_once_find_one_engine() {
     assert!(said.err.contains(&pid.to_string()), "and told who is at work: {}", said.err);
 }
 
+/// Whoever removes the state directory has no engine left that nobody knows of.
+#[test]
+fn an_engine_whose_state_directory_is_removed_ends() {
+    let desk = Desk::new();
+    desk.run(&["engine", "start"]).ends(0);
+    let pid = desk.engine_pid().expect("an engine");
+    std::fs::remove_dir_all(&desk.state).unwrap();
+    crate::house::until("the engine ends", || !crate::house::is_alive(pid));
+    // The next one is on its own.
+    desk.run(&["engine", "start"]).ends(0);
+    assert_ne!(desk.engine_pid(), Some(pid));
+}
+
 #[test]
 fn a_state_directory_that_cannot_be_trusted_is_refused_and_a_deep_one_works() {
     use std::os::unix::fs::PermissionsExt;

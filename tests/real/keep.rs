@@ -112,7 +112,8 @@ fn a_tmux_server_killed_twenty_times_comes_back_and_the_step_notices_nothing() {
             until("the session is back", there);
         }
         let (length, more) = (keep.log(&place("a")).len(), (random >> 24) as usize);
-        until("the step prints more", || keep.log(&place("a")).len() > length + more);
+        let moves = crate::house::within(DEADLINE_MS, || keep.log(&place("a")).len() > length + more);
+        assert!(moves, "stands still in round {round} after {:?}", keep.log_text(&place("a")).lines().last());
         let pid = tmux(&keep, &["display-message", "-p", "-t", "=anchor:", "#{pid}"]);
         if pid.is_empty() {
             continue;

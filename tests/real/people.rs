@@ -114,7 +114,8 @@ fn a_held_answer_has_its_effect_once_wherever_the_engine_dies() {
         house.workflow(FAILS);
         house.start();
         assert_eq!(house.wait(), Some(3));
-        house.kill_engine();
+        // Stopped on purpose: nobody but the next line starts one, so that it is the one that dies at the point.
+        house.said(&["engine", "stop"]);
         house.set("DOGWATCH_CRASH", point);
         house.said(&["engine", "start"]);
         let engine = house.engine().expect("it was started");
@@ -233,4 +234,45 @@ fn a_lease_does_not_outlive_the_engine_and_the_terminal_not_the_lease() {
     drop(bob);
     house.said(&["send", "@last", "talk", "end"]);
     assert_eq!(house.wait(), Some(0));
+}
+
+/// Ctrl-C is for the program: one that deals with it (a debugger, a training that saves first) goes on, one that dies of it
+/// ends its step with that signal.
+#[test]
+fn ctrl_c_is_for_the_program() {
+    let house = House::new();
+    house.workflow(
+        r#"
+[steps.debugger]
+run = '''
+python3 -c '
+try:
+    input("(ask) ")
+except KeyboardInterrupt:
+    print("taken")
+'
+echo "and on"
+'''
+[steps.plain]
+run = '''
+echo "(ask) "
+sleep 600
+echo "and on"
+'''
+"#,
+    );
+    house.start();
+    until("it asks", || house.log("debugger/0/a1").contains("(ask)"));
+    house.said(&["send", "@last", "debugger", "\x03"]);
+    until("it asks", || house.log("plain/0/a1").contains("(ask)"));
+    // Again and again: a shell that is between two commands has nobody who dies of it.
+    until("it has died", || {
+        house.dogwatch(&["send", "@last", "plain", "\x03"]);
+        crate::house::within(200, || house.lane("plain")["state"] == "asking")
+    });
+    assert_eq!(house.wait(), Some(3));
+    assert_eq!(house.lane("debugger")["state"], "succeeded", "{}", house.lane("debugger"));
+    assert!(house.log("debugger/0/a1").contains("taken\r\nand on"), "{}", house.log("debugger/0/a1"));
+    assert_eq!(house.lane("plain")["exit"], "signal 2 (SIGINT)", "{}", house.lane("plain"));
+    assert!(!house.log("plain/0/a1").contains("and on"));
 }

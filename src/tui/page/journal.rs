@@ -71,8 +71,11 @@ fn one(model: &Model, event: &EventView, pen: &mut Pen<'_>) {
     let at = if wide < width(&at) + 1 { at.split(' ').next_back().unwrap_or(&at).to_owned() } else { at };
     pen.field(Role::Dim, &at, wide.min(width(&at) + 1));
     if !event.step.is_empty() {
+        // Where there is little room a lane is known by what is its own.
+        let lane = event.step.split_once('[').and_then(|(_, lane)| lane.strip_suffix(']'));
+        let name = lane.filter(|_| pen.left() < 60).unwrap_or(&event.step);
         let names = (pen.left() / 4).clamp(8, 28);
-        pen.field(Role::Strong, &event.step, names.min(width(&event.step).max(8))).space(1);
+        pen.field(Role::Strong, name, names.min(width(name).max(8))).space(1);
     }
     pen.text(role(event), &event.text);
 }

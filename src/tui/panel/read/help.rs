@@ -71,6 +71,25 @@ pub fn rows(model: &Model, help: &Help) -> Vec<HelpRow> {
     .collect()
 }
 
+/// A line of the list.
+enum Listed<'a> {
+    /// What is below it, up to the next of these, works here.
+    Place(&'static str),
+    Key(&'a HelpRow),
+}
+
+/// The rows, each place once above its own.
+fn under_headings(rows: &[HelpRow]) -> Vec<Listed<'_>> {
+    let mut listed = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        if at.checked_sub(1).is_none_or(|before| rows[before].place != row.place) {
+            listed.push(Listed::Place(row.place));
+        }
+        listed.push(Listed::Key(row));
+    }
+    listed
+}
+
 fn of(model: &mut Model) -> Option<&mut Help> {
     model.panels.iter_mut().rev().find_map(|panel| if let Panel::Help(help) = panel { Some(help) } else { None })
 }
@@ -100,7 +119,7 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
     let Some(Panel::Help(help)) = model.panels.last() else {
         return None;
     };
-    let last = rows(model, help).len().saturating_sub(lines);
+    let last = under_headings(&rows(model, help)).len().saturating_sub(lines);
     let help = of(model)?;
     help.top = super::sheet::moved(help.top, action, lines, last)?;
     Some(Vec::new())
@@ -111,19 +130,24 @@ pub fn draw(model: &Model, help: &Help, room: Rect, buf: &mut Buffer) {
     blank(buf, room);
     let theme = &model.manner.theme;
     let all = rows(model, help);
+    let listed = under_headings(&all);
     let lines = usize::from(room.height.saturating_sub(2));
-    let top = help.top.min(all.len().saturating_sub(lines));
+    let top = help.top.min(listed.len().saturating_sub(lines));
     let narrowed = if help.filter.is_empty() { String::new() } else { format!("/{} · ", help.filter) };
     let right = format!("{narrowed}{} keys", all.len());
     let inner = Frame::light("Keys").right(&right).draw(buf, theme, room);
     let roomy = inner.width >= 100;
     let keys = all.iter().map(|row| width(&row.keys)).max().unwrap_or(0).min(if roomy { 18 } else { 11 });
-    for (place, help_row) in (0..inner.height).zip(all.iter().skip(top)) {
-        let mut pen = Pen::new(buf, theme, row(inner, place));
-        if inner.width >= 60 {
-            pen.field(Role::Dim, help_row.place, 13);
-        }
-        pen.field(Role::Key, &help_row.keys, keys).space(2);
+    for (line, listed) in (0..inner.height).zip(listed.iter().skip(top)) {
+        let mut pen = Pen::new(buf, theme, row(inner, line));
+        let help_row = match listed {
+            Listed::Place(place) => {
+                pen.text(Role::Strong, place);
+                continue;
+            }
+            Listed::Key(help_row) => help_row,
+        };
+        pen.space(1).field(Role::Key, &help_row.keys, keys).space(2);
         // What is as built in needs no word where there is little room.
         let source = if roomy || help_row.source == YOURS { help_row.source } else { "" };
         let gap = if source.is_empty() { 0 } else { width(source) + 2 };
