@@ -316,6 +316,7 @@ impl Actor {
         let again = Input::Again(Command::Launch(attempt.clone()));
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::error!("{attempt} has no place to work in: {error}");
+            self.wait_for(Some(format!("it has no place to work in: {error}")));
             self.parts.tell_after(AGAIN, again);
             return;
         }

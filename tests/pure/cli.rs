@@ -549,14 +549,14 @@ fn each_risk_of_a_container_engine_is_told() {
     };
     let debian = EngineFacts { runtime_version: Some("1.1.5+ds1".into()), live_restore: true, ..docker.clone() };
     let new = EngineFacts { runtime_version: Some("1.2.0".into()), new_enough: Some(false), ..docker.clone() };
-    let mut told = String::new();
+    let mut told = Vec::new();
     for facts in [&docker, &podman, &debian, &new] {
         for finding in [engine(facts), cgroups(facts), runtime(facts), gpus(facts, facts.rootless)] {
             let todo = finding.todo.map(|todo| format!("\n    -> {todo}")).unwrap_or_default();
-            told += &format!("{:?} {}: {}{todo}\n", finding.mark, finding.what, finding.says);
+            told.push(format!("{:?} {}: {}{todo}", finding.mark, finding.what, finding.says));
         }
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told.join("\n"), @r#"
     Warn containers: Docker 20.10.24 at /var/run/docker.sock, as root, without live-restore
         -> a restart of Docker ends the steps in its containers; "live-restore": true in /etc/docker/daemon.json keeps them
     Ok cgroups: version 2

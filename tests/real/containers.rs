@@ -589,14 +589,14 @@ fn restarted_without_live_restore() {
 }
 
 /// A terminal with a dogwatch on it.
-struct Terminal {
+pub(crate) struct Terminal {
     master: std::fs::File,
     child: std::process::Child,
     shown: String,
 }
 
 impl Terminal {
-    fn of(house: &House, arguments: &[&str]) -> Self {
+    pub(crate) fn of(house: &House, arguments: &[&str]) -> Self {
         let pty = dogwatch::spawn::open_pty(24, 80).expect("a terminal");
         let mut command: Command = house.command(arguments);
         command.env("TERM", "xterm-256color");
@@ -607,7 +607,7 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn see(&mut self, wanted: &str) {
+    pub(crate) fn see(&mut self, wanted: &str) {
         let seen = within(crate::house::DEADLINE_MS, || {
             let mut block = [0u8; 4096];
             while let Ok(read @ 1..) = self.master.read(&mut block) {

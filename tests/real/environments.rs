@@ -19,12 +19,15 @@ on_both!(
     an_image_is_fetched_and_how_far_it_has_come_is_told,
     an_image_is_fetched_when_its_pull_says_so,
     an_engine_that_stands_still_is_told_with_how_long,
+    the_engine_is_killed_while_an_image_is_fetched,
+    a_step_that_commands_the_tmux_server_commands_nothing_here,
+    a_link_that_a_step_planted_leads_nowhere,
 );
 
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 13);
+    assert_eq!(TESTS, 16);
 }
 
 const TWO: &str =
@@ -363,4 +366,84 @@ fn an_engine_that_stands_still_is_told_with_how_long(kind: Kind) {
     assert_eq!(house.status()["line"]["asking"], 0, "nobody is asked: it may speak again");
     crate::house::signal(engine.pid(), rustix::process::Signal::CONT);
     ended_and_gone(&house, &engine, 0);
+}
+
+fn the_engine_is_killed_while_an_image_is_fetched(kind: Kind) {
+    let engine = shared(kind);
+    engine.registry.go_on(true);
+    let mut died = 0;
+    for point in ["docker.before-pull", "docker.after-pull", "docker.before-network", "docker.after-network"] {
+        let once = tempfile::tempdir().expect("a folder");
+        let mark = once.path().join("died");
+        let house = House::with(&[
+            ("DOCKER_HOST", &engine.host()),
+            ("DOGWATCH_CRASH", point),
+            ("DOGWATCH_CRASH_ONCE", &mark.to_string_lossy()),
+        ]);
+        let image = format!("{}/{}:1", engine.registry.name(), point.replace("docker.", ""));
+        let start = "run = 'echo \"start $DOGWATCH_KEY\" >> effects'";
+        house.workflow(&format!(
+            "[environment]\nimage = \"{image}\"\n[environments.two]\nimage = \"{image}\"\n\
+             [steps.a]\n{start}\n[steps.b]\nneeds = [\"a\"]\nenvironment = \"two\"\n{start}\n"
+        ));
+        let started = house.dogwatch(&["run", "w.toml", "--detach"]);
+        assert!(started.status.success(), "{point}: {}", words(&started));
+        until(&format!("somebody died at {point}"), || mark.exists());
+        died += 1;
+        let done = crate::house::within(30_000, || {
+            house.dogwatch(&["engine", "start"]);
+            house.status()["line"]["state"] == "succeeded"
+        });
+        assert!(done, "{point}: {}", house.said(&["status"]));
+        let counts: Vec<usize> = house.effects().into_values().collect();
+        assert_eq!(counts, [1, 1], "{point}: {:?}", house.effects());
+        until(&format!("{point}: no container is left"), || engine.containers(&house.state()).is_empty());
+        until(&format!("{point}: no network is left"), || engine.networks(&house.state()).is_empty());
+    }
+    assert_eq!(died, 4, "faults that were injected");
+}
+
+/// A server makes its clients execute a command: that happens in the container, for that is where they run.
+fn a_step_that_commands_the_tmux_server_commands_nothing_here(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let canary = house.root().join("canary");
+    let script = r#"
+b=/run/dogwatch/b
+t() { LOCPATH=$b/locale TERMINFO=$b/terminfo $b/ld.so --library-path $b/lib $b/tmux -S /run/dogwatch/rt/k/tmux.sock "$@"; }
+until [ -e go ]; do sleep 0.1; done
+t detach-client -s "=$DOGWATCH_KEY" -E "touch CANARY /workspace/done" >> said 2>&1 || true
+until [ -e stop ]; do sleep 0.1; done
+"#;
+    let script = script.replace("CANARY", &canary.to_string_lossy());
+    house.workflow(&format!("{ONE}[steps.a]\nrun = '''{script}'''\n"));
+    house.start();
+    let mut terminal = crate::containers::Terminal::of(&house, &["attach", "@last", "a"]);
+    terminal.see("\u{1b}[?25h");
+    std::fs::write(house.work().join("go"), "").expect("a file");
+    let done = crate::house::within(20_000, || house.work().join("done").exists());
+    assert!(done, "its client has executed the command: {}", house.text("said"));
+    assert!(!canary.exists(), "it was executed on this host");
+    drop(terminal);
+    std::fs::write(house.work().join("stop"), "").expect("a file");
+    ended_and_gone(&house, engine, 0);
+}
+
+fn a_link_that_a_step_planted_leads_nowhere(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let outside = house.root().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    house.workflow(&format!(
+        "{ONE}[steps.a]\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
+         run = 'cd \"$DOGWATCH_RUN_DIR\"; mv a gone; ln -s \"{}\" a; exit 3'\n",
+        outside.display()
+    ));
+    house.start();
+    let detail = || house.lane("a")["detail"].as_str().unwrap_or_default().to_owned();
+    until("it is told", || detail().contains("it has no place to work in"));
+    assert_eq!(std::fs::read_dir(&outside).expect("a folder").count(), 0, "nothing was made behind the link");
+    let run = std::fs::read_dir(house.state().join("runs")).expect("runs").flatten().next().expect("a run").path();
+    std::fs::remove_file(run.join("work/a")).expect("the link");
+    assert_eq!(house.wait(), Some(3));
+    house.said(&["stop", "@last"]);
+    ended_and_gone(&house, engine, 4);
 }
