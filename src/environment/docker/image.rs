@@ -23,7 +23,11 @@ pub(super) async fn have(engine: &Engine, container: &Container, pulls: &Pulls) 
     let name = container.image.as_str();
     let here = look(engine, name).await?;
     match (here, container.pull) {
-        (Some(image), Pull::Missing | Pull::Never) => Ok(image),
+        (Some(image), Pull::Missing | Pull::Never) => {
+            // Whoever asked for it has it: the end of that transfer must not stand for a later one.
+            pulls.forget(engine, name);
+            Ok(image)
+        }
         (None, Pull::Never) => Err(cannot(name, engine, "it is not there, and pull = \"never\"")),
         (before, Pull::Missing | Pull::Always) => match (pulls.ask(engine, name), before) {
             (Asked::Runs(words), _) => Err(Error::Pulling { words }),

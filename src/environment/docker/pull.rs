@@ -47,10 +47,7 @@ pub(super) enum Asked {
 impl Pulls {
     /// Starts the transfer unless it goes on, and says how it stands.
     pub(super) fn ask(&self, engine: &Engine, name: &str) -> Asked {
-        // Without a tag all of them would be fetched.
-        let tagged = name.contains('@') || name.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        let name = if tagged { name.to_owned() } else { format!("{name}:latest") };
-        let key = (engine.socket.clone(), name);
+        let key = key(engine, name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match known.remove(&key) {
             Some(Pull::Ended(how)) => Asked::Ended(how),
@@ -65,6 +62,15 @@ impl Pulls {
                 tokio::spawn(self.clone().fetch(engine.clone(), key));
                 Asked::Runs(words)
             }
+        }
+    }
+
+    /// The image is there: an end that nobody has asked for is of no use any more.
+    pub(super) fn forget(&self, engine: &Engine, name: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = key(engine, name);
+        if matches!(known.get(&key), Some(Pull::Ended(_))) {
+            known.remove(&key);
         }
     }
 
@@ -92,6 +98,13 @@ impl Pulls {
         tracing::info!("{}: {end:?}", progress.words(name));
         self.note(&key, Pull::Ended(end));
     }
+}
+
+/// Without a tag all of them would be fetched.
+fn key(engine: &Engine, name: &str) -> (PathBuf, String) {
+    let tagged = name.contains('@') || name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let name = if tagged { name.to_owned() } else { format!("{name}:latest") };
+    (engine.socket.clone(), name)
 }
 
 fn said(error: &ApiError) -> String {
