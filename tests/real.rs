@@ -4,8 +4,12 @@
 mod cli;
 #[path = "real/containers.rs"]
 mod containers;
+#[path = "support/hostile.rs"]
+mod corpus;
 #[path = "support/desk.rs"]
 mod desk;
+#[path = "real/drawn.rs"]
+mod drawn;
 #[path = "support/engines.rs"]
 mod engines;
 #[path = "real/environments.rs"]
@@ -14,6 +18,8 @@ mod environments;
 mod flood;
 #[path = "real/headline.rs"]
 mod headline;
+#[path = "real/hostile.rs"]
+mod hostile;
 #[path = "support/house.rs"]
 mod house;
 #[path = "real/keep.rs"]
@@ -28,6 +34,8 @@ mod log;
 mod looks;
 #[path = "real/nested.rs"]
 mod nested;
+#[path = "support/outer.rs"]
+mod outer;
 #[path = "real/people.rs"]
 mod people;
 #[path = "real/pictures.rs"]
@@ -44,6 +52,8 @@ mod registry;
 mod sandbox;
 #[path = "real/screen.rs"]
 mod screen;
+#[path = "real/screens.rs"]
+mod screens;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

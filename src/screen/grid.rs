@@ -169,6 +169,11 @@ impl Grid {
         self.sifted.drain(..done);
     }
 
+    /// What comes next stands on one of the two screens, and it is not known on which.
+    pub(super) fn lose(&mut self) {
+        self.sieve.lose();
+    }
+
     /// What comes next has nothing to do with what came before: ends an unfinished sequence, and colours.
     pub(super) fn cut(&mut self) {
         self.feed(b"\x18\x1b(B\x1b)B\x0f\x1b[m");
@@ -214,6 +219,16 @@ impl Grid {
             mouse: of.map(|of| Mouse { of, sgr }),
             alternate_screen: screen.alternate_screen(),
         }
+    }
+
+    /// The program draws its screen itself instead of printing lines: only a whole terminal shows what it means.
+    pub fn draws_itself(&self) -> bool {
+        self.screen().alternate_screen() || self.sieve.places()
+    }
+
+    /// Nothing was drawn yet.
+    pub fn is_empty(&self) -> bool {
+        self.content_rows() == 0
     }
 
     /// The text of a row, cleaned, without the blanks at its end: to copy and to search. Empty below the last row.

@@ -131,6 +131,11 @@ impl Live {
         self.grid.paint(area, buf);
     }
 
+    /// Draws the part of it round its cursor. Every cell of `area` is written.
+    pub fn paint_part(&self, area: Rect, buf: &mut Buffer) {
+        self.grid.paint_part(area, buf);
+    }
+
     /// Where the cursor is when it was drawn there.
     pub fn cursor_in(&self, area: Rect) -> Option<Position> {
         self.grid.cursor_in(area)

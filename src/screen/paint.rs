@@ -36,6 +36,42 @@ impl Grid {
         (y < area.height && col < area.width).then(|| Position::new(area.x + col, area.y + y))
     }
 
+    /// Draws the part of the terminal round its cursor; of one that hides it, the part from its first cell on. Every cell
+    /// of `area` is written.
+    pub fn paint_part(&self, area: Rect, buf: &mut Buffer) {
+        let area = area.intersection(buf.area);
+        clear(area, buf);
+        let (top, left) = self.corner(area);
+        for y in 0..area.height {
+            let cells = self.cells(top + y, left.saturating_add(area.width).saturating_add(1));
+            let cells = cells.get(usize::from(left)..).unwrap_or_default();
+            each(cells, |at, cell, wide| {
+                let x = u16::try_from(at).unwrap_or(u16::MAX);
+                if x.saturating_add(u16::from(wide)) < area.width {
+                    draw(buf, Position::new(area.x + x, area.y + y), cell, wide);
+                }
+            });
+        }
+    }
+
+    /// The row and the column of the first cell of [`Grid::paint_part`].
+    fn corner(&self, area: Rect) -> (u16, u16) {
+        let Some((row, col)) = self.cursor() else {
+            return (0, 0);
+        };
+        let size = self.size();
+        // What stands after the cursor is looked at, too.
+        let first = |at: u16, fits: u16, all: u16| {
+            if at < fits - fits / 4 {
+                0
+            } else {
+                (at + 1 + fits / 4).saturating_sub(fits).min(all.saturating_sub(fits))
+            }
+        };
+        let (row, col) = (row.min(size.rows() - 1), col.min(size.cols() - 1));
+        (first(row, area.height, size.rows()), first(col, area.width, size.cols()))
+    }
+
     /// Draws the last lines of the terminal as wide as `area` is: longer lines go on in the next row, and those that the
     /// terminal itself had to wrap are put together again. For a program that owns the whole screen as [`Grid::paint`].
     pub fn paint_wrapped(&self, area: Rect, buf: &mut Buffer) {
@@ -96,7 +132,7 @@ impl Grid {
     }
 
     /// How many rows from the top there is something in.
-    fn content_rows(&self) -> u16 {
+    pub(super) fn content_rows(&self) -> u16 {
         let rows = self.size().rows();
         (0..rows).rev().find(|row| !self.line(*row, row + 1).is_empty()).map_or(0, |row| row + 1)
     }

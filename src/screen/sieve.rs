@@ -72,6 +72,40 @@ pub(super) struct Sieve {
     /// Whether the first and the second set of characters are the lines and corners, and which of them is in use.
     lines: [bool; 2],
     second: bool,
+    own: Own,
+    /// The stream was begun in its middle, and nothing tells on which of the two screens.
+    lost: bool,
+}
+
+/// Whether a program draws its screen itself instead of printing lines, as far as its sequences tell.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    #[default]
+    Lines,
+    /// The cursor was sent home, as `clear` does, so many lines ago; a second time it is a habit.
+    Once(usize),
+    /// A place on the screen was named so many lines ago.
+    Placed(usize),
+}
+
+impl Own {
+    /// The cursor is sent to a place.
+    fn to(self, home: bool) -> Self {
+        match self {
+            // Nothing was printed between two of them: it is one.
+            Self::Lines | Self::Once(0) if home => Self::Once(0),
+            Self::Lines | Self::Once(_) | Self::Placed(_) => Self::Placed(0),
+        }
+    }
+
+    /// A line was ended. Once more of them came than a screen has twice, all that was drawn has scrolled away.
+    fn line(self, rows: usize) -> Self {
+        match self {
+            Self::Once(lines) if lines < 2 * rows => Self::Once(lines + 1),
+            Self::Placed(lines) if lines < 2 * rows => Self::Placed(lines + 1),
+            Self::Lines | Self::Once(_) | Self::Placed(_) => Self::Lines,
+        }
+    }
 }
 
 /// Which rows and columns the work depends on.
@@ -100,6 +134,16 @@ impl Sieve {
             taken += 1;
         }
         taken
+    }
+
+    /// From here on it is not known which of the two screens is shown.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// The program sends its cursor to places of the screen instead of printing one line after the other.
+    pub(super) fn places(&self) -> bool {
+        matches!(self.own, Own::Placed(_))
     }
 
     /// Between two sequences: nothing that is cut off here changes what its bytes mean.
@@ -132,7 +176,12 @@ impl Sieve {
             }
             (_, 0x1b) => self.at = At::Escape,
             (At::Ground, 0x0e | 0x0f) => self.second = byte == 0x0e,
-            (At::Ground, byte) => return control(byte, extent, out),
+            (At::Ground, byte) => {
+                if byte == b'\n' {
+                    self.own = self.own.line(extent.rows);
+                }
+                return control(byte, extent, out);
+            }
             (At::Escape, byte) => return self.escape(byte, extent, out),
             (At::Choice(which), byte) => self.choice(which, byte),
             (At::Csi, byte) => return self.csi(byte, extent, out),
@@ -221,6 +270,18 @@ impl Sieve {
             out.extend_from_slice(&self.held);
         }
         out.push(order);
+        let switch = matches!(self.held.as_slice(), b"?1049" | b"?47") && matches!(order, b'h' | b'l');
+        if switch && std::mem::take(&mut self.lost) && order == b'l' {
+            // It was the other one. What was drawn on this one until now was never here.
+            out.extend_from_slice(b"\x1b[H\x1b[2J");
+        }
+        match order {
+            b'H' | b'f' => self.own = self.own.to(self.held.iter().all(|byte| matches!(byte, b'1' | b';'))),
+            b'd' => self.own = self.own.to(false),
+            // A program that owned the whole screen has left it.
+            b'l' if switch => self.own = Own::Lines,
+            _ => {}
+        }
         let row = 1 + extent.cols / ERASED;
         let all = 1 + extent.rows * extent.cols / ERASED;
         match order {
@@ -325,5 +386,31 @@ mod tests {
         }
         let shown = passed(&title).0;
         assert!(shown.len() < 300 && shown.ends_with(r"\x07ok"), "{shown}");
+    }
+
+    #[test]
+    fn a_program_that_names_places_draws_its_screen_itself() {
+        let lines = |count: usize| "line\n".repeat(count);
+        let table = [
+            (lines(100), false),
+            ("\r 3%|###  |\x1b[A\x1b[K\r 4%".into(), false),
+            // `clear`, also more than once, with output between.
+            ("\x1b[H\x1b[2J\x1b[3J".into(), false),
+            (format!("\x1b[H\x1b[2J{}\x1b[H\x1b[2J", lines(60)), false),
+            // `top`, `watch`: home again and again.
+            (format!("\x1b[H{}\x1b[H", lines(20)), true),
+            ("\x1b[5;7Hhere".into(), true),
+            ("\x1b[12dhere".into(), true),
+            ("\x1b[5;7fhere".into(), true),
+            (format!("\x1b[5;7H{}", lines(30)), true),
+            (format!("\x1b[5;7H{}", lines(60)), false),
+            ("\x1b[5;7H\x1b[?1049l".into(), false),
+            ("\x1b[5;7H\x1bc".into(), false),
+        ];
+        for (bytes, own) in table {
+            let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+            sieve.pass(bytes.as_bytes(), EXTENT, &mut Work::of(u32::MAX), &mut out);
+            assert_eq!(sieve.places(), own, "{}", bytes.escape_debug());
+        }
     }
 }

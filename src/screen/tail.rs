@@ -23,8 +23,10 @@ const OPENED: u64 = 64 * 1024;
 const FAR: u64 = 256 * 1024;
 /// ... and goes on so far from the end: some screens full.
 const NEAR: u64 = 24 * 1024;
-/// How far before a place is looked for the last change between the two screens of a terminal.
+/// How far before a place is looked for the last change between the two screens of a terminal ...
 const SCREENS: u64 = 256 * 1024;
+/// ... and how far when a pane is opened.
+const SCREENS_OPENED: u64 = 2 * 1024 * 1024;
 /// Bytes read at once.
 const BLOCK: usize = 32 * 1024;
 
@@ -94,10 +96,14 @@ impl Tail {
     /// The first place from `from` on where a line begins, or at least a sequence. What the bytes before it did to the
     /// terminal as a whole is made up for, as far as it can be seen.
     fn start_near(&mut self, from: u64, end: u64) -> Result<u64, Error> {
-        let before = self.source.bytes(from.saturating_sub(SCREENS), from)?;
+        let far = if self.offset.is_none() { SCREENS_OPENED } else { SCREENS };
+        let before = self.source.bytes(from.saturating_sub(far), from)?;
         self.grid.cut();
-        if let Some(other) = last_screen(&before) {
-            self.grid.feed(if other { b"\x1b[?1049h" } else { b"\x1b[?1049l" });
+        match last_screen(&before) {
+            Some(true) => self.grid.feed(b"\x1b[?1049h"),
+            Some(false) => self.grid.feed(b"\x1b[?1049l"),
+            None if self.offset.is_none() && from > SCREENS_OPENED => self.grid.lose(),
+            None => {}
         }
         let bytes = self.source.bytes(from, end.min(from + NEAR))?;
         let after = |wanted: u8| bytes.iter().position(|byte| *byte == wanted);
@@ -135,9 +141,15 @@ impl Tail {
 
 /// Whether the last change of screens in `bytes` was to the other one; `None` without a change.
 fn last_screen(bytes: &[u8]) -> Option<bool> {
-    bytes.windows(8).rev().find_map(|window| match window {
-        b"\x1b[?1049h" => Some(true),
-        b"\x1b[?1049l" => Some(false),
-        _ => None,
-    })
+    let mut below = bytes.len();
+    while let Some(at) = bytes[..below].iter().rposition(|byte| *byte == 0x1b) {
+        let rest = &bytes[at..];
+        let end = ["\x1b[?1049", "\x1b[?47"].iter().find_map(|switch| rest.strip_prefix(switch.as_bytes())?.first());
+        match end {
+            Some(b'h') => return Some(true),
+            Some(b'l') => return Some(false),
+            Some(_) | None => below = at,
+        }
+    }
+    None
 }

@@ -252,7 +252,15 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
         }
         pen.text(Role::Key, &key).text(Role::Plain, &format!(" {words}  "));
     }
-    if let Some(help) = model.manner.keys.of(place, Action::Help) {
+    let help = model.manner.keys.of(place, Action::Help);
+    if place == Place::Prompt && !model.manner.readonly {
+        let who = format!("recorded as {}", super::draw::clean(&model.manner.operator));
+        let after = help.map_or(0, |help| width(&help.key_words()) + 3);
+        if pen.left() >= width(&who) + after {
+            pen.until_left(width(&who) + after).text(Role::Dim, &who);
+        }
+    }
+    if let Some(help) = help {
         pen.until_left(width(&help.key_words()) + 1).text(Role::Key, &help.key_words());
     }
 }
@@ -271,7 +279,10 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
 
 /// Hints of a prompt that stand in its frame: they help to decide, and decide nothing.
 pub fn in_frame(action: Action) -> bool {
-    matches!(action, Action::Log | Action::Shell | Action::Comment | Action::SameForAll | Action::Snooze)
+    matches!(
+        action,
+        Action::Log | Action::Shell | Action::Comment | Action::SameForAll | Action::Snooze | Action::Compare
+    )
 }
 
 /// `1-6`: as many of the keys that choose as there are things to choose from.

@@ -138,11 +138,13 @@ pub enum Ask {
         #[serde(default)]
         take_over: bool,
     },
-    /// Lets go of a step that this connection types into, after so many keys. The end of the connection does so too.
+    /// Lets go of a step that this connection types into, after so many keys: who has taken it over meanwhile keeps it. The
+    /// end of the connection does so too. Without a number of keys, whoever types into it is made to let go.
     Detach {
         run: String,
         step: String,
-        keys: u64,
+        #[serde(default)]
+        keys: Option<u64>,
     },
     /// A shell with the step's environment, directory and variables; answered by [`Reply::Pty`].
     Shell {

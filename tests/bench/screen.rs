@@ -4,19 +4,17 @@
 //!
 //! `cargo bench --bench screen`.
 
-use std::cell::Cell;
 use std::io::{Read as _, Write};
 use std::path::Path;
 use std::process::Command;
-use std::rc::Rc;
 use std::time::Duration;
 
 use dogwatch::clock::{boottime_ms, pause};
 use dogwatch::screen::{Direction, Grid, History, Searched, Size, Tail, Work};
 use dogwatch::spawn;
-use ratatui::backend::CrosstermBackend;
+use dogwatch::tui::shell::terminal::budget::Budget;
+use dogwatch::tui::shell::terminal::cells::Cells;
 use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::time::{ClockId, clock_gettime};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -56,31 +54,11 @@ fn coloured(number: usize, width: usize) -> String {
     text + "\r\n"
 }
 
-/// A terminal whose bytes are counted and thrown away.
-#[derive(Clone, Default)]
-struct Counted(Rc<Cell<usize>>);
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn terminal(cols: u16, rows: u16) -> Result<(Terminal<CrosstermBackend<Counted>>, Counted)> {
-    let viewport = Viewport::Fixed(Rect::new(0, 0, cols, rows));
-    let sent = Counted::default();
-    Ok((Terminal::with_options(CrosstermBackend::new(sent.clone()), TerminalOptions { viewport })?, sent))
-}
-
 /// Sixteen panes on 200x60; each scrolls ten full lines between two frames.
 fn frames(out: &mut impl Write, width: usize) -> Result<()> {
     const FRAMES: usize = 300;
-    let (mut terminal, counter) = terminal(200, 60)?;
+    let mut terminal = Cells::new(Rect::new(0, 0, 200, 60));
+    let mut sent = 0;
     let mut panes: Vec<Grid> = (0..16).map(|_| Grid::new(Size::new(40, 120))).collect();
     let (mut fed, mut drawn, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let all = cpu_us();
@@ -91,11 +69,12 @@ fn frames(out: &mut impl Write, width: usize) -> Result<()> {
             pane.feed(text.as_bytes());
         }
         let middle = cpu_us();
-        terminal.draw(|screen| {
+        let bytes = terminal.frame(|buf| {
             for (at, pane) in (0u16..).zip(&panes) {
-                pane.paint_wrapped(Rect::new(at % 4 * 50 + 1, at / 4 * 15 + 1, 48, 13), screen.buffer_mut());
+                pane.paint_wrapped(Rect::new(at % 4 * 50 + 1, at / 4 * 15 + 1, 48, 13), buf);
             }
-        })?;
+        });
+        sent += bytes.len();
         let ended = cpu_us();
         fed.push(middle - began);
         drawn.push(ended - middle);
@@ -107,7 +86,7 @@ fn frames(out: &mut impl Write, width: usize) -> Result<()> {
     line(out, "  ... draw and send, median us", middle(&mut drawn))?;
     line(out, "  ... both, median us", middle(&mut whole))?;
     line(out, "  ... at 30 frames a second, ms of CPU a second", second / 1000)?;
-    line(out, "  ... bytes to the terminal for a frame", counter.0.get() / FRAMES)
+    line(out, "  ... bytes to the terminal for a frame", sent / FRAMES)
 }
 
 fn middle(values: &mut [i64]) -> i64 {
@@ -128,13 +107,14 @@ fn hostile(out: &mut impl Write) -> Result<()> {
     ];
     for (name, bytes) in table {
         let mut grid = Grid::new(Size::new(60, 200));
-        let (mut terminal, _) = terminal(200, 60)?;
+        let area = Rect::new(0, 0, 200, 60);
+        let mut terminal = Cells::new(area);
         let (mut rest, mut dearest, mut frames, all) = (bytes.as_slice(), 0, 0, cpu_us());
         while !rest.is_empty() {
             let began = cpu_us();
             let mut work = Work::FRAME;
             let taken = grid.feed_some(rest, &mut work);
-            terminal.draw(|screen| grid.paint(screen.area(), screen.buffer_mut()))?;
+            terminal.frame(|buf| grid.paint(area, buf));
             dearest = dearest.max(cpu_us() - began);
             rest = &rest[taken..];
             frames += 1;
@@ -219,6 +199,7 @@ fn history(out: &mut impl Write, files: &Path) -> Result<()> {
 /// 50 MB that are printed within the time of 100 frames, and the same in tmux with an attached client.
 fn swallow(out: &mut impl Write, files: &Path) -> Result<()> {
     let (cols, rows) = (200, 60);
+    let area = Rect::new(0, 0, cols, rows);
     let mut text = String::new();
     for number in 0.. {
         if text.len() > 50_000_000 {
@@ -229,23 +210,33 @@ fn swallow(out: &mut impl Write, files: &Path) -> Result<()> {
     let dir = files.join("flood");
     std::fs::create_dir_all(&dir)?;
     let mut log = std::fs::File::create(dir.join("log"))?;
-    let (mut terminal, counter) = terminal(cols, rows)?;
     let mut tail = Tail::new(&dir);
-    let mut spent = 0;
+    let (mut terminal, mut every) = (Cells::new(area), Cells::new(area));
+    let (mut budget, mut now, mut drawn) = (Budget::new(0), 0, 0);
+    let (mut spent, mut ours, mut unbounded) = (0, 0, 0);
     for part in text.as_bytes().chunks(text.len() / 100 + 1) {
         log.write_all(part)?;
-        let began = cpu_us();
-        let polled = tail.poll(&mut Work::FRAME.clone())?;
-        if polled.changed {
-            terminal.draw(|screen| tail.paint(screen.area(), screen.buffer_mut()))?;
+        now += 33;
+        // What the screen does, at the screen's times.
+        if now >= budget.due_ms() {
+            let began = cpu_us();
+            if tail.poll(&mut Work::FRAME.clone())?.changed {
+                let bytes = terminal.frame(|buf| tail.paint(area, buf)).len();
+                budget.spend(bytes, now);
+                (ours, drawn) = (ours + bytes, drawn + 1);
+            }
+            spent += cpu_us() - began;
+        } else {
+            let _ = tail.poll(&mut Work::FRAME.clone())?;
         }
-        spent += cpu_us() - began;
+        unbounded += every.frame(|buf| tail.paint(area, buf)).len();
     }
-    let ours = counter.0.get();
     let length = i64::try_from(text.len())?;
     let per_byte = |us: i64| us * 1_000_000 / length;
     line(out, "50 MB of coloured log in a pane: CPU, ps a byte", per_byte(spent))?;
     line(out, "  ... bytes to the terminal", ours)?;
+    line(out, "  ... frames of 100 that were drawn", drawn)?;
+    line(out, "  ... bytes if all of them were", unbounded)?;
     let began = cpu_us();
     let mut grid = Grid::new(Size::new(rows, cols));
     grid.feed(text.as_bytes());

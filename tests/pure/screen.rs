@@ -8,6 +8,8 @@ mod history;
 mod hostile;
 #[path = "screen/paint.rs"]
 mod paint;
+#[path = "screen/sent.rs"]
+mod sent;
 
 use dogwatch::screen::Grid;
 use ratatui::buffer::Buffer;

@@ -12,6 +12,8 @@ mod fits;
 mod hints;
 #[path = "tui/inbox.rs"]
 mod inbox;
+#[path = "tui/marks.rs"]
+mod marks;
 #[path = "tui/prompt.rs"]
 mod prompt;
 

@@ -197,13 +197,17 @@ fn one_person_types_at_a_time() {
     until("the first terminal is closed", || is_over(&first));
     assert!(!is_over(&looks), "who looks on goes on");
     types(&house, &second, "two");
+    // She lets go of what she does not have any more: that is no matter of his.
+    let late = refusal(ann.ask(Ask::Detach { run: "@last".into(), step: "talk".into(), keys: Some(3) }));
+    assert!(late.words.contains("not you"), "{late:?}");
+    assert!(!is_over(&second), "who took over keeps it");
     assert_eq!(first_step(&mut ann).attached.map(|attached| attached.by).as_deref(), Some("bob@lap"));
     // What was taken from him he cannot let go of; another may be made to let go.
     house.said(&["detach", "@last", "talk", "--as", "eve@box"]);
     until("the second terminal is closed", || is_over(&second));
     assert_eq!(first_step(&mut ann).attached, None);
     let third = attach(&mut ann, false, false).expect("it is free");
-    ann.ask(Ask::Detach { run: "@last".into(), step: "talk".into(), keys: 41 }).expect("she lets go");
+    ann.ask(Ask::Detach { run: "@last".into(), step: "talk".into(), keys: Some(41) }).expect("she lets go");
     until("the third terminal is closed", || is_over(&third));
     let fourth = attach(&mut ann, false, false).expect("it is free");
     drop(ann);

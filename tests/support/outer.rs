@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::cells::harmless;
-
 /// Kinds that a screen may be drawn with: place, colours, erasing, showing and hiding the cursor.
 pub(crate) const DRAWING: [&str; 6] = ["CSI H", "CSI m", "CSI J", "CSI K", "CSI ?25h", "CSI ?25l"];
 
@@ -59,4 +57,47 @@ fn string(what: &str, text: &[u8]) -> (Option<String>, usize) {
     let end = text.iter().position(|byte| matches!(byte, 0x07 | 0x1b)).unwrap_or(text.len());
     let number = text.iter().take_while(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect::<String>();
     (Some(format!("{what} {number}")), 2 + end + usize::from(text.get(end) == Some(&0x07)))
+}
+
+/// May this text be sent to a terminal?
+pub(crate) fn harmless(text: &str) -> bool {
+    let mut before = None;
+    text.chars().all(|c| {
+        let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+        let in_place = joins && before.is_some_and(|b: char| !b.is_ascii() || b.is_ascii_digit());
+        before = Some(c);
+        in_place || !forbidden(c)
+    })
+}
+
+/// Control characters; format characters (category Cf) that are not part of a script's own writing; what Unicode calls
+/// ignorable by default; separators of lines and paragraphs; noncharacters.
+fn forbidden(c: char) -> bool {
+    const CODES: [std::ops::RangeInclusive<u32>; 24] = [
+        0x00..=0x1f,
+        0x7f..=0x9f,
+        0xad..=0xad,
+        0x34f..=0x34f,
+        0x61c..=0x61c,
+        0x115f..=0x1160,
+        0x17b4..=0x17b5,
+        0x180b..=0x180f,
+        0x200b..=0x200f,
+        0x2028..=0x202e,
+        0x2060..=0x206f,
+        0x3164..=0x3164,
+        0xfe00..=0xfe0f,
+        0xfeff..=0xfeff,
+        0xffa0..=0xffa0,
+        0xfff0..=0xfffb,
+        0xfffe..=0xffff,
+        0x1_bca0..=0x1_bca3,
+        0x1_d173..=0x1_d17a,
+        0x1_fffe..=0x1_ffff,
+        0x2_fffe..=0x2_ffff,
+        0xe_0000..=0xe_0fff,
+        0xf_fffe..=0xf_ffff,
+        0x10_fffe..=0x10_ffff,
+    ];
+    CODES.iter().any(|range| range.contains(&u32::from(c)))
 }

@@ -63,6 +63,7 @@ pub(crate) fn manner() -> Manner {
         readonly: false,
         motion: true,
         let_go: "Ctrl-]".into(),
+        operator: "ops@gpu-box".into(),
         found: Found::default(),
     }
 }

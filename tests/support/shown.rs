@@ -75,6 +75,7 @@ pub(crate) fn screen(steps: Vec<StepView>) -> Model {
         readonly: false,
         motion: false,
         let_go: "Ctrl-]".into(),
+        operator: "ops@gpu-box".into(),
         found: Found::default(),
     };
     let mut model = Model::new(manner, Size { columns: 80, rows: 24 }, NOW);

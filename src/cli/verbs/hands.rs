@@ -68,7 +68,7 @@ fn once(face: &Face, run: &str, step: &str, manner: Manner) -> Result<Next, Fail
     }
     if seen.left != Left::Ended {
         // Where the engine has gone, it lets go with its next start.
-        drop(client.ask(Ask::Detach { run: run.into(), step: step.into(), keys: seen.keys }));
+        drop(client.ask(Ask::Detach { run: run.into(), step: step.into(), keys: Some(seen.keys) }));
         receipt(face, &title, seen, None);
         return Ok(Next::Leave);
     }
@@ -93,7 +93,7 @@ fn once(face: &Face, run: &str, step: &str, manner: Manner) -> Result<Next, Fail
 
 /// `detach`.
 pub(super) fn detach(face: &Face, run: String, step: String) -> Ended {
-    let Reply::Done { words } = face.engine()?.ask(Ask::Detach { run, step, keys: 0 })? else {
+    let Reply::Done { words } = face.engine()?.ask(Ask::Detach { run, step, keys: None })? else {
         return Err(Failure::unexpected("detach"));
     };
     face.screen.done(&words)?;

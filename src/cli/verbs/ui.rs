@@ -66,6 +66,8 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
     let named = std::env::var("DOGWATCH_DETACH_KEY").ok().or_else(|| own.detach.clone());
     let detach = named.unwrap_or_else(|| LET_GO.into());
     let detach = Key::parse(&detach).map_err(|why| Failure::usage(why, "set DOGWATCH_DETACH_KEY to such a key"))?;
+    let mut place = face.place()?;
+    place.who.face = "screen".into();
     let manner = Manner {
         keys: own::keys(&own),
         theme,
@@ -73,10 +75,9 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
         readonly: args.readonly,
         motion: face.screen.motion() && own.motion.unwrap_or(true),
         let_go: detach.to_string(),
+        operator: place.who.principal.clone(),
         found: file::found(),
     };
-    let mut place = face.place()?;
-    place.who.face = "screen".into();
     let options =
         Options { place, manner, run: args.run, mouse: own.mouse.unwrap_or(true), detach, starter: Box::new(starter) };
     open(options).map_err(|why| Failure::new(Exit::Failed, format!("the terminal cannot be used: {why}")))

@@ -99,12 +99,14 @@ impl Core {
     }
 
     /// Whoever types into a step lets go, or is made to.
-    pub(super) fn detach(&mut self, run: &str, step: &str, keys: u64, caller: Caller) -> Refusable<Reaction> {
+    pub(super) fn detach(&mut self, run: &str, step: &str, keys: Option<u64>, caller: Caller) -> Refusable<Reaction> {
         let run = self.find(run)?;
         let lane = find_lane(&run, step)?;
         let name = run.lane_name(&lane);
         let place = (run.id.clone(), lane);
-        let keys = (self.leases.get(&place) == Some(&caller.connection)).then_some(keys);
+        if keys.is_some() && self.leases.get(&place) != Some(&caller.connection) {
+            return Err(Box::new(refused(format!("it is not you who types into {name}"))));
+        }
         let (Some(attempt), Some(event)) = (newest(&run, &place.1), self.end_lease(&place, caller.by, keys)) else {
             return Err(Box::new(refused(format!("nobody types into {name}"))));
         };

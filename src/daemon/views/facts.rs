@@ -76,6 +76,7 @@ impl Lost {
     /// `redo 40 steps, about 2m14s`, `redo the last 3m02s`; empty where nothing is known.
     pub(super) fn words(self) -> String {
         match (self.steps, self.time.map(span_words)) {
+            (Some(0), _) => "nothing to redo".into(),
             (Some(1), Some(time)) => format!("redo 1 step, about {time}"),
             (Some(steps), Some(time)) => format!("redo {steps} steps, about {time}"),
             (Some(1), None) => "redo 1 step".into(),

@@ -26,6 +26,12 @@ impl Model {
         older.max_by_key(|other| other.number)
     }
 
+    /// The newest run of the same name before this one that was good.
+    pub fn good_before(&self, line: &RunLine) -> Option<&RunLine> {
+        let older = self.runs.iter().filter(|other| other.name == line.name && other.number < line.number);
+        older.filter(|other| other.state == RunState::Succeeded).max_by_key(|other| other.number)
+    }
+
     /// How long good runs of that name usually take, and how many say so: the median of those that are listed.
     pub fn usual_ms(&self, name: &str) -> Option<(i64, usize)> {
         let mut took: Vec<i64> = self

@@ -103,6 +103,8 @@ pub struct Manner {
     pub motion: bool,
     /// The key that lets go, as people write it.
     pub let_go: String,
+    /// As whom answers are recorded.
+    pub operator: String,
     /// What lies in the folder that dogwatch was started in.
     pub found: Found,
 }
@@ -169,7 +171,10 @@ pub struct Model {
     pub wanted: Option<String>,
     pub events: Vec<EventView>,
     pub inbox: Vec<EscalationView>,
+    /// Step by step, newest first; of those that are gone only a few: see [`Model::gone`].
     pub checkpoints: Vec<CheckpointView>,
+    /// How many more there were of a step that are gone.
+    pub gone: BTreeMap<String, usize>,
     pub resources: Option<ResourcesView>,
     /// What the output of running lanes says of how far they are.
     pub progress: BTreeMap<LaneKey, Progress>,
@@ -216,6 +221,7 @@ impl Model {
             events: Vec::new(),
             inbox: Vec::new(),
             checkpoints: Vec::new(),
+            gone: BTreeMap::new(),
             resources: None,
             progress: BTreeMap::new(),
             view: View::Overview,

@@ -27,11 +27,12 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A line of the page: a step's name, or one of its checkpoints by its place in the model.
+/// A line of the page: a step's name, one of its checkpoints by its place in the model, or how many more are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item<'a> {
     Step(&'a str),
     One(usize),
+    Gone(usize),
 }
 
 fn items(model: &Model) -> Vec<Item<'_>> {
@@ -39,11 +40,13 @@ fn items(model: &Model) -> Vec<Item<'_>> {
     let mut of = None;
     for (place, one) in model.checkpoints.iter().enumerate() {
         if of != Some(&one.step_name) {
+            all.extend(of.and_then(|of| model.gone.get(of)).map(|more| Item::Gone(*more)));
             all.push(Item::Step(&one.step_name));
             of = Some(&one.step_name);
         }
         all.push(Item::One(place));
     }
+    all.extend(of.and_then(|of| model.gone.get(of)).map(|more| Item::Gone(*more)));
     all
 }
 
@@ -73,6 +76,9 @@ pub fn draw(model: &Model, room: Rect, buf: &mut Buffer) {
                 }
                 one(model, &model.checkpoints[*place], &mut pen);
                 pen.rest();
+            }
+            Item::Gone(more) => {
+                pen.space(2).text(Role::Dim, &format!("+{more} gone"));
             }
         }
     }
@@ -139,6 +145,7 @@ pub fn room(model: &Model, area: Rect, buf: &mut Buffer) {
                 short(model, &model.checkpoints[place], &mut pen);
                 &mut pen
             }
+            Item::Gone(more) => pen.space(1).text(Role::Dim, &format!("+{more} gone")),
         };
     }
     if model.checkpoints.is_empty() {

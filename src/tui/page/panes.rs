@@ -1,14 +1,14 @@
 //! Panes: what steps print. The pictures are the room `screen`'s; here are their frames and places. Pure.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::Line;
 
 use super::steps::state_words;
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, row};
 use crate::tui::message::LiveKind;
-use crate::tui::model::{LaneKey, Model, View};
+use crate::tui::model::{LaneKey, Model, Size, View};
 use crate::tui::theme::{Role, role_of};
 use crate::wire::client::{StepState, StepView};
 
@@ -20,6 +20,11 @@ pub trait Pictures {
     /// Paints the picture of a lane, so many rows scrolled back. `None`: it has none yet. Else where its cursor stands,
     /// if it is to be seen.
     fn paint(&self, lane: &LaneKey, area: Rect, back: usize, buf: &mut Buffer) -> Option<Option<Position>>;
+
+    /// The size of the whole terminal where [`Pictures::paint`] shows only a part of one.
+    fn part_of(&self, _lane: &LaneKey, _area: Rect) -> Option<Size> {
+        None
+    }
 
     /// Lines of the log that is open, from this one on (from 0), at most so many; fewer where it ends.
     fn log_lines(&self, first: u64, count: usize) -> Vec<Line<'static>>;
@@ -124,7 +129,11 @@ fn pane(
         Some(LiveKind::Attach | LiveKind::Look) | None => format!("{number}{}", lane.name),
     };
     let right = step.map_or_else(String::new, |step| status(model, step, back, area));
-    let foot = step.map_or_else(String::new, |step| foot(model, step, attached.map(|attached| attached.kind)));
+    let mut foot = step.map_or_else(String::new, |step| foot(model, step, attached.map(|attached| attached.kind)));
+    let part = pictures.part_of(lane, area.inner(Margin::new(1, 1))).filter(|_| back == 0 && attached.is_none());
+    if let Some(whole) = part.filter(|_| foot.is_empty()) {
+        foot = format!("part of {}x{}", whole.columns, whole.rows);
+    }
     let heavy = attached.is_some() || (selected && (!number.is_empty() || model.zoomed));
     let frame = Frame {
         weight: if heavy { Weight::Heavy } else { Weight::Light },

@@ -1,7 +1,7 @@
 //! What follows from the model's messages outside of it: requests, terminals, logs, copies. Does what an [`Effect`] says and
 //! decides nothing.
 
-use super::book::Book;
+use super::panes::book::Book;
 use super::{Left, Shell, Wish, copy, feed, panes};
 use crate::tui::message::{Effect, LiveKind, LogNews, Message, Purpose, Refused};
 use crate::tui::model::LaneKey;
@@ -52,7 +52,7 @@ impl Shell {
             Effect::CloseLive { lane, kind, keys } => {
                 self.panes.close(&lane, kind);
                 if kind == LiveKind::Attach {
-                    let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys };
+                    let ask = crate::wire::client::Ask::Detach { run: lane.run, step: lane.name, keys: Some(keys) };
                     self.feed.request(feed::Request::Ask { why: Purpose::Quiet, ask: Box::new(ask) });
                 }
                 Ok(())
@@ -60,6 +60,7 @@ impl Shell {
             Effect::Write { lane, kind, bytes } => {
                 if !self.panes.write(&lane, kind, &bytes) {
                     self.model.complain("the program does not read what is typed: this was not sent");
+                    self.dirty = true;
                 }
                 Ok(())
             }
@@ -109,7 +110,10 @@ impl Shell {
                 self.tell(Message::Answered { why: Purpose::Starter, result });
                 Ok(())
             }
-            Effect::Redraw => self.screen.forget(),
+            Effect::Redraw => {
+                self.screen.forget();
+                Ok(())
+            }
             Effect::Suspend => self.suspend(),
             Effect::Bell => self.screen.bell(),
             Effect::Title(title) => self.screen.title(&draw::clean(&title)),

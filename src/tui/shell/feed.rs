@@ -1,5 +1,5 @@
-//! The screen's two connections to the engine: one that is told of changes and asks what is new, one that asks for what the
-//! operator wants. Each on a thread of its own, so that no slow answer holds up a key. Never repeats a request that changes
+//! The screen's connections to the engine: one that is told of changes and asks what is new, one that asks for what the
+//! operator wants, and one for terminals that are only looked at. Each on a thread of its own, so that no slow answer holds up a key. Never repeats a request that changes
 //! something.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,15 +55,17 @@ pub(super) enum Request {
     },
 }
 
-/// Both connections.
+/// All of them.
 pub(super) struct Feed {
     look: Sender<Look>,
     wake: OwnedFd,
     requests: Sender<Request>,
+    /// Terminals to look at: nobody who has answered a question waits for one.
+    terminals: Sender<Request>,
 }
 
 impl Feed {
-    /// Starts both threads.
+    /// Starts its threads.
     pub(super) fn start(place: Place, to: &To) -> std::io::Result<Self> {
         let (look, looks) = channel();
         let (requests, asked) = channel();
@@ -77,10 +79,16 @@ impl Feed {
             telling.run();
         })?;
         let out = to.clone();
+        let third = second.clone();
         std::thread::Builder::new().name("requests".into()).spawn(move || {
             Asking { place: second, to: out, client: None }.run(&asked);
         })?;
-        Ok(Self { look, wake, requests })
+        let (terminals, asked) = channel();
+        let out = to.clone();
+        std::thread::Builder::new().name("terminals".into()).spawn(move || {
+            Asking { place: third, to: out, client: None }.run(&asked);
+        })?;
+        Ok(Self { look, wake, requests, terminals })
     }
 
     /// From now on look at this.
@@ -92,7 +100,8 @@ impl Feed {
 
     /// Do this.
     pub(super) fn request(&self, request: Request) {
-        let _ = self.requests.send(request);
+        let only_looks = matches!(request, Request::Live { kind: LiveKind::Look, .. });
+        let _ = if only_looks { &self.terminals } else { &self.requests }.send(request);
     }
 }
 

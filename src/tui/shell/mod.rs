@@ -1,36 +1,35 @@
 //! The screen on a real terminal: its loop, threads and connections. Owns all of its IO; every decision is `update`'s and
 //! every picture `view`'s.
 
-mod book;
 mod causes;
 mod copy;
 mod feed;
+mod frames;
 mod input;
 mod panes;
 pub mod pointer;
-mod scrolled;
-mod terminal;
+pub mod terminal;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
 
-use self::book::Book;
 use self::feed::{Feed, Look};
 use self::input::Raw;
 use self::panes::Panes;
+use self::panes::book::Book;
 use self::pointer::Pointer;
 use self::terminal::Screen;
+use self::terminal::budget::Budget;
 use super::message::{LiveKind, Message, Refused};
 use super::model::{LaneKey, Manner, Model};
 use super::{update, view};
 use crate::client::Place;
 use crate::clock::boottime_ms;
 use crate::faces::detach;
-use crate::faults::panic_point;
 use crate::wire::client::{LogPlace, RunState, StartRun};
 
 /// Frames: at most 30 a second; while somebody types, 120.
@@ -40,6 +39,8 @@ const TYPING_FRAME_MS: i64 = 8;
 const QUEUE: usize = 256;
 /// Messages taken before a frame is drawn.
 const GULP: usize = 512;
+/// For so long after a key the step's output is its echo.
+const ECHO_MS: i64 = 500;
 /// An Esc that begins a report is a report within this time, else a key.
 const HELD_MS: i64 = 30;
 
@@ -142,7 +143,10 @@ pub fn open(options: Options) -> std::io::Result<Closed> {
         look: Look { run: options.run, measure: false },
         ahead_ms: 0,
         dirty: true,
+        hurry: true,
+        budget: Budget::new(boottime_ms()),
         drawn_ms: 0,
+        sent_ms: 0,
         typed_ms: 0,
         left: None,
     };
@@ -168,8 +172,14 @@ struct Shell {
     look: Look,
     /// Engine time minus boot time.
     ahead_ms: i64,
+    /// Something has changed.
     dirty: bool,
+    /// ... and it was not only a step's output.
+    hurry: bool,
+    budget: Budget,
     drawn_ms: i64,
+    /// When something was sent to the terminal last: a frame that changes nothing holds up none.
+    sent_ms: i64,
     /// When keys came last while attached.
     typed_ms: i64,
     left: Option<Left>,
@@ -200,108 +210,20 @@ impl Shell {
         }
     }
 
-    /// Until somebody has something to say, a log grows, the live terminal moves, or it is time for something.
-    fn wait(&mut self) -> std::io::Result<()> {
-        let patience = self.patience_ms();
-        let timeout = Timespec { tv_sec: patience / 1000, tv_nsec: (patience % 1000) * 1_000_000 };
-        let (logs, live) = self.panes.fds();
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(logs, PollFlags::IN),
-        ];
-        if let Some((fd, writes)) = live {
-            fds.push(PollFd::from_borrowed_fd(fd, if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }));
-        }
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        drop(fds);
-        if ready[0] {
-            let mut count = [0u8; 8];
-            // Somebody else's look may have taken it; the queue is looked at in any case.
-            let _ = rustix::io::read(&self.wake, &mut count);
-        }
-        if ready[1] {
-            self.dirty |= self.panes.grew();
-        }
-        if ready.get(2) == Some(&true) || self.panes.behind() {
-            let (changed, ended) = self.panes.poll_live();
-            self.dirty |= changed;
-            if let Some((lane, kind)) = ended {
-                self.panes.close(&lane, kind);
-                self.tell(Message::LiveEnded { lane, kind });
-            }
-        }
-        Ok(())
-    }
-
-    /// How long nothing has to be done, in milliseconds.
-    fn patience_ms(&self) -> i64 {
-        let now = boottime_ms();
-        let frame = self.dirty.then(|| self.drawn_ms + self.frame_ms());
-        let held = self.holds().then(|| self.typed_ms + HELD_MS);
-        let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
-        let busy = self.panes.behind() || self.panes.book.as_ref().is_some_and(Book::busy);
-        let behind = busy.then_some(now);
-        let next = [frame, held, beat, behind].into_iter().flatten().min();
-        next.map_or(3_600_000, |at| (at - now).max(0))
-    }
-
-    fn frame_ms(&self) -> i64 {
-        if self.model.attached.is_some() { TYPING_FRAME_MS } else { FRAME_MS }
-    }
-
-    fn time_goes_on(&mut self) {
-        let now = boottime_ms();
-        if self.holds() && now >= self.typed_ms + HELD_MS {
-            let before = self.watch.keys();
-            let held = self.pointer.flush();
-            let mut bytes = self.watch.feed(&held).pass;
-            bytes.extend(self.watch.flush());
-            self.pass(bytes, before);
-        }
-        if self.model.ticks()
-            && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000)
-        {
-            self.tell(Message::Tick);
-        }
-    }
-
-    fn draw_if_due(&mut self) -> std::io::Result<()> {
-        let now = boottime_ms();
-        if !self.dirty || now < self.drawn_ms + self.frame_ms() {
-            return Ok(());
-        }
-        self.dirty = false;
-        self.drawn_ms = now;
-        self.model.now_ms = now + self.ahead_ms;
-        self.panes.settle(&mut self.model);
-        self.dirty = self.panes.unsettled();
-        panic_point("screen.draw");
-        let (model, panes) = (&self.model, &self.panes);
-        self.screen.draw(|buf| view::view(model, panes, buf))?;
-        // Writing may have taken long: what a prompt ignores is counted from here.
-        self.model.now_ms = boottime_ms() + self.ahead_ms;
-        update::drawn(&mut self.model);
-        self.screen.title(&view::title(&self.model))
-    }
-
     fn take(&mut self, event: Event) -> std::io::Result<()> {
         match event {
             Event::Message(message) => self.tell(message),
             Event::Bytes(bytes) => self.typed(&bytes),
             Event::Resized => {
                 let size = terminal::size();
-                self.screen.resize(size)?;
+                self.screen.resize(size);
                 self.tell(Message::Resized(size));
             }
             Event::Suspend => self.suspend()?,
             Event::Resumed => {
-                self.screen.forget()?;
+                self.screen.forget();
                 self.dirty = true;
+                self.hurry = true;
             }
             Event::Leave(signal) => self.left = Some(Left::Signal(signal)),
             Event::Gone(why) => self.left = Some(Left::Broken(why)),
@@ -323,7 +245,10 @@ impl Shell {
             self.panes.recorded();
         }
         self.model.now_ms = now + self.ahead_ms;
-        self.dirty = true;
+        // What is typed is not drawn: its echo is.
+        let drawn = !matches!(message, Message::Typed { .. });
+        self.dirty |= drawn;
+        self.hurry |= drawn;
         for effect in update::update(&mut self.model, message) {
             self.cause(effect);
         }
@@ -366,6 +291,10 @@ impl Shell {
     }
 
     fn live(&mut self, lane: LaneKey, kind: LiveKind, result: Result<OwnedFd, Refused>) {
+        if kind == LiveKind::Look {
+            self.dirty = true;
+            return self.panes.looked(lane, result.ok(), &self.model, boottime_ms());
+        }
         let result = result.and_then(|terminal| {
             self.panes
                 .live(lane.clone(), kind, terminal, &self.model)
@@ -380,11 +309,19 @@ impl Shell {
         Ok(())
     }
 
+    /// A pane whose program draws its screen itself is looked at as a terminal.
+    fn look_at_terminal(&mut self) {
+        if let Some((lane, size)) = self.panes.look(&self.model, boottime_ms()) {
+            self.feed.request(feed::Request::Live { lane, kind: LiveKind::Look, size, take_over: false });
+        }
+    }
+
     /// What is on the screen decides what is read and asked for.
     fn look_again(&mut self) {
         for wanted in self.panes.show(&self.model) {
             self.feed.request(feed::Request::Log { lane: wanted.0, attempt: Some(wanted.1) });
         }
+        self.look_at_terminal();
         let measure = view::measures(&self.model);
         if measure != self.look.measure {
             self.look.measure = measure;

@@ -80,7 +80,9 @@ pub(super) fn ended(model: &mut Model, lane: &LaneKey, kind: LiveKind) -> Vec<Ef
     let keys = model.attached.take().map_or(0, |attached| attached.keys);
     model.say(match kind {
         LiveKind::Shell => format!("the shell beside {} has ended", lane.name),
-        LiveKind::Attach | LiveKind::Look => format!("{} has ended, or somebody else types into it now", lane.name),
+        LiveKind::Attach | LiveKind::Look => {
+            format!("you type no more: {} has ended, or somebody else types into it", lane.name)
+        }
     });
     vec![Effect::CloseLive { lane: lane.clone(), kind, keys }]
 }

@@ -91,6 +91,7 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         if !prompted {
             questions::sent(model, &effects);
         }
+        step::opening(model, &effects);
         return effects;
     }
     match model.manner.keys.pressed(model.place(), key) {

@@ -1,4 +1,4 @@
-//! The mouse: select, scroll, let go by a click on the banner. Nothing is only possible with it.
+//! The mouse: select, mark a choice, scroll, let go by a click on the banner. Nothing is only possible with it.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Margin, Rect};
@@ -10,7 +10,7 @@ use crate::tui::keys::Action;
 use crate::tui::message::Effect;
 use crate::tui::model::{Model, RowKey, View};
 use crate::tui::page::{panes, runs};
-use crate::tui::panel::Panel;
+use crate::tui::panel::{self, Panel, prompt};
 
 /// Rows that one turn of the wheel moves.
 const WHEEL: usize = 3;
@@ -23,7 +23,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         return if banner { attach::let_go(model) } else { Vec::new() };
     }
     if !model.panels.is_empty() {
-        return over_panel(model, event.kind);
+        return over_panel(model, event.kind, (x, y));
     }
     let layout = layout(model);
     let room = layout.at(x, y);
@@ -59,8 +59,16 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Over something that is read, the wheel scrolls it.
-fn over_panel(model: &mut Model, kind: MouseEventKind) -> Vec<Effect> {
+/// Over something that is read, the wheel scrolls it. In a prompt a click marks a choice, and never takes it.
+fn over_panel(model: &mut Model, kind: MouseEventKind, at: (u16, u16)) -> Vec<Effect> {
+    if let Some(Panel::Prompt(prompt)) = model.panels.last() {
+        let clicked = kind == MouseEventKind::Down(MouseButton::Left);
+        let choice = prompt::choice_at(model, prompt, panel::room(model), at).filter(|_| clicked);
+        if let (Some(choice), Some(Panel::Prompt(prompt))) = (choice, model.panels.last_mut()) {
+            prompt.cursor = choice;
+        }
+        return Vec::new();
+    }
     let read = matches!(model.panels.last(), Some(Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
     if read && kind == MouseEventKind::ScrollUp {
         turn(model, Action::Up)

@@ -1,6 +1,6 @@
 //! What the engine says anew: the copy is replaced, and where the operator stands is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::questions;
 use crate::tui::message::{Effect, Link, News};
@@ -77,10 +77,31 @@ fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
 /// Checkpoints. The cursor stays on the one it was on.
 fn seen(model: &mut Model, checkpoints: Vec<CheckpointView>) {
     let here = model.checkpoint_here().map(|one| (one.step_name.clone(), one.path.clone()));
-    model.checkpoints = checkpoints;
+    (model.checkpoints, model.gone) = folded(checkpoints);
     let same = |one: &CheckpointView| Some((one.step_name.clone(), one.path.clone())) == here;
     let there = model.checkpoints.iter().position(same).unwrap_or(model.cursors.checkpoints);
     model.cursors.checkpoints = there.min(model.checkpoints.len().saturating_sub(1));
+}
+
+/// Of each step all checkpoints that are there; of those that are gone the newest, and only as far as the step has few
+/// others. How many more are gone is counted.
+fn folded(all: Vec<CheckpointView>) -> (Vec<CheckpointView>, BTreeMap<String, usize>) {
+    const FEW: usize = 3;
+    let (mut there, mut gone) = (BTreeMap::new(), BTreeMap::new());
+    for one in all.iter().filter(|one| one.bytes.is_some()) {
+        *there.entry(one.step_name.clone()).or_insert(0) += 1;
+    }
+    let mut shown = Vec::new();
+    for one in all {
+        let lines: &mut usize = there.entry(one.step_name.clone()).or_insert(0);
+        if one.bytes.is_none() && *lines >= FEW {
+            *gone.entry(one.step_name).or_insert(0) += 1;
+            continue;
+        }
+        *lines += usize::from(one.bytes.is_none());
+        shown.push(one);
+    }
+    (shown, gone)
 }
 
 fn run_news(model: &mut Model, run: RunView) {
@@ -90,6 +111,7 @@ fn run_news(model: &mut Model, run: RunView) {
         model.chosen = false;
         model.events.clear();
         model.checkpoints.clear();
+        model.gone.clear();
         model.scroll.clear();
         model.progress.clear();
         model.cursors.journal = 0;

@@ -10,7 +10,8 @@ use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, LiveKind, Purpose};
 use crate::tui::model::{LaneKey, Model, Undo};
 use crate::tui::panel::menu::Item;
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, log, prompt};
+use crate::tui::panel::sheet::About;
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, Sheet, log, prompt};
 use crate::wire::client::{Ask, ChoiceView, EscalationView, Strength};
 
 /// So long an answer can be taken back before it takes effect.
@@ -87,6 +88,10 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
             asked.is_some_and(|asked| asked.kind != "gate" && (action == Action::Shell || asked.attempt.is_some())),
             "nothing has run: there is no log, and an approval has no place of its own",
         ),
+        Action::Compare => some(
+            compared(model, prompt.id).is_some(),
+            "no earlier run of this name was good: there is nothing to compare",
+        ),
         Action::Choose | Action::Accept | Action::Comment | Action::Snooze => some(true, ""),
         _ => None,
     }
@@ -123,6 +128,7 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
         Action::Snooze => snooze(model, prompt.id),
         Action::Shell => shell(model, prompt.id),
         Action::Log => log_of(model, prompt.id),
+        Action::Compare => compare(model, prompt.id),
         Action::Up | Action::Down | Action::Top | Action::Bottom | Action::Comment | Action::SameForAll => {
             model.panels.pop();
             stay(model, &mut prompt, action);
@@ -258,6 +264,21 @@ fn shell(model: &mut Model, id: u64) -> Vec<Effect> {
     };
     super::step::begin(model, lane.clone(), LiveKind::Shell);
     vec![Effect::OpenLive { lane, kind: LiveKind::Shell, take_over: false }]
+}
+
+/// The last good run before the one that is asked about, and that one.
+fn compared(model: &Model, id: u64) -> Option<(String, String)> {
+    let asked = model.question(id)?;
+    let here = model.runs.iter().find(|line| line.id == asked.run)?;
+    Some((model.good_before(here)?.id.clone(), here.id.clone()))
+}
+
+/// What has changed since the last run that was good; Esc comes back to the prompt.
+fn compare(model: &mut Model, id: u64) -> Vec<Effect> {
+    if let Some((older, newer)) = compared(model, id) {
+        model.panels.push(Panel::Sheet(Sheet { about: About::Runs(older, newer), top: 0 }));
+    }
+    Vec::new()
 }
 
 /// The whole log of the attempt that is asked about, at the line that the rule matched; Esc comes back to the prompt.

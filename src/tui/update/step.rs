@@ -243,6 +243,17 @@ pub(super) fn live(model: &mut Model, step: &StepView, kind: LiveKind, take_over
     vec![Effect::OpenLive { lane, kind, take_over }]
 }
 
+/// A panel asked for a pane to type into, such as one that is taken over.
+pub(super) fn opening(model: &mut Model, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::OpenLive { lane, kind, .. } = effect
+            && model.attached.is_none()
+        {
+            begin(model, lane.clone(), *kind);
+        }
+    }
+}
+
 /// From now on keys go to the pane, also those that come before it is there.
 pub(super) fn begin(model: &mut Model, lane: crate::tui::model::LaneKey, kind: LiveKind) {
     model.attached = Some(Attached { lane, kind, since_ms: model.now_ms, keys: 0, open: false, ahead: Vec::new() });

@@ -285,10 +285,38 @@ fn a_file_with_mistakes_is_shown_whole() {
 }
 
 #[test]
+fn checkpoints_that_are_gone_are_folded() {
+    let mut model = with_checkpoints(StepState::Running);
+    let all = |there: std::ops::Range<i64>| {
+        let of = |step: &'static str, there: std::ops::Range<i64>| {
+            let one = move |at: i64| checkpoint(step, at * 100, at == 39, there.contains(&at).then_some(1 << 20));
+            (0..40).rev().map(one)
+        };
+        News::Checkpoints(of("prepare", 0..0).chain(of("train[lr=0.1]", there)).collect())
+    };
+    tell(&mut model, all(38..40));
+    press(&mut model, "4");
+    let shown = text(&model, &Shown::default());
+    // Of a step without any the newest, to be looked at; of one with some, none but to fill up.
+    for line in ["step 3900", "step 3800", "step 3700", "+37 gone"] {
+        assert_eq!(shown.matches(line).count(), 2, "{line}: {shown}");
+    }
+    assert!(!shown.contains("step 3600"), "{shown}");
+    // The cursor goes over what is shown, and stays on what it was on.
+    press(&mut model, "G");
+    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/work/ckpt/train[lr=0.1]/step-3700".into()));
+    press(&mut model, "k k");
+    tell(&mut model, all(10..40));
+    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/work/ckpt/train[lr=0.1]/step-3900".into()));
+    let shown = text(&model, &Shown::default());
+    assert!(shown.contains("+37 gone") && model.gone["train[lr=0.1]"] == 10, "{shown}");
+}
+
+#[test]
 fn help_is_narrowed_and_says_whose_a_key_is() {
     let mut model = history();
     model.manner.keys =
-        model.manner.keys.clone().with(&[("compare".to_owned(), vec!["c".to_owned()])].into()).expect("c is free");
+        model.manner.keys.clone().with(&[("compare".to_owned(), vec!["v".to_owned()])].into()).expect("v is free");
     press(&mut model, "? / differs <enter>");
     let shown = text(&model, &Shown::default());
     assert!(shown.contains("yours") && shown.contains("/differs"), "{shown}");

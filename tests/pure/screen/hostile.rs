@@ -8,10 +8,10 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::support::cells::{harmless, strange_cells};
+use crate::support::cells::strange_cells;
 use crate::support::dice::Dice;
 use crate::support::hostile::corpus;
-use crate::support::outer::{DRAWING, kinds, unexpected};
+use crate::support::outer::{DRAWING, harmless, kinds, unexpected};
 
 const SIZES: [(u16, u16); 5] = [(2, 2), (3, 7), (24, 80), (40, 120), (5, 300)];
 const AREAS: [Rect; 6] = [

@@ -113,3 +113,31 @@ fn lines_and_corners_of_the_old_kind_are_drawn() {
     assert_eq!(painted(&grid, 8, 2), ["│ │     ", "        "]);
     assert_eq!(painted(&grid, 8, 3), ["┌─┐ text", "│ │     ", "        "]);
 }
+
+#[test]
+fn of_a_larger_terminal_that_is_looked_at_the_part_round_the_cursor_is_drawn() {
+    let part = |grid: &Grid, width: u16, height: u16| {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        grid.paint_part(area, &mut buffer);
+        super::rows(&buffer)
+    };
+    let rows: Vec<String> = (0..20).map(|row| format!("\x1b[{};1H{row:02}3456789 abcdefghi", row + 1)).collect();
+    let mut grid = grid(20, 30, &rows.concat());
+    assert!(grid.draws_itself());
+    grid.feed(b"\x1b[2;2H");
+    assert_eq!(part(&grid, 6, 3), ["003456", "013456", "023456"]);
+    // Some of what comes after the cursor is seen, too.
+    grid.feed(b"\x1b[10;15H");
+    assert_eq!(part(&grid, 8, 4), [" abcdefg"; 4]);
+    grid.feed(b"\x1b[20;30H");
+    assert_eq!(part(&grid, 8, 2), ["        ", "        "]);
+    assert_eq!(part(&grid, 40, 30)[19], format!("{:<40}", "193456789 abcdefghi"));
+    // Without a cursor it is where people begin to read.
+    grid.feed(b"\x1b[?25l");
+    assert_eq!(part(&grid, 6, 2), ["003456", "013456"]);
+    // Half of a wide character is none.
+    let mut wide = Grid::new(Size::new(4, 12));
+    wide.feed("界界界界界\x1b[1;9H".as_bytes());
+    assert_eq!(part(&wide, 5, 1), [" 界界"]);
+}

@@ -5,7 +5,7 @@ use dogwatch::tui::message::Message;
 use dogwatch::tui::model::Model;
 use dogwatch::tui::update::update;
 use dogwatch::tui::view::hinted;
-use dogwatch::wire::client::StepState;
+use dogwatch::wire::client::{RunState, StepState};
 
 use super::{asked, press, wait};
 use crate::support::shown::{failed, gate, screen, step};
@@ -33,6 +33,10 @@ fn screens() -> Vec<(String, Model)> {
             ] {
                 let mut model = screen(vec![step("train", "", StepState::Running)]);
                 model.manner.readonly = readonly;
+                // A run of this name was good before.
+                let mut good = model.runs[0].clone();
+                (good.id, good.number, good.state) = ("good".into(), 41, RunState::Succeeded);
+                model.runs.push(good);
                 asked(&mut model, &questions);
                 for keys in way.split('+') {
                     press(&mut model, keys);

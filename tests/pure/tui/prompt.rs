@@ -3,10 +3,10 @@
 
 use dogwatch::tui::draw::{Room, layout};
 use dogwatch::tui::keys::Place;
-use dogwatch::tui::message::{Effect, LiveKind, News, Purpose};
+use dogwatch::tui::message::{Effect, LiveKind, Message, News, Purpose};
 use dogwatch::tui::model::{LaneKey, Model, Size, Undo, View};
 use dogwatch::tui::panel::Panel;
-use dogwatch::tui::update::drawn;
+use dogwatch::tui::update::{drawn, update};
 use dogwatch::wire::client::{AnswerView, Ask, EscalationView, HeldView, Reply, StepState};
 
 use super::{answered, asked, key, news, press, refused, said, type_in, wait};
@@ -388,7 +388,7 @@ fn a_shell_beside_the_step_comes_back_to_the_prompt() {
     assert!(shown.contains("ATTACHED") && !shown.contains("1 wait"), "{shown}");
     // Nothing that is typed now reaches the prompt.
     assert_eq!(press(&mut model, "3"), []);
-    dogwatch::tui::update::update(&mut model, dogwatch::tui::message::Message::LetGo);
+    update(&mut model, Message::LetGo);
     assert_eq!((model.place(), prompt_of(&model)), (Place::Prompt, Some(7)));
 }
 
@@ -477,6 +477,6 @@ fn own_keys_choose_and_are_named() {
     let shown = text(&model);
     assert!(shown.to_lowercase().contains("f1-f3 choose"), "{shown}");
     let f3 = crossterm::event::KeyEvent::new(crossterm::event::KeyCode::F(3), key("a").modifiers);
-    let effects = dogwatch::tui::update::update(&mut model, dogwatch::tui::message::Message::Key(f3));
+    let effects = update(&mut model, Message::Key(f3));
     assert_eq!(effects, [decide(7, "retry", None)]);
 }

@@ -30,18 +30,7 @@ pub fn draw(model: &Model, prompt: &Prompt, room: Rect, buf: &mut Buffer) -> Opt
             .text(Role::Dim, "this question was answered meanwhile");
         return None;
     };
-    let outer = centred(room, WIDEST, room.height);
-    let columns = usize::from(outer.width).saturating_sub(4);
-    let rows = usize::from(room.height).saturating_sub(2);
-    // Without room for a line of its own it stands in the frame.
-    let tight = rows < count(asked) + 3;
-    let age = format!("{} ago", span(model.now_ms - asked.opened_ms));
-    let named = usize::from(outer.width).saturating_sub(width(&age) + 8);
-    let fits = width(&clean(&asked.title)) <= named;
-    let blocks = blocks(model, prompt, asked, (columns, rows), (tight, fits));
-    let given = share(&blocks, columns, rows);
-    let height = u16::try_from(given.iter().sum::<usize>() + 2).unwrap_or(room.height);
-    let area = centred(room, WIDEST, height);
+    let Placed { area, age, named, tight, fits, blocks, given } = placed(model, prompt, asked, room);
     blank(buf, area);
     let foot = if tight { consequence(model, asked) } else { foot(model) };
     let head = head(asked, named, fits, tight);
@@ -54,6 +43,49 @@ pub fn draw(model: &Model, prompt: &Prompt, room: Rect, buf: &mut Buffer) -> Opt
         line += u16::try_from(lines).unwrap_or(0);
     }
     cursor
+}
+
+/// A prompt in its room: its frame, and how many lines each of its blocks has there.
+struct Placed {
+    area: Rect,
+    age: String,
+    /// Columns for its title.
+    named: usize,
+    /// Without room for a line of its own what happens without an answer stands in the frame.
+    tight: bool,
+    /// The whole title has room.
+    fits: bool,
+    blocks: Vec<Block>,
+    given: Vec<usize>,
+}
+
+fn placed(model: &Model, prompt: &Prompt, asked: &EscalationView, room: Rect) -> Placed {
+    let outer = centred(room, WIDEST, room.height);
+    let columns = usize::from(outer.width).saturating_sub(4);
+    let rows = usize::from(room.height).saturating_sub(2);
+    let tight = rows < count(asked) + 3;
+    let age = format!("{} ago", span(model.now_ms - asked.opened_ms));
+    let named = usize::from(outer.width).saturating_sub(width(&age) + 8);
+    let fits = width(&clean(&asked.title)) <= named;
+    let blocks = blocks(model, prompt, asked, (columns, rows), (tight, fits));
+    let given = share(&blocks, columns, rows);
+    let height = u16::try_from(given.iter().sum::<usize>() + 2).unwrap_or(room.height);
+    Placed { area: centred(room, WIDEST, height), age, named, tight, fits, blocks, given }
+}
+
+/// The choice whose lines stand at a place of the screen.
+pub fn choice_at(model: &Model, prompt: &Prompt, room: Rect, (x, y): (u16, u16)) -> Option<usize> {
+    let asked = model.question(prompt.id)?;
+    let placed = placed(model, prompt, asked, room);
+    let inside = x > placed.area.x && x + 1 < placed.area.right() && y + 1 < placed.area.bottom();
+    let mut line = usize::from(y.checked_sub(placed.area.y + 1).filter(|_| inside)?);
+    for (block, lines) in placed.blocks.iter().zip(placed.given) {
+        if line < lines {
+            return block.choice;
+        }
+        line -= lines;
+    }
+    None
 }
 
 /// The frame's title: the whole one where it fits, else the step alone, else both ends of it.
@@ -136,8 +168,11 @@ fn blocks(
     let watched = model.run.as_ref().is_some_and(|run| run.line.id == asked.run);
     blocks.push(Block::new(one(), Role::Dim, about, if watched { &[15] } else { &[5] }));
     blocks.push(Block::gap(Kind::Rule, &[16]));
-    blocks.extend(proofs(asked));
-    blocks.push(Block::gap(Kind::Rule, &[16]));
+    let proofs = proofs(asked);
+    if !proofs.is_empty() {
+        blocks.extend(proofs);
+        blocks.push(Block::gap(Kind::Rule, &[16]));
+    }
     blocks.extend(facts(model, asked, columns));
     blocks.extend(own_words(model, prompt, asked));
     blocks.push(Block::gap(Kind::Text, &[14]));
@@ -254,7 +289,7 @@ fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
             let filled = format!("{word}{}  ", " ".repeat(longest.saturating_sub(width(&word))));
             let head =
                 vec![(Role::Focus, marked.into()), (Role::Key, format!("{} ", place + 1)), (Role::Strong, filled)];
-            Block::new(head, role, effect, ranks)
+            Block { choice: Some(place), ..Block::new(head, role, effect, ranks) }
         })
         .collect()
 }

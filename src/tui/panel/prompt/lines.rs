@@ -13,6 +13,8 @@ pub(super) struct Block {
     /// How soon each of its lines is given up: the lowest number last. It never takes more lines than ranks.
     pub(super) ranks: &'static [u8],
     pub(super) kind: Kind,
+    /// It is this choice, from 0.
+    pub(super) choice: Option<usize>,
 }
 
 /// What is drawn in a block's lines.
@@ -27,12 +29,12 @@ pub(super) enum Kind {
 
 impl Block {
     pub(super) fn new(head: Vec<(Role, String)>, role: Role, text: impl Into<String>, ranks: &'static [u8]) -> Self {
-        Self { head, role, text: text.into(), ranks, kind: Kind::Text }
+        Self { head, role, text: text.into(), ranks, kind: Kind::Text, choice: None }
     }
 
     /// An empty line, or a rule.
     pub(super) fn gap(kind: Kind, ranks: &'static [u8]) -> Self {
-        Self { head: Vec::new(), role: Role::Border, text: String::new(), ranks, kind }
+        Self { head: Vec::new(), role: Role::Border, text: String::new(), ranks, kind, choice: None }
     }
 
     /// Columns before its text.

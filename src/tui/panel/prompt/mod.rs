@@ -6,7 +6,7 @@ mod draw;
 mod lines;
 mod told;
 
-pub use draw::draw;
+pub use draw::{choice_at, draw};
 pub use told::{consequence, later_effect, later_word, matched_text};
 
 use super::Field;

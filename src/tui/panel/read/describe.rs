@@ -189,7 +189,8 @@ pub(super) fn checkpoint(model: &Model, checkpoint: &CheckpointView) -> (String,
         ),
         Told::new("attempt", Role::Plain, checkpoint.attempt.to_string()),
     ];
-    let others = model.checkpoints.iter().filter(|other| other.step_name == checkpoint.step_name).count();
+    let shown = model.checkpoints.iter().filter(|other| other.step_name == checkpoint.step_name).count();
+    let others = shown + model.gone.get(&checkpoint.step_name).copied().unwrap_or(0);
     all.push(Told::new("of this step", Role::Plain, count(others, "checkpoint", "checkpoints")));
     (format!("{} · {at}", checkpoint.step_name), all)
 }

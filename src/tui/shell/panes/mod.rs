@@ -1,19 +1,24 @@
 //! The pictures on the screen: which logs are read, which terminal is live. Reads only what is shown; owns every descriptor
 //! that a pane has.
 
+pub(super) mod book;
+mod live;
+mod look;
+mod scrolled;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 
-use super::book::Book;
-use super::pointer::Wants;
-use super::scrolled::Scrolled;
+use self::book::Book;
+use self::live::LivePane;
+use self::look::Looks;
+use self::scrolled::Scrolled;
 use crate::gauge::progress::{self, Pace};
-use crate::screen::{Glance, Live, Size as Cells, Tail, Watch, Work};
+use crate::screen::{Glance, Tail, Watch, Work};
 use crate::tui::draw::{Room, layout};
 use crate::tui::message::LiveKind;
 use crate::tui::model::{LaneKey, Model, Progress, Size};
@@ -28,15 +33,16 @@ const PACE_MS: i64 = 1_000;
 const GLANCES: usize = 64;
 
 /// Everything that is shown.
-pub(super) struct Panes {
+pub(in crate::tui::shell) struct Panes {
     /// By lane and attempt: where its log lies; `None` while that is being asked.
     found: BTreeMap<(LaneKey, u32), Option<PathBuf>>,
     passive: BTreeMap<LaneKey, Passive>,
     live: Option<LivePane>,
+    looks: Looks,
     watch: Watch<u32>,
     next: u32,
     /// The whole log that is open.
-    pub(super) book: Option<Book>,
+    pub(in crate::tui::shell) book: Option<Book>,
 }
 
 struct Passive {
@@ -61,39 +67,21 @@ enum Picture {
     Glance(Glance),
 }
 
-struct LivePane {
-    lane: LaneKey,
-    kind: LiveKind,
-    live: Live,
-    /// Where its cells stand on the screen.
-    area: Rect,
-    behind: bool,
-}
-
 impl Panes {
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(in crate::tui::shell) fn new() -> std::io::Result<Self> {
         Ok(Self {
             found: BTreeMap::new(),
             passive: BTreeMap::new(),
             live: None,
+            looks: Looks::default(),
             watch: Watch::new()?,
             next: 0,
             book: None,
         })
     }
 
-    /// What is to be polled: the logs, and the live terminal with whether something waits to be written to it.
-    pub(super) fn fds(&self) -> (BorrowedFd<'_>, Option<(BorrowedFd<'_>, bool)>) {
-        (self.watch.fd(), self.live.as_ref().map(|pane| (pane.live.fd(), pane.live.wants_to_write())))
-    }
-
-    /// The live terminal said more than was taken in: do not wait.
-    pub(super) fn behind(&self) -> bool {
-        self.live.as_ref().is_some_and(|pane| pane.behind)
-    }
-
     /// A pane on the screen is not where its log is: another frame is needed.
-    pub(super) fn unsettled(&self) -> bool {
+    pub(in crate::tui::shell) fn unsettled(&self) -> bool {
         let tail = |pane: &Passive| matches!(pane.picture, Picture::Tail(_));
         self.passive
             .values()
@@ -101,7 +89,7 @@ impl Panes {
     }
 
     /// Opens what is shown now and closes what is not; gives the logs whose place has to be asked for.
-    pub(super) fn show(&mut self, model: &Model) -> Vec<(LaneKey, u32)> {
+    pub(in crate::tui::shell) fn show(&mut self, model: &Model) -> Vec<(LaneKey, u32)> {
         let wanted = wanted(model);
         self.found.retain(|(lane, _), _| model.run.as_ref().is_some_and(|run| run.line.id == lane.run));
         let gone: Vec<LaneKey> = self
@@ -166,7 +154,7 @@ impl Panes {
     }
 
     /// The engine said where a log lies.
-    pub(super) fn placed(&mut self, lane: LaneKey, attempt: u32, place: Option<LogPlace>) {
+    pub(in crate::tui::shell) fn placed(&mut self, lane: LaneKey, attempt: u32, place: Option<LogPlace>) {
         match place {
             Some(place) => {
                 self.found.insert((lane, attempt), Some(PathBuf::from(place.dir)));
@@ -179,7 +167,7 @@ impl Panes {
     }
 
     /// The kernel says which logs were written to; true when one of them is on the screen.
-    pub(super) fn grew(&mut self) -> bool {
+    pub(in crate::tui::shell) fn grew(&mut self) -> bool {
         let names: BTreeSet<u32> = self.watch.changed();
         let mut any = false;
         for pane in self.passive.values_mut().filter(|pane| names.contains(&pane.name)) {
@@ -194,7 +182,7 @@ impl Panes {
     }
 
     /// Something was recorded: attempts that had no directory yet may have one.
-    pub(super) fn recorded(&mut self) {
+    pub(in crate::tui::shell) fn recorded(&mut self) {
         for pane in self.passive.values_mut().filter(|pane| !pane.watched) {
             pane.watched = self.watch.add(&pane.dir, pane.name).unwrap_or(false);
             pane.fresh = true;
@@ -202,7 +190,7 @@ impl Panes {
     }
 
     /// Before a frame: takes in what was written, and gives the live terminal the size of its pane.
-    pub(super) fn settle(&mut self, model: &mut Model) {
+    pub(in crate::tui::shell) fn settle(&mut self, model: &mut Model) {
         let mut work = Work::FRAME;
         for (lane, pane) in self.passive.iter_mut().filter(|(_, pane)| pane.fresh) {
             let lines = match &mut pane.picture {
@@ -225,14 +213,7 @@ impl Panes {
             }
         }
         self.scroll(model);
-        if let Some(pane) = &mut self.live {
-            let area = inner(model, &pane.lane);
-            pane.area = area;
-            if area.width >= 2 && area.height >= 2 {
-                // Where this fails the program has ended.
-                let _ = pane.live.resize(Cells::new(area.height, area.width));
-            }
-        }
+        self.fit_live(model);
     }
 
     /// Panes that are scrolled back show the log from disk.
@@ -250,58 +231,10 @@ impl Panes {
             }
         }
     }
-
-    /// A terminal came from the engine.
-    pub(super) fn live(
-        &mut self,
-        lane: LaneKey,
-        kind: LiveKind,
-        terminal: OwnedFd,
-        model: &Model,
-    ) -> std::io::Result<()> {
-        let area = inner(model, &lane);
-        let live = Live::new(terminal, Cells::new(area.height, area.width))?;
-        self.live = Some(LivePane { lane, kind, live, area, behind: false });
-        Ok(())
-    }
-
-    /// The live terminal can be read or written; gives which one has ended.
-    pub(super) fn poll_live(&mut self) -> (bool, Option<(LaneKey, LiveKind)>) {
-        let Some(pane) = &mut self.live else {
-            return (false, None);
-        };
-        let mut work = Work::FRAME;
-        let polled = pane.live.poll(&mut work);
-        pane.behind = polled.behind;
-        let ended = (pane.live.ended() && !polled.behind).then(|| (pane.lane.clone(), pane.kind));
-        (polled.changed, ended)
-    }
-
-    /// Takes the live terminal away.
-    pub(super) fn close(&mut self, lane: &LaneKey, kind: LiveKind) {
-        self.live.take_if(|pane| pane.lane == *lane && pane.kind == kind);
-    }
-
-    /// Types into it; false when the program does not take it.
-    pub(super) fn write(&mut self, lane: &LaneKey, kind: LiveKind, bytes: &[u8]) -> bool {
-        match &mut self.live {
-            Some(pane) if pane.lane == *lane && pane.kind == kind => pane.live.write(bytes),
-            Some(_) | None => true,
-        }
-    }
-
-    /// Where the cells of the pane that is typed into stand, and what its program asked for.
-    pub(super) fn typed_into(&self) -> (Rect, Wants) {
-        let Some(pane) = &self.live else {
-            return (Rect::default(), Wants::default());
-        };
-        let modes = pane.live.grid().modes();
-        (pane.area, Wants { mouse: modes.mouse.is_some(), paste: modes.bracketed_paste })
-    }
 }
 
 /// The size that a live pane of this lane will have.
-pub(super) fn size_for(model: &Model, lane: &LaneKey) -> Size {
+pub(in crate::tui::shell) fn size_for(model: &Model, lane: &LaneKey) -> Size {
     let area = inner(model, lane);
     Size { columns: area.width, rows: area.height }
 }
@@ -342,13 +275,18 @@ fn wanted(model: &Model) -> Vec<(LaneKey, u32, bool)> {
 
 impl Pictures for Panes {
     fn paint(&self, lane: &LaneKey, area: Rect, _back: usize, buf: &mut Buffer) -> Option<Option<Position>> {
-        if let Some(pane) = self.live.as_ref().filter(|pane| pane.lane == *lane) {
+        let live = self.live.as_ref().filter(|pane| pane.lane == *lane);
+        if let Some(pane) = live.filter(|pane| pane.kind != LiveKind::Look) {
             pane.live.paint(area, buf);
             return Some(pane.live.cursor_in(area));
         }
         let pane = self.passive.get(lane)?;
         if let Some(scrolled) = &pane.scrolled {
             scrolled.paint(area, buf);
+            return Some(None);
+        }
+        if let Some(looked) = live.filter(|looked| looked.drawn) {
+            looked.live.paint_part(area, buf);
             return Some(None);
         }
         match &pane.picture {
@@ -358,6 +296,13 @@ impl Pictures for Panes {
             }
             Picture::Glance(_) => None,
         }
+    }
+
+    fn part_of(&self, lane: &LaneKey, area: Rect) -> Option<Size> {
+        let looked = |pane: &&LivePane| pane.lane == *lane && pane.kind == LiveKind::Look && pane.drawn;
+        let size = self.live.as_ref().filter(looked)?.live.grid().size();
+        let clipped = size.cols() > area.width || size.rows() > area.height;
+        clipped.then_some(Size { columns: size.cols(), rows: size.rows() })
     }
 
     fn log_lines(&self, first: u64, count: usize) -> Vec<Line<'static>> {

@@ -15,8 +15,8 @@ use crate::tui::model::LaneKey;
 const BUDGET: usize = 4 * 1024 * 1024;
 
 /// An open log.
-pub(super) struct Book {
-    pub(super) lane: LaneKey,
+pub(in crate::tui::shell) struct Book {
+    pub(in crate::tui::shell) lane: LaneKey,
     /// `None` before it is known where it lies.
     opened: Option<Opened>,
 }
@@ -37,23 +37,23 @@ struct Looking {
 
 impl Book {
     /// Before it is known where it lies.
-    pub(super) fn new(lane: LaneKey) -> Self {
+    pub(in crate::tui::shell) fn new(lane: LaneKey) -> Self {
         Self { lane, opened: None }
     }
 
     /// It lies here.
-    pub(super) fn open(&mut self, dir: PathBuf) {
+    pub(in crate::tui::shell) fn open(&mut self, dir: PathBuf) {
         let history = RefCell::new(History::new(dir.clone()));
         self.opened = Some(Opened { history, dir, told: None, looking: None });
     }
 
     /// Where it lies.
-    pub(super) fn dir(&self) -> Option<&PathBuf> {
+    pub(in crate::tui::shell) fn dir(&self) -> Option<&PathBuf> {
         self.opened.as_ref().map(|opened| &opened.dir)
     }
 
     /// Looks for a pattern from a line on.
-    pub(super) fn search(&mut self, pattern: &str, from: u64, back: bool) -> Option<Message> {
+    pub(in crate::tui::shell) fn search(&mut self, pattern: &str, from: u64, back: bool) -> Option<Message> {
         let opened = self.opened.as_mut()?;
         // Small letters find capital ones too; a capital letter means itself.
         let small = !pattern.chars().any(char::is_uppercase);
@@ -71,12 +71,12 @@ impl Book {
     }
 
     /// There is more to count or to search: do not wait.
-    pub(super) fn busy(&self) -> bool {
+    pub(in crate::tui::shell) fn busy(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.looking.is_some() || !matches!(opened.told, Some((_, true))))
     }
 
     /// It may have grown.
-    pub(super) fn grew(&mut self) {
+    pub(in crate::tui::shell) fn grew(&mut self) {
         if let Some(opened) = &mut self.opened
             && let Some((_, all)) = &mut opened.told
         {
@@ -85,7 +85,7 @@ impl Book {
     }
 
     /// One step of counting and searching; what became known.
-    pub(super) fn step(&mut self) -> Vec<Message> {
+    pub(in crate::tui::shell) fn step(&mut self) -> Vec<Message> {
         let Some(opened) = &mut self.opened else {
             return Vec::new();
         };
@@ -111,7 +111,7 @@ impl Book {
     }
 
     /// Lines as they are drawn.
-    pub(super) fn lines(&self, first: u64, count: usize) -> Vec<Row<'static>> {
+    pub(in crate::tui::shell) fn lines(&self, first: u64, count: usize) -> Vec<Row<'static>> {
         let Some(opened) = &self.opened else {
             return Vec::new();
         };
@@ -122,7 +122,7 @@ impl Book {
     }
 
     /// A line's text.
-    pub(super) fn text(&self, line: u64) -> Option<String> {
+    pub(in crate::tui::shell) fn text(&self, line: u64) -> Option<String> {
         let opened = self.opened.as_ref()?;
         let lines = opened.history.borrow_mut().lines(line, 1).ok()?;
         lines.first().map(crate::screen::Line::text)

@@ -1,15 +1,18 @@
 //! The operator's terminal: put into the screen's modes, and left exactly as it was found, also on a panic. Owns every byte
 //! that reaches it; what is drawn are cells, never text from a step.
 
+pub mod budget;
+pub mod cells;
+
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use self::cells::Cells;
 use crate::tui::model::Size;
 
 /// Alternate screen, the title kept, clicks and wheel, pasted text marked, no cursor.
@@ -23,7 +26,8 @@ static HOOKED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<std::io::BufWriter<std::io::Stdout>>>,
+    cells: Cells,
+    out: std::io::Stdout,
     size: Size,
     cursor: Option<Position>,
     title: String,
@@ -36,61 +40,57 @@ impl Screen {
         hook();
         take(mouse)?;
         let size = size();
-        match Self::on(size) {
-            Ok(terminal) => Ok(Self { terminal, size, cursor: None, title: String::new(), mouse }),
-            Err(why) => {
-                give_back();
-                Err(why)
-            }
-        }
+        Ok(Self {
+            cells: Cells::new(area(size)),
+            out: std::io::stdout(),
+            size,
+            cursor: None,
+            title: String::new(),
+            mouse,
+        })
     }
 
-    fn on(size: Size) -> std::io::Result<Terminal<CrosstermBackend<std::io::BufWriter<std::io::Stdout>>>> {
-        let out = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout());
-        let viewport = Viewport::Fixed(area(size));
-        Terminal::with_options(CrosstermBackend::new(out), TerminalOptions { viewport })
-    }
-
-    /// Draws a frame; `view` gives where the cursor stands, if it is to be seen.
-    pub(super) fn draw(
-        &mut self,
-        view: impl FnOnce(&mut ratatui::buffer::Buffer) -> Option<Position>,
-    ) -> std::io::Result<()> {
+    /// Draws a frame; `view` gives where the cursor stands, if it is to be seen. How many bytes that were.
+    pub(super) fn draw(&mut self, view: impl FnOnce(&mut Buffer) -> Option<Position>) -> std::io::Result<usize> {
         if self.size.columns == 0 || self.size.rows == 0 {
-            return Ok(());
+            return Ok(0);
         }
-        let whole = area(self.size);
+        let whole = self.cells.area();
         let mut cursor = None;
-        // A frame without a cursor hides it; one that stays hidden needs no word about it.
-        self.terminal.draw(|frame| {
-            cursor = view(frame.buffer_mut()).filter(|at| whole.contains(*at));
-            if let Some(at) = cursor {
-                frame.set_cursor_position(at);
+        let mut bytes = self.cells.frame(|buf| cursor = view(buf).filter(|at| whole.contains(*at))).to_vec();
+        match (self.cursor, cursor) {
+            (None, None) => {}
+            (Some(_), None) => bytes.extend_from_slice(b"\x1b[?25l\x1b[0 q"),
+            (before, Some(at)) => {
+                // Hidden while the cells are written.
+                if before.is_some() && !bytes.is_empty() {
+                    bytes.splice(0..0, *b"\x1b[?25l");
+                }
+                if before != cursor || !bytes.is_empty() {
+                    bytes.extend(format!("\x1b[{};{}H\x1b[?25h", at.y + 1, at.x + 1).bytes());
+                }
+                if before.is_none() {
+                    // A bar while somebody types into a step, whatever shape it had.
+                    bytes.extend_from_slice(b"\x1b[6 q");
+                }
             }
-        })?;
-        if cursor.is_some() != self.cursor.is_some() {
-            // A bar while somebody types into a step, whatever shape it had.
-            let shape: &[u8] = if cursor.is_some() { b"\x1b[6 q" } else { b"\x1b[0 q" };
-            self.say(shape)?;
         }
         self.cursor = cursor;
-        Ok(())
+        if !bytes.is_empty() {
+            self.say(&bytes)?;
+        }
+        Ok(bytes.len())
     }
 
     /// The terminal has another size.
-    pub(super) fn resize(&mut self, size: Size) -> std::io::Result<()> {
+    pub(super) fn resize(&mut self, size: Size) {
         self.size = size;
-        if size.columns == 0 || size.rows == 0 {
-            return Ok(());
-        }
-        self.terminal.resize(area(size))
+        self.forget();
     }
 
     /// What stands there is not known any more.
-    pub(super) fn forget(&mut self) -> std::io::Result<()> {
-        // `Terminal::clear` asks the terminal where its cursor stands, and its answer would come as keys.
-        self.terminal = Self::on(self.size)?;
-        self.say(b"\x1b[0m\x1b[2J")
+    pub(super) fn forget(&mut self) {
+        self.cells = Cells::new(area(self.size));
     }
 
     /// The title of the window; letters only ever, for it was cleaned before.
@@ -116,9 +116,8 @@ impl Screen {
     }
 
     fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let out = self.terminal.backend_mut();
-        out.write_all(bytes)?;
-        Write::flush(out)
+        self.out.write_all(bytes)?;
+        self.out.flush()
     }
 
     /// To the shell that started us; comes back when it says so.
@@ -128,8 +127,9 @@ impl Screen {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
         take(self.mouse)?;
         self.title.clear();
-        self.resize(size())?;
-        self.forget()
+        self.cursor = None;
+        self.resize(size());
+        Ok(())
     }
 }
 
