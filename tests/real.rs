@@ -12,6 +12,8 @@ mod desk;
 mod drawn;
 #[path = "support/engines.rs"]
 mod engines;
+#[path = "real/environments.rs"]
+mod environments;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]
@@ -44,6 +46,8 @@ mod place;
 mod porter;
 #[path = "real/probes.rs"]
 mod probes;
+#[path = "support/registry.rs"]
+mod registry;
 #[path = "real/sandbox.rs"]
 mod sandbox;
 #[path = "real/screen.rs"]

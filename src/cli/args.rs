@@ -121,10 +121,13 @@ pub enum Verb {
         #[command(flatten)]
         key: DetachKey,
     },
-    /// What was seen of the checkpoints of a run
-    Checkpoints {
-        #[arg(default_value = "@last")]
-        run: String,
+    /// What was seen of the checkpoints of a run, and what was kept of its environments
+    Checkpoints(Checkpoints),
+    /// Remove containers, networks and images of dogwatch's that no run needs any more
+    Gc {
+        /// Remove nothing, say what would be removed
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Questions that wait for a person
     Inbox,
@@ -393,6 +396,34 @@ pub enum GraphFormat {
     Ascii,
     Mermaid,
     Json,
+}
+
+/// `checkpoints`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Checkpoints {
+    #[arg(default_value = "@last")]
+    pub run: String,
+    /// verify: is it all there? pin, unpin: what was kept after STEP; prune: remove what was kept of environments
+    #[arg(value_enum)]
+    pub what: Option<CheckpointsVerb>,
+    /// For pin and unpin
+    #[arg(required_if_eq_any = [("what", "pin"), ("what", "unpin")])]
+    pub step: Option<String>,
+    /// For prune: also the newest of each environment
+    #[arg(long)]
+    pub all: bool,
+    /// For prune: remove nothing, say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to do about checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckpointsVerb {
+    Verify,
+    Pin,
+    Unpin,
+    Prune,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

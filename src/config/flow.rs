@@ -35,13 +35,14 @@ const PARALLEL: u32 = 4;
 /// What a file says, when it says nothing wrong.
 pub(super) struct Read {
     pub(super) workflow: Workflow,
-    placed: Placed,
+    /// All environments.
+    placed: Vec<Placed>,
 }
 
 impl Read {
     /// Notes what is not there on this host, or is not what it seems.
     pub(super) fn look(&self, found: &mut Found) {
-        place::look(&self.placed, found);
+        self.placed.iter().for_each(|placed| place::look(placed, found));
     }
 }
 
@@ -63,7 +64,9 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     let file = reader.file(table);
     let (values, declared) = params::read(reader, file.get("params").as_ref(), with.params, with.missing);
     let env = file.get("env").map(|item| step::env(reader, &item, "[env]")).unwrap_or_default();
-    let placed = place::read(reader, file.get("environment").as_ref(), with.base);
+    let environment = file.get("environment");
+    let placed = place::read(reader, environment.as_ref().map(|item| (item, "[environment]".into())), with.base);
+    let others = file.get("environments").map(|item| place::others(reader, &item, with.base)).unwrap_or_default();
     let defaults = file.get("defaults").map_or_else(Defaults::default, |item| recovery::defaults(reader, &item));
     let mut workflow = Workflow {
         name: with.name.to_owned(),
@@ -73,15 +76,18 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         params: values,
         env,
         environment: placed.spec.clone(),
+        environments: others.iter().map(|(name, placed)| (name.clone(), placed.spec.clone())).collect(),
         steps: IndexMap::new(),
     };
     if let Some(item) = file.get("workflow") {
         about(reader, &item, &mut workflow);
     }
     let (mut drafts, written) = steps(reader, &file, &defaults);
+    place::judge(reader, &drafts, &workflow);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
+    let placed = std::iter::once(placed).chain(others.into_iter().map(|(_, placed)| placed)).collect();
     Some(Read { workflow, placed })
 }
 

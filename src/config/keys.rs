@@ -53,7 +53,7 @@ impl Kind {
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::File => &["version", "workflow", "params", "env", "environment", "defaults", "steps"],
+            Self::File => &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps"],
             Self::Workflow => &["name", "description", "max_parallel", "timeout"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
             Self::Environment => &[
@@ -71,6 +71,7 @@ impl Kind {
                 "caps",
                 "ulimits",
                 "read_only",
+                "keep",
             ],
             Self::Mount => &["source", "target", "readonly"],
             Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown"],
@@ -78,6 +79,9 @@ impl Kind {
             Self::Step => &[
                 "description",
                 "needs",
+                "environment",
+                "fresh",
+                "snapshot",
                 "run",
                 "if",
                 "env",
@@ -107,7 +111,6 @@ impl Kind {
         match self {
             Self::File => FILE,
             Self::Workflow => WORKFLOW,
-            Self::Environment => ENVIRONMENT,
             Self::Defaults => DEFAULTS,
             Self::Step => STEP,
             Self::Output => OUTPUT,
@@ -115,7 +118,7 @@ impl Kind {
             Self::Approval => APPROVAL,
             Self::Rule => RULE,
             Self::Match => MATCH,
-            Self::Param | Self::Mount | Self::Retry => &[],
+            Self::Param | Self::Environment | Self::Mount | Self::Retry => &[],
         }
     }
 
@@ -147,7 +150,6 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
 
 const FILE: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
-    not_yet("environments", "remove it; all steps run in [environment]"),
     not_yet("notify", "remove it; `dogwatch wait RUN --for escalation` ends when a person is needed"),
     not_yet("agents", "remove it"),
     not_yet("on", "remove it; a last step with `needs` can do the same"),
@@ -155,10 +157,8 @@ const FILE: &[NotYet] = &[
 
 const WORKFLOW: &[NotYet] = &[not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]")];
 
-const IMAGE: &str = "put `image` into [environment]: all steps of a run share one environment";
-const LIMITS: &str = "put it into [environment], beside `image`";
-
-const ENVIRONMENT: &[NotYet] = &[not_yet("keep", "remove it; the environment goes when the run ends")];
+const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
+const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
 
 const DEFAULTS: &[NotYet] = &[
     not_yet("escalation", "remove it; a question waits until it is answered"),
@@ -170,13 +170,10 @@ const READY: &str = "remove it; start the service and wait for it inside the `ru
 
 const STEP: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
-    not_yet("environment", "remove it; all steps run in [environment]"),
     not_yet("image", IMAGE),
     not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
     not_yet("cpus", LIMITS),
     not_yet("memory", LIMITS),
-    not_yet("fresh", "remove it; all steps of a run share one environment"),
-    not_yet("snapshot", "remove it; `outputs` and `checkpoint` keep what the step wrote"),
     not_yet("verify", "remove it and check at the end of `run`: what fails there fails the step"),
     not_yet("service", READY),
     not_yet("readiness_probe", READY),

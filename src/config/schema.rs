@@ -69,6 +69,9 @@ struct File {
     env: Option<Variables>,
     /// Where steps run.
     environment: Option<Environment>,
+    /// More of them, by the name that a step gives as its `environment`. Those with a network find each other by name.
+    #[schemars(extend("propertyNames" = { "pattern": "^(?!default$)[a-z0-9][a-z0-9_-]{0,62}$" }))]
+    environments: Option<IndexMap<String, Environment>>,
     /// For all steps; a step may override any of these.
     defaults: Option<Defaults>,
     /// The steps by name, in the order in which they are shown.
@@ -178,6 +181,17 @@ struct Environment {
     ulimits: Option<std::collections::BTreeMap<String, i64>>,
     /// The image's own files cannot be changed. Default: false.
     read_only: Option<bool>,
+    /// Whether the container stays when the run has ended; `dogwatch gc` removes it then. Default: never.
+    keep: Option<Keep>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Keep {
+    Never,
+    /// When the run has not succeeded.
+    Failed,
+    Always,
 }
 
 #[derive(JsonSchema)]
@@ -270,6 +284,12 @@ struct Step {
     description: Option<String>,
     /// Steps that must have succeeded before.
     needs: Option<Vec<String>>,
+    /// Where it runs: a name of [environments]. Default: [environment].
+    environment: Option<String>,
+    /// Each attempt gets an environment of its own, made anew. Default: false.
+    fresh: Option<bool>,
+    /// When the step has succeeded, its container is kept as a checkpoint that later attempts start from. Default: false.
+    snapshot: Option<bool>,
     /// A script for `sh -e` in the workspace. Values come in as variables, by `env` and `inputs`.
     run: Option<String>,
     /// Replaces "all needs succeeded": an expression like failed(steps.train).

@@ -8,7 +8,7 @@ use crate::engine::Run;
 use crate::environment::Fate;
 use crate::faults::{crash_point, mutant};
 use crate::journal::Journal;
-use crate::model::{AttemptId, Event, Exit, LostWhy, Outside, RunId, Time, What};
+use crate::model::{AttemptId, Event, Exit, LostWhy, Outside, RunId, Site, Time, What};
 use crate::session::{self, Intent, Verdict, Why};
 use crate::wire;
 
@@ -42,10 +42,11 @@ pub(super) enum Found {
     Unreadable(String),
 }
 
-/// Attempts of one run to be looked at.
+/// Attempts in one environment of a run, to be looked at.
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) run: RunId,
+    pub(super) site: Site,
     boot_id: String,
     items: Vec<Item>,
 }
@@ -59,9 +60,10 @@ struct Item {
 }
 
 impl Look {
-    /// The live attempts of a run.
-    pub(super) fn at(run: &Run, journal: &Journal, parts: &Parts) -> Self {
-        let items = run.live_attempts().map(|(attempt, lane)| {
+    /// The live attempts in this environment of a run.
+    pub(super) fn at(run: &Run, site: &Site, journal: &Journal, parts: &Parts) -> Self {
+        let there = run.live_attempts().filter(|(attempt, _)| run.site(attempt) == *site);
+        let items = there.map(|(attempt, lane)| {
             let boot = journal.read().boot_of_intent(&attempt).ok().flatten();
             Item {
                 seen_claimed: lane.started.is_some(),
@@ -71,11 +73,8 @@ impl Look {
                 context: Context::new(run, lane, attempt, parts),
             }
         });
-        Self { run: run.id.clone(), boot_id: parts.boot_id.clone(), items: items.collect() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        let items = items.collect();
+        Self { run: run.id.clone(), site: site.clone(), boot_id: parts.boot_id.clone(), items }
     }
 
     /// Somebody holds the claim of one of them: its shim lives, or is just being ended with its environment.
@@ -166,7 +165,13 @@ fn lost(item: &Item, why: LostWhy, mut evidence: Vec<String>) -> Found {
 
 impl Core {
     /// Facts that follow from what was found.
-    pub(super) fn looked(&mut self, run: &RunId, life: Life, found: Vec<(AttemptId, Found)>) -> Vec<Event> {
+    pub(super) fn looked(
+        &mut self,
+        run: &RunId,
+        site: &Site,
+        life: Life,
+        found: Vec<(AttemptId, Found)>,
+    ) -> Vec<Event> {
         let at = self.parts.clock.now();
         let mut facts = Vec::new();
         let mut again = false;
@@ -193,7 +198,7 @@ impl Core {
         }
         if again || matches!(life, Life::Silent | Life::Unexplained) {
             let wait = std::time::Duration::from_secs(2);
-            self.parts.tell_after(wait, Input::KeeperGone { run: run.clone() });
+            self.parts.tell_after(wait, Input::KeeperGone { run: run.clone(), site: site.clone() });
         }
         for event in &facts {
             if let What::Claimed { attempt } = &event.what {
@@ -243,8 +248,9 @@ impl Core {
                 if known { Vec::new() } else { vec![fact] }
             }
             wire::keeper::Event::Exited { .. } => {
+                let site = run.site(&attempt);
                 let context = Context::new(run, lane, attempt, &self.parts);
-                self.read_end(id.clone(), context);
+                self.read_end((id.clone(), site), context);
                 Vec::new()
             }
             wire::keeper::Event::Unrecorded { end, why, .. } => {
@@ -254,8 +260,9 @@ impl Core {
             }
             wire::keeper::Event::ShimGone { status, .. } => {
                 tracing::warn!("the shim of {key} is gone: {status}");
+                let site = run.site(&attempt);
                 let command = crate::model::Command::Launch(attempt);
-                self.look_at(id);
+                self.look_at(id, Some(&site));
                 // Where nothing is found, the launch is owed again: not at once, for it may fail in the same way.
                 self.parts.tell_after(std::time::Duration::from_secs(1), Input::Again(command));
                 Vec::new()
@@ -264,7 +271,7 @@ impl Core {
         }
     }
 
-    fn read_end(&self, run: RunId, context: Context) {
+    fn read_end(&self, (run, site): (RunId, Site), context: Context) {
         let parts = self.parts.clone();
         tokio::task::spawn_blocking(move || {
             let attempt = context.attempt.clone();
@@ -278,7 +285,7 @@ impl Core {
                     parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
                 }
                 // The look-up tells these apart.
-                Ok(None) | Err(_) => parts.tell(Input::KeeperGone { run }),
+                Ok(None) | Err(_) => parts.tell(Input::KeeperGone { run, site }),
             }
         });
     }

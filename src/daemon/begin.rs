@@ -40,9 +40,10 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
     let workflow = parse(&start.source, &start.file, &start.base, &start.params, start.name.as_deref())
         .map_err(|problems| Box::new(usage(problems, None)))?;
     let selection = selection(start, &workflow)?;
-    if !Path::new(&workflow.environment.workspace).is_dir() {
-        let words = format!("the workspace {} is not a folder", workflow.environment.workspace);
-        return Err(Box::new(usage(words, Some("make it, or change [environment] workspace"))));
+    let workspaces = workflow.all_environments().map(|(_, spec)| &spec.workspace);
+    if let Some(workspace) = workspaces.into_iter().find(|workspace| !Path::new(workspace).is_dir()) {
+        let words = format!("the workspace {workspace} is not a folder");
+        return Err(Box::new(usage(words, Some("make it, or change `workspace` of the environment"))));
     }
     let id = RunId::from_random(clock::random_bytes::<8>());
     let dir = parts.state.run(&id);

@@ -4,14 +4,57 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::core::Parts;
 use crate::engine::Run;
-use crate::environment::{self, Container, Spec};
-use crate::model::{ContainerSpec, Gpus, Pull};
+use crate::environment::{self, Container, Spec, Wanted};
+use crate::model::{ContainerSpec, EnvironmentId, Gpus, IsolationWanted, Pull, Site};
+
+/// The specification of this environment of a run.
+pub(super) fn spec(run: &Run, site: &Site, parts: &Parts) -> Spec {
+    let wanted = run.workflow.environment_named(&site.environment);
+    let dogwatch = parts.dogwatch();
+    let run_dir = PathBuf::from(&run.dir);
+    let mut spec = Spec::new(&run_dir, parts.state.path(), &PathBuf::from(&wanted.workspace), &dogwatch);
+    spec.name = site.to_string();
+    spec.wanted = match wanted.isolation {
+        IsolationWanted::Auto => Wanted::Auto,
+        IsolationWanted::Required => Wanted::Required,
+        IsolationWanted::None => Wanted::None,
+    };
+    spec.mounts = wanted
+        .mounts
+        .iter()
+        .map(|mount| environment::Mount {
+            source: PathBuf::from(&mount.source),
+            target: PathBuf::from(&mount.target),
+            writable: !mount.readonly,
+        })
+        .collect();
+    spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
+    spec.container = wanted.container.as_ref().map(|wanted| container(run, site, wanted));
+    spec
+}
+
+fn find_in_path(path: &str, name: &str) -> Option<PathBuf> {
+    path.split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| PathBuf::from(folder).join(name))
+        .find(|file| file.is_file())
+}
+
+/// The network that the environments of a run share, where several of them have one.
+fn network(run: &Run) -> Option<String> {
+    let used = |name: &EnvironmentId| run.workflow.steps.values().any(|step| step.place.environment == *name);
+    let containers = run.workflow.all_environments().filter(|(name, _)| used(name));
+    let networked = containers.filter(|(_, spec)| spec.container.as_ref().is_some_and(|container| container.network));
+    (networked.count() > 1).then(|| format!("dogwatch-{}", run.id))
+}
 
 /// The container of this environment of a run.
-pub(super) fn container(run: &Run, environment: &str, wanted: &ContainerSpec) -> Container {
+fn container(run: &Run, site: &Site, wanted: &ContainerSpec) -> Container {
     Container {
-        name: format!("dogwatch-{}-{environment}", run.id),
+        name: format!("dogwatch-{}-{site}", run.id),
         image: wanted.image.clone(),
         pull: match wanted.pull {
             Pull::Missing => environment::Pull::Missing,
@@ -32,6 +75,8 @@ pub(super) fn container(run: &Run, environment: &str, wanted: &ContainerSpec) ->
         caps: wanted.caps.clone(),
         ulimits: wanted.ulimits.iter().map(|limit| (limit.name.clone(), limit.value)).collect(),
         read_only: wanted.read_only,
+        peers: wanted.network.then(|| network(run)).flatten(),
+        base: None,
         host: run.env.get("DOCKER_HOST").cloned(),
         runtime_dir: run.env.get("XDG_RUNTIME_DIR").map(PathBuf::from),
     }

@@ -13,15 +13,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
 use super::adopt::{Found, Life};
-use super::hands::{self, Hands};
+use super::hands;
+use super::keeping::Keeping;
 use super::requests::{Answer, Reaction};
+use super::sites::{AllHands, Waiting};
 use super::space::Space;
 use crate::clock::Clock;
 use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Time, What};
+use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, Time, What};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -88,18 +90,28 @@ pub(super) enum Input {
     NewRun { row: Box<RunRow>, created: Box<Created>, answer: oneshot::Sender<Answer> },
     /// Something happened.
     Fact(Event),
-    /// What was found of attempts of a run.
-    Looked { run: RunId, life: Life, found: Vec<(AttemptId, Found)> },
+    /// What was found of attempts in an environment of a run.
+    Looked { run: RunId, site: Site, life: Life, found: Vec<(AttemptId, Found)> },
     /// A keeper of a run said something.
     Keeper { run: RunId, event: wire::keeper::Event },
-    /// The connection to the keeper of a run has ended.
-    KeeperGone { run: RunId },
+    /// The connection to the keeper of an environment has ended.
+    KeeperGone { run: RunId, site: Site },
+    /// What the hands of an environment wait for; nothing any more without words.
+    Waits { run: RunId, site: Site, words: Option<String> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),
-    /// The environment of an ended run is gone.
-    Closed { run: RunId },
+    /// An environment is still to be kept after an attempt.
+    Keep(Box<Keeping>),
+    /// It is kept, or cannot be: what is to be recorded, the attempt's end at last.
+    Kept { attempt: AttemptId, facts: Vec<Event> },
+    /// An environment that is over could not be closed yet.
+    CloseAgain { run: RunId, site: Site },
+    /// An environment of a run is gone.
+    Closed { run: RunId, site: Site },
     /// The engine ends; steps go on.
     Stop { deliberate: bool },
+    /// What was found in container engines, for whoever asked to have it cleaned up.
+    Garbage(Box<super::requests::kept::Found>),
     /// Time to write the records of runs that changed.
     WriteRecords,
 }
@@ -133,11 +145,19 @@ pub(super) struct Core {
     pub(super) journal: Journal,
     pub(super) engine: Engine,
     pub(super) started: Time,
-    hands: HashMap<RunId, Hands>,
+    pub(super) hands: AllHands,
+    /// The environments of ended runs that are not gone yet.
+    pub(super) closing: HashMap<RunId, BTreeSet<Site>>,
+    /// Environments of single attempts that are being closed.
+    pub(super) leaving: HashSet<(RunId, Site)>,
+    /// Attempts that have ended, and whose environments are being kept.
+    pub(super) keeping: HashSet<AttemptId>,
+    /// What hands wait for.
+    pub(super) waiting: Waiting,
     /// Effects that were handed out and are still owed.
     handed: HashSet<String>,
-    /// Runs whose attempts have not been looked up yet: nothing of them is launched.
-    unadopted: BTreeSet<RunId>,
+    /// Environments whose attempts have not been looked up yet: nothing of them is launched.
+    pub(super) unadopted: BTreeSet<(RunId, Site)>,
     /// Attempts whose environment does not answer.
     pub(super) unreachable: HashSet<AttemptId>,
     /// Attempts whose output is followed for checkpoints.
@@ -168,7 +188,11 @@ impl Core {
             journal,
             engine,
             started: now,
-            hands: HashMap::new(),
+            hands: AllHands::new(),
+            closing: HashMap::new(),
+            leaving: HashSet::new(),
+            keeping: HashSet::new(),
+            waiting: Waiting::default(),
             handed: HashSet::new(),
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
@@ -248,29 +272,47 @@ impl Core {
                 }
                 Err(error) => turn.answers.push((answer, super::requests::internal(&error))),
             },
-            Input::Fact(event) => self.stage(vec![event], turn),
-            Input::Looked { run, life, found } => {
-                let events = self.looked(&run, life, found);
-                self.unadopted.remove(&run);
+            Input::Fact(event) => {
+                let events = self.after_keeping(vec![event]);
+                self.stage(events, turn);
+            }
+            Input::Keep(keeping) => self.keep_again(*keeping),
+            Input::Kept { attempt, facts } => {
+                self.keeping.remove(&attempt);
+                self.stage(facts, turn);
+            }
+            Input::CloseAgain { run, site } => self.close_again(&run, &site),
+            Input::Looked { run, site, life, found } => {
+                let events = self.looked(&run, &site, life, found);
+                let events = self.after_keeping(events);
+                self.unadopted.remove(&(run, site));
                 self.stage(events, turn);
             }
             Input::Keeper { run, event } => {
                 let events = self.keeper_said(&run, &event);
                 self.stage(events, turn);
             }
-            Input::KeeperGone { run } => {
+            Input::KeeperGone { run, site } => {
                 // To launch and to stop once more does no harm. A probe is asked once: where its answer is lost, its
                 // own task says so.
                 self.handed.retain(|name| !name.starts_with("launch ") && !name.starts_with("stop "));
-                self.look_at(&run);
+                self.look_at(&run, Some(&site));
+            }
+            Input::Waits { run, site, words } => {
+                if self.waiting.note(&run, &site, words, self.parts.clock.now()) {
+                    // Nothing was recorded; who looks may look again.
+                    self.parts.changed.send_modify(|_| {});
+                }
             }
             Input::Again(command) => {
                 self.handed.remove(&name_of(&command));
             }
-            Input::Closed { run } => {
-                self.hands.remove(&run);
-                if self.engine.run(&run).is_some_and(|run| matches!(run.phase, crate::engine::Phase::Ended { .. })) {
+            Input::Closed { run, site } => {
+                if self.closed(&run, &site)
+                    && self.engine.run(&run).is_some_and(|run| matches!(run.phase, crate::engine::Phase::Ended { .. }))
+                {
                     self.write_record(&run);
+                    self.waiting.forget(&run);
                     self.engine.forget(&run);
                 }
             }
@@ -280,6 +322,7 @@ impl Core {
                 }
                 self.stopping = true;
             }
+            Input::Garbage(found) => self.collect(*found),
             Input::WriteRecords => self.write_records(),
         }
     }
@@ -344,6 +387,7 @@ impl Core {
                     job(answer);
                 }
                 self.hand_out(&effects);
+                self.close_left();
             }
             Err(error) => self.uncommitted(&error, events, turn),
         }
@@ -409,7 +453,7 @@ impl Core {
         }
         for command in effects {
             let waits = match command {
-                Command::Launch(attempt) => self.unadopted.contains(&attempt.run) || self.space.trouble().is_some(),
+                Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
                 Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
             };
@@ -421,28 +465,23 @@ impl Core {
 
     fn effect(&mut self, command: &Command) {
         crash_point("engine.before-effect");
-        let run = match command {
-            Command::Launch(attempt) | Command::Probe(attempt) | Command::Stop { attempt, .. } => &attempt.run,
-            Command::CloseEnvironment(run) => run,
+        let attempt = match command {
+            Command::Launch(attempt) | Command::Probe(attempt) | Command::Stop { attempt, .. } => attempt,
+            Command::CloseEnvironment(run) => return self.close_all(run),
             Command::Record(_) => return,
         };
-        let Some(run) = self.engine.run(run) else { return };
-        let task = match hands::task(run, command, &self.parts, self.journal.epoch()) {
-            Ok(task) => task,
-            Err(fact) => {
-                self.parts.tell(Input::Fact(*fact));
-                return;
-            }
-        };
-        let hands = hands_of(&mut self.hands, run, &self.parts, self.journal.epoch());
-        hands.give(task);
+        let Some(run) = self.engine.run(&attempt.run) else { return };
+        match hands::task(run, command, &self.parts, self.journal.epoch()) {
+            Ok(Some(task)) => drop(self.hands(attempt).map(|hands| hands.give(task))),
+            Ok(None) => {}
+            Err(fact) => return self.parts.tell(Input::Fact(*fact)),
+        }
         crash_point("engine.after-effect");
     }
 
-    /// The hands of a run, made when they are first needed.
-    pub(super) fn hands(&mut self, id: &RunId) -> Option<&Hands> {
-        let run = self.engine.run(id)?;
-        Some(hands_of(&mut self.hands, run, &self.parts, self.journal.epoch()))
+    fn is_unadopted(&self, attempt: &AttemptId) -> bool {
+        let site = self.engine.run(&attempt.run).map(|run| run.site(attempt));
+        site.is_some_and(|site| self.unadopted.contains(&(attempt.run.clone(), site)))
     }
 
     /// Every unfinished run: is its environment there, and what is there of its attempts?
@@ -450,24 +489,13 @@ impl Core {
         let runs: Vec<RunId> = self.engine.runs().map(|run| run.id.clone()).collect();
         for id in runs {
             crash_point("engine.before-adopt");
-            if self.engine.run(&id).is_some_and(|run| run.active() > 0) {
-                self.unadopted.insert(id.clone());
-                self.look_at(&id);
+            if let Some(run) = self.engine.run(&id) {
+                let live = run.live_attempts().map(|(attempt, _)| (id.clone(), run.site(&attempt)));
+                self.unadopted.extend(live);
+                self.look_at(&id, None);
             }
+            self.close_left_over(&id);
             self.end_left_over(&id);
-        }
-    }
-
-    /// Asks what is there of the live attempts of a run.
-    pub(super) fn look_at(&mut self, id: &RunId) {
-        let Some(run) = self.engine.run(id) else { return };
-        let look = super::adopt::Look::at(run, &self.journal, &self.parts);
-        if look.is_empty() {
-            self.unadopted.remove(id);
-            return;
-        }
-        if let Some(hands) = self.hands(id) {
-            hands.give(hands::Task::Look(look));
         }
     }
 
@@ -480,7 +508,7 @@ impl Core {
         self.next_round = now.plus(LOOK_ROUND);
         let runs: Vec<RunId> = self.engine.runs().filter(|run| run.active() > 0).map(|run| run.id.clone()).collect();
         for run in runs {
-            self.look_at(&run);
+            self.look_at(&run, None);
         }
     }
 
@@ -525,10 +553,6 @@ impl Core {
     }
 }
 
-fn hands_of<'a>(all: &'a mut HashMap<RunId, Hands>, run: &Run, parts: &Parts, epoch: u64) -> &'a Hands {
-    all.entry(run.id.clone()).or_insert_with(|| Hands::new(run, parts, epoch))
-}
-
 async fn sleep_for(wait: Option<Duration>) {
     match wait {
         Some(wait) => crate::clock::sleep(wait.max(Duration::from_millis(1))).await,
@@ -553,6 +577,8 @@ fn is_fact(what: &What) -> bool {
         what,
         What::Claimed { .. }
             | What::CheckpointSeen { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }

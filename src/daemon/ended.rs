@@ -187,7 +187,7 @@ impl Context {
 
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
-        self.workflow.environment.on_host(path)
+        self.workflow.environment_of(&self.step).on_host(path)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The hands of one run: an actor that has its environment made or adopted, holds the connection to its keeper, and
+//! The hands of one environment of a run: an actor that has its environment made or adopted, holds the connection to its keeper, and
 //! carries out effects there. May never decide what a failure means: it reports facts, or asks to be asked again.
 
 use std::collections::BTreeMap;
@@ -11,14 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::adopt::{Life, Look};
 use super::container;
 use super::core::{Input, Parts};
+use super::keeping::Keeping;
 use super::requests::{self, Answer};
 use crate::clock;
-use crate::engine::Run;
-use crate::environment::{self, Handle, Spec, Wanted};
+use crate::engine::{Base, Run};
+use crate::environment::{self, Handle, Spec};
 use crate::faults::crash_point;
-use crate::model::{
-    AttemptId, Command, Event, Isolation, IsolationWanted, OnUnknown, RunId, StepWhat, StopReason, What,
-};
+use crate::model::{AttemptId, Command, Event, Isolation, OnUnknown, RunId, Site, StepWhat, StopReason, What};
 use crate::session::{self, AskError, Keeper};
 use crate::wire::keeper::{Ask, Launch, Place, Reply};
 
@@ -30,9 +29,9 @@ const COLS: u16 = 120;
 /// A probe is given up after this long.
 const PROBE: Duration = Duration::from_secs(300);
 /// Before something that failed for the moment is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether the shells in the environment of an ended run are closed.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Until the processes of an environment whose keeper is gone must be gone, too.
 const DYING: Duration = Duration::from_secs(5);
 
@@ -42,7 +41,11 @@ pub(super) enum Task {
         attempt: AttemptId,
         launch: Box<Launch>,
         work_dir: PathBuf,
+        /// What its environment is made of, if not of its image.
+        base: Option<Base>,
     },
+    /// The environment is to be kept as it is after this attempt, whose end is told afterwards.
+    Keep(Keeping),
     Stop {
         attempt: AttemptId,
         reason: StopReason,
@@ -75,24 +78,29 @@ pub(super) enum Task {
     LetGo {
         attempt: Option<AttemptId>,
     },
-    Close,
+    /// The environment is over; with `keep` its container stays.
+    Close {
+        keep: bool,
+    },
 }
 
-/// A run's actor. It ends when this is dropped and its queue is empty; what runs goes on.
+/// An environment's actor. It ends when this is dropped and its queue is empty; what runs goes on.
 pub(super) struct Hands {
     tasks: mpsc::UnboundedSender<Task>,
 }
 
 impl Hands {
-    pub(super) fn new(run: &Run, parts: &Parts, epoch: u64) -> Self {
+    pub(super) fn new(run: &Run, site: &Site, parts: &Parts, epoch: u64) -> Self {
         let (tasks, queue) = mpsc::unbounded_channel();
         let actor = Actor {
             run: run.id.clone(),
-            spec: spec(run, parts),
+            spec: container::spec(run, site, parts),
+            site: site.clone(),
             parts: parts.clone(),
             epoch,
             keeper: None,
-            told_isolation: run.isolation.is_some(),
+            told_isolation: run.isolations.contains_key(&site.environment),
+            waits: false,
         };
         tokio::spawn(actor.work(queue));
         Self { tasks }
@@ -110,15 +118,15 @@ impl Hands {
     }
 }
 
-/// The task for an effect, or the fact that it cannot be one.
-pub(super) fn task(run: &Run, command: &Command, parts: &Parts, epoch: u64) -> Result<Task, Box<Event>> {
+/// The task for an effect on an attempt, or the fact that it cannot be one.
+pub(super) fn task(run: &Run, command: &Command, parts: &Parts, epoch: u64) -> Result<Option<Task>, Box<Event>> {
     match command {
-        Command::Launch(attempt) => launch(run, attempt, parts, epoch),
+        Command::Launch(attempt) => launch(run, attempt, parts, epoch).map(Some),
         Command::Stop { attempt, reason, grace } => {
-            Ok(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace })
+            Ok(Some(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace }))
         }
-        Command::Probe(attempt) => probe(run, attempt, parts),
-        Command::CloseEnvironment(_) | Command::Record(_) => Ok(Task::Close),
+        Command::Probe(attempt) => probe(run, attempt, parts).map(Some),
+        Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
     }
 }
 
@@ -138,7 +146,7 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
         place: Place { key, dir: attempt.dir() },
         argv: shell(&script),
         env,
-        cwd: run.workflow.environment.workspace.clone(),
+        cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
         rows: ROWS,
         cols: COLS,
         mac_key,
@@ -146,7 +154,8 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
         log_half: LOG_HALF,
     };
     let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
-    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir })
+    let base = run.base(attempt);
+    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir, base })
 }
 
 fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Event>> {
@@ -160,7 +169,7 @@ fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Even
             attempt: attempt.clone(),
             script: script.clone(),
             env,
-            cwd: run.workflow.environment.workspace.clone(),
+            cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
             work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
         }),
         Some(OnUnknown::Ask | OnUnknown::Rerun) | None => Err(failed("the step declares no probe".into())),
@@ -177,38 +186,6 @@ fn shell(script: &str) -> Vec<String> {
     vec!["/bin/sh".into(), "-e".into(), "-c".into(), [CTRL_C, script].concat()]
 }
 
-fn spec(run: &Run, parts: &Parts) -> Spec {
-    let wanted = &run.workflow.environment;
-    let dogwatch = parts.dogwatch();
-    let run_dir = PathBuf::from(&run.dir);
-    let mut spec = Spec::new(&run_dir, parts.state.path(), &PathBuf::from(&wanted.workspace), &dogwatch);
-    spec.wanted = match wanted.isolation {
-        IsolationWanted::Auto => Wanted::Auto,
-        IsolationWanted::Required => Wanted::Required,
-        IsolationWanted::None => Wanted::None,
-    };
-    spec.mounts = wanted
-        .mounts
-        .iter()
-        .map(|mount| environment::Mount {
-            source: PathBuf::from(&mount.source),
-            target: PathBuf::from(&mount.target),
-            writable: !mount.readonly,
-        })
-        .collect();
-    spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
-    spec.container = wanted.container.as_ref().map(|container| container::container(run, &spec.name, container));
-    spec
-}
-
-fn find_in_path(path: &str, name: &str) -> Option<PathBuf> {
-    path.split(':')
-        .filter(|folder| folder.starts_with('/'))
-        .map(|folder| PathBuf::from(folder).join(name))
-        .find(|file| file.is_file())
-}
-
 /// Why there is no keeper to ask.
 enum NoKeeper {
     /// It will not be there by waiting.
@@ -217,20 +194,29 @@ enum NoKeeper {
     Later(String),
 }
 
-struct Actor {
-    run: RunId,
-    spec: Spec,
-    parts: Parts,
+/// The actor itself; what it does with containers is in [`container`].
+pub(super) struct Actor {
+    pub(super) run: RunId,
+    pub(super) site: Site,
+    pub(super) spec: Spec,
+    pub(super) parts: Parts,
     epoch: u64,
-    keeper: Option<Keeper>,
+    pub(super) keeper: Option<Keeper>,
     told_isolation: bool,
+    /// It was told what is waited for.
+    waits: bool,
 }
 
 impl Actor {
     async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Task>) {
         while let Some(task) = queue.recv().await {
             match task {
-                Task::Launch { attempt, launch, work_dir } => self.launch(attempt, launch, work_dir).await,
+                Task::Launch { attempt, launch, work_dir, base } => {
+                    if self.prepare(&attempt, base).await {
+                        self.launch(attempt, launch, work_dir).await;
+                    }
+                }
+                Task::Keep(keeping) => self.keep(keeping).await,
                 Task::Stop { attempt, reason, grace } => self.stop(attempt, reason, grace).await,
                 Task::Probe { attempt, script, env, cwd, work_dir } => {
                     self.probe(attempt, script, env, cwd, work_dir).await;
@@ -245,12 +231,20 @@ impl Actor {
                     drop(answer.send(reply.unwrap_or_else(requests::refused)));
                 }
                 Task::LetGo { attempt } => self.let_go(attempt).await,
-                Task::Close => self.close().await,
+                Task::Close { keep } => self.close(keep).await,
             }
         }
     }
 
-    fn fact(&self, what: What) {
+    /// Says what is waited for, or that nothing is any more.
+    pub(super) fn wait_for(&mut self, words: Option<String>) {
+        if self.waits || words.is_some() {
+            self.waits = words.is_some();
+            self.parts.tell(Input::Waits { run: self.run.clone(), site: self.site.clone(), words });
+        }
+    }
+
+    pub(super) fn fact(&self, what: What) {
         self.parts.tell(Input::Fact(Event { run: self.run.clone(), at: self.parts.clock.now(), what }));
     }
 
@@ -259,6 +253,12 @@ impl Actor {
         if let Some(keeper) = &self.keeper {
             return Ok(keeper.clone());
         }
+        let found = self.find_or_make().await;
+        self.wait_for(if let Err(NoKeeper::Later(why)) = &found { Some(why.clone()) } else { None });
+        found
+    }
+
+    async fn find_or_make(&mut self) -> Result<Keeper, NoKeeper> {
         crash_point("hands.before-ensure");
         let handle = match self.parts.sandbox.ensure(&self.spec).await {
             Ok(handle) => handle,
@@ -291,22 +291,22 @@ impl Actor {
         self.told_isolation = true;
         let isolation = match handle.isolation() {
             environment::Isolation::Sandboxed { .. } => Isolation::Sandboxed,
-            environment::Isolation::Container { image, engine } => {
-                Isolation::Container { image: image.clone(), engine: engine.clone() }
+            environment::Isolation::Container { image, engine, lacks } => {
+                Isolation::Container { image: image.clone(), engine: engine.clone(), lacks: lacks.clone() }
             }
             environment::Isolation::None { why } => Isolation::None { why: why.clone() },
         };
-        self.fact(What::EnvironmentReady { isolation });
+        self.fact(What::EnvironmentReady { environment: self.site.environment.clone(), isolation });
     }
 
     async fn connect(&mut self, secret: &[u8; 32]) -> Result<Keeper, session::Error> {
         let (keeper, mut events) = Keeper::connect(&self.spec.dir(), secret, self.epoch).await?;
-        let (parts, run) = (self.parts.clone(), self.run.clone());
+        let (parts, run, site) = (self.parts.clone(), self.run.clone(), self.site.clone());
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 parts.tell(Input::Keeper { run: run.clone(), event });
             }
-            parts.tell(Input::KeeperGone { run });
+            parts.tell(Input::KeeperGone { run, site });
         });
         self.keeper = Some(keeper.clone());
         Ok(keeper)
@@ -316,6 +316,7 @@ impl Actor {
         let again = Input::Again(Command::Launch(attempt.clone()));
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::error!("{attempt} has no place to work in: {error}");
+            self.wait_for(Some(format!("it has no place to work in: {error}")));
             self.parts.tell_after(AGAIN, again);
             return;
         }
@@ -334,7 +335,7 @@ impl Actor {
             }
         };
         container::fit(&self.spec, &mut launch.argv, &mut launch.env);
-        let (parts, run) = (self.parts.clone(), self.run.clone());
+        let (parts, run, site) = (self.parts.clone(), self.run.clone(), self.site.clone());
         crash_point("hands.before-launch");
         tokio::spawn(async move {
             let answer = keeper.ask(Ask::Launch(launch)).await;
@@ -343,7 +344,7 @@ impl Actor {
                 // Its claim is told by the keeper.
                 Ok(Reply::Launched) => {}
                 // Somebody launched it before: what is there tells how it stands.
-                Ok(Reply::AlreadyThere) => parts.tell(Input::KeeperGone { run }),
+                Ok(Reply::AlreadyThere) => parts.tell(Input::KeeperGone { run, site }),
                 Ok(other) => {
                     tracing::error!("the keeper answered a launch of {attempt} with {other:?}");
                     parts.tell_after(AGAIN, again);
@@ -452,10 +453,10 @@ impl Actor {
                 }
             }
         }
-        let (parts, run) = (self.parts.clone(), look.run.clone());
+        let (parts, run, site) = (self.parts.clone(), look.run.clone(), look.site.clone());
         tokio::task::spawn_blocking(move || {
             let found = look.look(life, fate);
-            parts.tell(Input::Looked { run, life, found });
+            parts.tell(Input::Looked { run, site, life, found });
         });
     }
 
@@ -526,9 +527,8 @@ impl Actor {
         }
     }
 
-    /// Ends the environment of a run that is over.
-    async fn close(&mut self) {
-        crash_point("hands.before-close");
+    /// Ends what runs in the environment; false while somebody works in a shell there, and `again` is told later.
+    pub(super) async fn shut_down(&mut self, again: Input) -> bool {
         let dir = self.spec.dir();
         let keeper = match self.keeper.take() {
             Some(keeper) => Some(keeper),
@@ -542,8 +542,8 @@ impl Actor {
                 // Who works in a shell beside a step is not thrown out because the run has ended.
                 tracing::info!("the environment of {} stays: {shells} shell(s) are open in it", self.run);
                 self.keeper = Some(keeper);
-                let again = Input::Again(Command::CloseEnvironment(self.run.clone()));
-                return self.parts.tell_after(BUSY, again);
+                self.parts.tell_after(BUSY, again);
+                return false;
             }
             if matches!(asked, Err(AskError::Refused(_))) {
                 asked = keeper.ask(Ask::Shutdown { force: true }).await;
@@ -557,13 +557,6 @@ impl Actor {
                 tracing::warn!("{error}");
             }
         }
-        if let Err(error) = environment::remove_container(&self.spec).await {
-            tracing::warn!("{error}");
-            if error.passes() {
-                return self.parts.tell_after(BUSY, Input::Again(Command::CloseEnvironment(self.run.clone())));
-            }
-        }
-        crash_point("hands.after-close");
-        self.parts.tell(Input::Closed { run: self.run.clone() });
+        true
     }
 }

@@ -7,6 +7,8 @@
 //! * [`adopt`]: what is found of attempts after any crash.
 //! * [`hands`]: one actor per run, talking to the keeper of its environment.
 //! * [`container`]: what a run in a container needs besides.
+//! * [`keeping`]: an environment made anew, kept and closed.
+//! * [`sites`]: the environments of a run, and what a step waits for.
 //! * [`ended`]: from an exit record and a log to a fact.
 //! * [`watch`]: checkpoints as they are printed.
 //! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`], [`words`]: what they are shown.
@@ -18,8 +20,10 @@ mod core;
 mod ended;
 mod hands;
 mod hub;
+mod keeping;
 mod lock;
 mod requests;
+mod sites;
 mod space;
 mod start;
 mod views;

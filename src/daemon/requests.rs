@@ -10,6 +10,7 @@ use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
 use std::os::fd::OwnedFd;
 
 mod hands_on;
+pub(super) mod kept;
 mod looks;
 mod questions;
 
@@ -139,6 +140,9 @@ impl Core {
             Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
             Ask::Checkpoints { run } => self.checkpoints(&run),
+            Ask::Kept { run, verify } => self.kept(&run, verify),
+            Ask::OrderKept { run, order } => self.order_kept(&run, order, by),
+            Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),
             Ask::Resources { run } => self.resources(&run),
             Ask::Source { run } => now(self.source(&run)?),
             Ask::Again { run, params } => self.again(&run, params, by),
@@ -280,7 +284,17 @@ impl Core {
         // A run that is not written yet has no file to tell of.
         let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
         let now = self.parts.clock.now();
-        views::run(run, views::Beside { file, now, seq, unreachable: &self.unreachable, space: &self.space })
+        views::run(
+            run,
+            views::Beside {
+                file,
+                now,
+                seq,
+                unreachable: &self.unreachable,
+                space: &self.space,
+                waiting: &self.waiting,
+            },
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::sites::Waiting;
 use super::space::Space;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait, word};
 use crate::faults::crash_point;
@@ -65,11 +66,12 @@ pub(super) struct Beside<'a> {
     pub(super) seq: u64,
     pub(super) unreachable: &'a HashSet<AttemptId>,
     pub(super) space: &'a Space,
+    pub(super) waiting: &'a Waiting,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, space } = beside;
+    let Beside { file, now, seq, unreachable, space, waiting } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -78,22 +80,43 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         workspace: run.workflow.environment.workspace.clone(),
         file,
         params: params.collect(),
-        isolation: run.isolation.as_ref().map(|isolation| match isolation {
-            Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
-            Isolation::Container { image, engine } => {
-                IsolationView { sandboxed: true, why: Some(format!("in a container of {image} by {engine}")) }
-            }
-            Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
-        }),
+        isolation: isolation(run),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space))).collect(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space, waiting))).collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
         seq,
     }
 }
 
-fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space): (&HashSet<AttemptId>, &Space)) -> StepView {
+/// The badge: of the one environment, or of all that have been there together.
+fn isolation(run: &Run) -> Option<IsolationView> {
+    let one = |isolation: &Isolation| match isolation {
+        Isolation::Sandboxed => IsolationView { sandboxed: true, why: None },
+        Isolation::Container { image, engine, lacks } => {
+            let lacks = lacks.as_ref().map(|lacks| format!("; {lacks}")).unwrap_or_default();
+            IsolationView { sandboxed: true, why: Some(format!("in a container of {image} by {engine}{lacks}")) }
+        }
+        Isolation::None { why } => IsolationView { sandboxed: false, why: Some(why.clone()) },
+    };
+    if run.isolations.len() < 2 {
+        return run.isolations.values().next().map(one);
+    }
+    let views = run.isolations.iter().map(|(name, isolation)| (name, one(isolation)));
+    // What is not kept apart is told first: it says that the whole is not.
+    let (open, kept): (Vec<_>, Vec<_>) = views.partition(|(_, view)| !view.sandboxed);
+    let sandboxed = open.is_empty();
+    let words = open.into_iter().chain(kept).map(|(name, view)| {
+        let why = view.why.unwrap_or_else(|| "in the sandbox".into());
+        format!("{name}: {why}")
+    });
+    Some(IsolationView { sandboxed, why: Some(words.collect::<Vec<_>>().join(" · ")) })
+}
+
+/// What stands beside the mind's state of a step.
+type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting);
+
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Aside<'_>) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -115,7 +138,10 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space): (&HashSet<At
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| exit_words(exit.end)),
-        detail: held.map_or_else(|| detail(run, step, lane), |end| format!("ended, {end}; not recorded yet")),
+        detail: held.map_or_else(
+            || waiting.words(run, lane, now).unwrap_or_else(|| detail(run, step, lane)),
+            |end| format!("ended, {end}; not recorded yet"),
+        ),
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),

@@ -2,8 +2,8 @@
 
 use crate::engine::{Run, word};
 use crate::model::{
-    AskWhy, Cause, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy, SkipWhy,
-    StopReason, Verdict, What, span_words,
+    AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
+    SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -22,7 +22,9 @@ fn line(run: &Run, what: &What) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
-        What::EnvironmentReady { isolation } => ("environment.ready", None, None, ready(isolation)),
+        What::EnvironmentReady { environment, isolation } => {
+            ("environment.ready", None, None, ready(environment, isolation))
+        }
         What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
@@ -41,6 +43,13 @@ fn line(run: &Run, what: &What) -> Line {
             };
             ("checkpoint", lane, n, text)
         }
+        What::Snapshotted { attempt, .. }
+        | What::NotSnapshotted { attempt, .. }
+        | What::SnapshotMarked { attempt, .. } => {
+            let (lane, n) = about(attempt);
+            let (kind, text) = kept(what);
+            (kind, lane, n, text)
+        }
         What::Exited { attempt, exit } => {
             let (lane, n) = about(attempt);
             ("attempt.ended", lane, n, exited(attempt.n, exit))
@@ -56,11 +65,7 @@ fn line(run: &Run, what: &What) -> Line {
         }
         What::StopAsked { attempt, reason, by } => {
             let (lane, n) = about(attempt);
-            let text = match reason {
-                StopReason::Timeout => "time limit reached: stopping".to_owned(),
-                StopReason::Stop => format!("stopping, by {by}"),
-            };
-            ("attempt.stopping", lane, n, text)
+            ("attempt.stopping", lane, n, stop_asked(*reason, by))
         }
         What::ProbeAsked { attempt, by } => {
             let (lane, n) = about(attempt);
@@ -116,12 +121,41 @@ fn line(run: &Run, what: &What) -> Line {
     }
 }
 
-fn ready(isolation: &Isolation) -> String {
-    match isolation {
-        Isolation::Sandboxed => "the sandbox is ready".into(),
-        Isolation::Container { image, engine } => format!("the container of {image} is ready ({engine})"),
-        Isolation::None { why } => format!("NOT ISOLATED: {why}"),
+fn stop_asked(reason: StopReason, by: &crate::model::Principal) -> String {
+    match reason {
+        StopReason::Timeout => "time limit reached: stopping".into(),
+        StopReason::Stop => format!("stopping, by {by}"),
     }
+}
+
+/// Of an environment that was to be kept.
+fn kept(what: &What) -> (&'static str, String) {
+    if let What::Snapshotted { snapshot, .. } = what {
+        let size = size_words(snapshot.bytes);
+        ("environment.kept", format!("the environment is kept as it is ({size} of its own)"))
+    } else if let What::SnapshotMarked { mark, by, .. } = what {
+        let word = match mark {
+            SnapshotMark::Pinned => "pinned",
+            SnapshotMark::Unpinned => "unpinned",
+            SnapshotMark::Removed => "removed",
+        };
+        ("environment.checkpoint", format!("the environment's checkpoint was {word} by {by}"))
+    } else {
+        let why = if let What::NotSnapshotted { why, .. } = what { why.as_str() } else { "" };
+        ("environment.not_kept", format!("the environment could not be kept: {why}"))
+    }
+}
+
+fn ready(environment: &EnvironmentId, isolation: &Isolation) -> String {
+    let words = match isolation {
+        Isolation::Sandboxed => "the sandbox is ready".into(),
+        Isolation::Container { image, engine, lacks } => {
+            let lacks = lacks.as_ref().map(|lacks| format!("; {lacks}")).unwrap_or_default();
+            format!("the container of {image} is ready ({engine}){lacks}")
+        }
+        Isolation::None { why } => format!("NOT ISOLATED: {why}"),
+    };
+    if *environment == EnvironmentId::default() { words } else { format!("{environment}: {words}") }
 }
 
 fn exited(n: u32, exit: &Exit) -> String {

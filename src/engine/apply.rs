@@ -11,9 +11,9 @@ impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
         let at = event.at;
         match &event.what {
-            What::Created(_) => {}
-            What::EnvironmentReady { isolation } => {
-                self.isolation = Some(isolation.clone());
+            What::Created(_) | What::NotSnapshotted { .. } => {}
+            What::EnvironmentReady { environment, isolation } => {
+                self.isolations.insert(environment.clone(), isolation.clone());
                 self.no_environment = false;
             }
             What::EnvironmentFailed { .. } => self.no_environment = true,
@@ -21,6 +21,8 @@ impl Run {
             What::CannotStart { lane, why } => self.cannot_start(lane, why),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
+            What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);

@@ -22,6 +22,7 @@ mod owed;
 mod people;
 pub mod plan;
 mod recovery;
+mod sites;
 mod starts;
 mod state;
 mod timers;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 
 pub use escalation::{outside_words, word};
 pub use order::Refused;
+pub use sites::{Base, Kept};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};
 

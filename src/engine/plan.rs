@@ -33,7 +33,7 @@ impl Run {
     pub fn absolute(&self, lane: &LaneId, path: &str) -> String {
         let own = self.work_dir(lane);
         let text = path.replace("${DOGWATCH_DIR}", &own).replace("$DOGWATCH_DIR", &own);
-        self.workflow.environment.on_host(&text)
+        self.workflow.environment_of(&lane.step).on_host(&text)
     }
 
     /// The steps that wait for this one, also through others, in the file's order.
@@ -85,7 +85,7 @@ impl Run {
     pub(super) fn launch_environment(&self, lane: &LaneRun) -> Result<BTreeMap<String, String>, String> {
         let step = self.step_of(lane);
         // A container has its own programs, and its own variables for them.
-        let host = self.workflow.environment.container.is_none();
+        let host = self.workflow.environment_named(&step.place.environment).container.is_none();
         let mut env = if host { (*self.env).clone() } else { BTreeMap::new() };
         for name in FOR_THE_ENGINE {
             env.remove(name);
@@ -123,7 +123,7 @@ impl Run {
             ("DOGWATCH_ATTEMPT", attempt.n.to_string()),
             ("DOGWATCH_DIR", self.work_dir(&attempt.lane)),
             ("DOGWATCH_RUN_DIR", self.work_root()),
-            ("DOGWATCH_WORKSPACE", self.workflow.environment.workspace.clone()),
+            ("DOGWATCH_WORKSPACE", self.workflow.environment_of(&attempt.lane.step).workspace.clone()),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         Ok(env)

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    AttemptId, Created, EscalationId, Isolation, LaneId, Principal, RunId, RunResult, RunStopWhy, Selection, SkipWhy,
-    Step, StepId, Time, Workflow,
+    AttemptId, Created, EnvironmentId, EscalationId, Isolation, LaneId, Principal, RunId, RunResult, RunStopWhy,
+    Selection, SkipWhy, Step, StepId, Time, Workflow,
 };
 
 pub use super::lane::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question};
 pub(super) use super::lane::{Next, ToAsk};
+use super::sites::Kept;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,10 @@ pub struct Run {
     pub since: Time,
     pub phase: Phase,
     pub paused: bool,
-    pub isolation: Option<Isolation>,
+    /// How each environment turned out that has been there.
+    pub isolations: BTreeMap<EnvironmentId, Isolation>,
+    /// Environments as they were kept, oldest first.
+    pub kept: Vec<Kept>,
     /// The environment could not be had: while a lane asks what is to be done, nothing starts.
     pub(super) no_environment: bool,
     pub lanes: Vec<LaneRun>,
@@ -124,7 +128,8 @@ impl Run {
             since: at,
             phase: Phase::Going,
             paused: false,
-            isolation: None,
+            isolations: BTreeMap::new(),
+            kept: Vec::new(),
             no_environment: false,
             lanes,
             questions: BTreeMap::new(),

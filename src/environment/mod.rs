@@ -77,6 +77,9 @@ pub enum Error {
     /// The container engine refuses.
     #[error("{what} the container {name} was refused by {engine}: {why}")]
     Container { what: &'static str, name: String, engine: String, why: String },
+    /// The image is being fetched. Ask again.
+    #[error("{words}")]
+    Pulling { words: String },
     /// The environment did not end when it was told to.
     #[error("the environment in {} did not end: {why}", dir.display())]
     NotEnded { dir: PathBuf, why: String },
@@ -99,7 +102,93 @@ pub fn inside(spec: &Spec) -> Result<Option<Inside>, Error> {
 /// Is there still something of an environment of this run: a keeper that listens, a container that was not removed?
 pub fn outlives(run_dir: &std::path::Path) -> bool {
     let dirs = std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().map(|entry| entry.path());
-    dirs.into_iter().any(|dir| dir::is_listened(&dir) || dir.join(docker::RECORD).exists())
+    dirs.into_iter().any(|dir| is_there(&dir))
+}
+
+/// Is there still something of the environment with this directory? A container that was told to stay is not.
+pub fn is_there(dir: &std::path::Path) -> bool {
+    dir::is_listened(dir) || docker::is_to_go(dir)
+}
+
+/// An image of a container, as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub id: String,
+    /// Beyond what the container was made of.
+    pub bytes: u64,
+}
+
+/// What of ours is in a container engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    pub kind: LeftKind,
+    /// As its engine calls it.
+    pub id: String,
+    /// Where that engine listens.
+    pub engine: PathBuf,
+    /// The run's id, as the label says.
+    pub run: String,
+    pub environment: String,
+    /// Of a checkpoint: the key of the attempt that it was kept after.
+    pub after: Option<String>,
+    /// Seconds since 1970.
+    pub created_s: Option<i64>,
+    pub bytes: Option<u64>,
+}
+
+/// What a [`Left`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftKind {
+    Container,
+    Network,
+    Checkpoint,
+}
+
+/// Keeps the environment as it is, after the attempt with this key; the same image for any number of calls. `alone`:
+/// nothing else runs in it, so nobody has to stand still meanwhile.
+pub async fn keep(spec: &Spec, key: &str, alone: bool) -> Result<Image, Error> {
+    docker::keep(spec, key, alone).await
+}
+
+/// Is this image, which was kept, still there?
+pub async fn is_kept(spec: &Spec, image: &str) -> Result<bool, Error> {
+    docker::is_kept(spec, image).await
+}
+
+/// Removes an image that was kept.
+pub async fn forget(spec: &Spec, image: &str) -> Result<(), Error> {
+    docker::forget(spec, image).await
+}
+
+/// Everything of this state folder in the container engines that it knows of, and in the one that a caller with these
+/// `$DOCKER_HOST` and `$XDG_RUNTIME_DIR` would use; and which engines did not answer.
+pub async fn everything(
+    state_dir: &std::path::Path,
+    host: Option<String>,
+    runtime_dir: Option<PathBuf>,
+) -> (Vec<Left>, Vec<String>) {
+    let caller = Container { host, runtime_dir, ..Container::of(String::new(), String::new()) };
+    docker::everything(state_dir, &caller).await
+}
+
+/// Removes one of [`everything`]; in words why not.
+pub async fn remove_left(left: &Left) -> Result<(), String> {
+    docker::remove_left(left).await
+}
+
+/// The container of this environment was made anew for the attempt with this key.
+pub fn is_made_for(spec: &Spec, key: &str) -> bool {
+    docker::is_made_for(&spec.dir(), key)
+}
+
+/// Notes that it was, so that it is not made anew for the same attempt again.
+pub fn note_made_for(spec: &Spec, key: &str) -> Result<(), Error> {
+    docker::note_made_for(&spec.dir(), key)
+}
+
+/// Leaves the container of an environment whose keeper has ended where it is, until `dogwatch gc` or another attempt.
+pub fn leave_container(spec: &Spec) -> Result<(), Error> {
+    docker::leave(&spec.dir())
 }
 
 /// How a container ended, as its engine remembers it.
@@ -155,7 +244,7 @@ impl Error {
     pub fn passes(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
-            Self::Silent { .. } | Self::EngineGone { .. } | Self::EngineSilent { .. } => true,
+            Self::Pulling { .. } | Self::Silent { .. } | Self::EngineGone { .. } | Self::EngineSilent { .. } => true,
             Self::Io { source, .. } => matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
             Self::Refused(_)
             | Self::NotIsolated { .. }

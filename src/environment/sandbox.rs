@@ -67,6 +67,7 @@ impl Handle {
 pub struct Sandbox {
     search: Option<OsString>,
     trial: tokio::sync::OnceCell<trial::Trial>,
+    pulls: docker::Pulls,
 }
 
 impl Default for Sandbox {
@@ -83,7 +84,7 @@ impl Sandbox {
 
     /// As [`Sandbox::new`], with another search path.
     pub fn looking_in(search: Option<OsString>) -> Self {
-        Self { search, trial: tokio::sync::OnceCell::new() }
+        Self { search, trial: tokio::sync::OnceCell::new(), pulls: docker::Pulls::default() }
     }
 
     /// Whether this machine gives a sandbox, without starting one for keeps. For `doctor`.
@@ -106,7 +107,7 @@ impl Sandbox {
         if !adopt(&dir, spec).await? {
             compose::check(spec)?;
             let isolation = match &spec.container {
-                Some(container) => docker::run(spec, container).await?,
+                Some(container) => docker::run(spec, container, &self.pulls).await?,
                 None => self.isolation(spec.wanted).await?,
             };
             dir::replace_json(&dir, dir::SPEC, &Spec { isolation, ..spec.clone() })?;

@@ -97,6 +97,9 @@ pub enum Isolation {
         image: String,
         /// Who made it: `Docker 20.10.24`.
         engine: String,
+        /// What it lacks of what was asked for, in words.
+        #[serde(default)]
+        lacks: Option<String>,
     },
     /// On the host itself, with everything the user can reach.
     None {
@@ -122,6 +125,12 @@ pub struct Container {
     pub caps: Vec<String>,
     pub ulimits: Vec<(String, i64)>,
     pub read_only: bool,
+    /// The network that the environments of its run share, where there are several with a network.
+    #[serde(default)]
+    pub peers: Option<String>,
+    /// The id of the image that it is made of instead: what was kept of it after a step.
+    #[serde(default)]
+    pub base: Option<String>,
     /// `$DOCKER_HOST` of whoever started the run.
     pub host: Option<String>,
     /// `$XDG_RUNTIME_DIR` of whoever started the run: engines without root listen there.
@@ -144,6 +153,8 @@ impl Container {
             caps: Vec::new(),
             ulimits: Vec::new(),
             read_only: false,
+            peers: None,
+            base: None,
             host: None,
             runtime_dir: None,
         }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    self, AskWhy, AttemptId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId, Time, Verdict,
-    What, Workflow,
+    self, AskWhy, AttemptId, EnvironmentId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId,
+    Time, Verdict, What, Workflow,
 };
 
 mod stored;
@@ -67,6 +67,9 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CannotStart { .. } => "cannot_start",
         What::Claimed { .. } => "claimed",
         What::CheckpointSeen { .. } => "checkpoint_seen",
+        What::Snapshotted { .. } => "snapshotted",
+        What::NotSnapshotted { .. } => "not_snapshotted",
+        What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
         What::Lost { .. } => "lost",
         What::Judged { .. } => "judged",
@@ -100,16 +103,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             env: created.env.clone(),
             by: (&created.by).into(),
         },
-        What::EnvironmentReady { isolation: Isolation::Sandboxed } => {
-            Stored::EnvironmentReady { sandboxed: true, why: None, container: None }
-        }
-        What::EnvironmentReady { isolation: Isolation::Container { image, engine } } => {
-            let container = StoredContainer { image: image.clone(), engine: engine.clone() };
-            Stored::EnvironmentReady { sandboxed: true, why: None, container: Some(container) }
-        }
-        What::EnvironmentReady { isolation: Isolation::None { why } } => {
-            Stored::EnvironmentReady { sandboxed: false, why: Some(why.clone()), container: None }
-        }
+        What::EnvironmentReady { environment, isolation } => write_ready(environment, isolation),
         What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
         What::Intended { attempt, cause, resume } => {
             Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
@@ -118,6 +112,13 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
         What::CheckpointSeen { attempt, checkpoint } => {
             Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint) }
+        }
+        What::Snapshotted { attempt, snapshot } => {
+            Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
+        }
+        What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
+        What::SnapshotMarked { attempt, mark, by } => {
+            Stored::SnapshotMarked { at: at(attempt), mark: mark.into(), by: by.into() }
         }
         What::Exited { attempt, exit } => Stored::Exited { at: at(attempt), exit: Box::new(write_exit(exit)) },
         What::Lost { attempt, why, evidence, checkpoint } => Stored::Lost {
@@ -179,13 +180,14 @@ pub(super) fn read(
             env,
             by: by.into(),
         })),
-        Stored::EnvironmentReady { container: Some(StoredContainer { image, engine }), .. } => {
-            What::EnvironmentReady { isolation: Isolation::Container { image, engine } }
-        }
-        Stored::EnvironmentReady { sandboxed: true, .. } => What::EnvironmentReady { isolation: Isolation::Sandboxed },
-        Stored::EnvironmentReady { sandboxed: false, why, .. } => {
-            What::EnvironmentReady { isolation: Isolation::None { why: why.unwrap_or_default() } }
-        }
+        Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
+            environment: environment.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default(),
+            isolation: match container {
+                Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
+                None if sandboxed => Isolation::Sandboxed,
+                None => Isolation::None { why: why.unwrap_or_default() },
+            },
+        },
         Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
         Stored::Intended { at, cause, resume } => {
             What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
@@ -194,6 +196,13 @@ pub(super) fn read(
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
         Stored::CheckpointSeen { at, checkpoint } => {
             What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read() }
+        }
+        Stored::Snapshotted { at, image, bytes } => {
+            What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
+        }
+        Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
+        Stored::SnapshotMarked { at, mark, by } => {
+            What::SnapshotMarked { attempt: at.read(run)?, mark: mark.into(), by: by.into() }
         }
         Stored::Exited { at, exit } => What::Exited { attempt: at.read(run)?, exit: Box::new(read_exit(*exit)) },
         Stored::Lost { at, why, evidence, checkpoint } => What::Lost {
@@ -237,6 +246,18 @@ pub(super) fn read(
         }
         Stored::Ended { result } => What::Ended { result: result.into() },
     })
+}
+
+fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {
+    let (sandboxed, why, container) = match isolation {
+        Isolation::Sandboxed => (true, None, None),
+        Isolation::Container { image, engine, lacks } => {
+            let (image, engine, lacks) = (image.clone(), engine.clone(), lacks.clone());
+            (true, None, Some(StoredContainer { image, engine, lacks }))
+        }
+        Isolation::None { why } => (false, Some(why.clone()), None),
+    };
+    Stored::EnvironmentReady { sandboxed, why, container, environment: Some(environment.to_string()) }
 }
 
 fn write_selection(selection: &Selection) -> StoredSelection {

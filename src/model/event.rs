@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AttemptId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
+use super::{AttemptId, EnvironmentId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
 
 /// One recorded fact or decision of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,7 @@ pub enum What {
     Created(Box<Created>),
     /// How the environment turned out.
     EnvironmentReady {
+        environment: EnvironmentId,
         isolation: Isolation,
     },
     /// The environment could not be had; nothing was started.
@@ -44,6 +45,22 @@ pub enum What {
     CheckpointSeen {
         attempt: AttemptId,
         checkpoint: Checkpoint,
+    },
+    /// The environment was kept as it was when the attempt had succeeded. Told before its end.
+    Snapshotted {
+        attempt: AttemptId,
+        snapshot: Snapshot,
+    },
+    /// It was to be kept, and could not be. The attempt's own end is another matter.
+    NotSnapshotted {
+        attempt: AttemptId,
+        why: String,
+    },
+    /// Somebody pinned the environment's checkpoint of this attempt, or had it removed.
+    SnapshotMarked {
+        attempt: AttemptId,
+        mark: SnapshotMark,
+        by: Principal,
     },
     /// The exit record is on disk.
     Exited {
@@ -200,6 +217,8 @@ pub enum Isolation {
     Container {
         image: String,
         engine: String,
+        /// What it lacks, in words.
+        lacks: Option<String>,
     },
     None {
         why: String,
@@ -213,6 +232,25 @@ pub struct Checkpoint {
     pub path: String,
     /// As the program counts.
     pub step: Option<i64>,
+}
+
+/// An environment's checkpoint: an image of its container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The image's id.
+    pub image: String,
+    /// What it takes beyond the image that the container was made of.
+    pub bytes: u64,
+}
+
+/// What is done to a [`Snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotMark {
+    /// It is never removed before it is unpinned.
+    Pinned,
+    Unpinned,
+    /// It is gone.
+    Removed,
 }
 
 /// How a process ended.

@@ -72,6 +72,53 @@ name!(
     StepId, "step name", 63
 );
 
+name!(
+    /// An environment's name in its workflow: `default` is that of `[environment]`.
+    EnvironmentId, "environment name", 63
+);
+
+impl Default for EnvironmentId {
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+/// An environment of a run that is there or is to be: shared by attempts, or one attempt's own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Site {
+    pub environment: EnvironmentId,
+    /// The only attempt in it.
+    pub own: Option<(LaneId, u32)>,
+}
+
+impl Site {
+    /// The site of this text, as [`Site`] is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let environment = EnvironmentId::new(parts.next()?).ok()?;
+        let own = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (None, ..) => None,
+            (Some(step), Some(lane), Some(n), None) => {
+                let lane = LaneId { step: StepId::new(step).ok()?, lane: Lane(lane.parse().ok()?) };
+                Some((lane, n.parse().ok()?))
+            }
+            (Some(_), ..) => return None,
+        };
+        Some(Self { environment, own })
+    }
+}
+
+/// `serving`, or `serving.train.0.2`: no name has a dot in it.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.environment.fmt(f)?;
+        match &self.own {
+            Some((lane, n)) => write!(f, ".{}.{}.{n}", lane.step, lane.lane),
+            None => Ok(()),
+        }
+    }
+}
+
 impl RunId {
     /// Six letters or digits from 8 random bytes.
     pub fn from_random(bytes: [u8; 8]) -> Self {

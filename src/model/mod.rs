@@ -12,12 +12,14 @@ mod workflow;
 
 pub use event::{
     AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
-    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, StopReason, Usage, Verdict, What,
+    LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot, SnapshotMark, StopReason, Usage,
+    Verdict, What,
 };
-pub use ids::{AttemptId, BadId, EscalationId, Lane, LaneId, Principal, RunId, StepId};
+pub use ids::{AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RunId, Site, StepId};
 pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
-    Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, LaneSpec, Match,
-    Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepWhat, Template, Ulimit, User, Value, Workflow,
+    Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, Keep, LaneSpec,
+    Match, Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User,
+    Value, Workflow,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Lane, StepId};
+use super::{EnvironmentId, Lane, StepId};
 
 /// A value of a parameter or of a matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,9 +56,30 @@ pub struct Workflow {
     pub params: IndexMap<String, Value>,
     /// What every step sees.
     pub env: IndexMap<String, Template>,
+    /// `[environment]`: where steps run that name no other one.
     pub environment: EnvironmentSpec,
+    /// `[environments.x]`, in the file's order.
+    pub environments: IndexMap<EnvironmentId, EnvironmentSpec>,
     /// In the file's order.
     pub steps: IndexMap<StepId, Step>,
+}
+
+impl Workflow {
+    /// The environment of this name; `[environment]` where there is no such one.
+    pub fn environment_named(&self, name: &EnvironmentId) -> &EnvironmentSpec {
+        self.environments.get(name).unwrap_or(&self.environment)
+    }
+
+    /// Where this step runs; `[environment]` where there is no such step.
+    pub fn environment_of(&self, step: &StepId) -> &EnvironmentSpec {
+        self.steps.get(step).map_or(&self.environment, |step| self.environment_named(&step.place.environment))
+    }
+
+    /// Every environment, with its name: first the one of `[environment]`.
+    pub fn all_environments(&self) -> impl Iterator<Item = (EnvironmentId, &EnvironmentSpec)> {
+        let rest = self.environments.iter().map(|(name, spec)| (name.clone(), spec));
+        std::iter::once((EnvironmentId::default(), &self.environment)).chain(rest)
+    }
 }
 
 /// Where steps run.
@@ -103,6 +124,16 @@ pub struct ContainerSpec {
     pub caps: Vec<String>,
     pub ulimits: Vec<Ulimit>,
     pub read_only: bool,
+    pub keep: Keep,
+}
+
+/// Whether the container of an environment stays when its run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Never,
+    /// When the run has not succeeded.
+    Failed,
+    Always,
 }
 
 impl ContainerSpec {
@@ -120,6 +151,7 @@ impl ContainerSpec {
             caps: Vec::new(),
             ulimits: Vec::new(),
             read_only: false,
+            keep: Keep::Never,
         }
     }
 }
@@ -185,6 +217,7 @@ pub struct Step {
     pub id: StepId,
     pub description: Option<String>,
     pub needs: Vec<StepId>,
+    pub place: StepPlace,
     pub what: StepWhat,
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
@@ -209,6 +242,16 @@ pub struct Step {
     /// First that matches wins.
     pub on_failure: Vec<FailureRule>,
     pub on_unknown: OnUnknown,
+}
+
+/// Where a step runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepPlace {
+    pub environment: EnvironmentId,
+    /// Each attempt has an environment of its own.
+    pub fresh: bool,
+    /// The environment is kept as a checkpoint when the step has succeeded.
+    pub snapshot: bool,
 }
 
 /// What a step is.

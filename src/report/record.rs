@@ -68,6 +68,9 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::CannotStart { .. }
             | What::Claimed { .. }
             | What::CheckpointSeen { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Probed { .. }
@@ -105,7 +108,13 @@ fn head(run: &Run, events: &[(u64, Event)], out: &mut String) {
         line(out, format_args!("- last event: {}", iso(newest)));
     }
     line(out, format_args!("- workspace: {}", inline(&run.workflow.environment.workspace)));
-    line(out, format_args!("- isolation: {}", words::isolation(run.isolation.as_ref())));
+    if run.isolations.is_empty() {
+        line(out, format_args!("- isolation: not known yet"));
+    }
+    for (name, isolation) in &run.isolations {
+        let of = if run.workflow.environments.is_empty() { String::new() } else { format!(" of {name}") };
+        line(out, format_args!("- isolation{of}: {}", words::isolation(isolation)));
+    }
     for (name, value) in &run.workflow.params {
         line(out, format_args!("- parameter {} = {}", inline(name), inline(&value.to_string())));
     }
@@ -228,6 +237,9 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::CannotStart { .. }
             | What::Claimed { .. }
             | What::CheckpointSeen { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Judged { .. }

@@ -157,6 +157,25 @@ pub enum Ask {
     Checkpoints {
         run: String,
     },
+    /// What was kept of the environments of a run, oldest first; with `verify`, whether it is there.
+    Kept {
+        run: String,
+        #[serde(default)]
+        verify: bool,
+    },
+    /// What is done to it. Answered by [`Reply::Kept`]: what it was done to.
+    OrderKept {
+        run: String,
+        order: KeptOrder,
+    },
+    /// What is left in container engines that no run needs any more; removed unless `dry_run`.
+    Gc {
+        dry_run: bool,
+        /// `$DOCKER_HOST` of the caller.
+        host: Option<String>,
+        /// `$XDG_RUNTIME_DIR` of the caller.
+        runtime_dir: Option<String>,
+    },
     /// What the machine and each running step of the run use now. Measured when it is asked, never by itself.
     Resources {
         run: String,
@@ -237,6 +256,24 @@ pub enum Order {
     Done,
 }
 
+/// What is done to what was kept of environments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptOrder {
+    /// It is not removed before it is unpinned.
+    Pin {
+        step: String,
+    },
+    Unpin {
+        step: String,
+    },
+    /// All but what is pinned, and the newest of each environment; that one, too, with `all`.
+    Prune {
+        all: bool,
+        dry_run: bool,
+    },
+}
+
 /// What the engine says after the handshake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -295,6 +332,8 @@ pub enum Reply {
     Inbox(Vec<EscalationView>),
     Escalation(EscalationView),
     Checkpoints(Vec<CheckpointView>),
+    Kept(Vec<KeptView>),
+    Gc(GcView),
     Resources(ResourcesView),
     Source(SourceView),
     /// Comes with a file descriptor.

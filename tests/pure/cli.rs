@@ -520,3 +520,64 @@ fn the_service_unit_holds_paths_as_they_are() {
     assert!(unit.contains("SuccessExitStatus=6\n"), "a second engine is no failure: {unit}");
     assert!(unit.contains("KillMode=process\n"), "steps outlive the engine's end: {unit}");
 }
+
+/// What each engine means, with its risk.
+#[test]
+fn each_risk_of_a_container_engine_is_told() {
+    use dogwatch::cli::verbs::doctor::engines::{cgroups, engine, gpus, runtime};
+    use dogwatch::environment::EngineFacts;
+    let docker = EngineFacts {
+        name: "Docker 20.10.24".into(),
+        socket: "/var/run/docker.sock".into(),
+        podman: false,
+        rootless: false,
+        live_restore: false,
+        cgroup: "2".into(),
+        new_enough: Some(true),
+        runtime: "runc".into(),
+        runtime_version: Some("1.1.11".into()),
+        cdi: None,
+    };
+    let podman = EngineFacts {
+        name: "Podman 4.3.1".into(),
+        podman: true,
+        rootless: true,
+        live_restore: true,
+        cgroup: "1".into(),
+        runtime: "crun".into(),
+        ..docker.clone()
+    };
+    let debian = EngineFacts { runtime_version: Some("1.1.5+ds1".into()), live_restore: true, ..docker.clone() };
+    let new = EngineFacts { runtime_version: Some("1.2.0".into()), new_enough: Some(false), ..docker.clone() };
+    let mut told = Vec::new();
+    for facts in [&docker, &podman, &debian, &new] {
+        for finding in [engine(facts), cgroups(facts), runtime(facts), gpus(facts, facts.rootless)] {
+            let todo = finding.todo.map(|todo| format!("\n    -> {todo}")).unwrap_or_default();
+            told.push(format!("{:?} {}: {}{todo}", finding.mark, finding.what, finding.says));
+        }
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    Warn containers: Docker 20.10.24 at /var/run/docker.sock, as root, without live-restore
+        -> a restart of Docker ends the steps in its containers; "live-restore": true in /etc/docker/daemon.json keeps them
+    Ok cgroups: version 2
+    Warn runtime: runc 1.1.11
+        -> an image can take over this host (CVE-2024-21626): use runc 1.1.12 or newer, and until then only images you trust
+    Ok gpus: no NVIDIA device here
+    Ok containers: Podman 4.3.1 at /var/run/docker.sock, without root; a restart of its service leaves steps alone
+    Warn cgroups: version 1, and the engine has no root
+        -> cpus, memory and the limit of processes do not hold: one step can take the whole machine; boot with cgroup v2
+    Warn runtime: crun 1.1.11 on cgroup v1
+        -> it does not start containers on hybrid cgroups: install runc, and say runtime = "runc" in containers.conf
+    Warn gpus: there is an NVIDIA device, and no CDI file describes it: containers ask for the nvidia driver instead
+        -> with NVIDIA's toolkit up to 1.16.1 an image can reach this host that way (CVE-2024-0132): nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml
+    Ok containers: Docker 20.10.24 at /var/run/docker.sock, as root, with live-restore: its restart leaves steps alone
+    Ok cgroups: version 2
+    Ok runtime: runc 1.1.5+ds1: a distribution's own; whether it has the fix of CVE-2024-21626, its packages tell
+    Ok gpus: no NVIDIA device here
+    Bad containers: Docker 20.10.24 at /var/run/docker.sock, as root
+        -> Docker 20.10 or newer is needed for steps with an `image`
+    Ok cgroups: version 2
+    Ok runtime: runc 1.2.0
+    Ok gpus: no NVIDIA device here
+    "#);
+}

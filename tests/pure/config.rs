@@ -164,8 +164,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `cache` in output `dataset` of [steps.prepare]
     `class` in `match` of rule 1 of [steps.train]
     `confirm` in [steps.review.approval]
-    `environment` in [steps.server]
-    `environments`
     `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
     `gpus` in [steps.train]
@@ -183,7 +181,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `secrets` in [steps.train]
     `secrets`
     `service` in [steps.server]
-    `snapshot` in [steps.train]
     `use` in rule 1 of [steps.train]
     `verify` in [steps.train.checkpoint]
     `wait` in [steps.train]
@@ -191,9 +188,8 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     "#);
     // Keys that only the table below the example names.
     for (place, keys) in [
-        ("[steps.a]\nrun = 'true'", &["verify", "autonomy", "wait_for", "fresh"][..]),
+        ("[steps.a]\nrun = 'true'", &["verify", "autonomy", "wait_for"][..]),
         ("[steps.a]\nrun = 'true'\n[workflow]", &["autonomy"]),
-        ("[steps.a]\nrun = 'true'\n[environment]", &["keep"]),
         ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
     ] {
         for key in keys {

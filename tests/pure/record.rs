@@ -1,6 +1,8 @@
 //! The written record of a run, as one example in which everything went wrong at least once.
 
-use dogwatch::model::{Choice, End, EscalationId, Hit, Isolation, OnUnknown, Order, StopReason, Value, What};
+use dogwatch::model::{
+    Choice, End, EnvironmentId, EscalationId, Hit, Isolation, OnUnknown, Order, StopReason, Value, What,
+};
 use dogwatch::report::record::record;
 
 use crate::support::make::{checkpoint, lanes, person, retry, seconds, step, workflow};
@@ -20,7 +22,10 @@ fn the_record_tells_everything_and_means_nothing() {
     flow.description = Some("Learn <script>alert(1)</script>".into());
     flow.params.insert("model".into(), Value::Text("a|b`c".into()));
     let mut story = Story::of(flow);
-    story.tell(What::EnvironmentReady { isolation: Isolation::None { why: "no \u{1b}[31mnamespaces".into() } });
+    story.tell(What::EnvironmentReady {
+        environment: EnvironmentId::default(),
+        isolation: Isolation::None { why: "no \u{1b}[31mnamespaces".into() },
+    });
     story.claimed("prepare").until(5).exits("prepare", 0).claimed("train").claimed("train.1");
     story.until(100).exits_with("train", |exit| {
         exit.end = End::Signal(9);

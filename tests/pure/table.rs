@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
 use dogwatch::model::{
-    AskWhy, AttemptId, Cause, Choice, End, EscalationId, Event, Isolation, LostWhy, OnUnknown, Order, RunResult,
-    RunStopWhy, SkipWhy, Step, StopReason, Time, Verdict, What,
+    AskWhy, AttemptId, Cause, Choice, End, EnvironmentId, EscalationId, Event, Isolation, LostWhy, OnUnknown, Order,
+    RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason, Time, Verdict, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
@@ -107,11 +107,17 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         .map(|question| What::Opened { escalation: Box::new(question.escalation.clone()) });
     let record = || Box::new(exit(End::Code(0), Time::from_ms(0)));
     let mut all = vec![
-        ("EnvironmentReady", What::EnvironmentReady { isolation: Isolation::Sandboxed }),
+        (
+            "EnvironmentReady",
+            What::EnvironmentReady { environment: EnvironmentId::default(), isolation: Isolation::Sandboxed },
+        ),
         ("EnvironmentFailed", What::EnvironmentFailed { why: "x".into() }),
         ("Intended next", What::Intended { attempt: of(n + 1), cause: Cause::First, resume: None }),
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),
+        ("Snapshotted", What::Snapshotted { attempt: of(n), snapshot: Snapshot { image: "i".into(), bytes: 1 } }),
+        ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),
+        ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),
         ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1) }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),

@@ -13,13 +13,15 @@ macro_rules! on_both {
         /// How many there are; each is run twice.
         const TESTS: usize = [$(stringify!($name)),+].len();
         mod docker {
-            $(#[test] fn $name() { super::$name(super::Kind::Docker); })+
+            $(#[test] fn $name() { super::$name($crate::engines::Kind::Docker); })+
         }
         mod podman {
-            $(#[test] fn $name() { super::$name(super::Kind::Podman); })+
+            $(#[test] fn $name() { super::$name($crate::engines::Kind::Podman); })+
         }
     };
 }
+
+pub(crate) use on_both;
 
 on_both!(
     a_step_runs_in_a_container_that_goes_with_the_run,
@@ -76,13 +78,13 @@ fn both_engines_have_the_same_tests() {
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
 
 /// A house whose runs use this engine.
-fn house(engine: &Engine) -> House {
+pub(crate) fn house(engine: &Engine) -> House {
     House::with(&[("DOCKER_HOST", &engine.host())])
 }
 
 /// The run has ended and nothing of it is left in the engine.
 #[track_caller]
-fn ended_and_gone(house: &House, engine: &Engine, code: i32) {
+pub(crate) fn ended_and_gone(house: &House, engine: &Engine, code: i32) {
     assert_eq!(
         house.wait(),
         Some(code),
@@ -365,13 +367,20 @@ fn doctor_names_the_engine_and_its_risk(kind: Kind) {
     let house = house(shared(kind));
     let said = house.dogwatch(&["doctor", "--json"]);
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    let line = text.lines().find(|line| line.contains("\"containers\"")).expect("a line about containers");
+    let line = |what: &str| {
+        let line = text.lines().find(|line| line.contains(&format!("\"what\":\"{what}\"")));
+        line.unwrap_or_else(|| panic!("a line about {what}: {text}"))
+    };
+    let engine = line("containers");
     match kind {
         Kind::Docker => {
-            assert!(line.contains("\"warn\"") && line.contains("Docker ") && line.contains("live-restore"), "{line}");
+            let told = ["\"warn\"", "Docker ", "live-restore"].iter().all(|word| engine.contains(word));
+            assert!(told, "{engine}");
         }
-        Kind::Podman => assert!(line.contains("\"ok\"") && line.contains("Podman "), "{line}"),
+        Kind::Podman => assert!(engine.contains("\"ok\"") && engine.contains("Podman "), "{engine}"),
     }
+    assert!(line("runtime").contains("runc 1."), "{}", line("runtime"));
+    assert!(line("cgroups").contains("version ") && line("gpus").contains("\"mark\""), "{text}");
 }
 
 /// A run that may try twice, whose step waits; its container.
@@ -462,17 +471,58 @@ fn memory_that_is_used_up_is_told_by_the_counter(kind: Kind) {
     stopped(&house, engine);
 }
 
+/// Processes that a bomb may have: enough to fill its container, and no heavy neighbour of other tests.
+const BOMB: usize = 200;
+
 fn a_fork_bomb_stays_inside_and_is_stopped(kind: Kind) {
+    // One at a time: two of them would take both processors of a small machine.
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let engine = shared(kind);
     let house = house(engine);
     house.workflow(&format!(
         "{ENVIRONMENT}cpus = 0.5\n[steps.work]\ngrace = \"100ms\"\n\
-         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; f() {{ f | f & sleep 67; }}; f; sleep 68'\n"
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; echo on; until [ -e go ]; do sleep 0.1; done; \
+         f() {{ f | f & sleep 67; }}; f & exec sleep 68'\n"
     ));
     house.start();
-    until("it multiplies", || house.inside().len() > 200);
+    until("the step prints", || house.log("work/0/a1").contains("on"));
+    until("the step is shown", || house.tmux_servers().len() == 1);
+    let group = limit_processes(house.keepers()[0], BOMB);
+    std::fs::write(house.work().join("go"), "").expect("a file");
+    let refused = || std::fs::read_to_string(format!("{group}/pids.events")).unwrap_or_default();
+    until("it has filled its container", || {
+        refused().trim().strip_prefix("max ").is_some_and(|count| count.parse::<usize>().is_ok_and(|count| count > 20))
+    });
+    // Who looks at it and who stops it is not kept out by it for long: its client needs one process, as soon as one ends.
+    let mut refused = String::new();
+    let looked = within(crate::house::DEADLINE_MS, || {
+        let mut terminal = Terminal::of(&house, &["attach", "@last", "work", "--readonly"]);
+        let seen = terminal.sees("can't fork", 5_000);
+        refused.clone_from(&terminal.shown);
+        seen
+    });
+    assert!(looked, "{refused:?}");
     stopped(&house, engine);
     until("all of it has gone", || house.inside().is_empty());
+}
+
+/// The container of this process may have so many processes from now on; the folder of its control group.
+fn limit_processes(pid: i32, most: usize) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it has a control group");
+    let of = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let root = match controllers {
+            "" => "/sys/fs/cgroup",
+            list if list.split(',').any(|one| one == "pids") => "/sys/fs/cgroup/pids",
+            _ => return None,
+        };
+        Some(format!("{root}{path}")).filter(|group| std::path::Path::new(group).join("pids.max").exists())
+    };
+    let group = text.lines().find_map(of).expect("the container's own limit");
+    std::fs::write(format!("{group}/pids.max"), most.to_string()).expect("the limit is set");
+    group
 }
 
 fn a_container_engine_that_stands_still_changes_nothing(kind: Kind) {
@@ -544,14 +594,14 @@ fn restarted_without_live_restore() {
 }
 
 /// A terminal with a dogwatch on it.
-struct Terminal {
+pub(crate) struct Terminal {
     master: std::fs::File,
     child: std::process::Child,
     shown: String,
 }
 
 impl Terminal {
-    fn of(house: &House, arguments: &[&str]) -> Self {
+    pub(crate) fn of(house: &House, arguments: &[&str]) -> Self {
         let pty = dogwatch::spawn::open_pty(24, 80).expect("a terminal");
         let mut command: Command = house.command(arguments);
         command.env("TERM", "xterm-256color");
@@ -562,15 +612,19 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn see(&mut self, wanted: &str) {
-        let seen = within(crate::house::DEADLINE_MS, || {
+    pub(crate) fn see(&mut self, wanted: &str) {
+        let seen = self.sees(wanted, crate::house::DEADLINE_MS);
+        assert!(seen, "{wanted:?} was not seen in {:?}", self.shown);
+    }
+
+    fn sees(&mut self, wanted: &str, deadline_ms: i64) -> bool {
+        within(deadline_ms, || {
             let mut block = [0u8; 4096];
             while let Ok(read @ 1..) = self.master.read(&mut block) {
                 self.shown.push_str(&String::from_utf8_lossy(&block[..read]));
             }
             self.shown.contains(wanted)
-        });
-        assert!(seen, "{wanted:?} was not seen in {:?}", self.shown);
+        })
     }
 
     fn press(&mut self, keys: &str) {

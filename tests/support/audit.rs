@@ -164,6 +164,9 @@ impl Audit {
                 ensure(!live, "the run ends while a step lives")
             }
             What::Held { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { .. }
             | What::Undone { .. }
             | What::Extended { .. }
             | What::Attached { .. }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
-use dogwatch::model::{AttemptId, Cause, Command, Event, Isolation, RunId, Time, Verdict, What};
+use dogwatch::model::{AttemptId, Cause, Command, EnvironmentId, Event, Isolation, RunId, Time, Verdict, What};
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
@@ -79,7 +79,10 @@ impl Daemon {
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
                 self.places.insert(run.clone(), Place::Ready);
-                fact(&run, What::EnvironmentReady { isolation: Isolation::Sandboxed })
+                fact(
+                    &run,
+                    What::EnvironmentReady { environment: EnvironmentId::default(), isolation: Isolation::Sandboxed },
+                )
             }
             Report::Environment(run, false, _) => {
                 self.places.remove(&run);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use crate::house::{is_alive, signal, until, within};
+use crate::registry::Registry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -22,6 +23,8 @@ pub(crate) struct Engine {
     guard: Mutex<Child>,
     daemon: Mutex<Option<Child>>,
     live_restore: bool,
+    /// Where it may pull from.
+    pub(crate) registry: Registry,
 }
 
 /// Kills what belongs to `$1` in its files, unmounts what lies below it, removes it.
@@ -61,12 +64,22 @@ impl Engine {
             .stderr(Stdio::null())
             .spawn()
             .expect("a guard");
-        let engine = Self { kind, root, guard: Mutex::new(guard), daemon: Mutex::new(None), live_restore };
+        let engine = Self {
+            kind,
+            root,
+            guard: Mutex::new(guard),
+            daemon: Mutex::new(None),
+            live_restore,
+            registry: Registry::open(),
+        };
         engine.begin();
         engine.import(
             "bb:1",
             &["busybox"],
-            &["sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep", "find"],
+            &[
+                "sh", "ls", "cat", "echo", "sleep", "id", "env", "kill", "ps", "dd", "sort", "touch", "grep", "find",
+                "nc", "hostname",
+            ],
         );
         // One static program and nothing else: no shell, no folder.
         engine.import("one:1", &["echo"], &[]);
@@ -134,7 +147,10 @@ impl Engine {
                 );
                 std::fs::write(&storage, text).expect("a configuration");
                 let mut command = Command::new("podman");
-                command.env("CONTAINERS_STORAGE_CONF", storage);
+                let registries = self.root.join("registries.conf");
+                let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", self.registry.name());
+                std::fs::write(&registries, text).expect("a configuration");
+                command.env("CONTAINERS_STORAGE_CONF", storage).env("CONTAINERS_REGISTRIES_CONF", registries);
                 command.args(["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--tmpdir", &path("tmp")]);
                 command.args(["system", "service", "--time", "0", &self.host()]);
                 command
@@ -187,6 +203,20 @@ impl Engine {
     pub(crate) fn containers(&self, state: &Path) -> Vec<String> {
         let filter = format!("label=dogwatch.state={}", state.display());
         let said = self.said(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
+        said.lines().map(str::to_owned).collect()
+    }
+
+    /// The networks with this state folder's label.
+    pub(crate) fn networks(&self, state: &Path) -> Vec<String> {
+        let filter = format!("label=dogwatch.state={}", state.display());
+        let said = self.said(&["network", "ls", "--quiet", "--no-trunc", "--filter", &filter]);
+        said.lines().map(str::to_owned).collect()
+    }
+
+    /// What was kept of environments of this state folder: images without a name.
+    pub(crate) fn images(&self, state: &Path) -> Vec<String> {
+        let filter = format!("label=dogwatch.state={}", state.display());
+        let said = self.said(&["images", "--quiet", "--no-trunc", "--filter", &filter]);
         said.lines().map(str::to_owned).collect()
     }
 

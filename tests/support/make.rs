@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dogwatch::model::{
     Action, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match,
-    OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepWhat, Template, Value, Workflow,
+    OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Value,
+    Workflow,
 };
 use indexmap::IndexMap;
 
@@ -42,6 +43,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         id: step_id(name),
         description: None,
         needs: needs.iter().map(|need| step_id(need)).collect(),
+        place: StepPlace::default(),
         what: StepWhat::Run { script: "true".into() },
         condition: None,
         env: IndexMap::new(),
@@ -94,6 +96,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
             mounts: Vec::new(),
             container: None,
         },
+        environments: IndexMap::new(),
         steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
     }
 }

@@ -75,6 +75,9 @@ impl Patience {
             | What::Judged { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { .. }
             | What::Probed { .. }
             | What::Skipped { .. }
             | What::Opened { .. }

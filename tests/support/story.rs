@@ -213,12 +213,15 @@ fn verdict(verdict: &Verdict) -> String {
 pub(crate) fn words(event: &Event) -> String {
     let what = match &event.what {
         What::Created(_) => "created".into(),
-        What::EnvironmentReady { isolation: Isolation::Sandboxed } => "sandboxed".into(),
-        What::EnvironmentReady { isolation: Isolation::Container { image, .. } } => {
+        What::EnvironmentReady { isolation: Isolation::Sandboxed, .. } => "sandboxed".into(),
+        What::EnvironmentReady { isolation: Isolation::Container { image, .. }, .. } => {
             format!("in a container of {image}")
         }
-        What::EnvironmentReady { isolation: Isolation::None { .. } } => "not isolated".into(),
+        What::EnvironmentReady { isolation: Isolation::None { .. }, .. } => "not isolated".into(),
         What::EnvironmentFailed { .. } => "no environment".into(),
+        What::Snapshotted { .. } => "environment kept".into(),
+        What::NotSnapshotted { .. } => "environment not kept".into(),
+        What::SnapshotMarked { mark, .. } => format!("environment's checkpoint: {mark:?}"),
         What::Intended { attempt: id, cause, resume } => {
             let cause = match cause {
                 Cause::First => "first".into(),

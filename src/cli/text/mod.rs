@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod json;
+pub mod kept;
 pub mod lists;
 pub mod live;
 pub mod plan;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Look, Row, Style, width};
 use crate::faces::words::count;
-use crate::model::{IsolationWanted, Selection, Step, StepId, StepWhat, Workflow};
+use crate::model::{EnvironmentId, EnvironmentSpec, IsolationWanted, Selection, Step, StepId, StepWhat, Workflow};
 
 /// Steps in the order in which they can begin: `[[prepare], [train, lint], [evaluate]]`.
 pub fn waves(workflow: &Workflow) -> Vec<Vec<&Step>> {
@@ -49,15 +49,18 @@ pub fn plan(workflow: &Workflow, selection: &Selection, look: &Look) -> Vec<Row>
     let chosen = selected(workflow, selection);
     let lanes: usize =
         workflow.steps.values().filter(|step| chosen.contains(&step.id)).map(|step| step.lanes.len()).sum();
-    let mut rows = vec![
-        Row::new().add(Style::Bold, &workflow.name).text(&format!(
-            ": {}, {}, at most {} at once",
-            count(chosen.len(), "step", "steps"),
-            count(lanes, "lane", "lanes"),
-            workflow.max_parallel
-        )),
-        environment(workflow),
-    ];
+    let mut rows = vec![Row::new().add(Style::Bold, &workflow.name).text(&format!(
+        ": {}, {}, at most {} at once",
+        count(chosen.len(), "step", "steps"),
+        count(lanes, "lane", "lanes"),
+        workflow.max_parallel
+    ))];
+    for (name, spec) in workflow.all_environments() {
+        let used = workflow.steps.values().any(|step| step.place.environment == name);
+        if used || workflow.environments.is_empty() {
+            rows.push(environment(&name, spec));
+        }
+    }
     if !workflow.params.is_empty() {
         let params: Vec<String> = workflow.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         rows.push(detail("params", &params.join(" ")));
@@ -72,19 +75,21 @@ pub fn plan(workflow: &Workflow, selection: &Selection, look: &Look) -> Vec<Row>
     rows
 }
 
-fn environment(workflow: &Workflow) -> Row {
-    let isolation = match (&workflow.environment.container, workflow.environment.isolation) {
+fn environment(name: &EnvironmentId, spec: &EnvironmentSpec) -> Row {
+    let isolation = match (&spec.container, spec.isolation) {
         (Some(container), _) => format!("a container of {}", container.image),
         (None, IsolationWanted::Auto) => "the sandbox where it is permitted".into(),
         (None, IsolationWanted::Required) => "the sandbox or nothing".into(),
         (None, IsolationWanted::None) => "NOT SANDBOXED, as the file says".into(),
     };
-    let mut parts = vec![format!("{isolation}; workspace {}", workflow.environment.workspace)];
-    parts.extend(workflow.environment.mounts.iter().map(|mount| {
+    let mut parts = vec![format!("{isolation}; workspace {}", spec.workspace)];
+    parts.extend(spec.mounts.iter().map(|mount| {
         let how = if mount.readonly { " (read-only)" } else { "" };
         format!("{} at {}{how}", mount.source, mount.target)
     }));
-    detail("environment", &parts.join("; "))
+    let title =
+        if *name == EnvironmentId::default() { "environment".to_owned() } else { format!("environment {name}") };
+    detail(&title, &parts.join("; "))
 }
 
 fn detail(name: &str, text: &str) -> Row {
@@ -111,6 +116,10 @@ fn step_rows(workflow: &Workflow, step: &Step, (place, column): (usize, usize), 
     }
     if step.retry.max_attempts > 1 {
         about.push(format!("up to {} attempts", step.retry.max_attempts));
+    }
+    if step.place.environment != EnvironmentId::default() || step.place.fresh {
+        let fresh = if step.place.fresh { "one of its own of " } else { "" };
+        about.push(format!("in {fresh}{}", step.place.environment));
     }
     if let Some(condition) = &step.condition {
         about.push(format!("only if {condition}, else skipped"));

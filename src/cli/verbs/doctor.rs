@@ -12,8 +12,10 @@ use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Look, Row, Style, wrap};
 use crate::client::Error;
-use crate::environment::{EngineFacts, container_engine, sandbox_works};
+use crate::environment::{container_engine, sandbox_works};
 use crate::state_dir::{StateDir, file_system};
+
+pub mod engines;
 
 /// Below this a disk is about to be full.
 const LITTLE: u64 = 1024 * 1024 * 1024;
@@ -55,7 +57,8 @@ impl Finding {
 
 /// `doctor`.
 pub(super) fn doctor(face: &Face) -> Ended {
-    let mut findings = vec![tmux(), sandbox(), containers(), shell()];
+    let mut findings = vec![tmux(), sandbox(), shell()];
+    findings.extend(containers());
     match face.place() {
         Ok(place) => {
             findings.push(Finding::ok("state directory", place.state.path().display().to_string()));
@@ -169,7 +172,7 @@ fn sandbox() -> Finding {
     }
 }
 
-fn containers() -> Finding {
+fn containers() -> Vec<Finding> {
     let variable = |name| std::env::var(name).ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let looked = match runtime {
@@ -179,27 +182,9 @@ fn containers() -> Finding {
         Err(why) => Err(format!("it could not be looked for: {why}")),
     };
     match looked {
-        Ok(facts) => containers_of(&facts),
-        Err(why) => Finding::warn("containers", why, "until then only steps without an `image` run"),
+        Ok(facts) => engines::all(&facts),
+        Err(why) => vec![Finding::warn("containers", why, "until then only steps without an `image` run")],
     }
-}
-
-/// What this engine means for the steps in its containers.
-pub fn containers_of(facts: &EngineFacts) -> Finding {
-    let root = if facts.rootless { "without root" } else { "as root" };
-    let says = format!("{} at {}, {root}, cgroup v{}", facts.name, facts.socket.display(), facts.cgroup);
-    if facts.new_enough == Some(false) {
-        let least = if facts.podman { "Podman 4.3" } else { "Docker 20.10" };
-        return Finding::bad("containers", says, format!("{least} or newer is needed for steps with an `image`"));
-    }
-    if facts.live_restore {
-        return Finding::ok("containers", says);
-    }
-    Finding::warn(
-        "containers",
-        format!("{says}, without live-restore"),
-        "a restart of Docker ends the steps in its containers; \"live-restore\": true in /etc/docker/daemon.json keeps them",
-    )
 }
 
 fn shell() -> Finding {

@@ -44,25 +44,6 @@ pub(super) fn runs(face: &Face, state: Option<StateArg>, limit: usize) -> Ended 
     Ok(Exit::Good)
 }
 
-/// `checkpoints`.
-pub(super) fn checkpoints(face: &Face, run: String) -> Ended {
-    let mut client = face.engine()?;
-    let Reply::Checkpoints(seen) = client.ask(Ask::Checkpoints { run })? else {
-        return Err(Failure::unexpected("checkpoints"));
-    };
-    if face.screen.json {
-        for checkpoint in &seen {
-            face.screen.json_line("checkpoint", checkpoint)?;
-        }
-        return Ok(Exit::Good);
-    }
-    if seen.is_empty() {
-        face.screen.note("no checkpoint was seen; a step tells of them by [steps.NAME.checkpoint] pattern");
-    }
-    face.screen.rows(&lists::checkpoints(&seen, wall_ms()))?;
-    Ok(Exit::Good)
-}
-
 /// `ps`.
 pub(super) fn ps(face: &Face) -> Ended {
     let mut client = face.engine()?;

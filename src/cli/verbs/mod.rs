@@ -8,6 +8,7 @@ pub mod engine;
 pub mod file;
 mod follow;
 mod hands;
+mod kept;
 mod logs;
 mod look;
 mod own;
@@ -45,7 +46,8 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Decide { escalation, choice, message, confirm, all_like_this: false } => {
             answer::decide(face, escalation, &choice, message, confirm.as_deref())
         }
-        Verb::Checkpoints { run } => look::checkpoints(face, run),
+        Verb::Checkpoints(args) => kept::checkpoints(face, args),
+        Verb::Gc { dry_run } => kept::gc(face, dry_run),
         Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
         Verb::Reject(gate) => answer::gate(face, gate, "reject"),

@@ -2,13 +2,15 @@
 
 use crate::config::read::{Item, Reader, Section};
 use crate::config::units;
-use crate::model::{ContainerSpec, Gpus, Pull, Ulimit, User};
+use crate::model::{ContainerSpec, Gpus, Keep, Pull, Ulimit, User};
 
 const PULL: [(&str, Pull); 3] = [("missing", Pull::Missing), ("always", Pull::Always), ("never", Pull::Never)];
 
+const KEEP: [(&str, Keep); 3] = [("never", Keep::Never), ("failed", Keep::Failed), ("always", Keep::Always)];
+
 /// Keys that mean nothing without an image.
-const NEED_IMAGE: [&str; 10] =
-    ["pull", "cpus", "memory", "shm", "gpus", "network", "user", "caps", "ulimits", "read_only"];
+const NEED_IMAGE: [&str; 11] =
+    ["pull", "cpus", "memory", "shm", "gpus", "network", "user", "caps", "ulimits", "read_only", "keep"];
 
 /// What Linux calls them, without `CAP_`.
 const CAPS: [&str; 41] = [
@@ -105,7 +107,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option
     spec.network = section.get("network").and_then(|item| reader.boolean(&item)).unwrap_or(true);
     spec.user = section.get("user").and_then(|item| user(reader, &item));
     spec.caps = section.get("caps").map(|item| caps(reader, &item)).unwrap_or_default();
-    spec.ulimits = section.get("ulimits").map(|item| ulimits(reader, &item)).unwrap_or_default();
+    spec.ulimits = section.get("ulimits").map(|item| ulimits(reader, &item, &section.title)).unwrap_or_default();
+    spec.keep = section.get("keep").and_then(|item| reader.choice(&item, &KEEP)).unwrap_or(Keep::Never);
     spec.read_only = section.get("read_only").and_then(|item| reader.boolean(&item)).unwrap_or(false);
     Some(spec)
 }
@@ -246,9 +249,9 @@ fn caps<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Vec<String> {
 }
 
 /// `{ nofile = 65536, memlock = -1 }`.
-fn ulimits<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Vec<Ulimit> {
+fn ulimits<'a>(reader: &mut Reader<'a>, item: &Item<'a>, title: &str) -> Vec<Ulimit> {
     let mut ulimits = Vec::new();
-    for (name, item) in reader.names(item, "`ulimits` in [environment]".into()) {
+    for (name, item) in reader.names(item, format!("`ulimits` in {title}")) {
         if !ULIMITS.contains(&name) {
             let near = crate::config::keys::nearest(name, ULIMITS.into_iter());
             reader

@@ -1,14 +1,15 @@
-//! `[environment]`: the workspace, isolation and mounts, with absolute, lexically clean paths.
+//! `[environment]` and `[environments.x]`: the workspace, isolation and mounts, with absolute, lexically clean paths.
 //!
 //! Never touches the file system except in [`look`], which is for the start of a run: a frozen copy must read the same
 //! when a folder has gone meanwhile.
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::keys::Kind;
+use super::Draft;
+use crate::config::keys::{Kind, nearest};
 use crate::config::problems::Found;
 use crate::config::read::{At, Item, Reader, Section};
-use crate::model::{EnvironmentSpec, IsolationWanted, Mount};
+use crate::model::{EnvironmentId, EnvironmentSpec, IsolationWanted, Mount, Workflow};
 
 const ISOLATION: [(&str, IsolationWanted); 3] =
     [("auto", IsolationWanted::Auto), ("required", IsolationWanted::Required), ("none", IsolationWanted::None)];
@@ -34,8 +35,31 @@ pub(super) struct Placed {
     needed: Vec<(PathBuf, At, String)>,
 }
 
-/// Reads `[environment]`; without one, steps work in `base`.
-pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: &Path) -> Placed {
+/// Reads `[environments]`, in the file's order.
+pub(super) fn others<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Path) -> Vec<(EnvironmentId, Placed)> {
+    let mut all = Vec::new();
+    for (name, item) in reader.names(item, "[environments]".into()) {
+        let placed = read(reader, Some((&item, format!("[environments.{name}]"))), base);
+        match EnvironmentId::new(name) {
+            Ok(id) if id == EnvironmentId::default() => {
+                let words = "the environment `default` is the one of [environment]";
+                reader.found.error(&item.key_at, words).hint("write [environment], or choose another name");
+            }
+            Ok(id) => all.push((id, placed)),
+            Err(bad) => {
+                let shown: String = name.chars().take(80).collect();
+                reader
+                    .found
+                    .error(&item.key_at, format!("an environment cannot be called `{shown}`: {}", bad.why))
+                    .hint(format!("[environments.{}]", super::usable(name)));
+            }
+        }
+    }
+    all
+}
+
+/// Reads `[environment]`, or another one, of this title; without one, steps work in `base`.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<(&Item<'a>, String)>, base: &Path) -> Placed {
     let base = std::path::absolute(base).map_or_else(|_| base.to_owned(), |base| clean(&base));
     let mut placed = Placed {
         spec: EnvironmentSpec {
@@ -46,7 +70,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: 
         },
         needed: vec![],
     };
-    let Some(section) = table.and_then(|table| reader.section(table, Kind::Environment, "[environment]".into())) else {
+    let section = table.and_then(|(table, title)| reader.section(table, Kind::Environment, title));
+    let Some(section) = section else {
         return placed;
     };
     if let Some(item) = section.get("workspace")
@@ -62,7 +87,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: 
     placed.spec.container = super::container::read(reader, &section);
     let mounts = section.get("mounts").and_then(|item| reader.list(&item)).unwrap_or_default();
     for item in mounts {
-        let Some(mount) = mount(reader, &item, &base) else { continue };
+        let Some(mount) = mount(reader, &item, &section.title, &base) else { continue };
         if placed.spec.mounts.iter().any(|other| other.target == mount.target) {
             reader
                 .found
@@ -74,6 +99,35 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<&Item<'a>>, base: 
         placed.spec.mounts.push(mount);
     }
     placed
+}
+
+/// Notes steps that name an environment that is not there, or want of it what it cannot do.
+pub(super) fn judge(reader: &mut Reader<'_>, drafts: &indexmap::IndexMap<String, Draft>, workflow: &Workflow) {
+    let known: Vec<EnvironmentId> = workflow.all_environments().map(|(name, _)| name).collect();
+    for (name, draft) in drafts {
+        let written = draft.environment_at.as_ref().map(|at| (at, reader.source.get(at.clone()).unwrap_or_default()));
+        if let Some((at, text)) = written {
+            let text = text.trim_matches(['"', '\'']).to_owned();
+            if !known.iter().any(|known| known.as_str() == text) {
+                let shown: String = text.chars().take(80).collect();
+                let near = nearest(&text, known.iter().map(EnvironmentId::as_str));
+                let hint = near.map_or_else(
+                    || format!("add [environments.{}] with an `image`", super::usable(&text)),
+                    |near| format!("did you mean \"{near}\"?"),
+                );
+                let words = format!("step {name} runs in \"{shown}\", and there is no such environment");
+                reader.found.error(at, words).hint(hint);
+                continue;
+            }
+        }
+        let has_container = workflow.environment_named(&draft.step.place.environment).container.is_some();
+        if let Some(at) = draft.snapshot_at.as_ref().filter(|_| draft.step.place.snapshot && !has_container) {
+            reader
+                .found
+                .error(at, format!("`snapshot` in [steps.{name}] needs a container: the sandbox has nothing to keep"))
+                .hint("give its environment an `image`, or remove it; `outputs` keep what the step wrote");
+        }
+    }
 }
 
 /// Notes what is not there, or is not what it seems.
@@ -102,11 +156,11 @@ fn words_of(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound { "no such file or folder".into() } else { error.to_string() }
 }
 
-fn mount<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Path) -> Option<Mount> {
+fn mount<'a>(reader: &mut Reader<'a>, item: &Item<'a>, title: &str, base: &Path) -> Option<Mount> {
     let (source, target, readonly) = if item.value.is_str() {
         short(reader, item)?
     } else if item.value.is_table() {
-        let section = reader.section(item, Kind::Mount, "a mount of [environment]".into())?;
+        let section = reader.section(item, Kind::Mount, format!("a mount of {title}"))?;
         long(reader, &section)?
     } else {
         reader.wrong_type(item, "a table or a text like \"data:/data:ro\"", None);

@@ -12,7 +12,8 @@ use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    CheckpointSpec, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepWhat, Template,
+    CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepPlace,
+    StepWhat, Template,
 };
 
 /// The longest script, in bytes.
@@ -47,6 +48,10 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) at: At,
     /// The places of `needs`, in their order, as written.
     pub(in crate::config) needs: Vec<(String, At)>,
+    /// The place of `environment`, where it is written.
+    pub(in crate::config) environment_at: Option<At>,
+    /// The place of `snapshot`, where it is written.
+    pub(in crate::config) snapshot_at: Option<At>,
 }
 
 /// Keys that a question to a person can have.
@@ -69,6 +74,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
     let draft = reader.section(item, Kind::Step, format!("[steps.{name}]")).map(|section| Draft {
         at: section.at.clone(),
         needs: needs(reader, &section),
+        environment_at: section.get("environment").map(|item| item.at),
+        snapshot_at: section.get("snapshot").map(|item| item.key_at),
         step: step(reader, id, &section, defaults),
     });
     reader.step = None;
@@ -92,6 +99,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         id,
         description,
         needs: vec![],
+        place: StepPlace::default(),
         what,
         condition,
         env: IndexMap::new(),
@@ -140,6 +148,12 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     if let Some(grace) = section.get("grace").and_then(|item| reader.duration(&item)) {
         step.grace = grace;
     }
+    if let Some(text) = section.get("environment").and_then(|item| reader.text(&item)) {
+        // One that cannot be a name is not among those that there are.
+        step.place.environment = EnvironmentId::new(text).unwrap_or_default();
+    }
+    step.place.fresh = section.get("fresh").and_then(|item| reader.boolean(&item)).unwrap_or(false);
+    step.place.snapshot = section.get("snapshot").and_then(|item| reader.boolean(&item)).unwrap_or(false);
     if let Some(item) = section.get("retry") {
         step.retry = recovery::retry(reader, &item, &step.retry, &format!("retry of {}", section.title));
     }

@@ -1,5 +1,6 @@
 //! Requests of hands on: type into a step, attach to it, a shell beside it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokio::sync::oneshot;
@@ -8,7 +9,7 @@ use super::{Answer, Reaction, Refusable, done, find_lane, internal, refusal, ref
 use crate::daemon::core::{Caller, Core, Input};
 use crate::daemon::hands::Task;
 use crate::engine::Run;
-use crate::model::{AttemptId, Event, LaneId, Principal, RunId, What, span_words};
+use crate::model::{AttemptId, Event, LaneId, Principal, RunId, Site, What, span_words};
 use crate::wire::client::RefusalKind;
 use crate::wire::keeper;
 
@@ -30,7 +31,7 @@ impl Core {
         let Some(attempt) = run.live(&lane) else {
             return Err(Box::new(refused(format!("{} is not running", run.lane_name(&lane)))));
         };
-        self.by_hands(&run.id, move |answer| Task::Input { key: attempt.key(), text, answer })
+        self.by_hands(&attempt.clone(), move |answer| Task::Input { key: attempt.key(), text, answer })
     }
 
     /// A terminal on a session. Who may type is the only one: recorded before the terminal is given.
@@ -46,7 +47,7 @@ impl Core {
         let ask = keeper::Ask::OpenSession { key: attempt.key(), rows, cols, readonly };
         // Into what has ended nobody can type.
         if readonly || run.live(&lane).is_none() {
-            return self.by_hands(&run.id, move |answer| Task::Pty {
+            return self.by_hands(&attempt, move |answer| Task::Pty {
                 ask,
                 title: name,
                 work_dir: None,
@@ -61,7 +62,7 @@ impl Core {
         let key = (run.id.clone(), lane);
         let without = Some(Box::new(Input::NotAttached { lane: key, connection: caller.connection }));
         let later =
-            self.by_hands(&run.id, move |answer| Task::Pty { ask, title: name, work_dir: None, answer, without })?;
+            self.by_hands(&attempt, move |answer| Task::Pty { ask, title: name, work_dir: None, answer, without })?;
         match later {
             Reaction::Later(job) => Ok(Reaction::After(events, job)),
             other @ (Reaction::Now(..) | Reaction::After(..)) => Ok(other),
@@ -158,7 +159,7 @@ impl Core {
     /// Has the terminals of writers closed, unless somebody may type again.
     pub(in crate::daemon) fn close_terminals(&mut self, attempt: &AttemptId) {
         let taken = self.leases.contains_key(&(attempt.run.clone(), attempt.lane.clone()));
-        if let Some(hands) = self.hands(&attempt.run).filter(|_| !taken) {
+        if !taken && let Some(hands) = self.hands(attempt) {
             hands.give(Task::LetGo { attempt: Some(attempt.clone()) });
         }
     }
@@ -169,15 +170,20 @@ impl Core {
         let Some(run) = self.engine.run(id) else { return };
         let at = self.parts.clock.now();
         let attached = run.lanes.iter().filter(|lane| lane.attached.is_some());
+        let attached: Vec<AttemptId> = attached.filter_map(|lane| run.attempt(lane)).collect();
+        // One attempt stands for each environment in which somebody may be.
+        let live = run.live_attempts().map(|(attempt, _)| attempt);
+        let there: BTreeMap<Site, AttemptId> =
+            live.chain(attached.iter().cloned()).map(|attempt| (run.site(&attempt), attempt)).collect();
         let left: Vec<Event> = attached
-            .filter_map(|lane| run.attempt(lane))
+            .into_iter()
             .map(|attempt| What::Detached { attempt, by: Principal::Rule, keys: None })
             .map(|what| Event { run: id.clone(), at, what })
             .collect();
-        if (run.active() > 0 || !left.is_empty())
-            && let Some(hands) = self.hands(id)
-        {
-            hands.give(Task::LetGo { attempt: None });
+        for attempt in there.values() {
+            if let Some(hands) = self.hands(attempt) {
+                hands.give(Task::LetGo { attempt: None });
+            }
         }
         self.pending.extend(left);
     }
@@ -193,10 +199,10 @@ impl Core {
         env.insert("DOGWATCH_SHELL".into(), "1".into());
         let name = run.lane_name(&lane);
         let work_dir = run.work_dir(&lane).into();
-        let cwd = run.workflow.environment.workspace.clone();
+        let cwd = run.workflow.environment_of(&lane.step).workspace.clone();
         self.hold(&run)?;
         let ask = keeper::Ask::OpenPty { argv: vec![program], env, cwd, rows, cols };
-        self.by_hands(&run.id, move |answer| Task::Pty {
+        self.by_hands(&attempt, move |answer| Task::Pty {
             ask,
             title: name,
             work_dir: Some(work_dir),
@@ -212,10 +218,10 @@ impl Core {
 
     fn by_hands(
         &mut self,
-        run: &RunId,
+        attempt: &AttemptId,
         task: impl FnOnce(oneshot::Sender<Answer>) -> Task + 'static,
     ) -> Refusable<Reaction> {
-        let Some(hands) = self.hands(run) else {
+        let Some(hands) = self.hands(attempt) else {
             return Err(Box::new(refused("the run is not held by the engine any more; try again")));
         };
         let give = hands.giver();

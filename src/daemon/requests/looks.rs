@@ -19,7 +19,8 @@ impl Core {
         let workflow = || Ok(std::sync::Arc::clone(&run.workflow));
         let events = self.journal.read().events(&run.id, 0, &workflow).map_err(|error| Box::new(internal(&error)))?;
         let mut seen = sightings(&run, events.iter().map(|(_, event)| event));
-        let inside = [PathBuf::from(&run.workflow.environment.workspace), PathBuf::from(run.work_root())];
+        let spaces = run.workflow.all_environments().map(|(_, spec)| PathBuf::from(&spec.workspace));
+        let inside: Vec<PathBuf> = spaces.chain([PathBuf::from(run.work_root())]).collect();
         Ok(elsewhere(move || {
             let inside: Vec<&Path> = inside.iter().map(PathBuf::as_path).collect();
             for checkpoint in &mut seen {
@@ -117,6 +118,9 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Snapshotted { .. }
+            | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { .. }
             | What::Lost { .. }
             | What::Judged { .. }
             | What::StopAsked { .. }

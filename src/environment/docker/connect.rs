@@ -56,6 +56,12 @@ pub struct EngineFacts {
     pub cgroup: String,
     /// `None` where the version is not understood.
     pub new_enough: Option<bool>,
+    /// Who starts the containers' processes: `runc`, `crun`.
+    pub runtime: String,
+    /// Its version, where the engine tells it.
+    pub runtime_version: Option<String>,
+    /// A file of this host describes its GPUs for containers.
+    pub cdi: Option<PathBuf>,
 }
 
 /// The engine that a run started with these variables would use.
@@ -68,7 +74,13 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
     let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
     let version = numbers.next().zip(numbers.next());
     let least = if engine.podman { (4, 3) } else { (20, 10) };
+    let runtime = info.default_runtime.unwrap_or_else(|| "runc".into());
+    // By a path, where somebody configured one.
+    let runtime = runtime.rsplit('/').next().unwrap_or("runc").to_owned();
     Ok(EngineFacts {
+        runtime_version: runtime_version(&engine, &runtime).await,
+        runtime,
+        cdi: super::cdi_file(),
         rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
         live_restore: engine.podman || info.live_restore_enabled == Some(true),
         cgroup: info.cgroup_version.map_or_else(|| "?".into(), |version| version.to_string()),
@@ -77,6 +89,22 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
         socket: engine.socket,
         podman: engine.podman,
     })
+}
+
+/// The version of the program that starts containers, as the engine tells it: Docker by a part of its own, Podman in
+/// words about one.
+async fn runtime_version(engine: &Engine, runtime: &str) -> Option<String> {
+    let version = tokio::time::timeout(QUICK, engine.api.version()).await.ok()?.ok()?;
+    let part = version
+        .components
+        .iter()
+        .flatten()
+        .find(|part| part.name == runtime || part.name.contains("OCI Runtime") && part.name.contains(runtime))?;
+    let number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let told = part.version.split_ascii_whitespace().find(|word| number(word));
+    let details = part.details.iter().flat_map(|details| details.values());
+    let told = told.or_else(|| details.flat_map(|text| text.split_ascii_whitespace()).find(|word| number(word)));
+    told.map(str::to_owned)
 }
 
 /// The first engine that answers at one of these places.

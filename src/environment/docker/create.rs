@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
+    Mount as ApiMount, MountType, NetworkingConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use rustix::process::{Resource, getrlimit};
 
@@ -42,6 +42,12 @@ const OOM_SCORE: i64 = 500;
 pub(super) const LABEL_STATE: &str = "dogwatch.state";
 pub(super) const LABEL_RUN: &str = "dogwatch.run";
 pub(super) const LABEL_ENVIRONMENT: &str = "dogwatch.environment";
+/// Which state folder it is, by its secret.
+pub(super) const LABEL_ID: &str = "dogwatch.id";
+/// The image's own variables: what is kept of a container has the keeper's.
+pub(super) const LABEL_ENV: &str = "dogwatch.image-env";
+/// Of an image: the attempt that it was kept after.
+pub(super) const LABEL_KEPT: &str = "dogwatch.kept-after";
 pub(super) const LABEL_BUNDLE: &str = "dogwatch.bundle";
 
 /// What only the engine and its image tell.
@@ -58,6 +64,8 @@ pub(super) struct Facts<'a> {
     /// Host files describe the GPUs.
     pub(super) cdi: bool,
     pub(super) limits: Limits,
+    /// The run's own network, where there is one.
+    pub(super) network: Option<&'a str>,
 }
 
 /// What is asked for beyond what every process may have.
@@ -74,17 +82,19 @@ pub(super) fn body(spec: &Spec, container: &Container, facts: &Facts<'_>) -> Res
     let (uid, gid) = user(container, facts.rootless)?;
     Ok(ContainerCreateBody {
         image: Some(facts.image_id.to_owned()),
-        hostname: Some(spec.name.clone()),
+        // Of one that an attempt has alone, the name of the environment: the rest is too long for a host's name.
+        hostname: spec.name.split('.').next().map(str::to_owned),
         user: Some(format!("{uid}:{gid}")),
         env: Some(keeper_environment(facts.image_env)),
         entrypoint: Some(vec![format!("{INSIDE}/dogwatch")]),
         cmd: Some(keeper_arguments()),
         working_dir: Some("/".into()),
-        labels: Some(labels(spec, facts.bundle)),
+        labels: Some(labels(spec, facts)),
         stop_signal: Some("SIGTERM".into()),
         // An image's own check would start processes beside the steps.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
         host_config: Some(host_config(spec, container, facts)?),
+        networking_config: facts.network.map(|network| endpoints(spec, network)),
         ..ContainerCreateBody::default()
     })
 }
@@ -130,12 +140,23 @@ fn keeper_environment(image_env: &[String]) -> Vec<String> {
     env
 }
 
-fn labels(spec: &Spec, bundle: &Bundle) -> HashMap<String, String> {
+/// By its name the others find it, where the engine answers names.
+fn endpoints(spec: &Spec, network: &str) -> NetworkingConfig {
+    let aliases = Some(spec.name.clone()).filter(|name| !name.contains('.')).map(|name| vec![name]);
+    let endpoint = EndpointSettings { aliases, ..EndpointSettings::default() };
+    NetworkingConfig { endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])) }
+}
+
+fn labels(spec: &Spec, facts: &Facts<'_>) -> HashMap<String, String> {
     let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let digest = bundle.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (id, id_value) = super::ours::id_label(spec);
+    let env = serde_json::to_string(facts.image_env).unwrap_or_else(|_| "[]".into());
+    let digest = facts.bundle.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     HashMap::from([
         (LABEL_STATE.to_owned(), spec.state_dir.to_string_lossy().into_owned()),
         (LABEL_RUN.to_owned(), run),
+        (id.to_owned(), id_value),
+        (LABEL_ENV.to_owned(), env),
         (LABEL_ENVIRONMENT.to_owned(), spec.name.clone()),
         (LABEL_BUNDLE.to_owned(), digest),
         ("dogwatch.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -147,7 +168,7 @@ fn host_config(spec: &Spec, container: &Container, facts: &Facts<'_>) -> Result<
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let shm = container.shm.or(container.memory).or_else(|| memory_of_this_host().map(|bytes| bytes / 2));
     Ok(HostConfig {
-        mounts: Some(mounts(spec, facts.bundle)?),
+        mounts: Some(mounts(spec, facts)?),
         tmpfs: Some(HashMap::from([(RUNTIME_MOUNT.to_owned(), "mode=1777,size=64m".to_owned())])),
         nano_cpus: container.milli_cpus.map(|milli| signed(milli.saturating_mul(1_000_000))),
         memory: memory.map(signed),
@@ -161,7 +182,10 @@ fn host_config(spec: &Spec, container: &Container, facts: &Facts<'_>) -> Result<
         cap_add: (!container.caps.is_empty()).then(|| container.caps.clone()),
         security_opt: Some(security()),
         readonly_rootfs: Some(container.read_only),
-        network_mode: (!container.network).then(|| "none".to_owned()),
+        network_mode: match facts.network {
+            _ if !container.network => Some("none".to_owned()),
+            network => network.map(str::to_owned),
+        },
         device_requests: gpu_requests(&container.gpus, facts.cdi),
         log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
         // Started again behind our back, a step would run twice.
@@ -239,7 +263,7 @@ fn gpu_requests(gpus: &Gpus, cdi: bool) -> Option<Vec<DeviceRequest>> {
 
 /// What is mounted, outermost first. The workspace and the steps' own folders have the same path inside as outside, so
 /// that a path which a step prints is a path here; the workspace is at `/workspace`, too.
-fn mounts(spec: &Spec, bundle: &Bundle) -> Result<Vec<ApiMount>, Error> {
+fn mounts(spec: &Spec, facts: &Facts<'_>) -> Result<Vec<ApiMount>, Error> {
     let real = |path: &Path| path.canonicalize().map_err(Error::io("finding", path));
     let workspace = real(&spec.workspace)?;
     let dir = spec.dir();
@@ -264,7 +288,10 @@ fn mounts(spec: &Spec, bundle: &Bundle) -> Result<Vec<ApiMount>, Error> {
         }
     }
     all.push(bind(&spec.work_dir(), &spec.work_dir(), true)?);
-    all.push(bind(&bundle.path, Path::new(INSIDE), false)?);
+    all.push(bind(&facts.bundle.path, Path::new(INSIDE), false)?);
+    if facts.network.is_some() {
+        all.push(bind(&super::network::hosts_file(spec), Path::new("/etc/hosts"), false)?);
+    }
     all.push(bind(&dir.join(door::FOLDER), Path::new(DOOR), false)?);
     all.push(bind(&dir.join(HOME_FOLDER), Path::new(HOME), true)?);
     Ok(all)

@@ -20,11 +20,15 @@ pub(super) mod door;
 mod elf;
 mod fate;
 mod image;
+mod network;
+mod ours;
+mod pull;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
 };
@@ -36,6 +40,9 @@ pub(super) use self::connect::facts;
 use self::connect::{Engine, QUICK, status, words};
 use self::create::Limits;
 pub(super) use self::fate::fate;
+pub(super) use self::ours::{all as everything, remove as remove_left};
+pub(super) use self::pull::Pulls;
+pub(super) use self::snapshot::{is_there as is_kept, keep, remove as forget};
 use super::{Container, Error, Inside, Isolation, Spec, dir};
 use crate::faults;
 
@@ -56,6 +63,15 @@ struct Record {
     env: BTreeMap<String, String>,
     /// The words that start a shell.
     shell: Vec<String>,
+    /// What it lacks of what was asked for.
+    #[serde(default)]
+    lacks: Option<String>,
+    /// It stays although its environment has ended.
+    #[serde(default)]
+    left: bool,
+    /// The attempt that it was made anew for.
+    #[serde(default)]
+    made_for: Option<String>,
 }
 
 /// The path of programs in images that do not say it.
@@ -71,9 +87,35 @@ fn read(dir: &Path) -> Result<Option<Record>, Error> {
     dir::read_json(dir, RECORD)
 }
 
+/// Is there a container that goes with its environment?
+pub(super) fn is_to_go(dir: &Path) -> bool {
+    dir.join(RECORD).exists() && !matches!(read(dir), Ok(Some(record)) if record.left)
+}
+
+/// See [`super::is_made_for`].
+pub(super) fn is_made_for(dir: &Path, key: &str) -> bool {
+    matches!(read(dir), Ok(Some(record)) if record.made_for.as_deref() == Some(key))
+}
+
+/// See [`super::note_made_for`].
+pub(super) fn note_made_for(dir: &Path, key: &str) -> Result<(), Error> {
+    change(dir, |record| record.made_for = Some(key.to_owned()))
+}
+
+/// See [`super::leave_container`].
+pub(super) fn leave(dir: &Path) -> Result<(), Error> {
+    change(dir, |record| record.left = true)
+}
+
+fn change(dir: &Path, change: impl FnOnce(&mut Record)) -> Result<(), Error> {
+    let Some(mut record) = read(dir)? else { return Ok(()) };
+    change(&mut record);
+    dir::replace_json(dir, RECORD, &record)
+}
+
 /// Makes sure that the container is there and runs, and says how it is isolated. Its keeper waits at the door then, or
 /// is just being started.
-pub(super) async fn run(spec: &Spec, container: &Container) -> Result<Isolation, Error> {
+pub(super) async fn run(spec: &Spec, container: &Container, pulls: &Pulls) -> Result<Isolation, Error> {
     let dir = spec.dir();
     let known = read(&dir)?;
     let places = match &known {
@@ -87,17 +129,34 @@ pub(super) async fn run(spec: &Spec, container: &Container) -> Result<Isolation,
     };
     let found = inspect(&engine, &container.name).await?;
     if let Some(found) = &found {
-        ours(found, spec, &container.name)?;
+        is_ours(found, spec, &container.name)?;
     }
     if found.is_none() || known.is_none() {
-        make(&engine, spec, container, found.is_some()).await?;
+        let wish = Wish { limits: Limits::Generous, lacks: None };
+        make(&engine, spec, container, (found.is_some(), wish), pulls).await?;
+    } else if known.is_some_and(|record| record.left) {
+        change(&dir, |record| record.left = false)?;
     }
-    if !found.as_ref().is_some_and(is_running)
-        && let Err(why) = start(&engine, &container.name).await
-    {
-        start_modest(&engine, spec, container, why).await?;
+    if !found.as_ref().is_some_and(is_running) {
+        if let (Some(network), Some(_)) = (&container.peers, &found) {
+            // It may have gone meanwhile; without it the start says so.
+            let _ = network::make(&engine, spec, network).await;
+        }
+        start_as_it_can(&engine, spec, container, pulls).await?;
     }
-    Ok(Isolation::Container { image: container.image.clone(), engine: engine.name })
+    if let Some(network) = &container.peers {
+        network::tell_names(&engine, spec, network).await?;
+    }
+    let lacks = read(&dir)?.and_then(|record| record.lacks);
+    Ok(Isolation::Container { image: container.image.clone(), engine: engine.name, lacks })
+}
+
+/// What a container is asked for beyond its specification, and what it has to do without.
+#[derive(Debug, Clone)]
+struct Wish {
+    limits: Limits,
+    /// Why it has not the network of its run.
+    lacks: Option<String>,
 }
 
 fn is_running(found: &ContainerInspectResponse) -> bool {
@@ -105,10 +164,9 @@ fn is_running(found: &ContainerInspectResponse) -> bool {
 }
 
 /// Somebody else's container of the same name is not ours to use.
-fn ours(found: &ContainerInspectResponse, spec: &Spec, name: &str) -> Result<(), Error> {
+fn is_ours(found: &ContainerInspectResponse, spec: &Spec, name: &str) -> Result<(), Error> {
     let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-    let state = labels.and_then(|labels| labels.get(create::LABEL_STATE));
-    if state.is_some_and(|state| Path::new(state) == spec.state_dir) {
+    if labels.is_some_and(|labels| ours::are_ours(labels, &spec.state_dir)) {
         Ok(())
     } else {
         Err(Error::Refused(format!("there is a container {name} already, and it is not of this dogwatch; remove it")))
@@ -138,11 +196,22 @@ fn failed(what: &'static str, name: &str, engine: &Engine, error: &bollard::erro
 }
 
 /// Creates the container, unless that was done before somebody died, and notes what is in it.
-async fn make(engine: &Engine, spec: &Spec, container: &Container, is_there: bool) -> Result<(), Error> {
-    let image = image::have(engine, container).await?;
+async fn make(
+    engine: &Engine,
+    spec: &Spec,
+    container: &Container,
+    (is_there, mut wish): (bool, Wish),
+    pulls: &Pulls,
+) -> Result<(), Error> {
+    let image = image::have(engine, container, pulls).await?;
     let bundle = bundle_of(spec).await?;
     if !is_there {
-        create(engine, spec, container, &image, &bundle, Limits::Generous).await?;
+        if let (Some(network), None) = (&container.peers, &wish.lacks)
+            && let Err(why) = network::make(engine, spec, network).await
+        {
+            wish.lacks = Some(without_network(&why));
+        }
+        create(engine, spec, container, (&image, &bundle), &wish).await?;
     }
     let shell = shell(engine, &container.name, &bundle).await?;
     let mut env: BTreeMap<String, String> = image
@@ -162,6 +231,9 @@ async fn make(engine: &Engine, spec: &Spec, container: &Container, is_there: boo
         image_id: image.id,
         env,
         shell,
+        lacks: wish.lacks,
+        left: false,
+        made_for: None,
     };
     dir::replace_json(&spec.dir(), RECORD, &record)
 }
@@ -176,9 +248,8 @@ async fn create(
     engine: &Engine,
     spec: &Spec,
     container: &Container,
-    image: &image::Image,
-    bundle: &Bundle,
-    limits: Limits,
+    (image, bundle): (&image::Image, &Bundle),
+    wish: &Wish,
 ) -> Result<(), Error> {
     let info = match tokio::time::timeout(QUICK, engine.api.info()).await {
         Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
@@ -191,8 +262,9 @@ async fn create(
         image_env: &image.env,
         rootless,
         podman: engine.podman,
-        cdi: has_cdi(),
-        limits,
+        cdi: cdi_file().is_some(),
+        limits: wish.limits,
+        network: container.peers.as_deref().filter(|_| wish.lacks.is_none()),
     };
     prepare(spec)?;
     let body = create::body(spec, container, &facts)?;
@@ -208,12 +280,13 @@ async fn create(
     }
 }
 
-/// Does a file on this host describe NVIDIA's devices?
-fn has_cdi() -> bool {
+/// The file on this host that describes NVIDIA's devices, if one does.
+fn cdi_file() -> Option<PathBuf> {
     ["/etc/cdi", "/var/run/cdi"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
-        .any(|entry| entry.file_name().to_string_lossy().contains("nvidia"))
+        .find(|entry| entry.file_name().to_string_lossy().contains("nvidia"))
+        .map(|entry| entry.path())
 }
 
 /// The folders that are mounted must be there, or the engine would make them as root.
@@ -252,18 +325,43 @@ async fn start(engine: &Engine, name: &str) -> Result<(), Error> {
     started.map_err(|error| failed("starting", name, engine, &error))
 }
 
-/// Where the host may not raise the limits that training likes, the container is made anew without them.
-async fn start_modest(engine: &Engine, spec: &Spec, container: &Container, why: Error) -> Result<(), Error> {
-    let Error::Container { why: said, .. } = &why else { return Err(why) };
-    if !said.contains("rlimit") {
-        return Err(why);
+/// What is said of a container without the network of its run.
+fn without_network(why: &str) -> String {
+    format!("the environments of this run do not find each other by name: {}", why.trim_end_matches('.'))
+}
+
+/// Starts it. Where the host may not raise the limits that training likes, or cannot make the run's network, the container
+/// is made anew without them.
+async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pulls: &Pulls) -> Result<(), Error> {
+    let record = read(&spec.dir())?;
+    // Of the same image: a tag may lead elsewhere by now, and `pull = "always"` would fetch it once more.
+    let again = Container { base: record.as_ref().map(|record| record.image_id.clone()), ..container.clone() };
+    let mut wish = Wish { limits: Limits::Generous, lacks: record.and_then(|record| record.lacks) };
+    loop {
+        let Err(why) = start(engine, &container.name).await else { return Ok(()) };
+        let Error::Container { why: said, .. } = &why else { return Err(why) };
+        let found = inspect(engine, &container.name).await?;
+        let status = found.and_then(|found| found.state).and_then(|state| state.status);
+        if status != Some(ContainerStateStatusEnum::CREATED) {
+            // It has run before, and what was done in it would be lost.
+            return Err(why);
+        }
+        let of_networks = ["network", "iptables", "nftables", "veth", "bridge", "cni", "netavark"];
+        let lower = said.to_lowercase();
+        if wish.limits == Limits::Generous && lower.contains("rlimit") {
+            wish.limits = Limits::Modest;
+        } else if container.peers.is_some()
+            && wish.lacks.is_none()
+            && of_networks.iter().any(|word| lower.contains(word))
+        {
+            wish.lacks = Some(without_network(said));
+        } else {
+            return Err(why);
+        }
+        tracing::info!("{} cannot be started as it is ({said}): it is made anew with less", container.name);
+        delete(engine, &container.name).await?;
+        make(engine, spec, &again, (false, wish.clone()), pulls).await?;
     }
-    tracing::info!("{} cannot have its limits ({said}): it is made without them", container.name);
-    let image = image::have(engine, container).await?;
-    let bundle = bundle_of(spec).await?;
-    delete(engine, &container.name).await?;
-    create(engine, spec, container, &image, &bundle, Limits::Modest).await?;
-    start(engine, &container.name).await
 }
 
 async fn delete(engine: &Engine, name: &str) -> Result<(), Error> {
@@ -287,8 +385,11 @@ pub(super) async fn remove(spec: &Spec) -> Result<(), Error> {
         other => other?,
     };
     if let Some(found) = inspect(&engine, &record.name).await? {
-        ours(&found, spec, &record.name)?;
+        is_ours(&found, spec, &record.name)?;
         delete(&engine, &record.name).await?;
+    }
+    if let Some(network) = spec.container.as_ref().and_then(|container| container.peers.as_deref()) {
+        network::remove(&engine, spec, network).await;
     }
     let path = dir.join(RECORD);
     std::fs::remove_file(&path).map_err(Error::io("removing", &path))

@@ -6,45 +6,153 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, StopReason,
+    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, SnapshotMark,
+    StopReason,
 };
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stored {
-    Created { number: u64, dir: String, selection: StoredSelection, env: BTreeMap<String, String>, by: StoredBy },
-    EnvironmentReady { sandboxed: bool, why: Option<String>, container: Option<StoredContainer> },
-    EnvironmentFailed { why: String },
-    Intended { at: At, cause: StoredCause, resume: Option<String> },
-    CannotStart { lane: LaneAt, why: String },
-    Claimed { at: At },
-    CheckpointSeen { at: At, checkpoint: Checkpoint },
-    Exited { at: At, exit: Box<StoredExit> },
-    Lost { at: At, why: StoredLost, evidence: Vec<String>, checkpoint: Option<Checkpoint> },
-    Judged { at: At, verdict: StoredVerdict },
-    StopAsked { at: At, reason: StoredStop, by: StoredBy },
-    ProbeAsked { at: At, by: StoredBy },
-    Probed { at: At, code: Option<i32>, output: String },
-    Skipped { lane: LaneAt, why: StoredSkip },
+    Created {
+        number: u64,
+        dir: String,
+        selection: StoredSelection,
+        env: BTreeMap<String, String>,
+        by: StoredBy,
+    },
+    EnvironmentReady {
+        sandboxed: bool,
+        why: Option<String>,
+        container: Option<StoredContainer>,
+        environment: Option<String>,
+    },
+    EnvironmentFailed {
+        why: String,
+    },
+    Intended {
+        at: At,
+        cause: StoredCause,
+        resume: Option<String>,
+    },
+    CannotStart {
+        lane: LaneAt,
+        why: String,
+    },
+    Claimed {
+        at: At,
+    },
+    CheckpointSeen {
+        at: At,
+        checkpoint: Checkpoint,
+    },
+    Snapshotted {
+        at: At,
+        image: String,
+        bytes: u64,
+    },
+    NotSnapshotted {
+        at: At,
+        why: String,
+    },
+    SnapshotMarked {
+        at: At,
+        mark: StoredMark,
+        by: StoredBy,
+    },
+    Exited {
+        at: At,
+        exit: Box<StoredExit>,
+    },
+    Lost {
+        at: At,
+        why: StoredLost,
+        evidence: Vec<String>,
+        checkpoint: Option<Checkpoint>,
+    },
+    Judged {
+        at: At,
+        verdict: StoredVerdict,
+    },
+    StopAsked {
+        at: At,
+        reason: StoredStop,
+        by: StoredBy,
+    },
+    ProbeAsked {
+        at: At,
+        by: StoredBy,
+    },
+    Probed {
+        at: At,
+        code: Option<i32>,
+        output: String,
+    },
+    Skipped {
+        lane: LaneAt,
+        why: StoredSkip,
+    },
     Opened(Box<StoredEscalation>),
-    Answered { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String> },
-    Held { escalation: u64, choice: StoredChoice, by: StoredBy, note: Option<String>, until_ms: i64 },
-    Undone { escalation: u64, by: StoredBy },
-    Extended { escalation: u64, deadline_ms: i64, by: StoredBy },
-    Attached { at: At, by: StoredBy },
-    Detached { at: At, by: StoredBy, keys: Option<u64> },
-    Ordered { lane: LaneAt, order: StoredOrder, by: StoredBy, note: Option<String> },
-    Paused { by: StoredBy },
-    Unpaused { by: StoredBy },
-    RunStopAsked { by: StoredBy, why: StoredRunStop },
-    Resumed { from: Option<String>, by: StoredBy },
-    Ended { result: StoredResult },
+    Answered {
+        escalation: u64,
+        choice: StoredChoice,
+        by: StoredBy,
+        note: Option<String>,
+    },
+    Held {
+        escalation: u64,
+        choice: StoredChoice,
+        by: StoredBy,
+        note: Option<String>,
+        until_ms: i64,
+    },
+    Undone {
+        escalation: u64,
+        by: StoredBy,
+    },
+    Extended {
+        escalation: u64,
+        deadline_ms: i64,
+        by: StoredBy,
+    },
+    Attached {
+        at: At,
+        by: StoredBy,
+    },
+    Detached {
+        at: At,
+        by: StoredBy,
+        keys: Option<u64>,
+    },
+    Ordered {
+        lane: LaneAt,
+        order: StoredOrder,
+        by: StoredBy,
+        note: Option<String>,
+    },
+    Paused {
+        by: StoredBy,
+    },
+    Unpaused {
+        by: StoredBy,
+    },
+    RunStopAsked {
+        by: StoredBy,
+        why: StoredRunStop,
+    },
+    Resumed {
+        from: Option<String>,
+        by: StoredBy,
+    },
+    Ended {
+        result: StoredResult,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredContainer {
     pub(super) image: String,
     pub(super) engine: String,
+    pub(super) lacks: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -162,6 +270,7 @@ macro_rules! stored {
 stored! {
     StoredBy { Person(String), Rule }
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
+    StoredMark { Pinned, Unpinned, Removed }
     StoredStop { Timeout, Stop }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted }
@@ -177,6 +286,7 @@ stored! {
 
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
+mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
 mirror!(StoredStop = StopReason { Timeout, Stop });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });

@@ -2,7 +2,8 @@
 
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, word};
 use crate::model::{
-    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, StopReason, Verdict, What,
+    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason,
+    Verdict, What, size_words,
 };
 
 use super::text::{inline, iso};
@@ -35,12 +36,14 @@ fn stop_why(why: &RunStopWhy, by: &str) -> String {
     }
 }
 
-pub(super) fn isolation(isolation: Option<&Isolation>) -> String {
+pub(super) fn isolation(isolation: &Isolation) -> String {
     match isolation {
-        None => "not known yet".into(),
-        Some(Isolation::Sandboxed) => "sandboxed".into(),
-        Some(Isolation::Container { image, engine }) => format!("container of {} by {}", inline(image), inline(engine)),
-        Some(Isolation::None { why }) => format!("**none**: {}", inline(why)),
+        Isolation::Sandboxed => "sandboxed".into(),
+        Isolation::Container { image, engine, lacks } => {
+            let lacks = lacks.as_ref().map(|lacks| format!("; {}", inline(lacks))).unwrap_or_default();
+            format!("container of {} by {}{lacks}", inline(image), inline(engine))
+        }
+        Isolation::None { why } => format!("**none**: {}", inline(why)),
     }
 }
 
@@ -139,8 +142,9 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let by = |by: &crate::model::Principal| inline(&by.to_string());
     Some(match &event.what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
-        What::EnvironmentReady { isolation: found } => {
-            format!("environment: {}", isolation(Some(found)))
+        What::EnvironmentReady { environment, isolation: found } => {
+            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
+            format!("environment{which}: {}", isolation(found))
         }
         What::EnvironmentFailed { why } => format!("no environment: {}", inline(why)),
         What::Intended { attempt, cause, .. } => {
@@ -148,6 +152,20 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         }
         What::CannotStart { lane, why } => {
             format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
+        }
+        What::Snapshotted { attempt, snapshot } => {
+            format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
+        }
+        What::NotSnapshotted { attempt, why } => {
+            format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
+        }
+        What::SnapshotMarked { attempt, mark, by: who } => {
+            let done = match mark {
+                SnapshotMark::Pinned => "pinned",
+                SnapshotMark::Unpinned => "unpinned",
+                SnapshotMark::Removed => "removed",
+            };
+            format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
         What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),

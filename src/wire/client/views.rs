@@ -267,6 +267,53 @@ pub struct CheckpointView {
     pub newest: bool,
 }
 
+/// An environment as it was kept after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptView {
+    /// `train[lr=0.1]`.
+    pub step_name: String,
+    pub attempt: u32,
+    pub environment: String,
+    /// The image's id.
+    pub image: String,
+    pub kept_ms: i64,
+    /// Beyond what the container was made of.
+    pub bytes: u64,
+    pub pinned: bool,
+    /// The newest of its environment.
+    pub newest: bool,
+    /// What was found of it, or done to it, in words; empty where nothing was asked.
+    pub says: String,
+    /// It is not there any more, or what was to be done to it was not.
+    pub bad: bool,
+}
+
+/// What is left in container engines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcView {
+    pub left: Vec<LeftView>,
+    /// What stays although it costs something, in words.
+    pub notes: Vec<String>,
+}
+
+/// Something that no run needs any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftView {
+    /// `container`, `network`, `checkpoint`.
+    pub kind: String,
+    /// As its engine calls it.
+    pub id: String,
+    /// `name #number`, or the id that a label says.
+    pub run: String,
+    pub environment: String,
+    pub age_ms: Option<i64>,
+    pub bytes: Option<u64>,
+    /// Why nobody needs it, and what was done.
+    pub says: String,
+    /// It could not be removed.
+    pub bad: bool,
+}
+
 /// What is used now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResourcesView {

@@ -36,16 +36,16 @@ fn a_key_of_a_later_version_is_refused_by_name() {
     insta::assert_snapshot!(shown(r#"version = 1
 [steps.train]
 run = "python3 train.py"
-snapshot = true
+service = true
 [steps.train.wait]
 stall_after = "15m"
 "#), @r#"
-    error: `snapshot` in [steps.train] is not supported yet
+    error: `service` in [steps.train] is not supported yet
      --> flow.toml:4:1
       |
-    4 | snapshot = true
-      | ^^^^^^^^
-      = hint: remove it; `outputs` and `checkpoint` keep what the step wrote
+    4 | service = true
+      | ^^^^^^^
+      = hint: remove it; start the service and wait for it inside the `run` of the step that needs it
 
     error: `wait` in [steps.train] is not supported yet
      --> flow.toml:5:14
@@ -53,6 +53,80 @@ stall_after = "15m"
     5 | [steps.train.wait]
       |              ^^^^
       = hint: remove it; `timeout` bounds how long an attempt may take
+    "#);
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_told_with_the_one_that_is() {
+    insta::assert_snapshot!(shown(r#"version = 1
+[environments.serving]
+image = "bb:1"
+keep = "sometimes"
+[environments.default]
+image = "bb:1"
+[environments.Two]
+image = "bb:1"
+[steps.a]
+run = "true"
+environment = "servin"
+[steps.b]
+run = "true"
+environment = "elsewhere"
+[steps.c]
+run = "true"
+snapshot = true
+[steps.d]
+run = "true"
+environment = "serving"
+snapshot = true
+fresh = "yes"
+"#), @r#"
+    error: `keep` in [environments.serving] must be "never", "failed" or "always", not "sometimes"
+     --> flow.toml:4:8
+      |
+    4 | keep = "sometimes"
+      |        ^^^^^^^^^^^
+
+    error: the environment `default` is the one of [environment]
+     --> flow.toml:5:15
+      |
+    5 | [environments.default]
+      |               ^^^^^^^
+      = hint: write [environment], or choose another name
+
+    error: an environment cannot be called `Two`: it must start with a-z or 0-9
+     --> flow.toml:7:15
+      |
+    7 | [environments.Two]
+      |               ^^^
+      = hint: [environments.two]
+
+    error: step a runs in "servin", and there is no such environment
+      --> flow.toml:11:15
+       |
+    11 | environment = "servin"
+       |               ^^^^^^^^
+       = hint: did you mean "serving"?
+
+    error: step b runs in "elsewhere", and there is no such environment
+      --> flow.toml:14:15
+       |
+    14 | environment = "elsewhere"
+       |               ^^^^^^^^^^^
+       = hint: add [environments.elsewhere] with an `image`
+
+    error: `snapshot` in [steps.c] needs a container: the sandbox has nothing to keep
+      --> flow.toml:17:1
+       |
+    17 | snapshot = true
+       | ^^^^^^^^
+       = hint: give its environment an `image`, or remove it; `outputs` keep what the step wrote
+
+    error: `fresh` in [steps.d] must be true or false, not a text
+      --> flow.toml:22:9
+       |
+    22 | fresh = "yes"
+       |         ^^^^^
     "#);
 }
 

@@ -1,0 +1,145 @@
+//! What happens to an environment as a whole, beside its steps: made anew of what was kept, kept after a step, closed. The
+//! hands' part of it, and the loop's. Decides nothing about steps; the end of one that is to be kept is told when that is
+//! done, so that nothing which needs it has begun before.
+
+use super::core::{Core, Input};
+use super::hands::{AGAIN, Actor, BUSY, Task};
+use crate::engine::Base;
+use crate::environment;
+use crate::faults::crash_point;
+use crate::model::{AttemptId, Command, End, Event, Exit, Snapshot, What};
+
+/// An environment that is to be kept after an attempt.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    attempt: AttemptId,
+    exit: Box<Exit>,
+    /// Nothing else runs in it.
+    alone: bool,
+}
+
+impl Core {
+    /// Of these facts, those that are told now: the end of an attempt whose environment is to be kept is told after that.
+    pub(super) fn after_keeping(&mut self, facts: Vec<Event>) -> Vec<Event> {
+        facts.into_iter().filter(|fact| !self.keeps_first(fact)).collect()
+    }
+
+    fn keeps_first(&mut self, fact: &Event) -> bool {
+        let What::Exited { attempt, exit } = &fact.what else { return false };
+        let Some(run) = self.engine.run(&attempt.run) else { return false };
+        let wanted = run.workflow.steps.get(&attempt.lane.step).is_some_and(|step| step.place.snapshot);
+        let good = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty() && exit.outside.is_none();
+        let live = run.live_attempts().any(|(live, _)| live == *attempt);
+        if !wanted || !good || !live {
+            return false;
+        }
+        let site = run.site(attempt);
+        let alone = run.live_attempts().filter(|(live, _)| run.site(live) == site).count() < 2;
+        if self.keeping.insert(attempt.clone()) {
+            let keeping = Keeping { attempt: attempt.clone(), exit: exit.clone(), alone };
+            if let Some(hands) = self.hands(attempt) {
+                hands.give(Task::Keep(keeping));
+            }
+        }
+        true
+    }
+
+    /// Gives it to the hands once more.
+    pub(super) fn keep_again(&mut self, keeping: Keeping) {
+        let attempt = keeping.attempt.clone();
+        if let Some(hands) = self.hands(&attempt) {
+            hands.give(Task::Keep(keeping));
+        }
+    }
+}
+
+impl Actor {
+    /// Makes the environment anew where the attempt is to go on from what was kept; false when it has to be tried again.
+    pub(super) async fn prepare(&mut self, attempt: &AttemptId, base: Option<Base>) -> bool {
+        let Some(container) = &mut self.spec.container else { return true };
+        container.base = base.as_ref().map(|base| base.image.clone());
+        let key = attempt.key();
+        if !base.is_some_and(|base| base.anew) || environment::is_made_for(&self.spec, &key) {
+            return true;
+        }
+        let again = || Input::Again(Command::Launch(attempt.clone()));
+        crash_point("hands.before-anew");
+        if !self.shut_down(again()).await {
+            self.wait_for(Some("a shell is open in the environment, which is to be made anew".into()));
+            return false;
+        }
+        let made = match environment::remove_container(&self.spec).await {
+            Ok(()) => self.parts.sandbox.ensure(&self.spec).await.map(drop),
+            Err(error) => Err(error),
+        };
+        crash_point("hands.after-anew");
+        match made.and_then(|()| environment::note_made_for(&self.spec, &key)) {
+            Ok(()) => {
+                tracing::info!("the environment of {attempt} was made anew of what was kept");
+                true
+            }
+            Err(error) if error.passes() => {
+                self.wait_for(Some(error.to_string()));
+                self.parts.tell_after(AGAIN, again());
+                false
+            }
+            Err(error) => {
+                let why = format!("its environment cannot be made anew: {error}");
+                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::CannotStart { lane: attempt.lane.clone(), why });
+                false
+            }
+        }
+    }
+
+    /// Keeps the environment, and then tells the attempt's end.
+    pub(super) async fn keep(&mut self, keeping: Keeping) {
+        let Keeping { attempt, exit, alone } = keeping;
+        self.wait_for(Some("it has ended well; its environment is being kept".into()));
+        crash_point("hands.before-keep");
+        let kept = environment::keep(&self.spec, &attempt.key(), alone).await;
+        crash_point("hands.after-keep");
+        let about = match kept {
+            Ok(image) => {
+                let snapshot = Snapshot { image: image.id, bytes: image.bytes };
+                What::Snapshotted { attempt: attempt.clone(), snapshot }
+            }
+            Err(error) if error.passes() => {
+                self.wait_for(Some(format!("it has ended well; its environment is to be kept, but {error}")));
+                return self.parts.tell_after(AGAIN, Input::Keep(Box::new(Keeping { attempt, exit, alone })));
+            }
+            Err(error) => {
+                tracing::error!("the environment of {attempt} cannot be kept: {error}");
+                What::NotSnapshotted { attempt: attempt.clone(), why: error.to_string() }
+            }
+        };
+        self.wait_for(None);
+        let at = self.parts.clock.now();
+        let facts = [about, What::Exited { attempt: attempt.clone(), exit }];
+        let facts = facts.map(|what| Event { run: self.run.clone(), at, what }).into();
+        self.parts.tell(Input::Kept { attempt, facts });
+    }
+
+    /// Ends an environment that is over.
+    pub(super) async fn close(&mut self, keep: bool) {
+        crash_point("hands.before-close");
+        let again = || Input::CloseAgain { run: self.run.clone(), site: self.site.clone() };
+        let (shell, later) = (again(), again());
+        if !self.shut_down(shell).await {
+            return;
+        }
+        let done = if keep {
+            environment::leave_container(&self.spec)
+        } else {
+            environment::remove_container(&self.spec).await
+        };
+        if let Err(error) = done {
+            tracing::warn!("{error}");
+            if error.passes() {
+                return self.parts.tell_after(BUSY, later);
+            }
+        }
+        crash_point("hands.after-close");
+        self.parts.tell(Input::Closed { run: self.run.clone(), site: self.site.clone() });
+    }
+}

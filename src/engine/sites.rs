@@ -1,0 +1,120 @@
+//! Where attempts run: environments that they share or have alone, and what such an environment is made of: its image, or
+//! what was kept of it after a step. Pure.
+
+use crate::model::{AttemptId, Keep, LaneId, RunResult, Site, Snapshot, SnapshotMark, Time};
+
+use super::Run;
+use super::state::{Ended, LaneState, Phase};
+
+/// An environment as it was when an attempt had succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub attempt: AttemptId,
+    pub snapshot: Snapshot,
+    pub at: Time,
+    pub pinned: bool,
+    /// It is there no more.
+    pub removed: bool,
+}
+
+/// What the environment of an attempt is made of, instead of its image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Of a checkpoint.
+    pub image: String,
+    /// The environment is to be made anew of it for this attempt: all that ran in it since is to be done again.
+    pub anew: bool,
+}
+
+impl Run {
+    /// Where an attempt runs.
+    pub fn site(&self, attempt: &AttemptId) -> Site {
+        let step = self.workflow.steps.get(&attempt.lane.step);
+        let own = step.filter(|step| step.place.fresh).map(|_| (attempt.lane.clone(), attempt.n));
+        Site { environment: step.map(|step| step.place.environment.clone()).unwrap_or_default(), own }
+    }
+
+    /// The attempt that has this environment alone is over: nothing more will happen in it.
+    pub fn is_left(&self, site: &Site) -> bool {
+        let Some((lane, n)) = &site.own else { return false };
+        self.lane(lane).is_none_or(|lane| match &lane.state {
+            LaneState::Waiting | LaneState::Delayed { .. } | LaneState::Done { .. } => true,
+            LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. } => lane.n != *n,
+        })
+    }
+
+    /// The container of an environment that is over stays.
+    pub fn stays(&self, site: &Site) -> bool {
+        let keep =
+            self.workflow.environment_named(&site.environment).container.as_ref().map(|container| container.keep);
+        let good = match (&site.own, &self.phase) {
+            (Some((lane, n)), _) => self.lane(lane).is_some_and(|lane| {
+                lane.n == *n && matches!(&lane.state, LaneState::Done { how: Ended::Succeeded(_), .. })
+            }),
+            (None, Phase::Ended { result, .. }) => *result == RunResult::Succeeded,
+            (None, Phase::Going | Phase::Stopping { .. }) => false,
+        };
+        match keep {
+            None | Some(Keep::Never) => false,
+            Some(Keep::Failed) => !good,
+            Some(Keep::Always) => true,
+        }
+    }
+
+    /// The environment that attempts of this lane go on from: what was kept last of the environment of its step, unless it
+    /// was kept after this step or one that comes after it.
+    pub fn base(&self, attempt: &AttemptId) -> Option<Base> {
+        let site = self.site(attempt);
+        let later = self.downstream(&attempt.lane.step);
+        let place_of = |lane: &LaneId| self.workflow.steps.get_index_of(&lane.step);
+        let kept = self.kept.iter().rev().find(|kept| {
+            let earlier = place_of(&kept.attempt.lane).is_some_and(|place| !later.contains(&place));
+            earlier && !kept.removed && self.site(&kept.attempt).environment == site.environment
+        })?;
+        Some(Base { image: kept.snapshot.image.clone(), anew: self.is_to_be_anew(attempt, &site, kept.at) })
+    }
+
+    /// Only what is to be done again, by this lane or after it, has run there since, and nothing runs there now.
+    fn is_to_be_anew(&self, attempt: &AttemptId, site: &Site, since: Time) -> bool {
+        if attempt.n < 2 || site.own.is_some() {
+            return false;
+        }
+        let later = self.downstream(&attempt.lane.step);
+        let mut any = false;
+        for lane in self.lanes.iter().filter(|lane| lane.n > 0) {
+            let there = self.attempt(lane).is_some_and(|attempt| self.site(&attempt) == *site);
+            let own = lane.id == attempt.lane;
+            let lives = !own && matches!(lane.state, LaneState::Active { .. });
+            let ran = lives || lane.past.iter().any(|past| past.ended > since);
+            let again = own || lane.id.step != attempt.lane.step && later.contains(&lane.step);
+            if there && (lives || ran && !again) {
+                return false;
+            }
+            any |= there && ran;
+        }
+        any
+    }
+
+    pub(super) fn keep(&mut self, attempt: &AttemptId, snapshot: &Snapshot, at: Time) {
+        let known = self.kept.iter().any(|kept| kept.attempt == *attempt);
+        if attempt.run == self.id && !known {
+            let (attempt, snapshot) = (attempt.clone(), snapshot.clone());
+            self.kept.push(Kept { attempt, snapshot, at, pinned: false, removed: false });
+        }
+    }
+
+    pub(super) fn mark(&mut self, attempt: &AttemptId, mark: SnapshotMark) {
+        let Some(kept) = self.kept.iter_mut().find(|kept| kept.attempt == *attempt) else { return };
+        match mark {
+            SnapshotMark::Pinned => kept.pinned = true,
+            SnapshotMark::Unpinned => kept.pinned = false,
+            SnapshotMark::Removed => kept.removed = true,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is ours in a container engine: containers, networks and images with the labels of this state folder. For
+//! `dogwatch gc`. Both the folder's path and the id of its secret must be right: a folder that was made anew at the same
+//! place has nothing to do with what the old one left, and neither has another machine's.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+
+use super::connect::{self, Engine, QUICK, words};
+use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
+use super::{read, snapshot};
+use crate::environment::{Container, Error, Left, LeftKind, Spec};
+use crate::faults;
+
+/// Which state folder it is, by its secret; empty where it has none.
+fn id_of(state_dir: &Path) -> String {
+    let secret = std::fs::read(state_dir.join("secret")).unwrap_or_default();
+    if secret.is_empty() {
+        return String::new();
+    }
+    blake3::Hash::from_bytes(blake3::derive_key("dogwatch state folder 1", &secret)).to_hex()[..16].to_owned()
+}
+
+/// The label that says so.
+pub(super) fn id_label(spec: &Spec) -> (&'static str, String) {
+    (LABEL_ID, id_of(&spec.state_dir))
+}
+
+/// Do these labels say that it is this state folder's? What an older dogwatch made has no id.
+pub(super) fn are_ours(labels: &HashMap<String, String>, state_dir: &Path) -> bool {
+    let path = labels.get(LABEL_STATE).is_some_and(|path| Path::new(path) == state_dir);
+    path && labels.get(LABEL_ID).is_none_or(|id| *id == id_of(state_dir))
+}
+
+/// The engine that this environment has its container in, or would have.
+pub(super) async fn engine_of(spec: &Spec) -> Result<Engine, Error> {
+    let places = match (read(&spec.dir())?, &spec.container) {
+        (Some(record), _) => vec![record.socket],
+        (None, Some(container)) => connect::candidates(container)?,
+        (None, None) => return Err(Error::Refused(format!("{} has no container", spec.name))),
+    };
+    match connect::connect(&places).await {
+        Err(Error::NoEngine { tried }) => Err(Error::EngineGone { tried }),
+        other => other,
+    }
+}
+
+/// Where the engines of all containers listen that this state folder knows of, and where one may listen for the caller.
+fn places(state_dir: &Path, caller: &Container) -> BTreeSet<PathBuf> {
+    let runs = std::fs::read_dir(state_dir.join("runs")).into_iter().flatten().flatten();
+    let dirs = runs.flat_map(|run| std::fs::read_dir(run.path().join("env")).into_iter().flatten().flatten());
+    let known = dirs.filter_map(|dir| read(&dir.path()).ok().flatten()).map(|record| record.socket);
+    let near = connect::candidates(caller).unwrap_or_default().into_iter().filter(|place| place.exists());
+    let all = known.chain(near);
+    // One socket may have two names.
+    all.map(|place| place.canonicalize().unwrap_or(place)).collect()
+}
+
+/// Everything with this state folder's labels, in every engine that can be asked; and which could not.
+pub(in crate::environment) async fn all(state_dir: &Path, caller: &Container) -> (Vec<Left>, Vec<String>) {
+    let (mut found, mut silent) = (Vec::new(), Vec::new());
+    for place in places(state_dir, caller) {
+        let listed = match connect::connect(std::slice::from_ref(&place)).await {
+            Ok(engine) => list(&engine, state_dir).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match listed {
+            Ok(mut listed) => found.append(&mut listed),
+            Err(why) => silent.push(format!("{}: {why}", place.display())),
+        }
+    }
+    (found, silent)
+}
+
+async fn list(engine: &Engine, state_dir: &Path) -> Result<Vec<Left>, String> {
+    let filter = HashMap::from([("label", vec![format!("{LABEL_STATE}={}", state_dir.display())])]);
+    let late = || format!("it has not answered for {} s", QUICK.as_secs());
+    let mut found = Vec::new();
+    let mut take = |kind, id: String, labels: HashMap<String, String>, created: Option<i64>, bytes: Option<i64>| {
+        if are_ours(&labels, state_dir) {
+            found.push(Left {
+                kind,
+                id,
+                engine: engine.socket.clone(),
+                run: labels.get(LABEL_RUN).cloned().unwrap_or_default(),
+                environment: labels.get(LABEL_ENVIRONMENT).cloned().unwrap_or_default(),
+                after: labels.get(LABEL_KEPT).cloned(),
+                created_s: created,
+                bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+            });
+        }
+    };
+    let options = ListContainersOptionsBuilder::default().all(true).size(true).filters(&filter).build();
+    let containers = tokio::time::timeout(QUICK * 6, engine.api.list_containers(Some(options))).await;
+    for one in containers.map_err(|_| late())?.map_err(|error| words(&error))? {
+        if let Some(id) = one.id {
+            take(LeftKind::Container, id, one.labels.unwrap_or_default(), one.created, one.size_rw);
+        }
+    }
+    let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
+    let networks = tokio::time::timeout(QUICK, engine.api.list_networks(Some(options))).await;
+    for one in networks.map_err(|_| late())?.map_err(|error| words(&error))? {
+        if let Some(name) = one.name {
+            take(LeftKind::Network, name, one.labels.unwrap_or_default(), None, None);
+        }
+    }
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&filter).build();
+    let images = tokio::time::timeout(QUICK, engine.api.list_images(Some(options))).await;
+    for one in images.map_err(|_| late())?.map_err(|error| words(&error))? {
+        if one.labels.contains_key(LABEL_KEPT) {
+            take(LeftKind::Checkpoint, one.id, one.labels, Some(one.created), Some(one.size));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes one of [`all`]; in words why not.
+pub(in crate::environment) async fn remove(left: &Left) -> Result<(), String> {
+    let engine = connect::connect(std::slice::from_ref(&left.engine)).await.map_err(|error| error.to_string())?;
+    match left.kind {
+        LeftKind::Container => {
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            faults::crash_point("docker.before-gc");
+            let removed = engine.api.remove_container(&left.id, Some(options)).await;
+            faults::crash_point("docker.after-gc");
+            match removed {
+                Err(error) if connect::status(&error) != Some(404) => Err(words(&error)),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        }
+        LeftKind::Network => match engine.api.remove_network(&left.id).await {
+            Err(error) if connect::status(&error) != Some(404) => Err(words(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        },
+        LeftKind::Checkpoint => snapshot::remove_image(&engine, &left.id).await,
+    }
+}
