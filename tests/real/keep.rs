@@ -105,15 +105,20 @@ fn a_tmux_server_killed_twenty_times_comes_back_and_the_step_notices_nothing() {
     let seed = u32::from_le_bytes(dogwatch::clock::random_bytes());
     println!("seed {seed}");
     let mut random = seed;
+    // Whatever it waits for in vain, what became of the step says why.
+    let patient = |what: &str, is_so: &dyn Fn() -> bool| {
+        let came = crate::house::within(DEADLINE_MS, is_so);
+        let last = keep.log_text(&place("a")).lines().last().map(str::to_owned);
+        assert!(came, "not {what}; its last line is {last:?}, its end {:?}", keep.exit(&place("a")));
+    };
     for round in 0..20 {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // Half of them in the middle of a session being made, half when all is well.
         if round % 2 == 0 {
-            until("the session is back", there);
+            patient("back in a session", &there);
         }
         let (length, more) = (keep.log(&place("a")).len(), (random >> 24) as usize);
-        let moves = crate::house::within(DEADLINE_MS, || keep.log(&place("a")).len() > length + more);
-        assert!(moves, "stands still in round {round} after {:?}", keep.log_text(&place("a")).lines().last());
+        patient("printing more", &|| keep.log(&place("a")).len() > length + more);
         let pid = tmux(&keep, &["display-message", "-p", "-t", "=anchor:", "#{pid}"]);
         if pid.is_empty() {
             continue;
@@ -123,7 +128,7 @@ fn a_tmux_server_killed_twenty_times_comes_back_and_the_step_notices_nothing() {
         engine.wait_for(|event| *event == Event::TmuxRestarted);
         assert!(now_ms() - killed_at < 2_000, "the server was back only after {} ms", now_ms() - killed_at);
     }
-    until("the session is back", there);
+    patient("back in a session", &there);
     assert_eq!(engine.reply(open(&key, true)), Reply::Pty);
     Shown::new(engine.terminal()).wait_for("line");
     std::fs::write(keep.dir.path().join("stop"), "").expect("a sign");
