@@ -177,9 +177,10 @@ fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Even
 }
 
 /// Lets a program deal with Ctrl-C itself, as bash does: dash ends with the signal even when the program that it waited for
-/// took it and ended well, so that a Ctrl-C at the prompt of `pdb` would fail the step. A shell whose program died of the
-/// signal dies of it too. On the script's first line, so that the numbers of its lines stay true.
-const CTRL_C: &str = "[ -n \"$BASH_VERSION\" ] || trap '[ $? -le 128 ] || { trap - INT; kill -INT $$; }' INT; ";
+/// took it and ended well, so that a Ctrl-C at the prompt of `pdb` would fail the step. Where what ran did not end well, a
+/// `read` that was interrupted too, the shell dies of the signal as before. On the script's first line, so that the numbers
+/// of its lines stay true.
+const CTRL_C: &str = "[ -n \"$BASH_VERSION\" ] || trap '[ $? -eq 0 ] || { trap - INT; kill -INT $$; }' INT; ";
 
 /// `run` and `probe` are scripts for `sh -e`.
 fn shell(script: &str) -> Vec<String> {

@@ -54,6 +54,9 @@ impl Lock {
         let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         // A file that is open still says that it has one name less.
         inotify::add_watch(&fd, &self.path, inotify::WatchFlags::ATTRIB | inotify::WatchFlags::MOVE_SELF)?;
+        if let Some(dir) = self.path.parent() {
+            inotify::add_watch(&fd, dir, inotify::WatchFlags::MOVE_SELF)?;
+        }
         Receiver::from_owned_fd_unchecked(fd)
     }
 }

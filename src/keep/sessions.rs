@@ -63,8 +63,6 @@ pub(super) enum Purpose {
     Create(String),
     /// The window takes the size of the terminal that comes.
     Fit(Asker),
-    /// The person who sized it has left.
-    Measure(String),
     /// Its outcome changes nothing.
     Tidy,
 }
@@ -203,8 +201,12 @@ impl Sessions {
         if let Some(key) = self.clients.remove(&pid)
             && !self.clients.values().any(|other| *other == key)
         {
-            let measure = ["display-message", "-p", "-t", &target(&key), "#{window_height} #{window_width}"];
-            self.tmux.submit(Purpose::Measure(key), &measure);
+            // Back to a fixed size, the one that he left it in as the shim told it: nobody who only looks may change it, and
+            // tmux may have given it the size of such a one already.
+            let sized = self.known.get(&key).map(|session| (session.rows.to_string(), session.cols.to_string()));
+            if let Some((rows, cols)) = sized {
+                self.tmux.submit(Purpose::Tidy, &["resize-window", "-t", &target(&key), "-x", &cols, "-y", &rows]);
+            }
         }
         let news = self.tmux.reaped(pid, status);
         self.note(news, &mut effects);
@@ -222,7 +224,7 @@ impl Sessions {
                 }
                 News::CannotStart(why) => self.refuse_all(&why, effects),
                 News::Died => self.start_over(),
-                News::Done(purpose, said) => self.done(purpose, &said, effects),
+                News::Done(purpose) => self.done(purpose, effects),
                 News::Failed(Purpose::Create(key), why) if why.contains("duplicate session") => self.made(&key),
                 News::Failed(purpose, why) => self.failed(purpose, &why, effects),
             }
@@ -243,16 +245,10 @@ impl Sessions {
         self.opens.iter_mut().for_each(|open| open.fitting = false);
     }
 
-    fn done(&mut self, purpose: Purpose, said: &str, effects: &mut Vec<Effect>) {
+    fn done(&mut self, purpose: Purpose, effects: &mut Vec<Effect>) {
         match purpose {
             Purpose::Create(key) => self.made(&key),
             Purpose::Fit(asker) => self.hand(asker, effects),
-            Purpose::Measure(key) => {
-                // Back to a fixed size, the one that he left it in: nobody who only looks may change it.
-                if let Some((rows, cols)) = said.split_once(' ') {
-                    self.tmux.submit(Purpose::Tidy, &["resize-window", "-t", &target(&key), "-x", cols, "-y", rows]);
-                }
-            }
             Purpose::Tidy => {}
         }
     }
@@ -272,7 +268,7 @@ impl Sessions {
                 self.refuse(|open| open.key == key, why, effects);
             }
             Purpose::Fit(asker) => self.refuse(|open| open.asker == asker, why, effects),
-            Purpose::Measure(_) | Purpose::Tidy => {}
+            Purpose::Tidy => {}
         }
     }
 
@@ -324,9 +320,7 @@ impl Sessions {
             open.fitting = true;
             let (window, rows, cols) = (target(&open.key), open.rows.to_string(), open.cols.to_string());
             let fit = ["resize-window", "-t", &window, "-x", &cols, "-y", &rows];
-            // From then on it follows the one who types.
-            let follow = [";", "set-option", "-w", "-t", &window, "window-size", "latest"];
-            self.tmux.submit(Purpose::Fit(open.asker), &[&fit[..], &follow[..]].concat());
+            self.tmux.submit(Purpose::Fit(open.asker), &fit);
         }
         for (asker, refused) in ready {
             match refused {
@@ -376,6 +370,9 @@ impl Sessions {
         command.args(["attach-session", "-t", &format!("={}", open.key)]);
         if open.readonly {
             command.args(["-r", "-f", "ignore-size,read-only"]);
+        } else {
+            // From then on it follows the one who types; not before he is there, or whoever looks on would size it.
+            command.args([";", "set-option", "-w", "-t", &target(&open.key), "window-size", "latest"]);
         }
         spawn::on_terminal(&mut command, &pty)?;
         faults::crash_point("keep.before-attach");

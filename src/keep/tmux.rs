@@ -87,7 +87,7 @@ pub(super) enum News<P> {
     CannotStart(String),
     /// All commands that were waiting are forgotten.
     Died,
-    Done(P, String),
+    Done(P),
     Failed(P, String),
 }
 
@@ -227,7 +227,7 @@ impl<P> Tmux<P> {
             Purpose::Start | Purpose::Ask => vec![self.started(worked, &said)],
             // The owner forgets it with everything else.
             Purpose::Of(_) if self.life().is_some_and(is_readable) => self.turn(clock::boottime_ms()),
-            Purpose::Of(purpose) if worked => vec![News::Done(purpose, said)],
+            Purpose::Of(purpose) if worked => vec![News::Done(purpose)],
             Purpose::Of(purpose) => vec![News::Failed(purpose, words(said))],
         }
     }

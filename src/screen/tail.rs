@@ -57,10 +57,11 @@ impl Tail {
         // Half of a marker that found no room on a full disk was taken back.
         self.offset = self.offset.map(|offset| offset.min(end));
         let mut offset = self.offset.unwrap_or(0);
+        // A program may have another size and say nothing of it.
+        self.fit()?;
         if offset == end {
             return Ok(Polled::default());
         }
-        self.fit()?;
         let (most, back) = if self.offset.is_none() { (OPENED, OPENED) } else { (FAR, NEAR) };
         if end - offset > most {
             let near = self.start_near(end - back, end)?;

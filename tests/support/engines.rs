@@ -54,7 +54,8 @@ pub(crate) fn shared(kind: Kind) -> &'static Engine {
 impl Engine {
     /// One of its own, for a test that does something to it.
     pub(crate) fn start(kind: Kind, live_restore: bool) -> Self {
-        let root = tempfile::Builder::new().prefix("dwe").tempdir().expect("a temporary directory").keep();
+        // Images are large, and `/tmp` is memory on many machines.
+        let root = tempfile::Builder::new().prefix("dwe").tempdir_in("/var/tmp").expect("a directory").keep();
         std::fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("an open folder");
         let guard = Command::new("setsid")
             .args(["sh", "-c", &format!("read -r _; {CLEAN}"), "guard"])

@@ -60,7 +60,9 @@ impl Shell {
         let beat = self.model.ticks().then(|| now + 1_000 - (now + self.ahead_ms).rem_euclid(1_000));
         let busy = self.panes.behind() || self.panes.book.as_ref().is_some_and(Book::busy);
         let behind = busy.then_some(now);
-        let next = [frame, held, beat, behind, self.panes.look_due_ms()].into_iter().flatten().min();
+        // While somebody attaches nothing is looked at.
+        let look = self.panes.look_due_ms().filter(|_| self.model.attached.is_none());
+        let next = [frame, held, beat, behind, look].into_iter().flatten().min();
         next.map_or(3_600_000, |at| (at - now).max(0))
     }
 
@@ -68,6 +70,8 @@ impl Shell {
     fn due_ms(&self) -> i64 {
         let echo = self.model.attached.is_some() && self.sent_ms < self.typed_ms + ECHO_MS;
         let soon = self.sent_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
+        // A frame that changes nothing sends nothing, but making it costs work too.
+        let soon = soon.max(self.drawn_ms + if echo || self.hurry { TYPING_FRAME_MS } else { FRAME_MS });
         if self.hurry || echo { soon } else { soon.max(self.budget.due_ms()) }
     }
 
@@ -102,6 +106,8 @@ impl Shell {
         let (model, panes) = (&self.model, &self.panes);
         let sent = self.screen.draw(|buf| view::view(model, panes, buf))?;
         if sent > 0 {
+            // Writing may have taken long: the next frame is counted from its end.
+            let now = boottime_ms();
             self.sent_ms = now;
             self.budget.spend(sent, now);
         }

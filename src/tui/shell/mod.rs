@@ -24,7 +24,7 @@ use self::panes::book::Book;
 use self::pointer::Pointer;
 use self::terminal::Screen;
 use self::terminal::budget::Budget;
-use super::message::{LiveKind, Message, Refused};
+use super::message::{LiveKind, LogNews, Message, Refused, Search};
 use super::model::{LaneKey, Manner, Model};
 use super::{update, view};
 use crate::client::Place;
@@ -122,11 +122,12 @@ pub fn open(options: Options) -> std::io::Result<Closed> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let to = To { sender, wake: Arc::clone(&wake) };
     let raw: Raw = Arc::new(AtomicBool::new(false));
-    let screen = Screen::enter(options.mouse)?;
+    // Before the size is asked for: a change from then on is told.
     input::signals(to.clone())?;
+    let screen = Screen::enter(options.mouse)?;
     input::keys(Arc::clone(&raw), to.clone())?;
     let feed = Feed::start(options.place, &to)?;
-    let mut model = Model::new(options.manner, terminal::size(), boottime_ms());
+    let mut model = Model::new(options.manner, screen.size(), boottime_ms());
     // Asked for by name: nothing else is chosen.
     model.wanted.clone_from(&options.run);
     let mut shell = Shell {
@@ -204,7 +205,13 @@ impl Shell {
             }
             self.time_goes_on();
             for message in self.panes.book.as_mut().map(Book::step).unwrap_or_default() {
+                let output = matches!(message, Message::Log(LogNews::Lines { .. }) | Message::Found(Search::Going(_)));
+                let hurry = self.hurry;
                 self.tell(message);
+                // That a log grows is output like any other: it may wait for the budget.
+                if output {
+                    self.hurry = hurry;
+                }
             }
             self.look_again();
         }
@@ -305,7 +312,7 @@ impl Shell {
 
     fn suspend(&mut self) -> std::io::Result<()> {
         self.screen.suspend()?;
-        self.tell(Message::Resized(terminal::size()));
+        self.tell(Message::Resized(self.screen.size()));
         Ok(())
     }
 

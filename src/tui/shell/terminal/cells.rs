@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use ratatui::buffer::{Buffer, Cell};
+use ratatui::buffer::{Buffer, Cell, CellWidth as _};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr;
@@ -88,6 +88,11 @@ impl Cells {
         // The column after the last one that was written, where it is certain.
         let mut here: Option<(u16, u16)> = None;
         for (x, y, cell) in shown.diff_iter(next) {
+            // A second half was written with its letter; a blank there would erase it.
+            if x > next.area.x && is_wide(&next[(x - 1, y)]) {
+                here = None;
+                continue;
+            }
             if here != Some((x, y)) && !bridge(next, *ink, here, (x, y), out) {
                 // To memory: it cannot fail.
                 let _ = write!(out, "\x1b[{};{}H", y + 1, x + 1);
@@ -105,7 +110,8 @@ impl Cells {
 
 /// Whether a letter begins here that takes two columns.
 fn is_wide(cell: &Cell) -> bool {
-    cell.symbol().len() > 1 && cell.symbol().width() > 1
+    // As wide as the buffer counts it, which differs from the width of its letters for half-width katakana.
+    cell.symbol().len() > 1 && cell.cell_width() > 1
 }
 
 /// A wide letter whose second half was drawn over is a blank, as on every terminal.

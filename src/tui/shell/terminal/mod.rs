@@ -38,7 +38,7 @@ impl Screen {
     /// Takes the terminal.
     pub(super) fn enter(mouse: bool) -> std::io::Result<Self> {
         hook();
-        take(mouse)?;
+        take(mouse).inspect_err(|_| give_back())?;
         let size = size();
         Ok(Self {
             cells: Cells::new(area(size)),
@@ -80,6 +80,11 @@ impl Screen {
             self.say(&bytes)?;
         }
         Ok(bytes.len())
+    }
+
+    /// The size that is drawn for.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// The terminal has another size.
