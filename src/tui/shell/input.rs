@@ -58,7 +58,9 @@ fn read(raw: &Raw, to: &To) -> std::io::Result<()> {
             }
             continue;
         }
-        while !raw.load(Ordering::SeqCst) && crossterm::event::poll(std::time::Duration::ZERO)? {
+        // All that came at once, also what came behind a key that attaches: left where it is it would be taken for keys of the
+        // screen when that is read again. The update makes bytes of it.
+        while crossterm::event::poll(std::time::Duration::ZERO)? {
             let message = match crossterm::event::read()? {
                 Terminal::Key(key) => Message::Key(key),
                 Terminal::Mouse(mouse) => Message::Mouse(mouse),
