@@ -110,6 +110,11 @@ pub fn is_there(dir: &std::path::Path) -> bool {
     dir::is_listened(dir) || docker::is_to_go(dir)
 }
 
+/// The name of the container of this environment of a run, by which it is found again: `dogwatch-k3x9ab-default`.
+pub fn container_name(run: &str, site: &str) -> String {
+    format!("dogwatch-{run}-{site}")
+}
+
 /// An image of a container, as it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {

@@ -91,7 +91,7 @@ async fn of_run(engine: &Engine, spec: &Spec, all: bool) -> Result<Vec<Container
     let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
     let listed = tokio::time::timeout(QUICK, engine.api.list_containers(Some(options))).await.map_err(|_| silent())?;
     let mut listed = listed.map_err(|error| failed("looking beside", &spec.name, engine, &error))?;
-    listed.retain(|one| one.labels.as_ref().is_some_and(|labels| super::ours::are_ours(labels, &spec.state_dir)));
+    listed.retain(|one| super::ours::is_our_container(one, &spec.state_dir));
     Ok(listed)
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
@@ -12,7 +13,7 @@ use bollard::query_parameters::{
 use super::connect::{self, Engine, QUICK, words};
 use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
 use super::{read, snapshot};
-use crate::environment::{Container, Error, Left, LeftKind, Spec};
+use crate::environment::{Container, Error, Left, LeftKind, Spec, container_name};
 use crate::faults;
 
 /// Which state folder it is, by its secret; empty where it has none.
@@ -33,6 +34,16 @@ pub(super) fn id_label(spec: &Spec) -> (&'static str, String) {
 pub(super) fn are_ours(labels: &HashMap<String, String>, state_dir: &Path) -> bool {
     let path = labels.get(LABEL_STATE).is_some_and(|path| Path::new(path) == state_dir);
     path && labels.get(LABEL_ID).is_none_or(|id| *id == id_of(state_dir))
+}
+
+/// Is this container one that this state folder made? Its labels alone do not say so: an image that was kept has them,
+/// and so has whatever somebody makes of it. Its name must be the one that we give, too.
+pub(super) fn is_our_container(one: &ContainerSummary, state_dir: &Path) -> bool {
+    let Some(labels) = &one.labels else { return false };
+    let (Some(run), Some(site)) = (labels.get(LABEL_RUN), labels.get(LABEL_ENVIRONMENT)) else { return false };
+    let name = container_name(run, site);
+    let named = one.names.iter().flatten().any(|known| known.trim_start_matches('/') == name);
+    named && are_ours(labels, state_dir)
 }
 
 /// The engine that this environment has its container in, or would have.
@@ -96,6 +107,9 @@ async fn list(engine: &Engine, state_dir: &Path) -> Result<Vec<Left>, String> {
     let options = ListContainersOptionsBuilder::default().all(true).size(true).filters(&filter).build();
     let containers = tokio::time::timeout(QUICK * 6, engine.api.list_containers(Some(options))).await;
     for one in containers.map_err(|_| late())?.map_err(|error| words(&error))? {
+        if !is_our_container(&one, state_dir) {
+            continue;
+        }
         if let Some(id) = one.id {
             take(LeftKind::Container, id, one.labels.unwrap_or_default(), one.created, one.size_rw);
         }
