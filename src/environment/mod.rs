@@ -131,6 +131,8 @@ pub struct Left {
     pub id: String,
     /// Where that engine listens.
     pub engine: PathBuf,
+    /// A container that ran when it was found.
+    pub running: bool,
     /// The run's id, as the label says.
     pub run: String,
     pub environment: String,
