@@ -92,7 +92,9 @@ impl Run {
             let own = lane.id == attempt.lane;
             let lives = !own && matches!(lane.state, LaneState::Active { .. });
             let ran = lives || lane.past.iter().any(|past| past.ended > since);
-            let again = own || lane.id.step != attempt.lane.step && later.contains(&lane.step);
+            // What comes later and is done already stays done: it does not run again because this lane does.
+            let pending = matches!(lane.state, LaneState::Waiting | LaneState::Delayed { .. });
+            let again = own || lane.id.step != attempt.lane.step && later.contains(&lane.step) && pending;
             if there && (lives || ran && !again) {
                 return false;
             }
