@@ -277,10 +277,7 @@ fn an_older_attempt_says_nothing_any_more() {
     let old = story.newest("train");
     story.exits("train", 1).skim();
     let before = story.engine.clone();
-    story.tell(What::Exited {
-        attempt: old.clone(),
-        exit: Box::new(exit(End::Code(0), Time::from_ms(0))),
-    });
+    story.tell(What::Exited { attempt: old.clone(), exit: Box::new(exit(End::Code(0), Time::from_ms(0))) });
     story.tell(What::Claimed { attempt: old });
     assert!(story.engine == before, "an older attempt changed something");
 }
@@ -343,4 +340,20 @@ fn what_comes_later_and_stays_done_is_not_thrown_away() {
     story.tell(What::Resumed { from: Some(step_id("work")), by: person("ann") });
     assert_eq!(story.newest("work").n, 2);
     assert!(is_anew(&story, "work", 2), "`last` is to be done again");
+}
+
+#[test]
+fn a_snapshot_contains_what_was_there_when_its_attempt_ended() {
+    let mut setup = step("setup", &[]);
+    setup.place.snapshot = true;
+    let mut work = step("work", &["setup"]);
+    work.retry = retry(2, 0);
+    let mut story = Story::of(workflow(vec![setup, step("beside", &[]), work]));
+    story.claimed("setup").claimed("beside");
+    story.until(50).exits("beside", 0);
+    // It is recorded late: its attempt ended long before `beside` did.
+    story.until(100).tell_kept("setup").exits_with("setup", |exit| exit.ended = Time::from_ms(10_000));
+    story.claimed("work").until(110).exits("work", 1);
+    assert_eq!(story.newest("work").n, 2);
+    assert!(!is_anew(&story, "work", 2), "what `beside` did would be lost");
 }
