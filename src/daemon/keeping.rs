@@ -4,7 +4,7 @@
 
 use super::core::{Core, Input};
 use super::hands::{AGAIN, Actor, BUSY, Task};
-use crate::engine::Base;
+use crate::engine::{Base, Run};
 use crate::environment;
 use crate::faults::crash_point;
 use crate::model::{AttemptId, Command, End, Event, Exit, Snapshot, What};
@@ -33,8 +33,7 @@ impl Core {
         if !wanted || !good || !live {
             return false;
         }
-        let site = run.site(attempt);
-        let alone = run.live_attempts().filter(|(live, _)| run.site(live) == site).count() < 2;
+        let alone = is_alone(run, attempt);
         if self.keeping.insert(attempt.clone()) {
             let keeping = Keeping { attempt: attempt.clone(), exit: exit.clone(), alone };
             if let Some(hands) = self.hands(attempt) {
@@ -44,13 +43,22 @@ impl Core {
         true
     }
 
-    /// Gives it to the hands once more.
-    pub(super) fn keep_again(&mut self, keeping: Keeping) {
+    /// Gives it to the hands once more. Others may have begun or ended there meanwhile.
+    pub(super) fn keep_again(&mut self, mut keeping: Keeping) {
         let attempt = keeping.attempt.clone();
+        if let Some(run) = self.engine.run(&attempt.run) {
+            keeping.alone = is_alone(run, &attempt);
+        }
         if let Some(hands) = self.hands(&attempt) {
             hands.give(Task::Keep(keeping));
         }
     }
+}
+
+/// Nothing else runs in the environment of this attempt.
+fn is_alone(run: &Run, attempt: &AttemptId) -> bool {
+    let site = run.site(attempt);
+    run.live_attempts().filter(|(live, _)| run.site(live) == site).count() < 2
 }
 
 impl Actor {
