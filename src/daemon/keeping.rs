@@ -67,10 +67,13 @@ impl Actor {
         let Some(container) = &mut self.spec.container else { return true };
         container.base = base.as_ref().map(|base| base.image.clone());
         let key = attempt.key();
-        if !base.is_some_and(|base| base.anew) || environment::is_made_for(&self.spec, &key) {
+        let Some(base) = base.filter(|base| base.anew && !environment::is_made_for(&self.spec, &key)) else {
             return true;
-        }
+        };
         let again = || Input::Again(Command::Launch(attempt.clone()));
+        if !self.has_base(attempt, &base).await {
+            return false;
+        }
         crash_point("hands.before-anew");
         if !self.shut_down(again()).await {
             self.wait_for(Some("a shell is open in the environment, which is to be made anew".into()));
@@ -98,6 +101,27 @@ impl Actor {
                 false
             }
         }
+    }
+
+    /// Is that there which the environment is to be made anew of? The old one is not given up before that is known. Where
+    /// it is not, the attempt cannot start; where nobody answers, it is tried again.
+    async fn has_base(&mut self, attempt: &AttemptId, base: &Base) -> bool {
+        let why = match environment::is_kept(&self.spec, &base.image).await {
+            Ok(true) => return true,
+            Ok(false) => format!(
+                "what was kept of its environment was removed from the container engine ({}); resume the run from the \
+                 step that it was kept after, or from an earlier one (`dogwatch checkpoints RUN` lists what is kept)",
+                base.image
+            ),
+            Err(error) if error.passes() => {
+                self.wait_for(Some(error.to_string()));
+                self.parts.tell_after(AGAIN, Input::Again(Command::Launch(attempt.clone())));
+                return false;
+            }
+            Err(error) => format!("what was kept of its environment cannot be looked at: {error}"),
+        };
+        self.fact(What::CannotStart { lane: attempt.lane.clone(), why });
+        false
     }
 
     /// Keeps the environment, and then tells the attempt's end.
