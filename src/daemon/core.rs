@@ -97,7 +97,8 @@ pub(super) enum Input {
     /// The connection to the keeper of an environment has ended.
     KeeperGone { run: RunId, site: Site },
     /// What the hands of an environment wait for; nothing any more without words.
-    Waits { run: RunId, site: Site, words: Option<String> },
+    /// With `kept` only that attempt does, after which the environment is kept.
+    Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),
     /// An environment is still to be kept after an attempt.
@@ -298,7 +299,8 @@ impl Core {
                 self.handed.retain(|name| !name.starts_with("launch ") && !name.starts_with("stop "));
                 self.look_at(&run, Some(&site));
             }
-            Input::Waits { run, site, words } => {
+            Input::Waits { run, site, words, kept } => {
+                let words = words.map(|words| (words, kept));
                 if self.waiting.note(&run, &site, words, self.parts.clock.now()) {
                     // Nothing was recorded; who looks may look again.
                     self.parts.changed.send_modify(|_| {});

@@ -127,7 +127,7 @@ impl Actor {
     /// Keeps the environment, and then tells the attempt's end.
     pub(super) async fn keep(&mut self, keeping: Keeping) {
         let Keeping { attempt, exit, alone } = keeping;
-        self.wait_for(Some("it has ended well; its environment is being kept".into()));
+        self.says_of_keeping(&attempt, "it has ended well; its environment is being kept".into());
         crash_point("hands.before-keep");
         let kept = environment::keep(&self.spec, &attempt.key(), alone).await;
         crash_point("hands.after-keep");
@@ -137,7 +137,8 @@ impl Actor {
                 What::Snapshotted { attempt: attempt.clone(), snapshot }
             }
             Err(error) if error.passes() => {
-                self.wait_for(Some(format!("it has ended well; its environment is to be kept, but {error}")));
+                let words = format!("it has ended well; its environment is to be kept, but {error}");
+                self.says_of_keeping(&attempt, words);
                 return self.parts.tell_after(AGAIN, Input::Keep(Box::new(Keeping { attempt, exit, alone })));
             }
             Err(error) => {
