@@ -54,7 +54,7 @@ fn network(run: &Run) -> Option<String> {
 /// The container of this environment of a run.
 fn container(run: &Run, site: &Site, wanted: &ContainerSpec) -> Container {
     Container {
-        name: format!("dogwatch-{}-{site}", run.id),
+        name: environment::container_name(run.id.as_str(), &site.to_string()),
         image: wanted.image.clone(),
         pull: match wanted.pull {
             Pull::Missing => environment::Pull::Missing,

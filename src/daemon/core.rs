@@ -23,7 +23,7 @@ use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, Time, What};
+use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, SnapshotMark, Time, What};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -97,7 +97,8 @@ pub(super) enum Input {
     /// The connection to the keeper of an environment has ended.
     KeeperGone { run: RunId, site: Site },
     /// What the hands of an environment wait for; nothing any more without words.
-    Waits { run: RunId, site: Site, words: Option<String> },
+    /// With `kept` only that attempt does, after which the environment is kept.
+    Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),
     /// An environment is still to be kept after an attempt.
@@ -298,7 +299,8 @@ impl Core {
                 self.handed.retain(|name| !name.starts_with("launch ") && !name.starts_with("stop "));
                 self.look_at(&run, Some(&site));
             }
-            Input::Waits { run, site, words } => {
+            Input::Waits { run, site, words, kept } => {
+                let words = words.map(|words| (words, kept));
                 if self.waiting.note(&run, &site, words, self.parts.clock.now()) {
                     // Nothing was recorded; who looks may look again.
                     self.parts.changed.send_modify(|_| {});
@@ -579,6 +581,7 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::SnapshotMarked { mark: SnapshotMark::Removed, .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }

@@ -241,8 +241,15 @@ impl Actor {
     pub(super) fn wait_for(&mut self, words: Option<String>) {
         if self.waits || words.is_some() {
             self.waits = words.is_some();
-            self.parts.tell(Input::Waits { run: self.run.clone(), site: self.site.clone(), words });
+            self.parts.tell(Input::Waits { run: self.run.clone(), site: self.site.clone(), words, kept: None });
         }
+    }
+
+    /// Says how it stands with keeping the environment after this attempt.
+    pub(super) fn says_of_keeping(&mut self, attempt: &AttemptId, words: String) {
+        self.waits = true;
+        let (run, site, kept) = (self.run.clone(), self.site.clone(), Some(attempt.clone()));
+        self.parts.tell(Input::Waits { run, site, words: Some(words), kept });
     }
 
     pub(super) fn fact(&self, what: What) {
@@ -251,8 +258,9 @@ impl Actor {
 
     /// The keeper, its environment made or adopted where needed.
     async fn keeper(&mut self) -> Result<Keeper, NoKeeper> {
-        if let Some(keeper) = &self.keeper {
-            return Ok(keeper.clone());
+        if let Some(keeper) = self.keeper.clone() {
+            self.wait_for(None);
+            return Ok(keeper);
         }
         let found = self.find_or_make().await;
         self.wait_for(if let Err(NoKeeper::Later(why)) = &found { Some(why.clone()) } else { None });

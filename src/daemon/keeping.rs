@@ -4,7 +4,7 @@
 
 use super::core::{Core, Input};
 use super::hands::{AGAIN, Actor, BUSY, Task};
-use crate::engine::Base;
+use crate::engine::{Base, Run};
 use crate::environment;
 use crate::faults::crash_point;
 use crate::model::{AttemptId, Command, End, Event, Exit, Snapshot, What};
@@ -33,8 +33,7 @@ impl Core {
         if !wanted || !good || !live {
             return false;
         }
-        let site = run.site(attempt);
-        let alone = run.live_attempts().filter(|(live, _)| run.site(live) == site).count() < 2;
+        let alone = is_alone(run, attempt);
         if self.keeping.insert(attempt.clone()) {
             let keeping = Keeping { attempt: attempt.clone(), exit: exit.clone(), alone };
             if let Some(hands) = self.hands(attempt) {
@@ -44,13 +43,22 @@ impl Core {
         true
     }
 
-    /// Gives it to the hands once more.
-    pub(super) fn keep_again(&mut self, keeping: Keeping) {
+    /// Gives it to the hands once more. Others may have begun or ended there meanwhile.
+    pub(super) fn keep_again(&mut self, mut keeping: Keeping) {
         let attempt = keeping.attempt.clone();
+        if let Some(run) = self.engine.run(&attempt.run) {
+            keeping.alone = is_alone(run, &attempt);
+        }
         if let Some(hands) = self.hands(&attempt) {
             hands.give(Task::Keep(keeping));
         }
     }
+}
+
+/// Nothing else runs in the environment of this attempt.
+fn is_alone(run: &Run, attempt: &AttemptId) -> bool {
+    let site = run.site(attempt);
+    run.live_attempts().filter(|(live, _)| run.site(live) == site).count() < 2
 }
 
 impl Actor {
@@ -59,10 +67,13 @@ impl Actor {
         let Some(container) = &mut self.spec.container else { return true };
         container.base = base.as_ref().map(|base| base.image.clone());
         let key = attempt.key();
-        if !base.is_some_and(|base| base.anew) || environment::is_made_for(&self.spec, &key) {
+        let Some(base) = base.filter(|base| base.anew && !environment::is_made_for(&self.spec, &key)) else {
             return true;
-        }
+        };
         let again = || Input::Again(Command::Launch(attempt.clone()));
+        if !self.has_base(attempt, &base).await {
+            return false;
+        }
         crash_point("hands.before-anew");
         if !self.shut_down(again()).await {
             self.wait_for(Some("a shell is open in the environment, which is to be made anew".into()));
@@ -92,10 +103,31 @@ impl Actor {
         }
     }
 
+    /// Is that there which the environment is to be made anew of? The old one is not given up before that is known. Where
+    /// it is not, the attempt cannot start; where nobody answers, it is tried again.
+    async fn has_base(&mut self, attempt: &AttemptId, base: &Base) -> bool {
+        let why = match environment::is_kept(&self.spec, &base.image).await {
+            Ok(true) => return true,
+            Ok(false) => format!(
+                "what was kept of its environment was removed from the container engine ({}); resume the run from the \
+                 step that it was kept after, or from an earlier one (`dogwatch checkpoints RUN` lists what is kept)",
+                base.image
+            ),
+            Err(error) if error.passes() => {
+                self.wait_for(Some(error.to_string()));
+                self.parts.tell_after(AGAIN, Input::Again(Command::Launch(attempt.clone())));
+                return false;
+            }
+            Err(error) => format!("what was kept of its environment cannot be looked at: {error}"),
+        };
+        self.fact(What::CannotStart { lane: attempt.lane.clone(), why });
+        false
+    }
+
     /// Keeps the environment, and then tells the attempt's end.
     pub(super) async fn keep(&mut self, keeping: Keeping) {
         let Keeping { attempt, exit, alone } = keeping;
-        self.wait_for(Some("it has ended well; its environment is being kept".into()));
+        self.says_of_keeping(&attempt, "it has ended well; its environment is being kept".into());
         crash_point("hands.before-keep");
         let kept = environment::keep(&self.spec, &attempt.key(), alone).await;
         crash_point("hands.after-keep");
@@ -105,7 +137,8 @@ impl Actor {
                 What::Snapshotted { attempt: attempt.clone(), snapshot }
             }
             Err(error) if error.passes() => {
-                self.wait_for(Some(format!("it has ended well; its environment is to be kept, but {error}")));
+                let words = format!("it has ended well; its environment is to be kept, but {error}");
+                self.says_of_keeping(&attempt, words);
                 return self.parts.tell_after(AGAIN, Input::Keep(Box::new(Keeping { attempt, exit, alone })));
             }
             Err(error) => {

@@ -141,7 +141,7 @@ impl Core {
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
             Ask::Checkpoints { run } => self.checkpoints(&run),
             Ask::Kept { run, verify } => self.kept(&run, verify),
-            Ask::OrderKept { run, order } => self.order_kept(&run, order, by),
+            Ask::OrderKept { run, order } => self.order_kept(&run, order, &by),
             Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),
             Ask::Resources { run } => self.resources(&run),
             Ask::Source { run } => now(self.source(&run)?),

@@ -19,15 +19,18 @@ fn hands_of<'a>(all: &'a mut AllHands, run: &Run, site: &Site, parts: &Parts, ep
     all.entry(key).or_insert_with(|| Hands::new(run, site, parts, epoch))
 }
 
+/// What is waited for, and, while an environment is being kept, the only attempt that waits: the one it is kept after.
+type Words = (String, Option<AttemptId>);
+
 /// What the hands of an environment wait for, in words, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    known: BTreeMap<(RunId, Site), (Time, String)>,
+    known: BTreeMap<(RunId, Site), (Time, Words)>,
 }
 
 impl Waiting {
     /// Notes what it waits for, or that it waits no more; whether that is news.
-    pub(super) fn note(&mut self, run: &RunId, site: &Site, words: Option<String>, now: Time) -> bool {
+    pub(super) fn note(&mut self, run: &RunId, site: &Site, words: Option<Words>, now: Time) -> bool {
         let key = (run.clone(), site.clone());
         match (words, self.known.get_mut(&key)) {
             (None, None) => false,
@@ -50,8 +53,13 @@ impl Waiting {
 
     /// What this lane waits for.
     pub(super) fn words(&self, run: &Run, lane: &LaneRun, now: Time) -> Option<String> {
-        let LaneState::Active { .. } = lane.state else { return None };
-        let (since, words) = self.known.get(&(run.id.clone(), run.site(&run.attempt(lane)?)))?;
+        let LaneState::Active { claimed, .. } = lane.state else { return None };
+        let attempt = run.attempt(lane)?;
+        let (since, (words, kept)) = self.known.get(&(run.id.clone(), run.site(&attempt)))?;
+        // What has begun waits for nothing, unless its environment is being kept after it.
+        if kept.as_ref().map_or(claimed.is_some(), |kept| *kept != attempt) {
+            return None;
+        }
         let waited = now.since(*since);
         if waited.as_secs() == 0 { Some(words.clone()) } else { Some(format!("{words} (for {})", span_words(waited))) }
     }

@@ -77,7 +77,17 @@ impl Run {
             let earlier = place_of(&kept.attempt.lane).is_some_and(|place| !later.contains(&place));
             earlier && !kept.removed && self.site(&kept.attempt).environment == site.environment
         })?;
-        Some(Base { image: kept.snapshot.image.clone(), anew: self.is_to_be_anew(attempt, &site, kept.at) })
+        Some(Base {
+            image: kept.snapshot.image.clone(),
+            anew: self.is_to_be_anew(attempt, &site, self.contains_until(kept)),
+        })
+    }
+
+    /// When what was kept was as it is: at its attempt's end. That may be recorded much later, after a crash.
+    fn contains_until(&self, kept: &Kept) -> Time {
+        let past =
+            self.lane(&kept.attempt.lane).and_then(|lane| lane.past.iter().find(|past| past.n == kept.attempt.n));
+        past.map_or(kept.at, |past| past.ended)
     }
 
     /// Only what is to be done again, by this lane or after it, has run there since, and nothing runs there now.
@@ -92,7 +102,9 @@ impl Run {
             let own = lane.id == attempt.lane;
             let lives = !own && matches!(lane.state, LaneState::Active { .. });
             let ran = lives || lane.past.iter().any(|past| past.ended > since);
-            let again = own || lane.id.step != attempt.lane.step && later.contains(&lane.step);
+            // What comes later and is done already stays done: it does not run again because this lane does.
+            let pending = matches!(lane.state, LaneState::Waiting | LaneState::Delayed { .. });
+            let again = own || lane.id.step != attempt.lane.step && later.contains(&lane.step) && pending;
             if there && (lives || ran && !again) {
                 return false;
             }

@@ -110,6 +110,11 @@ pub fn is_there(dir: &std::path::Path) -> bool {
     dir::is_listened(dir) || docker::is_to_go(dir)
 }
 
+/// The name of the container of this environment of a run, by which it is found again: `dogwatch-k3x9ab-default`.
+pub fn container_name(run: &str, site: &str) -> String {
+    format!("dogwatch-{run}-{site}")
+}
+
 /// An image of a container, as it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -126,6 +131,8 @@ pub struct Left {
     pub id: String,
     /// Where that engine listens.
     pub engine: PathBuf,
+    /// A container that ran when it was found.
+    pub running: bool,
     /// The run's id, as the label says.
     pub run: String,
     pub environment: String,

@@ -2,11 +2,11 @@
 
 use dogwatch::engine::LaneState;
 use dogwatch::model::{
-    Action, Choice, Command, End, EscalationId, Exit, Hit, Match, OnUnknown, RunStopWhy, Step, StopReason, What,
-    Workflow,
+    Action, AttemptId, Choice, Command, End, EscalationId, Exit, Hit, Match, OnUnknown, RunStopWhy, Step, StopReason,
+    Time, What, Workflow,
 };
 
-use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
+use crate::support::make::{checkpoint, person, retry, rule, seconds, step, step_id, workflow};
 use crate::support::story::{Story, exit, saved};
 
 const QUESTION: &str = "retry done skip fail stop-run";
@@ -277,10 +277,7 @@ fn an_older_attempt_says_nothing_any_more() {
     let old = story.newest("train");
     story.exits("train", 1).skim();
     let before = story.engine.clone();
-    story.tell(What::Exited {
-        attempt: old.clone(),
-        exit: Box::new(exit(End::Code(0), dogwatch::model::Time::from_ms(0))),
-    });
+    story.tell(What::Exited { attempt: old.clone(), exit: Box::new(exit(End::Code(0), Time::from_ms(0))) });
     story.tell(What::Claimed { attempt: old });
     assert!(story.engine == before, "an older attempt changed something");
 }
@@ -317,4 +314,46 @@ fn a_due_retry_without_a_place_waits_for_an_event_not_for_time() {
         "60s b a1 judged: succeeded",
         "60s a a2 starts: retry by retry",
     ]);
+}
+
+/// `work` goes on from what was kept after `setup`, and `last` comes after it; the attempt that would be next of `work`.
+fn kept_after_setup() -> Story {
+    let mut setup = step("setup", &[]);
+    setup.place.snapshot = true;
+    let mut story = Story::of(workflow(vec![setup, step("work", &["setup"]), step("last", &["work"])]));
+    story.claimed("setup").tell_kept("setup").exits("setup", 0);
+    story.until(10).claimed("work").exits("work", 0);
+    story.until(20).claimed("last").exits("last", 0);
+    story
+}
+
+fn is_anew(story: &Story, name: &str, n: u32) -> bool {
+    let attempt = AttemptId { n, ..story.newest(name) };
+    story.run().base(&attempt).expect("something was kept").anew
+}
+
+#[test]
+fn what_comes_later_and_stays_done_is_not_thrown_away() {
+    let mut story = kept_after_setup();
+    // `last` has run there, and would not run again.
+    assert!(!is_anew(&story, "work", 2));
+    story.tell(What::Resumed { from: Some(step_id("work")), by: person("ann") });
+    assert_eq!(story.newest("work").n, 2);
+    assert!(is_anew(&story, "work", 2), "`last` is to be done again");
+}
+
+#[test]
+fn a_snapshot_contains_what_was_there_when_its_attempt_ended() {
+    let mut setup = step("setup", &[]);
+    setup.place.snapshot = true;
+    let mut work = step("work", &["setup"]);
+    work.retry = retry(2, 0);
+    let mut story = Story::of(workflow(vec![setup, step("beside", &[]), work]));
+    story.claimed("setup").claimed("beside");
+    story.until(50).exits("beside", 0);
+    // It is recorded late: its attempt ended long before `beside` did.
+    story.until(100).tell_kept("setup").exits_with("setup", |exit| exit.ended = Time::from_ms(10_000));
+    story.claimed("work").until(110).exits("work", 1);
+    assert_eq!(story.newest("work").n, 2);
+    assert!(!is_anew(&story, "work", 2), "what `beside` did would be lost");
 }

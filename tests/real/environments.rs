@@ -152,7 +152,9 @@ fn a_container_stays_when_its_run_has_failed_and_gc_removes_it(kind: Kind) {
 fn gc_touches_nothing_that_is_not_ours(kind: Kind) {
     let engine = shared(kind);
     let house = house(engine);
-    house.workflow(&format!("{ONE}[steps.a]\nrun = 'until [ -e go ]; do sleep 0.1; done'\n"));
+    house.workflow(&format!(
+        "{ONE}[steps.a]\nrun = 'until [ -e go ]; do sleep 0.1; done'\n[steps.b]\nneeds = [\"a\"]\nsnapshot = true\nrun = 'true'\n"
+    ));
     house.start();
     until("its container is there", || engine.containers(&house.state()).len() == 1);
     let label = format!("dogwatch.state={}", house.state().display());
@@ -164,17 +166,29 @@ fn gc_touches_nothing_that_is_not_ours(kind: Kind) {
     };
     let tag = house.root().file_name().expect("a name").to_string_lossy().to_lowercase().replace('.', "");
     // Another program's; one of another state folder at the same path; one whose run the journal does not know.
-    let others = make(&format!("others-{tag}"), &["dogwatch.state=/elsewhere"]);
-    let older = make(&format!("older-{tag}"), &[&label, "dogwatch.id=0123456789abcdef", "dogwatch.run=abc234"]);
-    let orphan = make(&format!("orphan-{tag}"), &[&label, "dogwatch.run=abc234", "dogwatch.environment=default"]);
+    let (run, environment) = ("dogwatch.run=abc234", "dogwatch.environment=default");
+    let others = make(&format!("others-{tag}"), &["dogwatch.state=/elsewhere", run, environment]);
+    let old = ["dogwatch.id=0123456789abcdef", "dogwatch.run=abc235", environment];
+    let older = make("dogwatch-abc235-default", &[&label, old[0], old[1], old[2]]);
+    let orphan = make("dogwatch-abc234-default", &[&label, run, environment]);
     let said = house.said(&["gc"]);
     assert!(said.contains("no run") && said.matches("removed").count() == 1, "{said}");
     let left = engine.said(&["ps", "--all", "--quiet", "--no-trunc"]);
     assert!(left.contains(&others) && left.contains(&older) && !left.contains(&orphan), "{left}");
     std::fs::write(house.work().join("go"), "").expect("a file");
     // The run's own was left alone.
-    assert_eq!(house.wait(), Some(0));
-    engine.said(&["rm", &others, &older]);
+    ended_and_gone(&house, engine, 0);
+    // What somebody makes of what was kept has all our labels, and is his.
+    let kept = engine.images(&house.state());
+    assert_eq!(kept.len(), 1);
+    let copy = engine.said(&["create", "--name", &format!("copy-{tag}"), &kept[0]]);
+    let labels = engine.said(&["inspect", "--format", "{{json .Config.Labels}}", &copy]);
+    assert!(labels.contains("dogwatch.run") && labels.contains("dogwatch.environment"), "{labels}");
+    let said = house.said(&["gc"]);
+    assert!(!said.contains("; removed"), "{said}");
+    assert!(engine.said(&["ps", "--all", "--quiet", "--no-trunc"]).contains(&copy), "{said}");
+    engine.said(&["rm", &others, &older, &copy]);
+    forget_kept(&house);
 }
 
 const SNAPSHOT: &str = r#"[steps.setup]

@@ -3,7 +3,7 @@
 use dogwatch::engine::{Engine, LaneState, Run, word};
 use dogwatch::model::{
     AttemptId, Cause, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane, LaneId, LostWhy,
-    Order, RunId, Selection, StopReason, Time, Verdict, What, Workflow,
+    Order, RunId, Selection, Snapshot, StopReason, Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -128,6 +128,13 @@ impl Story {
         let mut record = exit(End::Code(0), self.now);
         change(&mut record);
         self.tell(What::Exited { attempt, exit: Box::new(record) })
+    }
+
+    /// The environment of its newest attempt was kept.
+    pub(crate) fn tell_kept(&mut self, name: &str) -> &mut Self {
+        let attempt = self.newest(name);
+        let snapshot = Snapshot { image: format!("sha256:{name}"), bytes: 0 };
+        self.tell(What::Snapshotted { attempt, snapshot })
     }
 
     pub(crate) fn lost(&mut self, name: &str) -> &mut Self {

@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// What somebody wants done to it.
-    pub(super) fn order_kept(&mut self, run: &str, order: KeptOrder, by: Principal) -> Refusable<Reaction> {
+    pub(super) fn order_kept(&mut self, run: &str, order: KeptOrder, by: &Principal) -> Refusable<Reaction> {
         let run = self.find(run)?;
         // A run that has ended is folded again when somebody asks; what is marked now must reach it.
         self.recall(&run.id).map_err(|error| Box::new(internal(&error)))?;
@@ -84,25 +84,35 @@ impl Core {
         Ok(Reaction::Now(events, Box::new(reply(Reply::Kept(views.collect())))))
     }
 
-    /// Removes them, and says so when it is done.
-    fn prune(&self, all: Vec<One>, by: Principal) -> Reaction {
-        let parts = self.parts.clone();
-        elsewhere(async move {
+    /// Removes them, and says so when it is done. What is removed is recorded first: an attempt that begins meanwhile is not
+    /// to go on from it. What cannot be removed then is nobody's any more, and `gc` takes it.
+    fn prune(&self, all: Vec<One>, by: &Principal) -> Reaction {
+        let at = self.parts.clock.now();
+        let marked = all.iter().map(|One { attempt, .. }| {
+            let what = What::SnapshotMarked { attempt: attempt.clone(), mark: SnapshotMark::Removed, by: by.clone() };
+            Event { run: attempt.run.clone(), at, what }
+        });
+        let marked = marked.collect();
+        let removal = async move {
             let mut views = Vec::new();
-            for One { attempt, mut view, spec } in all {
+            for One { mut view, spec, .. } in all {
                 match environment::forget(&spec, &view.image).await {
-                    Ok(()) => {
-                        view.says = "was removed".into();
-                        let (run, by) = (attempt.run.clone(), by.clone());
-                        let what = What::SnapshotMarked { attempt, mark: SnapshotMark::Removed, by };
-                        parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
+                    Ok(()) => view.says = "was removed".into(),
+                    Err(error) => {
+                        view.says = format!("was not removed: {error}; `dogwatch gc` tries again");
+                        view.bad = true;
                     }
-                    Err(error) => (view.says, view.bad) = (format!("was not removed: {error}"), true),
                 }
                 views.push(view);
             }
             reply(Reply::Kept(views))
-        })
+        };
+        Reaction::After(
+            marked,
+            Box::new(move |answer| {
+                tokio::spawn(async move { drop(answer.send(removal.await)) });
+            }),
+        )
     }
 
     /// What is left in container engines. They are asked first; then the loop says what of it nobody needs.
@@ -158,10 +168,15 @@ impl Core {
             return Ok(Some((one.run.clone(), "no run of this journal made it".into())));
         };
         // What is held here is going on, or just being closed.
-        if one.kind == LeftKind::Checkpoint || self.engine.run(&row.id).is_some() {
+        if one.kind != LeftKind::Checkpoint && self.engine.run(&row.id).is_some() {
             return Ok(None);
         }
         let Some(run) = self.run_or_fold(&row.id)? else { return Ok(None) };
+        if one.kind == LeftKind::Checkpoint {
+            let image = |id: &str| id.trim_start_matches("sha256:").to_owned();
+            let pruned = run.kept.iter().any(|kept| kept.removed && image(&kept.snapshot.image) == image(&one.id));
+            return Ok(pruned.then(|| (views::run_name(&run), "it was pruned".into())));
+        }
         let ended = matches!(run.phase, Phase::Ended { .. });
         Ok(ended.then(|| (views::run_name(&run), "its run has ended".into())))
     }

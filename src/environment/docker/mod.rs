@@ -145,7 +145,10 @@ pub(super) async fn run(spec: &Spec, container: &Container, pulls: &Pulls) -> Re
         start_as_it_can(&engine, spec, container, pulls).await?;
     }
     if let Some(network) = &container.peers {
-        network::tell_names(&engine, spec, network).await?;
+        // It runs well: that others do not find it by name is no reason to have none.
+        if let Err(error) = network::tell_names(&engine, spec, network).await {
+            tracing::warn!("the names of the environments of {} may be behind: {error}", spec.run_dir.display());
+        }
     }
     let lacks = read(&dir)?.and_then(|record| record.lacks);
     Ok(Isolation::Container { image: container.image.clone(), engine: engine.name, lacks })

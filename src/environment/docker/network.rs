@@ -36,11 +36,12 @@ pub(super) async fn make(engine: &Engine, spec: &Spec, name: &str) -> Result<(),
     if !hosts.exists() {
         std::fs::write(&hosts, LOCAL).map_err(|error| format!("{}: {error}", hosts.display()))?;
     }
-    match tokio::time::timeout(QUICK, engine.api.inspect_network(name, None)).await {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) if status(&error) == Some(404) => {}
-        Ok(Err(error)) => return Err(words(&error)),
-        Err(_) => return Err(format!("the engine has not answered for {} s", QUICK.as_secs())),
+    match is_our_network(engine, spec, name).await? {
+        Some(true) => return Ok(()),
+        Some(false) => {
+            return Err(format!("there is a network {name} already, and it is not of this dogwatch; remove it"));
+        }
+        None => {}
     }
     let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let labels =
@@ -58,6 +59,19 @@ pub(super) async fn make(engine: &Engine, spec: &Spec, name: &str) -> Result<(),
         Ok(Ok(_)) => Ok(()),
         // Somebody was quicker.
         Ok(Err(error)) if status(&error) == Some(409) => Ok(()),
+        Ok(Err(error)) => Err(words(&error)),
+        Err(_) => Err(format!("the engine has not answered for {} s", QUICK.as_secs())),
+    }
+}
+
+/// Is the network of this name ours, by its labels? `None` where there is none; in words why that cannot be known.
+async fn is_our_network(engine: &Engine, spec: &Spec, name: &str) -> Result<Option<bool>, String> {
+    match tokio::time::timeout(QUICK, engine.api.inspect_network(name, None)).await {
+        Ok(Ok(found)) => {
+            let labels = found.labels.unwrap_or_default();
+            Ok(Some(super::ours::are_ours(&labels, &spec.state_dir)))
+        }
+        Ok(Err(error)) if status(&error) == Some(404) => Ok(None),
         Ok(Err(error)) => Err(words(&error)),
         Err(_) => Err(format!("the engine has not answered for {} s", QUICK.as_secs())),
     }
@@ -91,7 +105,7 @@ async fn of_run(engine: &Engine, spec: &Spec, all: bool) -> Result<Vec<Container
     let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
     let listed = tokio::time::timeout(QUICK, engine.api.list_containers(Some(options))).await.map_err(|_| silent())?;
     let mut listed = listed.map_err(|error| failed("looking beside", &spec.name, engine, &error))?;
-    listed.retain(|one| one.labels.as_ref().is_some_and(|labels| super::ours::are_ours(labels, &spec.state_dir)));
+    listed.retain(|one| super::ours::is_our_container(one, &spec.state_dir));
     Ok(listed)
 }
 
@@ -101,6 +115,12 @@ pub(super) async fn remove(engine: &Engine, spec: &Spec, name: &str) {
     match of_run(engine, spec, true).await {
         Ok(others) if others.is_empty() => {}
         Ok(_) | Err(_) => return,
+    }
+    match is_our_network(engine, spec, name).await {
+        Ok(Some(true)) => {}
+        Ok(None) => return,
+        Ok(Some(false)) => return tracing::warn!("the network {name} is not of this dogwatch: it stays"),
+        Err(why) => return tracing::warn!("the network {name} was not removed: {why}"),
     }
     faults::crash_point("docker.before-network-removal");
     let removed = tokio::time::timeout(QUICK, engine.api.remove_network(name)).await;

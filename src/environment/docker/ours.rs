@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
@@ -12,7 +13,7 @@ use bollard::query_parameters::{
 use super::connect::{self, Engine, QUICK, words};
 use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
 use super::{read, snapshot};
-use crate::environment::{Container, Error, Left, LeftKind, Spec};
+use crate::environment::{Container, Error, Left, LeftKind, Spec, container_name};
 use crate::faults;
 
 /// Which state folder it is, by its secret; empty where it has none.
@@ -33,6 +34,16 @@ pub(super) fn id_label(spec: &Spec) -> (&'static str, String) {
 pub(super) fn are_ours(labels: &HashMap<String, String>, state_dir: &Path) -> bool {
     let path = labels.get(LABEL_STATE).is_some_and(|path| Path::new(path) == state_dir);
     path && labels.get(LABEL_ID).is_none_or(|id| *id == id_of(state_dir))
+}
+
+/// Is this container one that this state folder made? Its labels alone do not say so: an image that was kept has them,
+/// and so has whatever somebody makes of it. Its name must be the one that we give, too.
+pub(super) fn is_our_container(one: &ContainerSummary, state_dir: &Path) -> bool {
+    let Some(labels) = &one.labels else { return false };
+    let (Some(run), Some(site)) = (labels.get(LABEL_RUN), labels.get(LABEL_ENVIRONMENT)) else { return false };
+    let name = container_name(run, site);
+    let named = one.names.iter().flatten().any(|known| known.trim_start_matches('/') == name);
+    named && are_ours(labels, state_dir)
 }
 
 /// The engine that this environment has its container in, or would have.
@@ -79,39 +90,46 @@ async fn list(engine: &Engine, state_dir: &Path) -> Result<Vec<Left>, String> {
     let filter = HashMap::from([("label", vec![format!("{LABEL_STATE}={}", state_dir.display())])]);
     let late = || format!("it has not answered for {} s", QUICK.as_secs());
     let mut found = Vec::new();
-    let mut take = |kind, id: String, labels: HashMap<String, String>, created: Option<i64>, bytes: Option<i64>| {
-        if are_ours(&labels, state_dir) {
-            found.push(Left {
-                kind,
-                id,
-                engine: engine.socket.clone(),
-                run: labels.get(LABEL_RUN).cloned().unwrap_or_default(),
-                environment: labels.get(LABEL_ENVIRONMENT).cloned().unwrap_or_default(),
-                after: labels.get(LABEL_KEPT).cloned(),
-                created_s: created,
-                bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
-            });
-        }
-    };
+    let mut take =
+        |(kind, running), id: String, labels: HashMap<String, String>, created: Option<i64>, bytes: Option<i64>| {
+            if are_ours(&labels, state_dir) {
+                found.push(Left {
+                    kind,
+                    id,
+                    engine: engine.socket.clone(),
+                    running,
+                    run: labels.get(LABEL_RUN).cloned().unwrap_or_default(),
+                    environment: labels.get(LABEL_ENVIRONMENT).cloned().unwrap_or_default(),
+                    after: labels.get(LABEL_KEPT).cloned(),
+                    created_s: created,
+                    bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+                });
+            }
+        };
     let options = ListContainersOptionsBuilder::default().all(true).size(true).filters(&filter).build();
     let containers = tokio::time::timeout(QUICK * 6, engine.api.list_containers(Some(options))).await;
     for one in containers.map_err(|_| late())?.map_err(|error| words(&error))? {
+        if !is_our_container(&one, state_dir) {
+            continue;
+        }
         if let Some(id) = one.id {
-            take(LeftKind::Container, id, one.labels.unwrap_or_default(), one.created, one.size_rw);
+            let stands = matches!(one.state, Some(State::CREATED | State::EXITED | State::DEAD));
+            let kind = (LeftKind::Container, !stands);
+            take(kind, id, one.labels.unwrap_or_default(), one.created, one.size_rw);
         }
     }
     let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
     let networks = tokio::time::timeout(QUICK, engine.api.list_networks(Some(options))).await;
     for one in networks.map_err(|_| late())?.map_err(|error| words(&error))? {
         if let Some(name) = one.name {
-            take(LeftKind::Network, name, one.labels.unwrap_or_default(), None, None);
+            take((LeftKind::Network, false), name, one.labels.unwrap_or_default(), None, None);
         }
     }
     let options = ListImagesOptionsBuilder::default().all(true).filters(&filter).build();
     let images = tokio::time::timeout(QUICK, engine.api.list_images(Some(options))).await;
     for one in images.map_err(|_| late())?.map_err(|error| words(&error))? {
         if one.labels.contains_key(LABEL_KEPT) {
-            take(LeftKind::Checkpoint, one.id, one.labels, Some(one.created), Some(one.size));
+            take((LeftKind::Checkpoint, false), one.id, one.labels, Some(one.created), Some(one.size));
         }
     }
     Ok(found)
@@ -122,7 +140,8 @@ pub(in crate::environment) async fn remove(left: &Left) -> Result<(), String> {
     let engine = connect::connect(std::slice::from_ref(&left.engine)).await.map_err(|error| error.to_string())?;
     match left.kind {
         LeftKind::Container => {
-            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            // What was started since it was found is somebody's: without force the engine refuses to remove it.
+            let options = RemoveContainerOptionsBuilder::default().force(left.running).v(true).build();
             faults::crash_point("docker.before-gc");
             let removed = engine.api.remove_container(&left.id, Some(options)).await;
             faults::crash_point("docker.after-gc");

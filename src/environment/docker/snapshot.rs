@@ -2,6 +2,7 @@
 //! kept after, and told to others by their id. Owns these images; may never touch one without this state folder's labels.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{CommitContainerOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
@@ -11,6 +12,9 @@ use super::create::LABEL_KEPT;
 use super::{failed, inspect, ours, read};
 use crate::environment::{Error, Image, Spec};
 use crate::faults;
+
+/// How long keeping a container may take: hundreds of gigabytes are copied, on a slow disk.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Keeps the container of this environment as it is, after this attempt. The same image for any number of calls.
 pub(in crate::environment) async fn keep(spec: &Spec, key: &str, alone: bool) -> Result<Image, Error> {
@@ -40,7 +44,8 @@ async fn commit(engine: &Engine, spec: &Spec, name: &str, key: &str, alone: bool
         .changes(&format!("LABEL {LABEL_KEPT}={key}"))
         .build();
     faults::crash_point("docker.before-commit");
-    let made = engine.api.commit_container(options, ContainerConfig::default()).await;
+    // Given up, it would be begun again, and never end.
+    let made = engine.api.clone().with_timeout(LONGEST).commit_container(options, ContainerConfig::default()).await;
     faults::crash_point("docker.after-commit");
     let made = made.map_err(|error| failed("keeping", name, engine, &error))?;
     Ok(full(made.id.trim()))
