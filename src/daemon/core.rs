@@ -23,7 +23,7 @@ use crate::engine::{Engine, LaneState, Run};
 use crate::environment::Sandbox;
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, SnapshotMark, Time, What};
+use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, Time, What};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -581,7 +581,6 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
-            | What::SnapshotMarked { mark: SnapshotMark::Removed, .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }
