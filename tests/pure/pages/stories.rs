@@ -374,8 +374,8 @@ fn a_terminal_that_comes_after_it_was_let_go_is_not_the_next_ones() {
     // Typed before its terminal is there.
     press(&mut model, "x");
     assert_eq!(update(&mut model, Message::Live { number: 1, result: Ok(()) }), []);
-    let late = Refused { words: "too late".into(), hint: None };
-    assert_eq!(update(&mut model, Message::Live { number: 1, result: Err(late) }), []);
+    let behind = Refused { words: "too behind".into(), hint: None };
+    assert_eq!(update(&mut model, Message::Live { number: 1, result: Err(behind) }), []);
     assert_eq!(model.attached.as_ref().map(|attached| (attached.number, attached.open)), Some((2, false)));
     let lane = LaneKey { run: "run42".into(), name: "train".into() };
     let write = Effect::Write { lane, kind: LiveKind::Attach, bytes: b"x".to_vec() };
