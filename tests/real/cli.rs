@@ -374,6 +374,8 @@ fn a_gate_is_sent_back_and_what_led_to_it_runs_again() {
     desk.run(&["decide", "e1", "send-back:ship"]).ends(2);
     desk.run(&["decide", "e1", "send-back:train", "-m", "too few epochs"]).ends(0);
     desk.run(&["wait", "back"]).ends(3);
+    let shown = desk.run(&["show", "e2", "--as", "bob"]).ends(0);
+    assert!(shown.out.contains("to train by ") && shown.out.contains(": too few epochs"), "{}", shown.out);
     desk.run(&["approve", "e2"]).ends(0);
     desk.run(&["wait", "back"]).ends(0);
     let mut ran: Vec<String> = desk.read("ran").lines().map(str::to_owned).collect();

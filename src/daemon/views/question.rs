@@ -107,7 +107,8 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
             let again: Vec<&str> = again.into_iter().collect();
             let work: Duration = lanes.iter().filter_map(|lane| facts::work(lane)).sum();
             let words = format!("runs {} again, then asks anew", again.join(", "));
-            if work.is_zero() { words } else { format!("{words}; {} of work is done again", span_words(work)) }
+            // Less than a second is no cost.
+            if work.as_secs() == 0 { words } else { format!("{words}; {} of work is done again", span_words(work)) }
         }
     }
 }

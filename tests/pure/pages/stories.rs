@@ -357,6 +357,22 @@ fn a_failed_step_is_described_in_six_fields() {
 }
 
 #[test]
+fn a_step_whose_question_is_answered_asks_no_more() {
+    let mut review = step("review", "", StepState::Gate);
+    review.until_ms = Some(NOW + 4_000);
+    let held = WaitView { kind: WaitKind::Undo, since_ms: None, until_ms: NOW + 4_000 };
+    let shown = |review: &StepView| {
+        let steps = vec![review.clone()];
+        text(&screen_of(run_view(run_line("tiny-lm", 42, RunState::Waiting), steps)), &Shown::default())
+    };
+    assert!(shown(&review).contains("approve?") && shown(&review).contains("◆ n: answer"));
+    review.waits = vec![held];
+    let answered = shown(&review);
+    assert!(answered.contains("answered, in 4s"), "{answered}");
+    assert!(!answered.contains("approve?") && !answered.contains("n: answer"), "{answered}");
+}
+
+#[test]
 fn a_shell_from_a_sheet_is_not_hidden_by_it() {
     let failed = step("train", "", StepState::Failed);
     let mut model = screen_of(run_view(run_line("tiny-lm", 42, RunState::Failed), vec![failed]));
