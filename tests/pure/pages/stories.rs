@@ -6,7 +6,7 @@ use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    Ask, AttachedView, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView,
+    Ask, AttachedView, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView, WaitKind, WaitView,
 };
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
