@@ -79,6 +79,17 @@ pub fn took(step: &StepView, now_ms: i64) -> Option<i64> {
     step.started_ms.map(|start| step.ended_ms.unwrap_or(now_ms) - start)
 }
 
+/// Bytes in GiB, without the unit: `64`, and `0.8` where a whole number would say too little.
+pub fn gib(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    if bytes == 0 || bytes >= 10 * GIB {
+        return (bytes / GIB).to_string();
+    }
+    // In tenths, cut: what is free is never told as more.
+    let tenths = bytes / (GIB / 10);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// `1 step`, `3 steps`.
 pub fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })

@@ -13,7 +13,7 @@ use super::page::{checkpoints, first, graph, inbox, journal, machine, panes, run
 use super::panel::Panel;
 use super::theme::Role;
 use super::{panel, update};
-use crate::faces::words::{run_name, span};
+use crate::faces::words::{gib, run_name, span};
 use crate::wire::client::RunState;
 
 /// Draws everything; gives where the terminal's own cursor stands, where there is one.
@@ -168,10 +168,9 @@ fn machine(model: &Model) -> String {
         words.push(format!("CPU {cpu:.0}%"));
     }
     if model.size.columns >= 100 {
-        const GIB: u64 = 1 << 30;
         let used = machine.memory_total.saturating_sub(machine.memory_available);
-        words.push(format!("RAM {}/{}G", used / GIB, machine.memory_total / GIB));
-        words.push(format!("disk {}G", machine.disk_free / GIB));
+        words.push(format!("RAM {}/{}G", gib(used), gib(machine.memory_total)));
+        words.push(format!("disk {}G", gib(machine.disk_free)));
     }
     words.join("  ")
 }

@@ -429,6 +429,9 @@ fn spans_and_names_are_said_as_people_say_them() {
     for (ms, text) in table {
         assert_eq!(words::span(ms), text);
     }
+    for (mib, text) in [(0, "0"), (810, "0.7"), (1024, "1.0"), (10_239, "9.9"), (10_240, "10"), (65_536, "64")] {
+        assert_eq!(words::gib(mib << 20), text);
+    }
     assert_eq!(words::clock(NOW, NOW, &jiff::tz::TimeZone::UTC), "22:00:00");
     assert_eq!(words::clock(NOW - 86_400_000, NOW, &jiff::tz::TimeZone::UTC), "2026-11-21 22:00");
     assert_eq!(words::quote("digits#3"), "digits#3");

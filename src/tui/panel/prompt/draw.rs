@@ -7,7 +7,7 @@ use ratatui::layout::{Position, Rect};
 use super::lines::{Block, Kind, share, squeeze};
 use super::told::{consequence, evidence, later_effect, later_word, title};
 use super::{Offer, Prompt, offers};
-use crate::faces::words::span;
+use crate::faces::words::{gib, span};
 use crate::tui::draw::{Frame, Pen, Weight, blank, clean, fit, middle, row, width};
 use crate::tui::keys::Place;
 use crate::tui::model::Model;
@@ -230,18 +230,17 @@ fn facts(model: &Model, asked: &EscalationView, columns: usize) -> Vec<Block> {
 
 /// The machine as it is now, where the question is of the run that is looked at.
 fn machine_now(model: &Model, asked: &EscalationView) -> Option<String> {
-    const GIB: u64 = 1 << 30;
     model.run.as_ref().filter(|run| run.line.id == asked.run && asked.kind != "gate")?;
     let machine = &model.resources.as_ref()?.machine;
     let mut parts: Vec<String> = machine
         .gpus
         .iter()
         .enumerate()
-        .map(|(n, gpu)| format!("GPU{n} {}/{}G", gpu.memory_used / GIB, gpu.memory_total / GIB))
+        .map(|(n, gpu)| format!("GPU{n} {}/{}G", gib(gpu.memory_used), gib(gpu.memory_total)))
         .collect();
     let used = machine.memory_total.saturating_sub(machine.memory_available);
-    parts.push(format!("RAM {}/{}G", used / GIB, machine.memory_total / GIB));
-    parts.push(format!("disk {}G free", machine.disk_free / GIB));
+    parts.push(format!("RAM {}/{}G", gib(used), gib(machine.memory_total)));
+    parts.push(format!("disk {}G free", gib(machine.disk_free)));
     Some(parts.join("  "))
 }
 
