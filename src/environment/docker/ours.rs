@@ -4,17 +4,47 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::connect::{self, Engine, QUICK, words};
 use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
 use super::{read, snapshot};
 use crate::environment::{Container, Error, Left, LeftKind, Spec, container_name};
 use crate::faults;
+
+/// The runs that somebody makes or removes something of. Only the engine of a state folder does, so locks of its own
+/// process are enough.
+static TURNS: LazyLock<Mutex<HashMap<String, Weak<RwLock<()>>>>> = LazyLock::new(Mutex::default);
+
+fn turn(run: &str) -> Arc<RwLock<()>> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    turns.retain(|_, lock| lock.strong_count() > 0);
+    let known = turns.get(run).and_then(Weak::upgrade);
+    let lock = known.unwrap_or_default();
+    turns.insert(run.to_owned(), Arc::downgrade(&lock));
+    lock
+}
+
+/// While this is held nothing that the containers of this run share is removed, and none of them is by `gc`.
+pub(super) async fn making(spec: &Spec) -> OwnedRwLockReadGuard<()> {
+    turn(&run_of(spec)).read_owned().await
+}
+
+/// While this is held no container of this run is being made or started.
+pub(super) async fn removing(run: &str) -> OwnedRwLockWriteGuard<()> {
+    turn(run).write_owned().await
+}
+
+/// The id of the run whose environment this is, as its labels say it.
+pub(super) fn run_of(spec: &Spec) -> String {
+    spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
 
 /// Which state folder it is, by its secret; empty where it has none.
 fn id_of(state_dir: &Path) -> String {
