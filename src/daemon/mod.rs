@@ -5,22 +5,19 @@
 //!
 //! * [`core`]: the loop, the only place where order matters.
 //! * [`adopt`]: what is found of attempts after any crash.
-//! * [`hands`]: one actor per run, talking to the keeper of its environment.
-//! * [`container`]: what a run in a container needs besides.
-//! * [`keeping`]: an environment made anew, kept and closed.
+//! * [`hands`]: one actor per environment of a run, talking to its keeper: what it is given, how it gets hold of the environment,
+//!   what a container needs besides, an environment made anew, kept and closed.
 //! * [`sites`]: the environments of a run, and what a step waits for.
 //! * [`ended`]: from an exit record and a log to a fact.
 //! * [`watch`]: checkpoints as they are printed.
-//! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`], [`words`]: what they are shown.
+//! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`]: what they are shown.
 
 mod adopt;
 mod begin;
-mod container;
 mod core;
 mod ended;
 mod hands;
 mod hub;
-mod keeping;
 mod lock;
 mod requests;
 mod sites;
@@ -28,7 +25,6 @@ mod space;
 mod start;
 mod views;
 mod watch;
-mod words;
 
 use std::process::ExitCode;
 

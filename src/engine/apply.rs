@@ -18,7 +18,7 @@ impl Run {
             }
             What::EnvironmentFailed { .. } => self.no_environment = true,
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
-            What::CannotStart { lane, why } => self.cannot_start(lane, why),
+            What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
@@ -173,13 +173,16 @@ impl Run {
 
     /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others
     /// wait for the answer.
-    fn cannot_start(&mut self, lane: &LaneId, why: &str) {
+    fn cannot_start(&mut self, lane: &LaneId, why: &str, at: Time) {
         let Some(&place) = self.places.get(lane) else {
             return;
         };
         let intended = matches!(self.lanes[place].state, LaneState::Active { claimed: None, .. });
         let waits = matches!(self.lanes[place].state, LaneState::Waiting | LaneState::Delayed { .. });
-        if intended && self.waits_for_environment() {
+        if matches!(self.lanes[place].state, LaneState::Active { claimed: None, stop: Some(_), .. }) {
+            // It was to be stopped, and has never begun: nobody is asked.
+            self.put(place, LaneState::Done { how: Ended::Stopped, at });
+        } else if intended && self.waits_for_environment() {
             self.not_started(place);
             self.put(place, LaneState::Waiting);
         } else if intended || waits {

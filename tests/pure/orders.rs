@@ -274,6 +274,19 @@ fn what_a_person_stopped_is_not_tried_again() {
 }
 
 #[test]
+fn what_is_stopped_before_it_could_begin_asks_nobody() {
+    let mut story = one(|step| step.retry = retry(5, 1));
+    let stop = story.run().stop_run(person("ann")).expect("it goes");
+    story.tell(stop).skim();
+    let why = "it was stopped before its image was there".to_owned();
+    story
+        .tell(What::CannotStart { lane: lane("train"), why })
+        .says(&["0s train cannot start", "0s run ended: Stopped"]);
+    let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
+    story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
+}
+
+#[test]
 fn without_an_environment_one_question_is_asked() {
     let mut story = Story::of(workflow(vec![step("a", &[]), step("b", &[]), step("c", &[])]));
     story.skim();

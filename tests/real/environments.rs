@@ -17,6 +17,7 @@ on_both!(
     the_engine_is_killed_while_an_environment_is_kept,
     checkpoints_are_listed_verified_pinned_and_pruned,
     an_image_is_fetched_and_how_far_it_has_come_is_told,
+    a_run_is_stopped_while_its_image_is_fetched,
     an_image_is_fetched_when_its_pull_says_so,
     an_engine_that_stands_still_is_told_with_how_long,
     the_engine_is_killed_while_an_image_is_fetched,
@@ -27,7 +28,7 @@ on_both!(
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 16);
+    assert_eq!(TESTS, 17);
 }
 
 const TWO: &str =
@@ -342,6 +343,29 @@ fn an_image_is_fetched_and_how_far_it_has_come_is_told(kind: Kind) {
     engine.registry.go_on(true);
     ended_and_gone(&house, &engine, 0);
     assert_eq!(house.log("a/0/a1"), "red\r\n");
+}
+
+fn a_run_is_stopped_while_its_image_is_fetched(kind: Kind) {
+    // One of its own: its registry stands still.
+    let engine = Engine::start(kind, false);
+    let house = house(&engine);
+    let image = format!("{}/slow:1", engine.registry.name());
+    let start = "run = 'echo \"start $DOGWATCH_KEY\" >> effects'";
+    house.workflow(&format!(
+        "[environment]\nimage = \"{image}\"\nnetwork = false\n[steps.a]\n{start}\n[steps.b]\n{start}\n"
+    ));
+    house.start();
+    let fetched = |name: &str| house.lane(name)["detail"].as_str().unwrap_or_default().starts_with("pulling");
+    until("it is being fetched", || fetched("a") && fetched("b"));
+    house.said(&["stop", "@last"]);
+    until("the run has ended, though its image never came", || house.status()["line"]["state"] == "stopped");
+    assert_eq!((&house.lane("a")["state"], &house.lane("b")["state"]), (&"stopped".into(), &"stopped".into()));
+    assert!(house.effects().is_empty(), "nothing has begun");
+    // It goes on where it was, once the image can be had.
+    engine.registry.go_on(true);
+    house.said(&["resume", "@last"]);
+    ended_and_gone(&house, &engine, 0);
+    assert_eq!(house.effects().into_values().collect::<Vec<usize>>(), [1, 1], "{:?}", house.effects());
 }
 
 fn an_image_is_fetched_when_its_pull_says_so(kind: Kind) {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Answer, Reaction, Refusable, find_lane, internal, reply, usage};
 use crate::clock;
 use crate::daemon::core::{Core, Input, Parts};
-use crate::daemon::{container, views};
+use crate::daemon::{hands, views};
 use crate::engine::{Kept, Phase, Run};
 use crate::environment::{self, Left, LeftKind, Spec};
 use crate::model::{AttemptId, Event, Principal, RunId, SnapshotMark, What, size_words};
@@ -220,7 +220,7 @@ fn ones(run: &Run, parts: &Parts) -> Vec<One> {
     let is_newest = |place: usize| !there[place + 1..].iter().any(|later| of(later) == of(there[place]));
     let one = |(place, kept): (usize, &&Kept)| One {
         attempt: kept.attempt.clone(),
-        spec: container::spec(run, &run.site(&kept.attempt), parts),
+        spec: hands::spec(run, &run.site(&kept.attempt), parts),
         view: KeptView {
             step_name: run.lane_name(&kept.attempt.lane),
             attempt: kept.attempt.n,

@@ -170,10 +170,13 @@ impl Panes {
     pub(in crate::tui::shell) fn grew(&mut self) -> bool {
         let names: BTreeSet<u32> = self.watch.changed();
         let mut any = false;
-        for pane in self.passive.values_mut().filter(|pane| names.contains(&pane.name)) {
+        // What is shown as a terminal says itself that it changes, a moment after its log: a frame for the log's sake would
+        // hold up the one that shows something.
+        let live = self.live.as_ref().filter(|pane| pane.drawn).map(|pane| &pane.lane);
+        for (lane, pane) in self.passive.iter_mut().filter(|(_, pane)| names.contains(&pane.name)) {
             pane.fresh = true;
             // How far the others are is looked at with the next second.
-            any |= matches!(pane.picture, Picture::Tail(_));
+            any |= matches!(pane.picture, Picture::Tail(_)) && live != Some(lane);
         }
         if let Some(book) = &mut self.book {
             book.grew();

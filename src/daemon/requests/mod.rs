@@ -2,7 +2,7 @@
 //! nothing is changed here.
 
 use super::core::{After, Caller, Core, Input};
-use super::{views, words};
+use super::views::{self, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
 use crate::model::{Event, LaneId, Order, Principal, RunId, StepId, What};

@@ -7,10 +7,10 @@ use crate::model::{
 };
 use crate::wire::client::EventView;
 
-use super::views::exit_words;
+use super::exit_words;
 
 /// The event as clients see it.
-pub(super) fn event(run: &Run, seq: u64, event: &Event) -> EventView {
+pub(in crate::daemon) fn event(run: &Run, seq: u64, event: &Event) -> EventView {
     let (kind, lane, attempt, text) = line(run, &event.what);
     let step = lane.map(|lane| run.lane_name(&lane)).unwrap_or_default();
     EventView { seq, at_ms: event.at.as_ms(), kind: kind.into(), step, attempt, text }

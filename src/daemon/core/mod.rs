@@ -9,23 +9,23 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::adopt::{Found, Life};
 use super::hands;
-use super::keeping::Keeping;
 use super::requests::{Answer, Reaction};
 use super::sites::{AllHands, Waiting};
 use super::space::Space;
-use crate::clock::Clock;
-use crate::engine::{Engine, LaneState, Run};
-use crate::environment::Sandbox;
+use crate::engine::{Engine, LaneState};
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site, Time, What};
-use crate::state_dir::StateDir;
-use crate::wire;
+use crate::model::{AttemptId, Command, Event, LaneId, RunId, Site, Time, What};
+
+mod fold;
+mod parts;
+
+use fold::fold;
+pub(super) use parts::{Caller, Input, Parts};
 
 /// How long to wait before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -33,97 +33,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LOOK_ROUND: Duration = Duration::from_secs(30);
 /// Inputs taken into one transaction.
 const MOST_AT_ONCE: usize = 1024;
-
-/// What every room of the daemon needs.
-#[derive(Clone)]
-pub(super) struct Parts {
-    pub(super) state: StateDir,
-    pub(super) clock: Clock,
-    pub(super) boot_id: String,
-    /// The engine's own binary, as it was found at its start.
-    pub(super) exe: std::path::PathBuf,
-    /// From which each attempt's key follows.
-    pub(super) secret: [u8; 32],
-    pub(super) sandbox: Arc<Sandbox>,
-    pub(super) inputs: mpsc::UnboundedSender<Input>,
-    pub(super) changed: watch::Sender<u64>,
-}
-
-impl Parts {
-    /// The binary that becomes porter, keeper and shim: where it was at the start (an upgrade may have put a newer one
-    /// there), or, where nothing is left there, the one that this engine runs.
-    pub(super) fn dogwatch(&self) -> std::path::PathBuf {
-        if self.exe.is_file() { self.exe.clone() } else { format!("/proc/{}/exe", std::process::id()).into() }
-    }
-
-    /// The key that authenticates an attempt's exit record.
-    pub(super) fn mac_key(&self, key: &str) -> [u8; 32] {
-        *blake3::keyed_hash(&self.secret, key.as_bytes()).as_bytes()
-    }
-
-    /// Says something to the loop. After its end nobody listens, and nothing is lost: it is found again on disk.
-    pub(super) fn tell(&self, input: Input) {
-        drop(self.inputs.send(input));
-    }
-
-    /// Says it a little later.
-    pub(super) fn tell_after(&self, wait: Duration, input: Input) {
-        let parts = self.clone();
-        tokio::spawn(async move {
-            crate::clock::sleep(wait).await;
-            parts.tell(input);
-        });
-    }
-}
-
-/// What comes to the loop.
-pub(super) enum Input {
-    /// A client asks.
-    Asked { ask: wire::client::Ask, caller: Caller, answer: oneshot::Sender<Answer> },
-    /// A connection that had attached to a step has ended.
-    Left { connection: u64 },
-    /// The terminal that this connection was to type on could not be had.
-    NotAttached { lane: (RunId, LaneId), connection: u64 },
-    /// The terminals of people who typed into an attempt are to be closed, unless somebody may type again.
-    LetGo { attempt: AttemptId },
-    /// A new run, checked and with its folder made.
-    NewRun { row: Box<RunRow>, created: Box<Created>, answer: oneshot::Sender<Answer> },
-    /// Something happened.
-    Fact(Event),
-    /// What was found of attempts in an environment of a run.
-    Looked { run: RunId, site: Site, life: Life, found: Vec<(AttemptId, Found)> },
-    /// A keeper of a run said something.
-    Keeper { run: RunId, event: wire::keeper::Event },
-    /// The connection to the keeper of an environment has ended.
-    KeeperGone { run: RunId, site: Site },
-    /// What the hands of an environment wait for; nothing any more without words.
-    /// With `kept` only that attempt does, after which the environment is kept.
-    Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
-    /// The effect is to be handed out again if it is still owed.
-    Again(Command),
-    /// An environment is still to be kept after an attempt.
-    Keep(Box<Keeping>),
-    /// It is kept, or cannot be: what is to be recorded, the attempt's end at last.
-    Kept { attempt: AttemptId, facts: Vec<Event> },
-    /// An environment that is over could not be closed yet.
-    CloseAgain { run: RunId, site: Site },
-    /// An environment of a run is gone.
-    Closed { run: RunId, site: Site },
-    /// The engine ends; steps go on.
-    Stop { deliberate: bool },
-    /// What was found in container engines, for whoever asked to have it cleaned up.
-    Garbage(Box<super::requests::kept::Found>),
-    /// Time to write the records of runs that changed.
-    WriteRecords,
-}
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub(super) struct Caller {
-    pub(super) by: Principal,
-    /// Counts the connections of this engine.
-    pub(super) connection: u64,
-}
 
 /// Something that is done after the commit.
 pub(super) type After = Box<dyn FnOnce(oneshot::Sender<Answer>)>;
@@ -513,46 +422,6 @@ impl Core {
             self.look_at(&run, None);
         }
     }
-
-    fn write_records(&mut self) {
-        self.writing = false;
-        for run in std::mem::take(&mut self.unwritten) {
-            self.write_record(&run);
-        }
-    }
-
-    fn write_record(&mut self, id: &RunId) {
-        let Some(run) = self.engine.run(id) else { return };
-        match self.journal.read().events(id, 0, &|| Ok(Arc::clone(&run.workflow))) {
-            Ok(events) => super::views::write_record(run.clone(), events),
-            Err(error) => tracing::warn!("record.md of {id} is behind: {error}"),
-        }
-    }
-
-    /// The run, from memory or folded from the journal.
-    pub(super) fn run_or_fold(&self, id: &RunId) -> Result<Option<Run>, journal::Error> {
-        if let Some(run) = self.engine.run(id) {
-            return Ok(Some(run.clone()));
-        }
-        let Some(row) = self.journal.read().run(id)? else { return Ok(None) };
-        let mut engine = Engine::default();
-        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
-            engine.apply(&event);
-        }
-        Ok(engine.run(id).cloned())
-    }
-
-    /// Holds a run that had ended again, so that an order about it can be taken.
-    pub(super) fn recall(&mut self, id: &RunId) -> Result<(), journal::Error> {
-        if self.engine.run(id).is_some() {
-            return Ok(());
-        }
-        let Some(row) = self.journal.read().run(id)? else { return Ok(()) };
-        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
-            self.engine.apply(&event);
-        }
-        Ok(())
-    }
 }
 
 async fn sleep_for(wait: Option<Duration>) {
@@ -588,27 +457,4 @@ fn is_fact(what: &What) -> bool {
             | What::EnvironmentFailed { .. }
             | What::Detached { .. }
     )
-}
-
-fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
-    let read = journal.read();
-    let mut engine = Engine::new(read.newest_escalation()?);
-    let mut rows = read.unfinished()?;
-    // A run that has ended is held until its environment has, too: an engine may have died between the two.
-    for (id, dir) in read.ended()? {
-        if crate::environment::outlives(std::path::Path::new(&dir)) {
-            rows.extend(read.run(&id)?);
-        }
-    }
-    for row in rows {
-        for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
-            engine.apply(&event);
-        }
-    }
-    Ok(engine)
-}
-
-/// The frozen workflow of a run.
-pub(super) fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
-    super::begin::parse(&row.source, &row.file, &row.base, &row.params, Some(&row.name)).map(Arc::new)
 }

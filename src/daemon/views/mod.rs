@@ -15,6 +15,7 @@ use crate::wire::client::{
 
 mod facts;
 mod question;
+pub(super) mod words;
 
 pub(super) use question::escalation;
 

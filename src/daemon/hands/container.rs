@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::core::Parts;
+use crate::daemon::core::Parts;
 use crate::engine::Run;
 use crate::environment::{self, Container, Spec, Wanted};
 use crate::model::{ContainerSpec, EnvironmentId, Gpus, IsolationWanted, Pull, Site};
 
 /// The specification of this environment of a run.
-pub(super) fn spec(run: &Run, site: &Site, parts: &Parts) -> Spec {
+pub(in crate::daemon) fn spec(run: &Run, site: &Site, parts: &Parts) -> Spec {
     let wanted = run.workflow.environment_named(&site.environment);
     let dogwatch = parts.dogwatch();
     let run_dir = PathBuf::from(&run.dir);

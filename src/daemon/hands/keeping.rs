@@ -2,8 +2,8 @@
 //! hands' part of it, and the loop's. Decides nothing about steps; the end of one that is to be kept is told when that is
 //! done, so that nothing which needs it has begun before.
 
-use super::core::{Core, Input};
-use super::hands::{AGAIN, Actor, BUSY, Task};
+use super::{AGAIN, Actor, BUSY, Task};
+use crate::daemon::core::{Core, Input};
 use crate::engine::{Base, Run};
 use crate::environment;
 use crate::faults::crash_point;
@@ -11,7 +11,7 @@ use crate::model::{AttemptId, Command, End, Event, Exit, Snapshot, What};
 
 /// An environment that is to be kept after an attempt.
 #[derive(Debug)]
-pub(super) struct Keeping {
+pub(in crate::daemon) struct Keeping {
     attempt: AttemptId,
     exit: Box<Exit>,
     /// Nothing else runs in it.
@@ -20,7 +20,7 @@ pub(super) struct Keeping {
 
 impl Core {
     /// Of these facts, those that are told now: the end of an attempt whose environment is to be kept is told after that.
-    pub(super) fn after_keeping(&mut self, facts: Vec<Event>) -> Vec<Event> {
+    pub(in crate::daemon) fn after_keeping(&mut self, facts: Vec<Event>) -> Vec<Event> {
         facts.into_iter().filter(|fact| !self.keeps_first(fact)).collect()
     }
 
@@ -44,7 +44,7 @@ impl Core {
     }
 
     /// Gives it to the hands once more. Others may have begun or ended there meanwhile.
-    pub(super) fn keep_again(&mut self, mut keeping: Keeping) {
+    pub(in crate::daemon) fn keep_again(&mut self, mut keeping: Keeping) {
         let attempt = keeping.attempt.clone();
         if let Some(run) = self.engine.run(&attempt.run) {
             keeping.alone = is_alone(run, &attempt);

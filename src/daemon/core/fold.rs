@@ -1,0 +1,74 @@
+//! The mind as the journal tells it, and each run's record as a file. What is read here is never changed on the way.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::daemon::{begin, views};
+use crate::engine::{Engine, Run};
+use crate::journal::{self, Journal, RunRow};
+use crate::model::RunId;
+
+pub(super) fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
+    let read = journal.read();
+    let mut engine = Engine::new(read.newest_escalation()?);
+    let mut rows = read.unfinished()?;
+    // A run that has ended is held until its environment has, too: an engine may have died between the two.
+    for (id, dir) in read.ended()? {
+        if crate::environment::outlives(std::path::Path::new(&dir)) {
+            rows.extend(read.run(&id)?);
+        }
+    }
+    for row in rows {
+        for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
+            engine.apply(&event);
+        }
+    }
+    Ok(engine)
+}
+
+/// The frozen workflow of a run.
+fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
+    begin::parse(&row.source, &row.file, &row.base, &row.params, Some(&row.name)).map(Arc::new)
+}
+
+impl Core {
+    pub(super) fn write_records(&mut self) {
+        self.writing = false;
+        for run in std::mem::take(&mut self.unwritten) {
+            self.write_record(&run);
+        }
+    }
+
+    pub(super) fn write_record(&mut self, id: &RunId) {
+        let Some(run) = self.engine.run(id) else { return };
+        match self.journal.read().events(id, 0, &|| Ok(Arc::clone(&run.workflow))) {
+            Ok(events) => views::write_record(run.clone(), events),
+            Err(error) => tracing::warn!("record.md of {id} is behind: {error}"),
+        }
+    }
+
+    /// The run, from memory or folded from the journal.
+    pub(in crate::daemon) fn run_or_fold(&self, id: &RunId) -> Result<Option<Run>, journal::Error> {
+        if let Some(run) = self.engine.run(id) {
+            return Ok(Some(run.clone()));
+        }
+        let Some(row) = self.journal.read().run(id)? else { return Ok(None) };
+        let mut engine = Engine::default();
+        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
+            engine.apply(&event);
+        }
+        Ok(engine.run(id).cloned())
+    }
+
+    /// Holds a run that had ended again, so that an order about it can be taken.
+    pub(in crate::daemon) fn recall(&mut self, id: &RunId) -> Result<(), journal::Error> {
+        if self.engine.run(id).is_some() {
+            return Ok(());
+        }
+        let Some(row) = self.journal.read().run(id)? else { return Ok(()) };
+        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
+            self.engine.apply(&event);
+        }
+        Ok(())
+    }
+}

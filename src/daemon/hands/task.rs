@@ -1,0 +1,147 @@
+//! What hands can be given, and how an effect that the mind owes becomes one. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Keeping;
+use crate::daemon::adopt::Look;
+use crate::daemon::core::{Input, Parts};
+use crate::daemon::requests::Answer;
+use crate::engine::{Base, LaneState, Run};
+use crate::model::{AttemptId, Command, Event, OnUnknown, StepWhat, StopReason, What};
+use crate::wire::keeper::{Ask, Launch, Place};
+
+/// Bytes kept of the start and of the end of a log, each.
+const LOG_HALF: u64 = 32 * 1024 * 1024;
+/// The terminal that a step starts with.
+const ROWS: u16 = 40;
+const COLS: u16 = 120;
+/// What hands can be given.
+pub(in crate::daemon) enum Task {
+    Launch {
+        attempt: AttemptId,
+        launch: Box<Launch>,
+        work_dir: PathBuf,
+        /// What its environment is made of, if not of its image.
+        base: Option<Base>,
+        /// It is to be stopped: it is only launched where it may have begun already.
+        unwanted: bool,
+    },
+    /// The environment is to be kept as it is after this attempt, whose end is told afterwards.
+    Keep(Keeping),
+    Stop {
+        attempt: AttemptId,
+        reason: StopReason,
+        grace: Duration,
+    },
+    Probe {
+        attempt: AttemptId,
+        script: String,
+        env: BTreeMap<String, String>,
+        cwd: String,
+        work_dir: PathBuf,
+    },
+    Look(Look),
+    /// Typing into a step.
+    Input {
+        key: String,
+        text: String,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// A terminal on a session, or a shell.
+    Pty {
+        ask: Ask,
+        title: String,
+        work_dir: Option<PathBuf>,
+        answer: oneshot::Sender<Answer>,
+        /// Told when there is no terminal.
+        without: Option<Box<Input>>,
+    },
+    /// The terminals of people who may type into this attempt, or into any, are to be closed.
+    LetGo {
+        attempt: Option<AttemptId>,
+    },
+    /// The environment is over; with `keep` its container stays.
+    Close {
+        keep: bool,
+    },
+}
+
+/// The task for an effect on an attempt, or the fact that it cannot be one.
+pub(in crate::daemon) fn task(
+    run: &Run,
+    command: &Command,
+    parts: &Parts,
+    epoch: u64,
+) -> Result<Option<Task>, Box<Event>> {
+    match command {
+        Command::Launch(attempt) => launch(run, attempt, parts, epoch).map(Some),
+        Command::Stop { attempt, reason, grace } => {
+            Ok(Some(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace }))
+        }
+        Command::Probe(attempt) => probe(run, attempt, parts).map(Some),
+        Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
+    }
+}
+
+fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<Task, Box<Event>> {
+    let cannot = |why: String| {
+        let what = What::CannotStart { lane: attempt.lane.clone(), why };
+        Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
+    };
+    let env = run.environment(attempt).map_err(cannot)?;
+    let script = match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.what) {
+        Some(StepWhat::Run { script }) => script.clone(),
+        Some(StepWhat::Approval(_)) | None => return Err(cannot("there is nothing to run".into())),
+    };
+    let key = attempt.key();
+    let mac_key = blake3::Hash::from_bytes(parts.mac_key(&key)).to_hex().to_string();
+    let launch = Launch {
+        place: Place { key, dir: attempt.dir() },
+        argv: shell(&script),
+        env,
+        cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
+        rows: ROWS,
+        cols: COLS,
+        mac_key,
+        epoch,
+        log_half: LOG_HALF,
+    };
+    let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
+    let base = run.base(attempt);
+    let state = run.lane(&attempt.lane).map(|lane| &lane.state);
+    let unwanted = matches!(state, Some(LaneState::Active { stop: Some(_), .. }));
+    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir, base, unwanted })
+}
+
+fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Event>> {
+    let failed = |output: String| {
+        let what = What::Probed { attempt: attempt.clone(), code: None, output };
+        Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
+    };
+    let env = run.environment(attempt).map_err(failed)?;
+    match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.on_unknown) {
+        Some(OnUnknown::Probe { script }) => Ok(Task::Probe {
+            attempt: attempt.clone(),
+            script: script.clone(),
+            env,
+            cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
+            work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
+        }),
+        Some(OnUnknown::Ask | OnUnknown::Rerun) | None => Err(failed("the step declares no probe".into())),
+    }
+}
+
+/// Lets a program deal with Ctrl-C itself, as bash does: dash ends with the signal even when the program that it waited for
+/// took it and ended well, so that a Ctrl-C at the prompt of `pdb` would fail the step. Where what ran did not end well, a
+/// `read` that was interrupted too, the shell dies of the signal as before. On the script's first line, so that the numbers
+/// of its lines stay true.
+const CTRL_C: &str = "[ -n \"$BASH_VERSION\" ] || trap '[ $? -eq 0 ] || { trap - INT; kill -INT $$; }' INT; ";
+
+/// `run` and `probe` are scripts for `sh -e`.
+pub(super) fn shell(script: &str) -> Vec<String> {
+    vec!["/bin/sh".into(), "-e".into(), "-c".into(), [CTRL_C, script].concat()]
+}
