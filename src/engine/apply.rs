@@ -14,9 +14,11 @@ impl Run {
             What::Created(_) | What::NotSnapshotted { .. } => {}
             What::EnvironmentReady { environment, isolation } => {
                 self.isolations.insert(environment.clone(), isolation.clone());
-                self.no_environment = false;
+                self.lacking.remove(environment);
             }
-            What::EnvironmentFailed { .. } => self.no_environment = true,
+            What::EnvironmentFailed { environment, .. } => {
+                self.lacking.insert(environment.clone());
+            }
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
@@ -182,7 +184,7 @@ impl Run {
         if matches!(self.lanes[place].state, LaneState::Active { claimed: None, stop: Some(_), .. }) {
             // It was to be stopped, and has never begun: nobody is asked.
             self.put(place, LaneState::Done { how: Ended::Stopped, at });
-        } else if intended && self.waits_for_environment() {
+        } else if intended && self.waits_for_environment(place) {
             self.not_started(place);
             self.put(place, LaneState::Waiting);
         } else if intended || waits {

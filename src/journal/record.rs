@@ -104,7 +104,9 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             by: (&created.by).into(),
         },
         What::EnvironmentReady { environment, isolation } => write_ready(environment, isolation),
-        What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
+        What::EnvironmentFailed { environment, why } => {
+            Stored::EnvironmentFailed { why: why.clone(), environment: Some(environment.to_string()) }
+        }
         What::Intended { attempt, cause, resume } => {
             Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
         }
@@ -181,14 +183,16 @@ pub(super) fn read(
             by: by.into(),
         })),
         Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
-            environment: environment.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default(),
+            environment: environment_named(environment)?,
             isolation: match container {
                 Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
                 None if sandboxed => Isolation::Sandboxed,
                 None => Isolation::None { why: why.unwrap_or_default() },
             },
         },
-        Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
+        Stored::EnvironmentFailed { why, environment } => {
+            What::EnvironmentFailed { environment: environment_named(environment)?, why }
+        }
         Stored::Intended { at, cause, resume } => {
             What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
         }
@@ -246,6 +250,11 @@ pub(super) fn read(
         }
         Stored::Ended { result } => What::Ended { result: result.into() },
     })
+}
+
+/// Events of older versions do not say which one: there was one then.
+fn environment_named(name: Option<String>) -> Result<EnvironmentId, Unreadable> {
+    Ok(name.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default())
 }
 
 fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {

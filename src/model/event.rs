@@ -22,8 +22,9 @@ pub enum What {
         environment: EnvironmentId,
         isolation: Isolation,
     },
-    /// The environment could not be had; nothing was started.
+    /// The environment could not be had; nothing was started in it.
     EnvironmentFailed {
+        environment: EnvironmentId,
         why: String,
     },
     /// An attempt is to be launched: committed before anything is started.

@@ -111,7 +111,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
             "EnvironmentReady",
             What::EnvironmentReady { environment: EnvironmentId::default(), isolation: Isolation::Sandboxed },
         ),
-        ("EnvironmentFailed", What::EnvironmentFailed { why: "x".into() }),
+        ("EnvironmentFailed", What::EnvironmentFailed { environment: EnvironmentId::default(), why: "x".into() }),
         ("Intended next", What::Intended { attempt: of(n + 1), cause: Cause::First, resume: None }),
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),

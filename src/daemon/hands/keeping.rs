@@ -96,7 +96,7 @@ impl Actor {
             }
             Err(error) => {
                 let why = format!("its environment cannot be made anew: {error}");
-                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::EnvironmentFailed { environment: self.site.environment.clone(), why: why.clone() });
                 self.fact(What::CannotStart { lane: attempt.lane.clone(), why });
                 false
             }

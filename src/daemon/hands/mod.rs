@@ -168,7 +168,7 @@ impl Actor {
             Ok(keeper) => keeper,
             Err(NoKeeper::Failed(why)) => {
                 tracing::error!("the environment of {attempt} cannot be had: {why}");
-                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::EnvironmentFailed { environment: self.site.environment.clone(), why: why.clone() });
                 self.fact(What::CannotStart { lane: attempt.lane, why });
                 return;
             }

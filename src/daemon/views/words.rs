@@ -25,7 +25,7 @@ fn line(run: &Run, what: &What) -> Line {
         What::EnvironmentReady { environment, isolation } => {
             ("environment.ready", None, None, ready(environment, isolation))
         }
-        What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
+        What::EnvironmentFailed { why, .. } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
             ("attempt.intended", lane, n, intended(attempt.n, cause, resume.as_deref()))

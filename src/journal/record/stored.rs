@@ -28,6 +28,7 @@ pub(super) enum Stored {
     },
     EnvironmentFailed {
         why: String,
+        environment: Option<String>,
     },
     Intended {
         at: At,

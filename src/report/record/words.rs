@@ -146,7 +146,10 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
             format!("environment{which}: {}", isolation(found))
         }
-        What::EnvironmentFailed { why } => format!("no environment: {}", inline(why)),
+        What::EnvironmentFailed { environment, why } => {
+            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
+            format!("no environment{which}: {}", inline(why))
+        }
         What::Intended { attempt, cause, .. } => {
             format!("{} is started: {}", name(attempt), cause_words(cause))
         }
