@@ -89,7 +89,7 @@ fn a_starter_can_be_run_whatever_lies_in_the_folder() {
     ];
     for (folder, names) in ["tiny lm", "\u{202e}x\"\n", "", "a", "ünï"].into_iter().zip(folders) {
         let text = starter(folder, &names);
-        let loaded = parse(&text, "dogwatch.toml", Path::new("/work"), &[]);
+        let loaded = parse(&text, "dogwatch.toml", Path::new("/data"), &[]);
         let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         assert!(loaded.warnings.is_empty(), "{}\n{text}", loaded.warnings);
         assert!(!loaded.workflow.steps.is_empty());

@@ -37,7 +37,7 @@ pub(crate) fn run_view(line: RunLine, steps: Vec<StepView>) -> RunView {
         line,
         by: "ops@gpu-box".into(),
         dir: "/state/runs/run42".into(),
-        workspace: "/work/tiny-lm".into(),
+        workspace: "/data/tiny-lm".into(),
         file: "dogwatch.toml".into(),
         params: Vec::new(),
         isolation: None,

@@ -24,7 +24,7 @@ use self::panes::book::Book;
 use self::pointer::Pointer;
 use self::terminal::Screen;
 use self::terminal::budget::Budget;
-use super::message::{LiveKind, LogNews, Message, Refused, Search};
+use super::message::{LiveKind, LogNews, Message, News, Refused, Search};
 use super::model::{LaneKey, Manner, Model};
 use super::{update, view};
 use crate::client::Place;
@@ -246,14 +246,13 @@ impl Shell {
     fn tell(&mut self, message: Message) {
         let now = boottime_ms();
         if let Message::News(news) = &message
-            && let super::message::News::Run(run) = &**news
+            && let News::Run(run) = &**news
         {
             self.ahead_ms = run.now_ms - now;
             self.panes.recorded();
         }
         self.model.now_ms = now + self.ahead_ms;
-        // What is typed is not drawn: its echo is.
-        let drawn = !matches!(message, Message::Typed { .. });
+        let drawn = self.is_drawn(&message);
         self.dirty |= drawn;
         self.hurry |= drawn;
         for effect in update::update(&mut self.model, message) {
@@ -265,6 +264,17 @@ impl Shell {
             self.pointer = Pointer::default();
         } else if !typing {
             self.raw.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether this message makes a frame. What is typed does not: its echo does. What is measured again and again comes
+    /// with the next second, where a clock is shown anyway.
+    fn is_drawn(&self, message: &Message) -> bool {
+        let again = self.model.resources.is_some() && self.model.ticks();
+        match message {
+            Message::Typed { .. } => false,
+            Message::News(news) => !(again && matches!(**news, News::Resources(_))),
+            _ => true,
         }
     }
 

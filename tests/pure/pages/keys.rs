@@ -15,14 +15,14 @@ use crate::support::shown::{NOW, step};
 fn places() -> Vec<(&'static str, Model)> {
     let mut train = step("train", "", StepState::Failed);
     train.attempt = 2;
-    train.checkpoint = Some("/work/ckpt".into());
+    train.checkpoint = Some("/data/ckpt".into());
     let mut model = screen_of(run_view(
         run_line("tiny-lm", 42, RunState::Running),
         vec![step("prepare", "", StepState::Running), train],
     ));
     let events = vec![event(1, 9, "attempt.claimed", "train", "began"), event(2, 8, "run.paused", "train", "paused")];
     tell(&mut model, News::Events { run: "run42".into(), events, fresh: true });
-    let path = "/work/ckpt".to_owned();
+    let path = "/data/ckpt".to_owned();
     let seen = CheckpointView {
         step_name: "train".into(),
         attempt: 1,

@@ -58,7 +58,7 @@ fn busy(name: &str) -> Model {
     let checkpoint = |at: i64, newest, bytes| CheckpointView {
         step_name: format!("{name}[lr=1e-4]"),
         attempt: 1,
-        path: format!("/work/tiny-lm/ckpt/step-{at}"),
+        path: format!("/data/tiny-lm/ckpt/step-{at}"),
         step: Some(at),
         seen_ms: NOW - (4_000 - at) * 600,
         bytes,
@@ -107,7 +107,7 @@ fn busy(name: &str) -> Model {
 fn with_files(mut model: Model) -> Model {
     let file = |lr: &str, run: &str| SourceView {
         file: "dogwatch.toml".into(),
-        base: "/work".into(),
+        base: "/data".into(),
         text: format!(
             "[params]\nlr = {{ default = 0.1, description = \"Learning rate\" }}\nsize = {{ choices = [\"small\", \"large\"] }}\n\
              [steps.train]\nrun = \"{run}\"\n"

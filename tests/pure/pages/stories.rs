@@ -17,7 +17,7 @@ const FILE: &str = "version = 1\n[params]\nlr = { type = \"number\", default = 0
 fn source(text: &str, params: &[(&str, &str)]) -> SourceView {
     SourceView {
         file: "dogwatch.toml".into(),
-        base: "/work".into(),
+        base: "/data".into(),
         text: text.into(),
         params: params.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
     }
@@ -159,7 +159,7 @@ fn checkpoint(step: &str, at: i64, newest: bool, bytes: Option<u64>) -> Checkpoi
     CheckpointView {
         step_name: step.into(),
         attempt: 1,
-        path: format!("/work/ckpt/{step}/step-{at}"),
+        path: format!("/data/ckpt/{step}/step-{at}"),
         step: Some(at),
         seen_ms: NOW - 240_000,
         bytes,
@@ -206,7 +206,7 @@ fn a_running_step_is_not_resumed() {
 #[test]
 fn a_checkpoints_path_is_copied_and_its_details_are_read() {
     let mut model = with_checkpoints(StepState::Running);
-    assert_eq!(press(&mut model, "y"), [Effect::Copy("/work/ckpt/train[lr=0.1]/step-3600".into())]);
+    assert_eq!(press(&mut model, "y"), [Effect::Copy("/data/ckpt/train[lr=0.1]/step-3600".into())]);
     press(&mut model, "j j <enter>");
     assert!(text(&model, &Shown::default()).contains("gone: nothing is there any more"));
 }
@@ -304,10 +304,10 @@ fn checkpoints_that_are_gone_are_folded() {
     assert!(!shown.contains("step 3600"), "{shown}");
     // The cursor goes over what is shown, and stays on what it was on.
     press(&mut model, "G");
-    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/work/ckpt/train[lr=0.1]/step-3700".into()));
+    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/data/ckpt/train[lr=0.1]/step-3700".into()));
     press(&mut model, "k k");
     tell(&mut model, all(10..40));
-    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/work/ckpt/train[lr=0.1]/step-3900".into()));
+    assert_eq!(model.checkpoint_here().map(|one| one.path.clone()), Some("/data/ckpt/train[lr=0.1]/step-3900".into()));
     let shown = text(&model, &Shown::default());
     assert!(shown.contains("+37 gone") && model.gone["train[lr=0.1]"] == 10, "{shown}");
 }
