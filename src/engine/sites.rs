@@ -88,6 +88,12 @@ impl Run {
         })
     }
 
+    /// What was kept last of this environment, and is there still: what somebody finds who looks into it.
+    pub fn newest_kept(&self, environment: &EnvironmentId) -> Option<&Kept> {
+        let mut kept = self.kept.iter().rev();
+        kept.find(|kept| !kept.removed && self.site(&kept.attempt).environment == *environment)
+    }
+
     /// When what was kept was as it is: at its attempt's end. That may be recorded much later, after a crash.
     fn contains_until(&self, kept: &Kept) -> Time {
         let past =

@@ -284,7 +284,8 @@ fn the_live_summary_fits_and_shows_the_last_line() {
 #[test]
 fn a_long_path_does_not_hide_what_stands_behind_it() {
     let short = words::short_paths;
-    let saved = "Saved checkpoint /home/ops/.local/state/dogwatch/runs/h0j2k1/work/train/1/ckpt/epoch-030.json at step 30";
+    let saved =
+        "Saved checkpoint /home/ops/.local/state/dogwatch/runs/h0j2k1/work/train/1/ckpt/epoch-030.json at step 30";
     assert_eq!(short(saved), "Saved checkpoint …/epoch-030.json at step 30");
     assert_eq!(short("out=/srv/a/very/long/way/to/model.bin, done"), "out=…/model.bin, done");
     for as_it_is in

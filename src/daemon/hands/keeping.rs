@@ -173,6 +173,6 @@ impl Actor {
             }
         }
         crash_point("hands.after-close");
-        self.parts.tell(Input::Closed { run: self.run.clone(), site: self.site.clone() });
+        self.parts.tell(Input::Closed { run: self.run.clone(), site: self.site.clone(), done: self.taken });
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use super::connect::{self, Engine, QUICK, words};
 use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
 use super::{read, snapshot};
-use crate::environment::{Container, Error, Left, LeftKind, Spec, container_name};
+use crate::environment::{Container, Error, Left, LeftKind, Removal, Spec, container_name};
 use crate::faults;
 
 /// The runs that somebody makes or removes something of. Only the engine of a state folder does, so locks of its own
@@ -165,8 +165,17 @@ async fn list(engine: &Engine, state_dir: &Path) -> Result<Vec<Left>, String> {
     Ok(found)
 }
 
-/// Removes one of [`all`]; in words why not.
-pub(in crate::environment) async fn remove(left: &Left) -> Result<(), String> {
+/// Removes one of [`all`], unless it is wanted by now, or says in words why not. `still`: is it needless still? Asked when
+/// nobody can begin to use it any more before it has gone.
+pub(in crate::environment) async fn remove(left: &Left, still: impl AsyncFnOnce() -> bool) -> Result<Removal, String> {
+    let _turn = removing(&left.run).await;
+    if !still().await {
+        return Ok(Removal::Wanted);
+    }
+    remove_it(left).await.map(|()| Removal::Done)
+}
+
+async fn remove_it(left: &Left) -> Result<(), String> {
     let engine = connect::connect(std::slice::from_ref(&left.engine)).await.map_err(|error| error.to_string())?;
     match left.kind {
         LeftKind::Container => {
