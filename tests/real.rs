@@ -46,6 +46,8 @@ mod place;
 mod porter;
 #[path = "real/probes.rs"]
 mod probes;
+#[path = "real/races.rs"]
+mod races;
 #[path = "support/registry.rs"]
 mod registry;
 #[path = "real/sandbox.rs"]

@@ -23,6 +23,11 @@ impl Run {
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::Keeping { attempt } => {
+                if let Some(place) = self.active_place(attempt) {
+                    self.lanes[place].keeping = true;
+                }
+            }
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
@@ -48,6 +53,7 @@ impl Run {
             What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
             What::StopAsked { attempt, reason, .. } => {
                 if let Some(place) = self.active_place(attempt)
+                    && !self.lanes[place].keeping
                     && let LaneState::Active { stop, .. } = &mut self.lanes[place].state
                     && stop.is_none()
                 {
@@ -144,6 +150,7 @@ impl Run {
         lane.last_exit = None;
         lane.stop_asked = None;
         lane.stop_since = None;
+        lane.keeping = false;
         // Who is attached to the last one has its terminal, not that of the next one.
         lane.attached = None;
         lane.stood_still = Duration::ZERO;

@@ -133,8 +133,8 @@ impl Run {
         let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
         };
-        // Nobody's step is ended under his hands.
-        if lane.attached.is_some() {
+        // Nobody's step is ended under his hands, and none that has ended.
+        if lane.attached.is_some() || lane.keeping {
             return None;
         }
         let timed_out = self.attempt_deadline(lane).is_some_and(|deadline| deadline <= now);
@@ -185,7 +185,8 @@ impl Run {
     fn stops(&self, by: &Principal, now: Time, out: &mut Vec<Command>) {
         for &place in &self.sets.active {
             let lane = &self.lanes[place];
-            if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, self.attempt(lane)) {
+            let attempt = self.attempt(lane).filter(|_| !lane.keeping);
+            if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, attempt) {
                 let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
                 out.push(self.record(now, what));
             }

@@ -38,7 +38,7 @@ impl Run {
         let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &lane.state else {
             return None;
         };
-        if lane.attached.is_some() {
+        if lane.attached.is_some() || lane.keeping {
             return None;
         }
         Some(claimed.plus(self.step_of(lane).timeout?).plus(lane.stood_still))

@@ -69,6 +69,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::Keeping { .. } => "keeping",
         What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
         What::Lost { .. } => "lost",
@@ -118,6 +119,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
         }
+        What::Keeping { attempt } => Stored::Keeping { at: at(attempt) },
         What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
         What::SnapshotMarked { attempt, mark, by } => {
             Stored::SnapshotMarked { at: at(attempt), mark: mark.into(), by: by.into() }
@@ -204,6 +206,7 @@ pub(super) fn read(
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
         }
+        Stored::Keeping { at } => What::Keeping { attempt: at.read(run)? },
         Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
         Stored::SnapshotMarked { at, mark, by } => {
             What::SnapshotMarked { attempt: at.read(run)?, mark: mark.into(), by: by.into() }

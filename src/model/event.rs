@@ -47,6 +47,10 @@ pub enum What {
         attempt: AttemptId,
         checkpoint: Checkpoint,
     },
+    /// The attempt has ended well, and its environment is being kept before that is told: no time limit ends it any more.
+    Keeping {
+        attempt: AttemptId,
+    },
     /// The environment was kept as it was when the attempt had succeeded. Told before its end.
     Snapshotted {
         attempt: AttemptId,

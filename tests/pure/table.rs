@@ -116,6 +116,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),
         ("Snapshotted", What::Snapshotted { attempt: of(n), snapshot: Snapshot { image: "i".into(), bytes: 1 } }),
+        ("Keeping", What::Keeping { attempt: of(n) }),
         ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),
         ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),

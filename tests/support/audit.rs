@@ -166,6 +166,7 @@ impl Audit {
             What::Held { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Undone { .. }
             | What::Extended { .. }

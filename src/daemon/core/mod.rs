@@ -452,6 +452,7 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }

@@ -46,6 +46,9 @@ pub(super) enum Stored {
         at: At,
         checkpoint: Checkpoint,
     },
+    Keeping {
+        at: At,
+    },
     Snapshotted {
         at: At,
         image: String,

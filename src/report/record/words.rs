@@ -159,6 +159,7 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Snapshotted { attempt, snapshot } => {
             format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
         }
+        What::Keeping { attempt } => format!("{} has ended well, and its environment is being kept", name(attempt)),
         What::NotSnapshotted { attempt, why } => {
             format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
         }
