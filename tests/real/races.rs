@@ -64,7 +64,7 @@ impl Held {
     }
 
     /// The engine is another one from now on, and stands still when it comes to this point.
-    fn from_now_at(&mut self, point: &str) {
+    fn with_a_new_engine_at(&mut self, point: &str) {
         self.house.kill_engine();
         self.stands_still_at(point);
         self.house.said(&["engine", "start"]);
@@ -103,7 +103,7 @@ fn a_network_stays_while_a_container_of_its_run_is_being_made(kind: Kind) {
     held.house.start();
     until("a runs", || held.house.log("a/0/a1").contains("on"));
     // The second one has seen the network then, and is not in it yet.
-    held.from_now_at("docker.before-create");
+    held.with_a_new_engine_at("docker.before-create");
     let house = &held.house;
     touch(house, "go-b");
     held.reached();
@@ -198,7 +198,7 @@ fn a_run_that_is_resumed_while_it_is_closed_has_one_pair_of_hands(kind: Kind) {
     until("a runs", || held.house.log("a/0/a1").contains("on"));
     let points = held.house.root().join("points");
     held.house.set("DOGWATCH_CRASH_LOG", &points.to_string_lossy());
-    held.from_now_at("docker.before-create");
+    held.with_a_new_engine_at("docker.before-create");
     let house = &held.house;
     // It cannot be closed to the end: its container's engine does not answer.
     signal(engine.pid(), Signal::STOP);
