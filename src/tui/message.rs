@@ -35,8 +35,8 @@ pub enum Message {
     },
     /// A live pane is there, or could not be had.
     Live {
-        lane: LaneKey,
-        kind: LiveKind,
+        /// Which attachment it was asked for; see [`Attached::number`](super::model::Attached::number).
+        number: u64,
         result: Result<(), Refused>,
     },
     /// The program in a live pane has ended, or the pane was taken away.
@@ -154,6 +154,7 @@ pub enum Effect {
     Watch {
         run: String,
     },
+    /// For what [`Model::attached`](super::model::Model::attached) has become.
     OpenLive {
         lane: LaneKey,
         kind: LiveKind,

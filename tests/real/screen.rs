@@ -204,3 +204,12 @@ fn storms_of_sizes_break_nothing() {
     terminal.ends_somehow();
     assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
 }
+
+#[test]
+fn a_run_that_is_not_there_is_said_and_no_screen_opens() {
+    let desk = Desk::new();
+    let mut terminal = desk.on_terminal(&["ui", "talkk"]);
+    terminal.ends_somehow();
+    assert!(terminal.picture().contains("there is no run \"talkk\""), "{}", terminal.picture());
+    assert!(!terminal.picture().contains("Steps"), "{}", terminal.picture());
+}

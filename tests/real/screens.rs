@@ -229,3 +229,27 @@ fn a_screen_whose_terminal_is_not_read_holds_up_nobody() {
     // Nobody reads what it writes: soon the terminal takes no more.
     nobody_waits(|_| {}, |_| true, |slow| _ = slow.read());
 }
+
+#[test]
+fn who_lets_go_and_attaches_again_in_one_go_types_into_the_step() {
+    let desk = Desk::new();
+    desk.write("talks", TALKS);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut ann = desk.on_terminal(&["ui", "talks"]);
+    ann.shows("ready");
+    let mut words = 0;
+    for word in ["one", "two", "three", "end"] {
+        ann.press(&format!("a\u{1d}a{word}\r"));
+        ann.shows(&format!("got {word}"));
+        words += 1;
+        if word != "end" {
+            assert!(ann.picture().contains("ATTACHED"), "{}", ann.picture());
+            ann.press("\u{1d}");
+            ann.until("it is let go", |picture| !picture.contains("ATTACHED"));
+        }
+    }
+    assert_eq!(words, 4);
+    ann.shows("succeeded");
+    ann.press("q");
+    ann.ends(0);
+}

@@ -14,7 +14,7 @@ use crate::tui::model::Manner;
 use crate::tui::own;
 use crate::tui::shell::{Closed, Left, Options, Wish, open};
 use crate::tui::theme::Theme;
-use crate::wire::client::StartRun;
+use crate::wire::client::{Ask, StartRun};
 
 /// `ui`.
 pub(super) fn ui(face: &Face, args: Ui) -> Ended {
@@ -23,6 +23,10 @@ pub(super) fn ui(face: &Face, args: Ui) -> Ended {
             "the screen needs a terminal",
             "dogwatch status and dogwatch watch show the same without one",
         ));
+    }
+    if let Some(run) = &args.run {
+        // A name that is wrong is said where it was typed, not on an empty screen.
+        face.engine()?.ask(Ask::Status { run: run.clone() })?;
     }
     let closed = show(face, args)?;
     match closed.left {

@@ -80,6 +80,8 @@ pub struct Flash {
 pub struct Attached {
     pub lane: LaneKey,
     pub kind: LiveKind,
+    /// Counts the attachments of this screen: an answer that comes after the key that lets go is not the next one's.
+    pub number: u64,
     pub since_ms: i64,
     pub keys: u64,
     /// The pane is there; before, what is typed waits.
@@ -203,6 +205,10 @@ pub struct Model {
     /// Questions that `n` passes over, until then (engine time).
     pub snoozed: BTreeMap<u64, i64>,
     pub attached: Option<Attached>,
+    /// Attachments so far.
+    pub attachments: u64,
+    /// The step that was typed into last, and when it was let go of, in engine time.
+    pub let_go: Option<(LaneKey, i64)>,
 }
 
 impl Model {
@@ -242,6 +248,8 @@ impl Model {
             marked_questions: BTreeSet::new(),
             snoozed: BTreeMap::new(),
             attached: None,
+            attachments: 0,
+            let_go: None,
         }
     }
 

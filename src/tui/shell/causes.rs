@@ -46,7 +46,8 @@ impl Shell {
             }
             Effect::OpenLive { lane, kind, take_over } => {
                 let size = panes::size_for(&self.model, &lane);
-                self.feed.request(feed::Request::Live { lane, kind, size, take_over });
+                let number = self.model.attached.as_ref().map_or(0, |attached| attached.number);
+                self.feed.request(feed::Request::Live { lane, kind, number, size, take_over });
                 Ok(())
             }
             Effect::CloseLive { lane, kind, keys } => {

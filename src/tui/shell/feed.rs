@@ -45,6 +45,8 @@ pub(super) enum Request {
     Live {
         lane: LaneKey,
         kind: LiveKind,
+        /// Which attachment it is for; any for a look.
+        number: u64,
         size: Size,
         take_over: bool,
     },
@@ -265,9 +267,9 @@ impl Asking {
                     let result = self.ask(*ask);
                     Event::Message(Message::Answered { why, result })
                 }
-                Request::Live { lane, kind, size, take_over } => {
+                Request::Live { lane, kind, number, size, take_over } => {
                     let result = self.live(&lane, kind, size, take_over);
-                    Event::Live { lane, kind, result }
+                    Event::Live { lane, kind, number, result }
                 }
                 Request::Log { lane, attempt } => {
                     let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };

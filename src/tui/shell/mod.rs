@@ -106,6 +106,7 @@ enum Event {
     Live {
         lane: LaneKey,
         kind: LiveKind,
+        number: u64,
         result: Result<OwnedFd, Refused>,
     },
     LogPlace {
@@ -234,7 +235,7 @@ impl Shell {
             }
             Event::Leave(signal) => self.left = Some(Left::Signal(signal)),
             Event::Gone(why) => self.left = Some(Left::Broken(why)),
-            Event::Live { lane, kind, result } => self.live(lane, kind, result),
+            Event::Live { lane, kind, number, result } => self.live(lane, kind, number, result),
             Event::LogPlace { lane, attempt, place } => {
                 self.placed(lane, attempt, place);
             }
@@ -307,17 +308,21 @@ impl Shell {
         }
     }
 
-    fn live(&mut self, lane: LaneKey, kind: LiveKind, result: Result<OwnedFd, Refused>) {
+    fn live(&mut self, lane: LaneKey, kind: LiveKind, number: u64, result: Result<OwnedFd, Refused>) {
         if kind == LiveKind::Look {
             self.dirty = true;
             return self.panes.looked(lane, result.ok(), &self.model, boottime_ms());
         }
+        if self.model.attached.as_ref().is_none_or(|attached| attached.number != number) {
+            // Let go before it came: its terminal is closed, and never stands in for the next one.
+            return;
+        }
         let result = result.and_then(|terminal| {
             self.panes
-                .live(lane.clone(), kind, terminal, &self.model)
+                .live(lane, kind, terminal, &self.model)
                 .map_err(|why| Refused { words: format!("its terminal cannot be read: {why}"), hint: None })
         });
-        self.tell(Message::Live { lane, kind, result });
+        self.tell(Message::Live { number, result });
     }
 
     fn suspend(&mut self) -> std::io::Result<()> {
@@ -329,7 +334,7 @@ impl Shell {
     /// A pane whose program draws its screen itself is looked at as a terminal.
     fn look_at_terminal(&mut self) {
         if let Some((lane, size)) = self.panes.look(&self.model, boottime_ms()) {
-            self.feed.request(feed::Request::Live { lane, kind: LiveKind::Look, size, take_over: false });
+            self.feed.request(feed::Request::Live { lane, kind: LiveKind::Look, number: 0, size, take_over: false });
         }
     }
 

@@ -44,18 +44,19 @@ pub(super) fn let_go(model: &mut Model) -> Vec<Effect> {
         LiveKind::Shell => format!("the shell beside {}", attached.lane.name),
         LiveKind::Attach | LiveKind::Look => attached.lane.name.clone(),
     };
+    if attached.kind == LiveKind::Attach {
+        model.let_go = Some((attached.lane.clone(), model.now_ms));
+    }
     let keys = usize::try_from(attached.keys).unwrap_or(usize::MAX);
     model.say(format!("let go of {what} after {after}; {} sent", count(keys, "key", "keys")));
     vec![Effect::CloseLive { lane: attached.lane, kind: attached.kind, keys: attached.keys }]
 }
 
 /// The pane is there, or was refused.
-pub(super) fn opened(model: &mut Model, lane: &LaneKey, kind: LiveKind, result: Result<(), Refused>) -> Vec<Effect> {
-    let Some(attached) = model.attached.as_mut().filter(|attached| attached.lane == *lane && attached.kind == kind)
-    else {
-        // Let go before it came; a pane that is only looked at needs nothing more.
-        let unwanted = result.is_ok() && kind != LiveKind::Look;
-        return unwanted.then(|| Effect::CloseLive { lane: lane.clone(), kind, keys: 0 }).into_iter().collect();
+pub(super) fn opened(model: &mut Model, number: u64, result: Result<(), Refused>) -> Vec<Effect> {
+    let Some(attached) = model.attached.as_mut().filter(|attached| attached.number == number) else {
+        // Let go before it came, which was said to the engine then.
+        return Vec::new();
     };
     if let Err(refused) = result {
         model.attached = None;
@@ -68,7 +69,7 @@ pub(super) fn opened(model: &mut Model, lane: &LaneKey, kind: LiveKind, result: 
     if bytes.is_empty() {
         return Vec::new();
     }
-    vec![Effect::Write { lane: lane.clone(), kind, bytes }]
+    vec![Effect::Write { lane: attached.lane.clone(), kind: attached.kind, bytes }]
 }
 
 /// The program ended, or somebody took over.

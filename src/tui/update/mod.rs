@@ -57,7 +57,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Tick => Vec::new(),
         Message::News(news) => news::news(model, *news),
         Message::Answered { why, result } => answered(model, why, result),
-        Message::Live { lane, kind, result } => attach::opened(model, &lane, kind, result),
+        Message::Live { number, result } => attach::opened(model, number, result),
         Message::LiveEnded { lane, kind } => attach::ended(model, &lane, kind),
         Message::Found(search) => log::found(model, search),
         Message::Log(news) => log::news(model, news),

@@ -214,11 +214,13 @@ fn open(model: &mut Model) -> Vec<Effect> {
 }
 
 fn attach(model: &mut Model, step: &StepView) -> Vec<Effect> {
-    let Some(writer) = &step.attached else {
+    let lane = model.lane_key(step);
+    // Whoever began before this screen let go of it was this screen: the news of that is on its way.
+    let let_go = model.let_go.as_ref().filter(|(of, _)| *of == lane).map_or(i64::MIN, |(_, at)| *at);
+    let Some(writer) = step.attached.as_ref().filter(|writer| writer.since_ms > let_go) else {
         return live(model, step, LiveKind::Attach, false);
     };
     let words = format!("{} is typing ({} ago).", writer.by, span(model.now_ms - writer.since_ms));
-    let lane = model.lane_key(step);
     let take = Effect::OpenLive { lane, kind: LiveKind::Attach, take_over: true };
     menu(
         model,
@@ -256,7 +258,9 @@ pub(super) fn opening(model: &mut Model, effects: &[Effect]) {
 
 /// From now on keys go to the pane, also those that come before it is there.
 pub(super) fn begin(model: &mut Model, lane: crate::tui::model::LaneKey, kind: LiveKind) {
-    model.attached = Some(Attached { lane, kind, since_ms: model.now_ms, keys: 0, open: false, ahead: Vec::new() });
+    model.attachments += 1;
+    let (number, since_ms) = (model.attachments, model.now_ms);
+    model.attached = Some(Attached { lane, kind, number, since_ms, keys: 0, open: false, ahead: Vec::new() });
 }
 
 /// An order about a lane.

@@ -1,11 +1,13 @@
 //! What operators do with the pages, key by key.
 
-use dogwatch::tui::message::{Effect, Link, Message, News, Purpose, Refused};
-use dogwatch::tui::model::{Model, View};
+use dogwatch::tui::message::{Effect, Link, LiveKind, Message, News, Purpose, Refused};
+use dogwatch::tui::model::{LaneKey, Model, View};
 use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
-use dogwatch::wire::client::{Ask, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView};
+use dogwatch::wire::client::{
+    Ask, AttachedView, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView,
+};
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
 use crate::support::shown::{NOW, step};
@@ -360,4 +362,35 @@ fn a_shell_from_a_sheet_is_not_hidden_by_it() {
     let mut model = screen_of(run_view(run_line("tiny-lm", 42, RunState::Failed), vec![failed]));
     press(&mut model, "d s");
     assert!(model.panels.is_empty() && model.attached.is_some());
+}
+
+#[test]
+fn a_terminal_that_comes_after_it_was_let_go_is_not_the_next_ones() {
+    let train = step("train", "", StepState::Running);
+    let mut model = screen_of(run_view(run_line("tiny-lm", 42, RunState::Running), vec![train]));
+    press(&mut model, "a");
+    update(&mut model, Message::LetGo);
+    press(&mut model, "a");
+    // Typed before its terminal is there.
+    press(&mut model, "x");
+    assert_eq!(update(&mut model, Message::Live { number: 1, result: Ok(()) }), []);
+    let behind = Refused { words: "too behind".into(), hint: None };
+    assert_eq!(update(&mut model, Message::Live { number: 1, result: Err(behind) }), []);
+    assert_eq!(model.attached.as_ref().map(|attached| (attached.number, attached.open)), Some((2, false)));
+    let lane = LaneKey { run: "run42".into(), name: "train".into() };
+    let write = Effect::Write { lane, kind: LiveKind::Attach, bytes: b"x".to_vec() };
+    assert_eq!(update(&mut model, Message::Live { number: 2, result: Ok(()) }), [write]);
+    // That it was let go is not known yet where the step is shown: whoever is said to type was this screen.
+    update(&mut model, Message::LetGo);
+    let typing = |since_ms| {
+        let mut train = step("train", "", StepState::Running);
+        train.attached = Some(AttachedView { by: "ann@desk".into(), since_ms });
+        News::Run(Box::new(run_view(run_line("tiny-lm", 42, RunState::Running), vec![train])))
+    };
+    tell(&mut model, typing(NOW));
+    assert!(matches!(&press(&mut model, "a")[..], [Effect::OpenLive { take_over: false, .. }]));
+    update(&mut model, Message::LetGo);
+    tell(&mut model, typing(NOW + 60_000));
+    press(&mut model, "a");
+    assert!(model.attached.is_none() && text(&model, &Shown::default()).contains("take over"));
 }
