@@ -208,14 +208,18 @@ fn a_run_that_is_resumed_while_it_is_closed_has_one_pair_of_hands(kind: Kind) {
     house.said(&["resume", "@last", "--from", "a"]);
     signal(engine.pid(), Signal::CONT);
     held.reached();
-    // Whoever else has its environment would make it now.
-    house.said(&["stop", "@last"]);
+    // Whoever else has its environment would make it now, for somebody who wants a shell.
+    let mut shell = crate::containers::Terminal::of(house, &["shell", "@last", "a"]);
     let made = || {
         let text = std::fs::read_to_string(&points).unwrap_or_default();
         text.lines().filter(|line| *line == "hands.after-ensure").count()
     };
     within(2 * NEVER_MS, || made() > 0);
     held.go_on();
+    shell.see("a shell beside");
+    shell.press("exit\r");
+    shell.see("has ended after");
+    house.said(&["stop", "@last"]);
     ended_and_gone(house, &engine, 4);
     assert_eq!(made(), 1, "how often the environment of one attempt was made");
 }
