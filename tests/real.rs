@@ -22,6 +22,8 @@ mod headline;
 mod hostile;
 #[path = "support/house.rs"]
 mod house;
+#[path = "real/intruders.rs"]
+mod intruders;
 #[path = "real/keep.rs"]
 mod keep;
 #[path = "support/keeper.rs"]
