@@ -210,7 +210,7 @@ fn environments_that_were_kept_are_shown_before_the_checkpoints_of_steps() {
         |what: &str| shown.lines().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {shown}"));
     assert!(line("environments") < line("after prepare") && line("after prepare") < line("after setup"), "{shown}");
     assert!(line("after setup") < line("step 3600"), "{shown}");
-    for fact in ["4m ago", "3.0M ★", "pinned", "gpu", "0123456789ab"] {
+    for fact in ["4m00s ago", "3.0M ★", "pinned", "gpu", "0123456789ab"] {
         assert!(shown.contains(fact), "{fact}: {shown}");
     }
     // Keys are for the checkpoints of steps.
