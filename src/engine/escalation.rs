@@ -1,5 +1,7 @@
 //! Questions to a person: what is asked, with which evidence, which choices, and what happens if nobody answers. Pure.
 
+use std::borrow::Cow;
+
 use crate::model::{
     Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
     Time, span_words,
@@ -12,21 +14,6 @@ use super::state::{LaneRun, LaneState, ToAsk};
 
 /// Lines of the log's end that go into a question.
 const TAIL: usize = 8;
-
-/// What the command line calls a choice.
-pub fn word(choice: Choice) -> &'static str {
-    match choice {
-        Choice::Retry => "retry",
-        Choice::Resume => "resume",
-        Choice::Probe => "probe",
-        Choice::Done => "done",
-        Choice::Skip => "skip",
-        Choice::Fail => "fail",
-        Choice::StopRun => "stop-run",
-        Choice::Approve => "approve",
-        Choice::Reject => "reject",
-    }
-}
 
 /// `code 1`, `signal 9 (SIGKILL)`.
 pub(super) fn end_words(end: End) -> String {
@@ -57,6 +44,25 @@ pub(super) fn lost_words(why: LostWhy) -> &'static str {
 }
 
 impl Run {
+    /// What the command line calls a choice: `retry`, `send-back:train`.
+    pub fn word(&self, choice: Choice) -> Cow<'static, str> {
+        Cow::Borrowed(match choice {
+            Choice::Retry => "retry",
+            Choice::Resume => "resume",
+            Choice::Probe => "probe",
+            Choice::Done => "done",
+            Choice::Skip => "skip",
+            Choice::Fail => "fail",
+            Choice::StopRun => "stop-run",
+            Choice::Approve => "approve",
+            Choice::Reject => "reject",
+            Choice::SendBack(_) => {
+                let step = self.back_to(choice).map_or("?", |step| step.id.as_str());
+                return Cow::Owned(format!("send-back:{step}"));
+            }
+        })
+    }
+
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
     pub(super) fn question(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
         match &lane.state {
@@ -196,7 +202,7 @@ impl Run {
             title: format!("{}: {title}", lane.id.step),
             evidence,
             matched: None,
-            choices: vec![Choice::Approve, Choice::Reject],
+            choices: [Choice::Approve, Choice::Reject].into_iter().chain(self.ways_back(&lane.id.step)).collect(),
             deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,
         })

@@ -29,7 +29,7 @@ mod timers;
 
 use std::collections::BTreeMap;
 
-pub use escalation::{outside_words, word};
+pub use escalation::outside_words;
 pub use order::Refused;
 pub use sites::{Base, Kept};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};

@@ -5,7 +5,6 @@ use crate::model::{
 };
 
 use super::Run;
-use super::escalation::word;
 use super::state::{LaneState, Phase};
 
 /// Why an order is not taken, in words for the one who gave it.
@@ -29,18 +28,18 @@ impl Run {
             return refused(format!("there is no question {id} in this run"));
         };
         if let Some((answer, who, ..)) = &question.answer {
-            return refused(format!("{id} was answered already: {} by {who}", word(*answer)));
+            return refused(format!("{id} was answered already: {} by {who}", self.word(*answer)));
         }
         if let Some(held) = &question.held {
-            let words = format!("{id} was answered just now: {} by {}", word(held.choice), held.by);
+            let words = format!("{id} was answered just now: {} by {}", self.word(held.choice), held.by);
             return refused(format!("{words}; it can be taken back for a moment: dogwatch undo {id}"));
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             return refused("the run has ended; `dogwatch resume` goes on with it");
         }
         if !question.escalation.choices.contains(&choice) {
-            let words: Vec<&str> = question.escalation.choices.iter().map(|choice| word(*choice)).collect();
-            return refused(format!("{} is no answer to {id}; it takes: {}", word(choice), words.join(", ")));
+            let words: Vec<_> = question.escalation.choices.iter().map(|choice| self.word(*choice)).collect();
+            return refused(format!("{} is no answer to {id}; it takes: {}", self.word(choice), words.join(", ")));
         }
         Ok(What::Answered { escalation: id, choice, by, note })
     }
@@ -66,7 +65,7 @@ impl Run {
         match (&question.held, &question.answer) {
             (Some(_), _) => Ok(What::Undone { escalation: id, by }),
             (None, Some((answer, who, ..))) => {
-                refused(format!("too late: {} by {who} has taken effect already", word(*answer)))
+                refused(format!("too late: {} by {who} has taken effect already", self.word(*answer)))
             }
             (None, None) => refused(format!("{id} has no answer that could be taken back")),
         }
@@ -78,10 +77,10 @@ impl Run {
             return refused(format!("there is no question {id} in this run"));
         };
         if let Some((answer, who, ..)) = &question.answer {
-            return refused(format!("{id} was answered already: {} by {who}", word(*answer)));
+            return refused(format!("{id} was answered already: {} by {who}", self.word(*answer)));
         }
         if let Some(held) = &question.held {
-            return refused(format!("{id} was answered just now: {} by {}", word(held.choice), held.by));
+            return refused(format!("{id} was answered just now: {} by {}", self.word(held.choice), held.by));
         }
         let timeout = match self.workflow.steps.get(&question.escalation.lane.step).map(|step| &step.what) {
             Some(StepWhat::Approval(gate)) => gate.timeout,

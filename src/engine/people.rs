@@ -1,12 +1,14 @@
 //! Folding what people said into one run: answers, orders, resumption. Decides nothing.
 
+use std::collections::BTreeSet;
+
 use crate::model::{
     AttemptId, Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy, SkipWhy,
-    StepId, Time,
+    Step, StepId, StepWhat, Time,
 };
 
 use super::Run;
-use super::state::{Attached, Ended, Finish, Held, LaneState, Next, Phase};
+use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phase};
 
 impl Run {
     pub(super) fn answered(
@@ -60,6 +62,7 @@ impl Run {
                 self.put(place, done(Ended::Stopped));
                 self.stop(RunStopWhy::Asked, by);
             }
+            Choice::SendBack(from) => self.send_back(place, from, by),
         }
     }
 
@@ -244,6 +247,63 @@ impl Run {
         }
     }
 
+    /// The steps that run again when this gate is sent back to the step with that place: it, and what of it leads to the
+    /// gate. What else came of it stays as it is.
+    fn way(&self, from: u32, gate: usize) -> BTreeSet<usize> {
+        let Some(from) = self.steps.get(usize::try_from(from).unwrap_or(usize::MAX)) else {
+            return BTreeSet::new();
+        };
+        let leads = |place: &usize| *place != gate && self.downstream(&self.steps[*place].id).contains(&gate);
+        self.downstream(&from.id).into_iter().filter(leads).collect()
+    }
+
+    /// The step that an answer sends back to.
+    pub fn back_to(&self, choice: Choice) -> Option<&Step> {
+        let Choice::SendBack(place) = choice else {
+            return None;
+        };
+        Some(self.workflow.steps.get_index(usize::try_from(place).ok()?)?.1)
+    }
+
+    /// The lanes that run again when the gate of this step is sent back.
+    pub fn sent_back(&self, gate: &StepId, choice: Choice) -> Vec<&LaneRun> {
+        let (Choice::SendBack(from), Some(gate)) = (choice, self.workflow.steps.get_index_of(gate)) else {
+            return Vec::new();
+        };
+        let way = self.way(from, gate);
+        let ran = |lane: &&LaneRun| way.contains(&lane.step) && can_go_again(lane);
+        self.lanes.iter().filter(ran).collect()
+    }
+
+    /// The answers that send a gate back, the step before it first.
+    pub(super) fn ways_back(&self, gate: &StepId) -> Vec<Choice> {
+        let places = (0..self.steps.len()).rev().filter_map(|place| u32::try_from(place).ok()).map(Choice::SendBack);
+        let runs = |choice: &Choice| {
+            let Some(step) = self.back_to(*choice).filter(|step| matches!(step.what, StepWhat::Run { .. })) else {
+                return false;
+            };
+            self.sent_back(gate, *choice).iter().any(|lane| lane.id.step == step.id && lane.n > 0)
+        };
+        places.filter(runs).collect()
+    }
+
+    /// What led to a gate runs again from a step on, from the start; the gate asks anew when that is done.
+    fn send_back(&mut self, gate: usize, from: u32, by: &Principal) {
+        let way = self.way(from, self.lanes[gate].step);
+        for place in 0..self.lanes.len() {
+            if way.contains(&self.lanes[place].step) && can_go_again(&self.lanes[place]) {
+                let cause = Cause::Person(by.clone());
+                let lane = &mut self.lanes[place];
+                lane.next = (lane.n > 0).then_some(Next { cause, resume: None, heeds: true });
+                // What was saved belongs to what is not wanted any more.
+                lane.checkpoint = None;
+                lane.state = LaneState::Waiting;
+            }
+        }
+        self.lanes[gate].state = LaneState::Waiting;
+        self.recount();
+    }
+
     fn close_question(&mut self, place: usize, by: &Principal, at: Time) {
         if let LaneState::Asking { escalation } = &self.lanes[place].state
             && let Some(question) = self.questions.get_mut(escalation)
@@ -253,4 +313,10 @@ impl Run {
             question.answer = Some((Choice::Retry, by.clone(), at, note));
         }
     }
+}
+
+/// It has ended, and was meant to run.
+fn can_go_again(lane: &LaneRun) -> bool {
+    let left_out = matches!(&lane.state, LaneState::Done { how: Ended::Skipped(SkipWhy::NotSelected), .. });
+    matches!(lane.state, LaneState::Done { .. }) && !left_out
 }

@@ -447,6 +447,8 @@ pub enum Choice {
     StopRun,
     Approve,
     Reject,
+    /// To a gate: what led to it runs again, from the step with this place in the workflow; then it asks anew.
+    SendBack(u32),
 }
 
 /// A person's order about a lane, outside a question.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::{LaneRun, Phase, Run, word};
+use crate::engine::{LaneRun, Phase, Run};
 use crate::model::{AttemptId, Escalation, Event, Exit, LaneId, LostWhy, Verdict, What, span_words};
 
 use text::{block, inline, iso};
@@ -225,7 +225,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             }
             What::Answered { escalation, choice, by, note } => {
                 let title = asked.remove(escalation).map_or_else(String::new, |asked| inline(&asked.title));
-                (format!("{escalation}, {title}: **{}**", word(*choice)), by, note.as_ref())
+                (format!("{escalation}, {title}: **{}**", run.word(*choice)), by, note.as_ref())
             }
             What::Ordered { lane, order, by, note } => {
                 let name = inline(&run.lane_name(lane));
@@ -268,7 +268,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
     for question in open {
         any = true;
         let asked = &question.escalation;
-        let choices: Vec<&str> = asked.choices.iter().map(|choice| word(*choice)).collect();
+        let choices: Vec<_> = asked.choices.iter().map(|choice| run.word(*choice)).collect();
         let title = inline(&asked.title);
         line(out, format_args!("- **open**: {}, {title} ({})", asked.id, choices.join(", ")));
     }

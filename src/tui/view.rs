@@ -288,7 +288,9 @@ pub fn in_frame(action: Action) -> bool {
 /// `1-6`: as many of the keys that choose as there are things to choose from.
 fn key_range(model: &Model, binding: &Binding) -> String {
     let choices = match (binding.action, model.panels.last()) {
-        (Action::Choose, Some(Panel::Prompt(prompt))) => model.question(prompt.id).map_or(1, panel::prompt::count),
+        (Action::Choose, Some(Panel::Prompt(prompt))) => {
+            model.question(prompt.id).map_or(1, |asked| panel::prompt::offers(asked).len())
+        }
         (Action::Choose, Some(Panel::Menu(menu))) => menu.items.len(),
         (Action::Choose, None) => update::offered(&model.chosen_questions()).len() + 1,
         _ => 1,

@@ -43,6 +43,56 @@ fn a_gate_is_approved_rejected_or_expires() {
 }
 
 #[test]
+fn a_gate_sends_back_to_a_step_and_asks_again() {
+    let steps = vec![
+        step("data", &[]),
+        step("train", &["data"]),
+        step("score", &["train"]),
+        step("publish", &["train"]),
+        gate("review", &["score"], None, OnTimeout::Wait),
+        step("export", &["review"]),
+    ];
+    let mut story = Story::of(workflow(steps));
+    story.exits("data", 0).exits("train", 0).exits("score", 0).skim();
+    let choices = |story: &Story, id| story.run().questions[&EscalationId(id)].escalation.choices.clone();
+    // The step before it first.
+    let back = [Choice::SendBack(2), Choice::SendBack(1), Choice::SendBack(0)];
+    assert_eq!(choices(&story, 1), [&[Choice::Approve, Choice::Reject], &back[..]].concat());
+    let words: Vec<_> = back.iter().map(|choice| story.run().word(*choice).into_owned()).collect();
+    assert_eq!(words, ["send-back:score", "send-back:train", "send-back:data"]);
+    // What else came of it, and is still running, is left alone.
+    story.answers(1, Choice::SendBack(1)).says(&["0s e1 send-back:train by ann", "0s train a2 starts: by ann"]);
+    story.exits("publish", 0).exits("train", 0).says(&[
+        "0s publish a1 ends: code 0",
+        "0s publish a1 judged: succeeded",
+        "0s train a2 ends: code 0",
+        "0s train a2 judged: succeeded",
+        "0s score a2 starts: by ann",
+    ]);
+    story.exits("score", 0).says(&[
+        "0s score a2 ends: code 0",
+        "0s score a2 judged: succeeded",
+        "0s e2 Gate review: approve reject send-back:score send-back:train send-back:data",
+    ]);
+    story.answers(2, Choice::Approve).says(&["0s e2 approve by ann", "0s export a1 starts: first"]);
+    story.exits("export", 0).skim();
+    assert!(matches!(story.run().phase, Phase::Ended { .. }));
+}
+
+#[test]
+fn what_is_sent_back_does_not_go_on_from_what_it_saved_before() {
+    let mut train = step("train", &[]);
+    train.checkpoint = Some(checkpoint());
+    train.retry = retry(5, 1);
+    let mut story = Story::of(two(train, gate("review", &["train"], None, OnTimeout::Wait)));
+    let seen = What::CheckpointSeen { attempt: story.newest("train"), checkpoint: saved("ckpt/9", 9) };
+    story.claimed("train").tell(seen).exits("train", 0).answers(1, Choice::SendBack(0)).skim();
+    story.claimed("train").exits("train", 1).until(1).skim();
+    let lane = story.run().lane(&lane("train")).expect("it is there");
+    assert!(matches!(&lane.state, LaneState::Active { resume: None, .. }), "{:?}", lane.state);
+}
+
+#[test]
 fn a_gate_opens_although_no_place_is_free() {
     let mut workflow = two(step("long", &[]), gate("gate", &[], None, OnTimeout::Wait));
     workflow.max_parallel = 1;

@@ -128,7 +128,7 @@ fn the_first_rule_that_matches_decides() {
         story.exits_with("train", change);
         let (_, event) =
             story.events.iter().find(|(_, event)| matches!(event.what, What::Judged { .. })).expect("it is judged");
-        crate::support::story::words(event)
+        crate::support::story::words(story.run(), event)
     };
     assert_eq!(with(|exit| exit.end = End::Code(3)), "0s train a1 judged: again at 2s by three");
     assert_eq!(with(|exit| exit.end = End::Signal(15)), "0s train a1 judged: again at 2s by three");

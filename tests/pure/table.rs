@@ -141,6 +141,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Answered Fail", answered(Choice::Fail)),
         ("Answered StopRun", answered(Choice::StopRun)),
         ("Answered Approve", answered(Choice::Approve)),
+        ("Answered SendBack", answered(Choice::SendBack(0))),
         (
             "Held Retry",
             What::Held { escalation: EscalationId(1), choice: Choice::Retry, by: ann(), note: None, until: at },

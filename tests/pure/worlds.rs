@@ -147,6 +147,7 @@ fn ten_thousand_histories_keep_every_promise() {
             ("orders", total.orders),
             ("held answers", total.held),
             ("answers taken back", total.undone),
+            ("gates sent back", total.sent_back),
             ("attached", total.attached),
         ];
         for (kind, count) in enough {

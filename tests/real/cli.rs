@@ -355,6 +355,37 @@ fn a_gate_is_approved_by_run_and_step_and_rejected_by_its_number() {
 }
 
 #[test]
+fn a_gate_is_sent_back_and_what_led_to_it_runs_again() {
+    let desk = Desk::new();
+    let count = "run = \"echo $DOGWATCH_STEP $DOGWATCH_ATTEMPT >> ran\"\n";
+    desk.write(
+        "back",
+        &format!(
+            "[steps.data]\n{count}[steps.train]\nneeds = [\"data\"]\n{count}[steps.report]\nneeds = [\"data\"]\n{count}\
+             [steps.review]\nneeds = [\"train\", \"report\"]\n[steps.review.approval]\nprompt = \"Ship it?\"\n\
+             [steps.ship]\nneeds = [\"review\"]\n{count}"
+        ),
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "back"]).ends(3);
+    let shown = desk.run(&["show", "e1"]).ends(0);
+    assert!(shown.out.contains("send-back:train"), "{}", shown.out);
+    assert!(shown.out.contains("runs train again, then asks anew"), "{}", shown.out);
+    desk.run(&["decide", "e1", "send-back:ship"]).ends(2);
+    desk.run(&["decide", "e1", "send-back:train", "-m", "too few epochs"]).ends(0);
+    desk.run(&["wait", "back"]).ends(3);
+    let shown = desk.run(&["show", "e2", "--as", "bob"]).ends(0);
+    assert!(shown.out.contains("to train by ") && shown.out.contains(": too few epochs"), "{}", shown.out);
+    desk.run(&["approve", "e2"]).ends(0);
+    desk.run(&["wait", "back"]).ends(0);
+    let mut ran: Vec<String> = desk.read("ran").lines().map(str::to_owned).collect();
+    ran[1..3].sort();
+    assert_eq!(ran, ["data 1", "report 1", "train 1", "train 2", "ship 1"]);
+    let shown = desk.run(&["show", "e1"]).ends(0);
+    assert!(shown.out.contains("send-back:train by") && shown.out.contains("too few epochs"), "{}", shown.out);
+}
+
+#[test]
 fn one_command_runs_without_a_file() {
     let desk = Desk::new();
     let said = desk.run(&["exec", "--name", "quick", "--", "printf", "%s|", "a b", "$HOME", "it's"]).ends(0);

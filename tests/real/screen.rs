@@ -206,6 +206,30 @@ fn storms_of_sizes_break_nothing() {
 }
 
 #[test]
+fn the_first_key_after_a_change_of_the_size_acts() {
+    let desk = Desk::new();
+    desk.write("first", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "first"]);
+    terminal.shows("ready");
+    let mut acted = 0;
+    for round in 0..6 {
+        terminal.resize(80 + round * 10, 24 + round);
+        // The picture of that size is there: nobody is looking for keys any more.
+        terminal.until("it fits", |picture| {
+            picture.lines().nth(23 + usize::from(round)).is_some_and(|l| l.contains("more"))
+        });
+        let zoomed = terminal.picture().contains("┌ Waits");
+        terminal.press("z");
+        terminal.until("z acts", |picture| picture.contains("┌ Waits") != zoomed);
+        acted += 1;
+    }
+    assert_eq!(acted, 6);
+    terminal.press("q");
+    terminal.ends(0);
+}
+
+#[test]
 fn a_run_that_is_not_there_is_said_and_no_screen_opens() {
     let desk = Desk::new();
     let mut terminal = desk.on_terminal(&["ui", "talkk"]);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run};
 use dogwatch::model::{
-    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Time, Verdict, What,
+    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, StepId, Time,
+    Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -310,6 +311,15 @@ impl Audit {
         ensure(self.answered.insert(id), "a question is answered twice")?;
         let run = self.shadow.run(&event.run).ok_or("an answer of no run")?;
         let lane = run.questions.get(&id).ok_or("the question is not in the run")?.escalation.lane.clone();
+        if let Some(from) = run.back_to(choice) {
+            let again = way(&run.workflow, &from.id, &lane.step);
+            ensure(!again.is_empty(), "a gate is sent back to a step that does not lead to it")?;
+            for ((of, other), log) in &mut self.lanes {
+                if *of == event.run && again.contains(&other.step) && !log.lost && (log.n == 0 || log.over) {
+                    log.licence = Some(Licence::Start);
+                }
+            }
+        }
         if choice != Choice::Probe
             && let Some(log) = self.lanes.get_mut(&(event.run.clone(), lane))
         {
@@ -340,6 +350,24 @@ impl Audit {
         let state = run.lane(lane).map(|lane| &lane.state);
         ensure(matches!(state, Some(LaneState::Waiting | LaneState::Delayed { .. })), "what does not wait is skipped")
     }
+}
+
+/// The steps that lead from one to a gate, by what each says that it needs.
+fn way(workflow: &Workflow, from: &StepId, gate: &StepId) -> BTreeSet<StepId> {
+    let leads = |from: &StepId, to: &StepId| {
+        let mut before: Vec<&StepId> = vec![to];
+        let mut seen = BTreeSet::new();
+        while let Some(step) = before.pop() {
+            if step == from {
+                return true;
+            }
+            if seen.insert(step) {
+                before.extend(workflow.steps.get(step).into_iter().flat_map(|step| &step.needs));
+            }
+        }
+        false
+    };
+    workflow.steps.keys().filter(|step| *step != gate && leads(from, step) && leads(step, gate)).cloned().collect()
 }
 
 fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
-use dogwatch::model::{AttemptId, Cause, Command, EnvironmentId, Event, Isolation, RunId, Time, Verdict, What};
+use dogwatch::model::{AttemptId, Cause, Choice, Command, EnvironmentId, Event, Isolation, RunId, Time, Verdict, What};
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
@@ -240,6 +240,8 @@ impl Daemon {
             world.counts.unknown += u64::from(matches!(event.what, What::Lost { .. }));
             world.counts.held += u64::from(matches!(event.what, What::Held { .. }));
             world.counts.undone += u64::from(matches!(event.what, What::Undone { .. }));
+            let sent_back = matches!(event.what, What::Answered { choice: Choice::SendBack(_), .. });
+            world.counts.sent_back += u64::from(sent_back);
             world.counts.attached += u64::from(matches!(event.what, What::Attached { .. }));
             self.audit.committed(world, &event);
             self.journal.push(event);

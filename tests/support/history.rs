@@ -284,7 +284,8 @@ fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool, 
         .iter()
         .copied()
         .filter(|choice| match choice {
-            Choice::StopRun | Choice::Reject => wild,
+            // Which steps can be gone back to depends on what else has ended by then.
+            Choice::StopRun | Choice::Reject | Choice::SendBack(_) => wild,
             Choice::Retry | Choice::Resume | Choice::Probe => !last,
             Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
         })

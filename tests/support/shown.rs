@@ -161,7 +161,12 @@ pub(crate) fn gate(id: u64) -> EscalationView {
         kind: "gate".into(),
         title: "review: Publish gpt2 to staging?".into(),
         evidence: vec!["accuracy = 0.969".into(), "loss = 0.071".into()],
-        choices: vec![choice("approve", "starts export (not repeatable, 1 attempt) now"), reject],
+        choices: vec![
+            choice("approve", "starts export (not repeatable, 1 attempt) now"),
+            reject,
+            choice("send-back:evaluate", "runs evaluate again, then asks anew; 2m10s of work is done again"),
+            choice("send-back:train", "runs train, evaluate again, then asks anew; 1h52m of work is done again"),
+        ],
         opened_ms: NOW - 540_000,
         deadline_ms: Some(NOW + 57_600_000),
         if_unanswered: "reject when the time is over".into(),

@@ -1,6 +1,6 @@
 //! One engine in virtual time, told facts one by one; what it decides is written down in short lines.
 
-use dogwatch::engine::{Engine, LaneState, Run, word};
+use dogwatch::engine::{Engine, LaneState, Run};
 use dogwatch::model::{
     AttemptId, Cause, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane, LaneId, LostWhy,
     Order, RunId, Selection, Snapshot, StopReason, Time, Verdict, What, Workflow,
@@ -161,7 +161,7 @@ impl Story {
 
     /// What was written down since the last time, line by line.
     pub(crate) fn says(&mut self, expected: &[&str]) -> &mut Self {
-        let lines: Vec<String> = self.events[self.told..].iter().map(|(_, event)| words(event)).collect();
+        let lines: Vec<String> = self.events[self.told..].iter().map(|(_, event)| words(self.run(), event)).collect();
         self.told = self.events.len();
         assert_eq!(lines, expected);
         self
@@ -217,7 +217,7 @@ fn verdict(verdict: &Verdict) -> String {
 }
 
 /// An event in one short line.
-pub(crate) fn words(event: &Event) -> String {
+pub(crate) fn words(run: &Run, event: &Event) -> String {
     let what = match &event.what {
         What::Created(_) => "created".into(),
         What::EnvironmentReady { isolation: Isolation::Sandboxed, .. } => "sandboxed".into(),
@@ -254,12 +254,12 @@ pub(crate) fn words(event: &Event) -> String {
         What::Probed { attempt: id, code, .. } => format!("{} probed: {code:?}", attempt(id)),
         What::Skipped { lane, why } => format!("{} left out: {why:?}", name(lane)),
         What::Opened { escalation } => {
-            let choices: Vec<&str> = escalation.choices.iter().map(|choice| word(*choice)).collect();
+            let choices: Vec<_> = escalation.choices.iter().map(|choice| run.word(*choice)).collect();
             format!("{} {:?} {}: {}", escalation.id, escalation.kind, name(&escalation.lane), choices.join(" "))
         }
-        What::Answered { escalation, choice, by, .. } => format!("{escalation} {} by {by}", word(*choice)),
+        What::Answered { escalation, choice, by, .. } => format!("{escalation} {} by {by}", run.word(*choice)),
         What::Held { escalation, choice, by, until, .. } => {
-            format!("{escalation} {} by {by}, held until {}", word(*choice), seconds(*until))
+            format!("{escalation} {} by {by}, held until {}", run.word(*choice), seconds(*until))
         }
         What::Undone { escalation, by } => format!("{escalation} undone by {by}"),
         What::Extended { escalation, deadline, by } => format!("{escalation} until {} by {by}", seconds(*deadline)),

@@ -64,6 +64,7 @@ pub(crate) struct Counts {
     pub(crate) unknown: u64,
     pub(crate) held: u64,
     pub(crate) undone: u64,
+    pub(crate) sent_back: u64,
     pub(crate) attached: u64,
 }
 
@@ -87,6 +88,7 @@ impl Counts {
             (&mut self.unknown, other.unknown),
             (&mut self.held, other.held),
             (&mut self.undone, other.undone),
+            (&mut self.sent_back, other.sent_back),
             (&mut self.attached, other.attached),
         ];
         for (mine, theirs) in pairs {

@@ -31,9 +31,9 @@ impl Core {
         let until = self.parts.clock.now().plus(hold);
         self.about(id, &run, |run, id| {
             if hold.is_zero() {
-                return Ok((run.decide(id, choice, by, note)?, engine::word(choice).to_owned()));
+                return Ok((run.decide(id, choice, by, note)?, run.word(choice).into_owned()));
             }
-            let words = format!("{}, takes effect in {}", engine::word(choice), crate::model::span_words(hold));
+            let words = format!("{}, takes effect in {}", run.word(choice), crate::model::span_words(hold));
             Ok((run.decide_later(id, choice, by, note, until)?, words))
         })
     }
@@ -115,10 +115,10 @@ fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
         Choice::Approve,
         Choice::Reject,
     ];
-    let by_word = || all.into_iter().find(|choice| engine::word(*choice) == text);
+    let by_word = || choices.iter().copied().chain(all).find(|choice| run.word(*choice) == text);
     by_number.or_else(by_word).ok_or_else(|| {
         let words: Vec<String> =
-            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, engine::word(*choice))).collect();
+            choices.iter().enumerate().map(|(n, choice)| format!("{} {}", n + 1, run.word(*choice))).collect();
         Box::new(usage(format!("{text:?} is no answer to {id}; it takes: {}", words.join(", ")), None))
     })
 }

@@ -31,6 +31,7 @@ pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> 
             if !starts.is_empty() {
                 facts.push(("starts then", starts.join(", ")));
             }
+            facts.extend(sent_back(run, lane).map(|text| ("sent back", text)));
         }
     }
     let blocked = names(run.behind(&step.id).into_iter());
@@ -38,6 +39,17 @@ pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> 
         facts.push(("blocked", blocked));
     }
     facts
+}
+
+/// To where and why this gate was sent back last.
+fn sent_back(run: &Run, lane: &LaneRun) -> Option<String> {
+    let before = run.questions.values().rev().filter(|question| question.escalation.lane == lane.id);
+    let (choice, by, note) = before.filter_map(|question| question.answer.as_ref()).find_map(|answer| {
+        let (choice, by, _, note) = answer;
+        Some((run.back_to(*choice)?, by, note))
+    })?;
+    let note = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    Some(format!("to {} by {by}{note}", choice.id))
 }
 
 /// The first few names, and how many more there are.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::sites::Waiting;
 use super::space::Space;
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait, word};
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
     AttemptId, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
@@ -224,7 +224,7 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Asking { escalation } => {
             let question = run.questions.get(escalation);
             question.map_or_else(String::new, |question| match &question.held {
-                Some(held) => format!("{} by {}, takes effect in a moment", word(held.choice), held.by),
+                Some(held) => format!("{} by {}, takes effect in a moment", run.word(held.choice), held.by),
                 None => question.escalation.title.clone(),
             })
         }

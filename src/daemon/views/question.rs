@@ -1,9 +1,13 @@
 //! A question as clients see it: its evidence, the facts around it, and its choices with what each does and costs.
 //! Draws from the mind's state, decides nothing.
 
+use std::time::Duration;
+
+use indexmap::IndexSet;
+
 use super::facts::{self, names};
 use super::run_name;
-use crate::engine::{LaneRun, Question, Run, word};
+use crate::engine::{LaneRun, Question, Run};
 use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
 use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
 
@@ -17,11 +21,11 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         EscalationKind::Gate => "gate",
     };
     let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
-        (Some(_), Some(choice)) => format!("{} when the time is over", word(choice)),
+        (Some(_), Some(choice)) => format!("{} when the time is over", run.word(choice)),
         (_, _) => "waits for you".to_owned(),
     };
     let choices = escalation.choices.iter().map(|choice| ChoiceView {
-        word: word(*choice).into(),
+        word: run.word(*choice).into(),
         effect: effect(run, question, *choice),
         strength: strength(*choice),
     });
@@ -39,7 +43,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         deadline_ms: escalation.deadline.map(Time::as_ms),
         if_unanswered,
         answer: question.answer.as_ref().map(|(choice, by, at, note)| AnswerView {
-            choice: word(*choice).into(),
+            choice: run.word(*choice).into(),
             by: by.to_string(),
             at_ms: at.as_ms(),
             note: note.clone(),
@@ -51,7 +55,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
             .map(|(label, text)| FactView { label: label.into(), text })
             .collect(),
         held: question.held.as_ref().map(|held| HeldView {
-            choice: word(held.choice).into(),
+            choice: run.word(held.choice).into(),
             by: held.by.to_string(),
             until_ms: held.until.as_ms(),
         }),
@@ -61,7 +65,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
 /// What a wrong key may not do needs more than one.
 fn strength(choice: Choice) -> Strength {
     match choice {
-        Choice::Retry | Choice::Resume | Choice::Probe | Choice::Approve => Strength::Key,
+        Choice::Retry | Choice::Resume | Choice::Probe | Choice::Approve | Choice::SendBack(_) => Strength::Key,
         Choice::Done | Choice::Skip | Choice::Fail | Choice::Reject => Strength::Summary,
         Choice::StopRun => Strength::Typed,
     }
@@ -97,6 +101,15 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
             if starts.is_empty() { "the run goes on".into() } else { format!("starts {} now", starts.join(", ")) }
         }
         Choice::Reject => ends(run, "the run ends as rejected, everything is kept"),
+        Choice::SendBack(_) => {
+            let lanes = run.sent_back(&step.id, choice);
+            let again: IndexSet<&str> = lanes.iter().map(|lane| lane.id.step.as_str()).collect();
+            let again: Vec<&str> = again.into_iter().collect();
+            let work: Duration = lanes.iter().filter_map(|lane| facts::work(lane)).sum();
+            let words = format!("runs {} again, then asks anew", again.join(", "));
+            // Less than a second is no cost.
+            if work.as_secs() == 0 { words } else { format!("{words}; {} of work is done again", span_words(work)) }
+        }
     }
 }
 

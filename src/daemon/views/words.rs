@@ -1,6 +1,6 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
-use crate::engine::{Run, word};
+use crate::engine::Run;
 use crate::model::{
     AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
     SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words, span_words,
@@ -83,12 +83,12 @@ fn line(run: &Run, what: &What) -> Line {
             ("escalation.opened", Some(escalation.lane.clone()), n, text)
         }
         What::Answered { escalation, choice, by, note } => {
-            let text = format!("{escalation}: {} by {by}{}", word(*choice), noted(note.as_deref()));
+            let text = format!("{escalation}: {} by {by}{}", run.word(*choice), noted(note.as_deref()));
             ("escalation.answered", asked(run, *escalation), None, text)
         }
         What::Held { escalation, choice, by, note, .. } => {
             let text =
-                format!("{escalation}: {} by {by}, can still be undone{}", word(*choice), noted(note.as_deref()));
+                format!("{escalation}: {} by {by}, can still be undone{}", run.word(*choice), noted(note.as_deref()));
             ("escalation.held", asked(run, *escalation), None, text)
         }
         What::Undone { escalation, by } => {

@@ -279,7 +279,7 @@ stored! {
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted }
     StoredKind { Failed, Unknown, CannotStart, Gate }
-    StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject }
+    StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
     StoredOrder { Resume, Retry, Skip, Done }
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
@@ -295,7 +295,7 @@ mirror!(StoredStop = StopReason { Timeout, Stop });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
-mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject });
+mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(place) });
 mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
 mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });
 mirror!(StoredResult = RunResult { Succeeded, Failed, Stopped, Rejected });

@@ -1,6 +1,6 @@
 //! States, ends and events in words, for the record. Pure.
 
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, word};
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run};
 use crate::model::{
     AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason,
     Verdict, What, size_words,
@@ -186,10 +186,15 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("{} is asked: {}", escalation.id, inline(&escalation.title))
         }
         What::Answered { escalation, choice, by: who, .. } => {
-            format!("{escalation} is answered: {}, by {}", word(*choice), by(who))
+            format!("{escalation} is answered: {}, by {}", run.word(*choice), by(who))
         }
         What::Held { escalation, choice, by: who, until, .. } => {
-            format!("{escalation} is answered: {}, by {}; it takes effect at {}", word(*choice), by(who), iso(*until))
+            format!(
+                "{escalation} is answered: {}, by {}; it takes effect at {}",
+                run.word(*choice),
+                by(who),
+                iso(*until)
+            )
         }
         What::Undone { escalation, by: who } => format!("the answer to {escalation} is taken back, by {}", by(who)),
         What::Extended { escalation, deadline, by: who } => {

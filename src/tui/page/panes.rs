@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::Line;
 
-use super::steps::state_words;
+use super::steps::{held, state_words};
 use crate::faces::words::span;
-use crate::tui::draw::{Frame, Pen, Weight, row};
+use crate::tui::draw::{Frame, Pen, Weight, row, wrap};
 use crate::tui::message::LiveKind;
 use crate::tui::model::{LaneKey, Model, Size, View};
 use crate::tui::theme::{Role, role_of};
@@ -147,7 +147,9 @@ fn pane(
         return cursor.filter(|_| attached.is_some());
     }
     let words = step.map_or_else(|| "this step is not part of the run".into(), nothing);
-    Pen::new(buf, &model.manner.theme, row(inner, 0)).text(Role::Dim, &words);
+    for (nth, words) in (0..inner.height).zip(wrap(&words, usize::from(inner.width))) {
+        Pen::new(buf, &model.manner.theme, row(inner, nth)).text(Role::Dim, &words);
+    }
     None
 }
 
@@ -187,6 +189,7 @@ fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
         return format!("{} is typing ({} ago)", writer.by, span(model.now_ms - writer.since_ms));
     }
     match step.state {
+        StepState::Asking | StepState::Unknown | StepState::Gate if held(step).is_some() => String::new(),
         StepState::Asking | StepState::Unknown => "▲ n: decide".into(),
         StepState::Gate => "◆ n: answer".into(),
         StepState::Unreachable => "its environment does not answer; not failed".into(),

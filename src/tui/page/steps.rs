@@ -7,7 +7,7 @@ use crate::faces::words::{span, took};
 use crate::tui::draw::{Frame, Pen, bar, first_shown, fit, row, width};
 use crate::tui::model::{Kind, Model, Row, RowKey};
 use crate::tui::theme::{Role, role_of};
-use crate::wire::client::{RunView, StepState, StepView};
+use crate::wire::client::{RunView, StepState, StepView, WaitKind};
 
 /// Draws the tree in a box.
 pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
@@ -99,10 +99,18 @@ fn lane(model: &Model, step: &StepView, name: &str, indent: usize, pen: &mut Pen
     pen.space(1).text(role, &words);
 }
 
+/// When the answer to its question takes effect, where there is one that can still be taken back.
+pub(super) fn held(step: &StepView) -> Option<i64> {
+    step.waits.iter().find(|wait| wait.kind == WaitKind::Undo).map(|wait| wait.until_ms)
+}
+
 /// How a lane is and what it waits for, in at most so many columns.
 pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     let now = model.now_ms;
     let needs_you = |what: &str| format!("{what} needs you");
+    if let Some(until) = held(step) {
+        return fit(&format!("answered, in {}", span(until - now)), columns);
+    }
     let words = match step.state {
         StepState::Running => return running(model, step, columns),
         StepState::Waiting => waiting(model, step),

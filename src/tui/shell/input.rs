@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::Event as Terminal;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,6 +15,13 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SI
 use super::{Event, To};
 use crate::faults::panic_point;
 use crate::tui::message::Message;
+
+/// As long as crossterm looks for what has come: without any time it does not look at all. Nothing waits for it, what has
+/// come is told before.
+///
+/// It looks by `poll` (its feature `use-dev-tty`), not by its other way: that one forgets a key that it finds together with
+/// a change of the size, until the next key comes.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Set while keys are to be read as bytes.
 pub(super) type Raw = Arc<AtomicBool>;
@@ -60,7 +68,7 @@ fn read(raw: &Raw, to: &To) -> std::io::Result<()> {
         }
         // All that came at once, also what came behind a key that attaches: left where it is it would be taken for keys of the
         // screen when that is read again. The update makes bytes of it.
-        while crossterm::event::poll(std::time::Duration::ZERO)? {
+        while crossterm::event::poll(MOMENT)? {
             let message = match crossterm::event::read()? {
                 Terminal::Key(key) => Message::Key(key),
                 Terminal::Mouse(mouse) => Message::Mouse(mouse),

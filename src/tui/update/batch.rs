@@ -22,7 +22,9 @@ pub fn offered(questions: &[&EscalationView]) -> Vec<ChoiceView> {
         asked.choices.iter().any(|choice| choice.word == word && choice.strength != Strength::Typed)
     };
     let common = |choice: &&ChoiceView| {
-        choice.strength != Strength::Typed && others.iter().all(|asked| has(asked, &choice.word))
+        choice.strength != Strength::Typed
+            && choice.back_to().is_none()
+            && others.iter().all(|asked| has(asked, &choice.word))
     };
     first.choices.iter().filter(common).cloned().collect()
 }
@@ -32,8 +34,9 @@ pub fn withheld(questions: &[&EscalationView]) -> Vec<String> {
     let offered = offered(questions);
     let mut words: Vec<String> = Vec::new();
     for choice in questions.iter().flat_map(|asked| &asked.choices) {
-        if !words.contains(&choice.word) && !offered.iter().any(|one| one.word == choice.word) {
-            words.push(choice.word.clone());
+        let word = if choice.back_to().is_some() { "send back" } else { &choice.word };
+        if !words.iter().any(|known| known == word) && !offered.iter().any(|one| one.word == word) {
+            words.push(word.to_owned());
         }
     }
     words

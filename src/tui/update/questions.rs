@@ -10,6 +10,7 @@ use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, LiveKind, Purpose};
 use crate::tui::model::{LaneKey, Model, Undo};
 use crate::tui::panel::menu::Item;
+use crate::tui::panel::prompt::Offer;
 use crate::tui::panel::sheet::About;
 use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, Sheet, log, prompt};
 use crate::wire::client::{Ask, ChoiceView, EscalationView, Strength};
@@ -142,7 +143,7 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
 /// What changes only the prompt itself.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only the actions that change nothing but the prompt")]
 fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
-    let last = model.question(prompt.id).map_or(0, |asked| prompt::count(asked) - 1);
+    let last = model.question(prompt.id).map_or(0, |asked| prompt::offers(asked).len() - 1);
     match action {
         Action::Up => prompt.cursor = prompt.cursor.saturating_sub(1),
         Action::Down => prompt.cursor = (prompt.cursor + 1).min(last),
@@ -179,14 +180,23 @@ fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Effect> {
         model.complain(over.unwrap_or_else(|| "this question was answered meanwhile".into()));
         return Vec::new();
     };
-    if place >= prompt::count(&asked) {
-        return Vec::new();
-    }
     let targets: Vec<EscalationView> =
         if prompt.all { model.same_in_run(&asked).into_iter().cloned().collect() } else { vec![asked.clone()] };
-    let Some(choice) = prompt::choice(&asked, place) else {
-        model.panels.pop();
-        return later(model, &targets);
+    let choice = match prompt::offers(&asked).into_iter().nth(place) {
+        None => return Vec::new(),
+        Some(Offer::Later) => {
+            model.panels.pop();
+            return later(model, &targets);
+        }
+        Some(Offer::Back(_)) if prompt.all => {
+            model.complain("send back is not for several at once: answer them one by one");
+            return Vec::new();
+        }
+        Some(Offer::Back(steps)) => {
+            model.panels.push(Panel::Menu(send_back(&asked, &steps, prompt.note.as_ref())));
+            return Vec::new();
+        }
+        Some(Offer::One(choice)) => choice,
     };
     if prompt.all {
         return batch::summary(model, &targets, choice, prompt.note.as_ref());
@@ -222,6 +232,18 @@ fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Menu 
         items: vec![Item::nothing("no", "nothing is decided"), Item::new(&choice.word, &choice.effect, effect)],
         cursor: 0,
     }
+}
+
+/// Which step to send back to.
+fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String>) -> Menu {
+    let mut items = vec![Item::nothing("no", "nothing is decided")];
+    items.extend(steps.iter().map(|choice| {
+        let effect = decide(asked.id, &choice.word, note.cloned());
+        Item::new(choice.back_to().unwrap_or_default(), &choice.effect, effect)
+    }));
+    let mut words = vec![asked.title.clone()];
+    words.extend(note.map(|note| format!("note: {note}")));
+    Menu { title: format!("{}: send back to", asked.step), words, items, cursor: 0 }
 }
 
 fn confirm(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Confirm {

@@ -447,6 +447,13 @@ pub struct ChoiceView {
     pub strength: Strength,
 }
 
+impl ChoiceView {
+    /// The step that it sends back to: there may be one such choice for each step that led to a gate.
+    pub fn back_to(&self) -> Option<&str> {
+        self.word.strip_prefix("send-back:")
+    }
+}
+
 /// The one answer that a question got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerView {

@@ -6,7 +6,8 @@ use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    Ask, AttachedView, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState, StepView,
+    Ask, AttachedView, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState, StepView, WaitKind,
+    WaitView,
 };
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
@@ -391,6 +392,22 @@ fn a_failed_step_is_described_in_six_fields() {
     }
     let caused = press(&mut model, "y");
     assert!(matches!(&caused[..], [Effect::Copy(text)] if text.contains("exit: code 1 after 1m01s")), "{caused:?}");
+}
+
+#[test]
+fn a_step_whose_question_is_answered_asks_no_more() {
+    let mut review = step("review", "", StepState::Gate);
+    review.until_ms = Some(NOW + 4_000);
+    let held = WaitView { kind: WaitKind::Undo, since_ms: None, until_ms: NOW + 4_000 };
+    let shown = |review: &StepView| {
+        let steps = vec![review.clone()];
+        text(&screen_of(run_view(run_line("tiny-lm", 42, RunState::Waiting), steps)), &Shown::default())
+    };
+    assert!(shown(&review).contains("approve?") && shown(&review).contains("◆ n: answer"));
+    review.waits = vec![held];
+    let answered = shown(&review);
+    assert!(answered.contains("answered, in 4s"), "{answered}");
+    assert!(!answered.contains("approve?") && !answered.contains("n: answer"), "{answered}");
 }
 
 #[test]

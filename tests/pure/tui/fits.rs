@@ -88,13 +88,21 @@ fn what_is_needed_to_decide_is_always_there() {
                 let shown = text(&shown(&question, (columns, rows)));
                 let at = format!("{columns}x{rows}\n{shown}");
                 assert!(shown.contains("if nobody answers: "), "{at}");
-                for (place, choice) in question.choices.iter().enumerate() {
-                    let number = format!(" {} {}", place + 2, choice.word);
+                let mut choices: Vec<(&str, &str)> = question
+                    .choices
+                    .iter()
+                    .filter(|choice| choice.back_to().is_none())
+                    .map(|choice| (choice.word.as_str(), choice.effect.as_str()))
+                    .collect();
+                if choices.len() < question.choices.len() {
+                    choices.push(("send back…", "again"));
+                }
+                for (place, (word, effect)) in choices.into_iter().enumerate() {
+                    let number = format!(" {} {word}", place + 2);
                     let line = shown.lines().position(|line| line.contains(&number)).expect(&at);
                     // What it costs is said at the end.
                     let own = shown.lines().skip(line).take(3).collect::<Vec<_>>().join(" ");
-                    let end: String =
-                        choice.effect.chars().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect();
+                    let end: String = effect.chars().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect();
                     let whole: String = own.split_whitespace().collect::<Vec<_>>().join(" ");
                     assert!(whole.contains(end.split_whitespace().last().unwrap_or("")), "{end}: {at}");
                 }

@@ -86,6 +86,29 @@ fn waiting_extends_a_deadline_that_exists() {
 }
 
 #[test]
+fn a_gate_is_sent_back_to_a_step_that_is_picked() {
+    let mut model = one();
+    asked(&mut model, &[gate(9)]);
+    press(&mut model, "n");
+    wait(&mut model, 300);
+    assert!(text(&model).contains("4 send back…"), "{}", text(&model));
+    press(&mut model, "c");
+    type_in(&mut model, "too few epochs");
+    assert_eq!(press(&mut model, "enter 4"), []);
+    let shown = text(&model);
+    let told = ["send back to", "note: too few epochs", "2 evaluate", "3 train", "then asks anew; 1h52m of work is"];
+    for words in told {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    // The harmless one is marked, and leads back to the question.
+    press(&mut model, "enter");
+    assert_eq!(prompt_of(&model), Some(9));
+    press(&mut model, "4");
+    assert_eq!(press(&mut model, "3"), [decide(9, "send-back:train", Some("too few epochs"))]);
+    assert_eq!((prompt_of(&model), model.undo.is_some()), (None, true));
+}
+
+#[test]
 fn enter_takes_the_marked_choice_once_it_was_moved() {
     let mut model = open();
     assert_eq!(press(&mut model, "down down up enter"), [decide(7, "resume", None)]);

@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::lines::{Block, Kind, share, squeeze};
 use super::told::{consequence, evidence, later_effect, later_word, title};
-use super::{Prompt, count};
+use super::{Offer, Prompt, offers};
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, blank, clean, fit, middle, row, width};
 use crate::tui::keys::Place;
@@ -63,7 +63,7 @@ fn placed(model: &Model, prompt: &Prompt, asked: &EscalationView, room: Rect) ->
     let outer = centred(room, WIDEST, room.height);
     let columns = usize::from(outer.width).saturating_sub(4);
     let rows = usize::from(room.height).saturating_sub(2);
-    let tight = rows < count(asked) + 3;
+    let tight = rows < offers(asked).len() + 3;
     let age = format!("{} ago", span(model.now_ms - asked.opened_ms));
     let named = usize::from(outer.width).saturating_sub(width(&age) + 8);
     let fits = width(&clean(&asked.title)) <= named;
@@ -266,17 +266,21 @@ fn own_words(model: &Model, prompt: &Prompt, asked: &EscalationView) -> Vec<Bloc
 
 /// Numbered; where not even they have room, those round the marked one.
 fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
-    let mut all = vec![(later_word(asked).to_owned(), later_effect(asked).to_owned(), Role::Plain)];
-    all.extend(asked.choices.iter().map(|choice| {
-        let typed = choice.strength == Strength::Typed;
-        let refused = typed && prompt.all;
-        let effect = match (refused, typed) {
-            (true, _) => "not for several at once: answer them one by one".to_owned(),
-            (false, true) => format!("asks for the run's name; {}", choice.effect),
-            (false, false) => choice.effect.clone(),
+    let all = offers(asked).into_iter().map(|offer| {
+        let (word, effect, alone) = match offer {
+            Offer::Later => (later_word(asked).to_owned(), later_effect(asked).to_owned(), false),
+            Offer::One(choice) if choice.strength == Strength::Typed => {
+                (choice.word.clone(), format!("asks for the run's name; {}", choice.effect), true)
+            }
+            Offer::One(choice) => (choice.word.clone(), choice.effect.clone(), false),
+            Offer::Back(_) => ("send back…".into(), "run again from a step you pick, then it asks again".into(), true),
         };
-        (choice.word.clone(), effect, if refused { Role::Dim } else { Role::Plain })
-    }));
+        if alone && prompt.all {
+            return (word, "not for several at once: answer them one by one".to_owned(), Role::Dim);
+        }
+        (word, effect, Role::Plain)
+    });
+    let all: Vec<_> = all.collect();
     let longest = all.iter().map(|(word, ..)| width(&clean(word))).max().unwrap_or(0).min(24);
     let first = crate::tui::draw::first_shown(prompt.cursor, all.len(), rows.max(1));
     all.into_iter()

@@ -61,14 +61,24 @@ impl Prompt {
     }
 }
 
-/// The choice of a question by its number on the screen; `None` for the first: it is nobody's but the screen's.
-pub fn choice(asked: &EscalationView, place: usize) -> Option<&ChoiceView> {
-    asked.choices.get(place.checked_sub(1)?)
+/// One thing that can be chosen, as it is numbered on the screen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offer<'a> {
+    /// Everything stays as it is: nobody's choice but the screen's.
+    Later,
+    One(&'a ChoiceView),
+    /// Which of the steps to send back to is chosen next.
+    Back(Vec<&'a ChoiceView>),
 }
 
-/// How many things can be chosen.
-pub fn count(asked: &EscalationView) -> usize {
-    asked.choices.len() + 1
+/// What can be chosen. The steps that a gate can be sent back to are one choice.
+pub fn offers(asked: &EscalationView) -> Vec<Offer<'_>> {
+    let (back, others): (Vec<&ChoiceView>, Vec<&ChoiceView>) =
+        asked.choices.iter().partition(|choice| choice.back_to().is_some());
+    let mut all = vec![Offer::Later];
+    all.extend(others.into_iter().map(Offer::One));
+    all.extend((!back.is_empty()).then_some(Offer::Back(back)));
+    all
 }
 
 /// The name of a question's run without its number: what is typed to confirm.
