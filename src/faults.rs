@@ -120,8 +120,16 @@ mod on {
     fn hold() {
         let Some(mut go) = std::env::var_os("DOGWATCH_CRASH_ONCE") else { return };
         go.push(".go");
-        while !PathBuf::from(&go).exists() {
-            crate::clock::pause(Duration::from_millis(2));
+        let wait = || {
+            while !PathBuf::from(&go).exists() {
+                crate::clock::pause(Duration::from_millis(2));
+            }
+        };
+        // Only whoever came here stands still: what else its thread had to do goes to another one.
+        let runtime = tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        match runtime {
+            Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+            Ok(_) | Err(_) => wait(),
         }
     }
 

@@ -22,6 +22,8 @@ mod headline;
 mod hostile;
 #[path = "support/house.rs"]
 mod house;
+#[path = "real/intruders.rs"]
+mod intruders;
 #[path = "real/keep.rs"]
 mod keep;
 #[path = "support/keeper.rs"]
@@ -46,6 +48,8 @@ mod place;
 mod porter;
 #[path = "real/probes.rs"]
 mod probes;
+#[path = "real/races.rs"]
+mod races;
 #[path = "support/registry.rs"]
 mod registry;
 #[path = "real/sandbox.rs"]

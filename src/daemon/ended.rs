@@ -144,7 +144,7 @@ impl Context {
 
     /// Declared outputs that are not there.
     fn missing(&self) -> Vec<String> {
-        let gone = self.outputs.iter().filter(|(_, path)| std::fs::metadata(path).is_err());
+        let gone = self.outputs.iter().filter(|(_, path)| !self.is_there(path));
         gone.map(|(name, path)| format!("{name}: {path}")).collect()
     }
 
@@ -161,7 +161,7 @@ impl Context {
     pub(super) fn newest_checkpoint(&self) -> Option<Checkpoint> {
         match self.open() {
             Ok(Some(dir)) => self.read_log(dir, false).checkpoint,
-            Ok(None) | Err(_) => self.checkpoint.clone().filter(|checkpoint| Path::new(&checkpoint.path).exists()),
+            Ok(None) | Err(_) => self.checkpoint.clone().filter(|checkpoint| self.is_there(&checkpoint.path)),
         }
     }
 
@@ -181,8 +181,19 @@ impl Context {
         }
         read.hits = scan.hits;
         let older = self.checkpoint.clone();
-        read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| Path::new(&found.path).exists());
+        read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| self.is_there(&found.path));
         read
+    }
+
+    /// Whether a file that the step names is there. A link of a container may name a path of this host that the container
+    /// has not: nothing is there then.
+    pub(super) fn is_there(&self, path: &str) -> bool {
+        let Ok(real) = Path::new(path).canonicalize() else { return false };
+        let environment = self.workflow.environment_of(&self.step);
+        let mounts = environment.mounts.iter().map(|mount| PathBuf::from(&mount.source));
+        let mut roots = mounts.chain([PathBuf::from(&environment.workspace), self.run_dir.join("work")]);
+        environment.container.is_none()
+            || roots.any(|root| root.canonicalize().is_ok_and(|root| real.starts_with(root)))
     }
 
     /// A checkpoint's path as the step meant it.

@@ -89,9 +89,18 @@ impl Core {
         self.closing.insert(id.clone(), sites);
     }
 
-    /// An environment has ended; true when it was the last one of a run that is over.
-    pub(super) fn closed(&mut self, run: &RunId, site: &Site) -> bool {
-        self.hands.remove(&(run.clone(), site.clone()));
+    /// An environment has ended; true when it was the last one of a run that is over. Its hands had done so many tasks then:
+    /// who has more to do, for the run was resumed or somebody opens a shell, stays its only hands.
+    pub(super) fn closed(&mut self, run: &RunId, site: &Site, done: u64) -> bool {
+        let key = (run.clone(), site.clone());
+        if let Some(hands) = self.hands.get(&key).filter(|hands| hands.has_more(done)) {
+            if !hands.closes_after(done) {
+                // What comes first may have made it anew.
+                self.close_again(run, site);
+            }
+            return false;
+        }
+        self.hands.remove(&key);
         self.waiting.note(run, site, None, self.parts.clock.now());
         self.leaving.remove(&(run.clone(), site.clone()));
         let Some(open) = self.closing.get_mut(run) else { return false };
@@ -141,6 +150,9 @@ impl Core {
             hands_of(&mut self.hands, run, site, &self.parts, self.journal.epoch()).give(Task::Close { keep });
         } else {
             self.leaving.remove(&(id.clone(), site.clone()));
+            if let Some(open) = self.closing.get_mut(id) {
+                open.remove(site);
+            }
         }
     }
 

@@ -39,7 +39,7 @@ async fn follow(context: &Context, pattern: &Regex, parts: &Parts) -> std::io::R
     loop {
         let Some(dir) = context.open().map_err(std::io::Error::other)? else { return Ok(()) };
         let newest = read_new(dir, &mut offset, &mut rest, pattern, context).map_err(std::io::Error::other)?;
-        if let Some(checkpoint) = newest.filter(|checkpoint| Path::new(&checkpoint.path).exists()) {
+        if let Some(checkpoint) = newest.filter(|checkpoint| context.is_there(&checkpoint.path)) {
             let what = What::CheckpointSeen { attempt: context.attempt.clone(), checkpoint };
             parts.tell(Input::Fact(Event { run: context.attempt.run.clone(), at: parts.clock.now(), what }));
         }

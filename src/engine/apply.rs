@@ -14,13 +14,20 @@ impl Run {
             What::Created(_) | What::NotSnapshotted { .. } => {}
             What::EnvironmentReady { environment, isolation } => {
                 self.isolations.insert(environment.clone(), isolation.clone());
-                self.no_environment = false;
+                self.lacking.remove(environment);
             }
-            What::EnvironmentFailed { .. } => self.no_environment = true,
+            What::EnvironmentFailed { environment, .. } => {
+                self.lacking.insert(environment.clone());
+            }
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::Keeping { attempt } => {
+                if let Some(place) = self.active_place(attempt) {
+                    self.lanes[place].keeping = true;
+                }
+            }
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
@@ -46,6 +53,7 @@ impl Run {
             What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
             What::StopAsked { attempt, reason, .. } => {
                 if let Some(place) = self.active_place(attempt)
+                    && !self.lanes[place].keeping
                     && let LaneState::Active { stop, .. } = &mut self.lanes[place].state
                     && stop.is_none()
                 {
@@ -142,6 +150,7 @@ impl Run {
         lane.last_exit = None;
         lane.stop_asked = None;
         lane.stop_since = None;
+        lane.keeping = false;
         // Who is attached to the last one has its terminal, not that of the next one.
         lane.attached = None;
         lane.stood_still = Duration::ZERO;
@@ -182,7 +191,7 @@ impl Run {
         if matches!(self.lanes[place].state, LaneState::Active { claimed: None, stop: Some(_), .. }) {
             // It was to be stopped, and has never begun: nobody is asked.
             self.put(place, LaneState::Done { how: Ended::Stopped, at });
-        } else if intended && self.waits_for_environment() {
+        } else if intended && self.waits_for_environment(place) {
             self.not_started(place);
             self.put(place, LaneState::Waiting);
         } else if intended || waits {

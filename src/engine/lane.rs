@@ -29,6 +29,8 @@ pub struct LaneRun {
     pub(super) stop_asked: Option<StopReason>,
     /// When that was decided.
     pub(super) stop_since: Option<Time>,
+    /// The newest attempt has ended well, and its environment is being kept: nothing stops it any more.
+    pub(super) keeping: bool,
     /// The newest one seen, of any attempt.
     pub checkpoint: Option<Checkpoint>,
     /// When it was seen while it was written; `None` where it was found only afterwards.
@@ -223,6 +225,7 @@ impl LaneRun {
             lost_why: None,
             lost_evidence: Vec::new(),
             stop_asked: None,
+            keeping: false,
             stop_since: None,
             checkpoint: None,
             checkpoint_seen: None,

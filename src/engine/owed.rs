@@ -1,7 +1,8 @@
 //! What one run is owed: decisions and intents first, then effects. Reads the sets that `apply` keeps, never all steps.
 
 use crate::model::{
-    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StopReason, Time, What,
+    AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StepWhat, StopReason,
+    Time, What,
 };
 
 use super::Run;
@@ -21,7 +22,7 @@ impl Run {
         match &self.phase {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
-                if !self.starts_nothing() && out.len() == before {
+                if !self.paused && out.len() == before {
                     self.starts(now, next, out);
                 }
             }
@@ -39,13 +40,13 @@ impl Run {
         }
     }
 
-    /// Nothing new starts.
-    pub(super) fn starts_nothing(&self) -> bool {
-        self.paused || self.waits_for_environment()
-    }
-
-    /// The environment could not be had, and a lane asks what is to be done.
-    pub(super) fn waits_for_environment(&self) -> bool {
+    /// The environment of this lane could not be had, and a lane that has the same asks what is to be done. A gate has none.
+    pub(super) fn waits_for_environment(&self, of: usize) -> bool {
+        let environment = self.environment_at(of);
+        let runs = matches!(self.step_of(&self.lanes[of]).what, StepWhat::Run { .. });
+        if !runs || !self.lacking.contains(environment) {
+            return false;
+        }
         let asks = |place: &usize| match &self.lanes[*place].state {
             LaneState::ToAsk { why } => matches!(why, ToAsk::CannotStart { .. }),
             LaneState::Asking { .. }
@@ -61,7 +62,8 @@ impl Run {
                 question.is_some_and(|q| q.escalation.kind == EscalationKind::CannotStart)
             }
         };
-        self.no_environment && self.sets.undecided.union(&self.sets.asking).any(asks)
+        let mut others = self.sets.undecided.union(&self.sets.asking);
+        others.any(|place| self.environment_at(*place) == environment && asks(place))
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {
@@ -131,8 +133,8 @@ impl Run {
         let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
         };
-        // Nobody's step is ended under his hands.
-        if lane.attached.is_some() {
+        // Nobody's step is ended under his hands, and none that has ended.
+        if lane.attached.is_some() || lane.keeping {
             return None;
         }
         let timed_out = self.attempt_deadline(lane).is_some_and(|deadline| deadline <= now);
@@ -183,7 +185,8 @@ impl Run {
     fn stops(&self, by: &Principal, now: Time, out: &mut Vec<Command>) {
         for &place in &self.sets.active {
             let lane = &self.lanes[place];
-            if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, self.attempt(lane)) {
+            let attempt = self.attempt(lane).filter(|_| !lane.keeping);
+            if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, attempt) {
                 let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
                 out.push(self.record(now, what));
             }

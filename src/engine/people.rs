@@ -36,7 +36,8 @@ impl Run {
         question.answer = Some((choice, by.clone(), at, note.cloned()));
         // Whatever the answer was: it is tried again, by this lane or by the next one.
         if question.escalation.kind == EscalationKind::CannotStart {
-            self.no_environment = false;
+            let environment = self.environment_at(place).clone();
+            self.lacking.remove(&environment);
         }
         let done = |how| LaneState::Done { how, at };
         match choice {
@@ -180,7 +181,7 @@ impl Run {
             self.phase = Phase::Going;
             self.since = at;
         }
-        self.no_environment = false;
+        self.lacking.clear();
         let how = match order {
             Order::Retry => return self.again(place, by, None),
             Order::Resume => return self.again(place, by, self.checkpoint_of(place)),
@@ -199,7 +200,7 @@ impl Run {
         self.phase = Phase::Going;
         self.since = at;
         self.paused = false;
-        self.no_environment = false;
+        self.lacking.clear();
         let again = from.map(|from| self.downstream(from)).unwrap_or_default();
         for place in 0..self.lanes.len() {
             let redo = again.contains(&self.lanes[place].step);

@@ -1,7 +1,7 @@
 //! Where attempts run: environments that they share or have alone, and what such an environment is made of: its image, or
 //! what was kept of it after a step. Pure.
 
-use crate::model::{AttemptId, Keep, LaneId, RunResult, Site, Snapshot, SnapshotMark, Time};
+use crate::model::{AttemptId, EnvironmentId, Keep, LaneId, RunResult, Site, Snapshot, SnapshotMark, Time};
 
 use super::Run;
 use super::state::{Ended, LaneState, Phase};
@@ -32,6 +32,11 @@ impl Run {
         let step = self.workflow.steps.get(&attempt.lane.step);
         let own = step.filter(|step| step.place.fresh).map(|_| (attempt.lane.clone(), attempt.n));
         Site { environment: step.map(|step| step.place.environment.clone()).unwrap_or_default(), own }
+    }
+
+    /// The environment of the lane at this place.
+    pub(super) fn environment_at(&self, place: usize) -> &EnvironmentId {
+        &self.step_of(&self.lanes[place]).place.environment
     }
 
     /// The attempt that has this environment alone is over: nothing more will happen in it.
@@ -81,6 +86,12 @@ impl Run {
             image: kept.snapshot.image.clone(),
             anew: self.is_to_be_anew(attempt, &site, self.contains_until(kept)),
         })
+    }
+
+    /// What was kept last of this environment, and is there still: what somebody finds who looks into it.
+    pub fn newest_kept(&self, environment: &EnvironmentId) -> Option<&Kept> {
+        let mut kept = self.kept.iter().rev();
+        kept.find(|kept| !kept.removed && self.site(&kept.attempt).environment == *environment)
     }
 
     /// When what was kept was as it is: at its attempt's end. That may be recorded much later, after a crash.

@@ -33,8 +33,8 @@ pub struct Run {
     pub isolations: BTreeMap<EnvironmentId, Isolation>,
     /// Environments as they were kept, oldest first.
     pub kept: Vec<Kept>,
-    /// The environment could not be had: while a lane asks what is to be done, nothing starts.
-    pub(super) no_environment: bool,
+    /// Environments that could not be had: while a lane asks what is to be done about one, nothing starts in it.
+    pub(super) lacking: BTreeSet<EnvironmentId>,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
     pub(super) places: HashMap<LaneId, usize>,
@@ -130,7 +130,7 @@ impl Run {
             paused: false,
             isolations: BTreeMap::new(),
             kept: Vec::new(),
-            no_environment: false,
+            lacking: BTreeSet::new(),
             lanes,
             questions: BTreeMap::new(),
             places,
@@ -334,7 +334,8 @@ impl Run {
             return false;
         }
         let quiet = self.sets.active.is_empty() && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
-        let nothing_starts = self.waits_for_environment() || self.sets.delayed.is_empty() && self.sets.ready.is_empty();
+        let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
+        let nothing_starts = due.all(|place| self.waits_for_environment(*place));
         !self.sets.asking.is_empty() && quiet && nothing_starts
     }
 

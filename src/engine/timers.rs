@@ -38,7 +38,7 @@ impl Run {
         let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &lane.state else {
             return None;
         };
-        if lane.attached.is_some() {
+        if lane.attached.is_some() || lane.keeping {
             return None;
         }
         Some(claimed.plus(self.step_of(lane).timeout?).plus(lane.stood_still))
@@ -54,7 +54,7 @@ impl Run {
             return None;
         }
         let attempts = self.sets.active.iter().filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let starts = !self.starts_nothing() && matches!(self.phase, Phase::Going);
+        let starts = !self.paused && matches!(self.phase, Phase::Going);
         let retries = self.sets.delayed.iter().filter(|_| starts);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
         let answers = self.sets.asking.iter().filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);

@@ -178,9 +178,23 @@ pub async fn everything(
     docker::everything(state_dir, &caller).await
 }
 
-/// Removes one of [`everything`]; in words why not.
-pub async fn remove_left(left: &Left) -> Result<(), String> {
-    docker::remove_left(left).await
+/// How it went with removing a [`Left`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    Done,
+    /// Somebody wants it by now: it was left alone.
+    Wanted,
+}
+
+/// Removes one of [`everything`]; in words why not. `still` says whether nobody needs it: it is asked once, and until it is
+/// removed then no environment of its run is made or started.
+pub async fn remove_left(left: &Left, still: impl AsyncFnOnce() -> bool) -> Result<Removal, String> {
+    docker::remove_left(left, still).await
+}
+
+/// Was the container of this environment ever made? Nothing can have begun in one that was not.
+pub fn is_made(spec: &Spec) -> bool {
+    spec.dir().join(docker::RECORD).exists()
 }
 
 /// The container of this environment was made anew for the attempt with this key.

@@ -69,6 +69,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::Keeping { .. } => "keeping",
         What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
         What::Lost { .. } => "lost",
@@ -104,7 +105,9 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             by: (&created.by).into(),
         },
         What::EnvironmentReady { environment, isolation } => write_ready(environment, isolation),
-        What::EnvironmentFailed { why } => Stored::EnvironmentFailed { why: why.clone() },
+        What::EnvironmentFailed { environment, why } => {
+            Stored::EnvironmentFailed { why: why.clone(), environment: Some(environment.to_string()) }
+        }
         What::Intended { attempt, cause, resume } => {
             Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
         }
@@ -116,6 +119,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
         }
+        What::Keeping { attempt } => Stored::Keeping { at: at(attempt) },
         What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
         What::SnapshotMarked { attempt, mark, by } => {
             Stored::SnapshotMarked { at: at(attempt), mark: mark.into(), by: by.into() }
@@ -181,14 +185,16 @@ pub(super) fn read(
             by: by.into(),
         })),
         Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
-            environment: environment.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default(),
+            environment: environment_named(environment)?,
             isolation: match container {
                 Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
                 None if sandboxed => Isolation::Sandboxed,
                 None => Isolation::None { why: why.unwrap_or_default() },
             },
         },
-        Stored::EnvironmentFailed { why } => What::EnvironmentFailed { why },
+        Stored::EnvironmentFailed { why, environment } => {
+            What::EnvironmentFailed { environment: environment_named(environment)?, why }
+        }
         Stored::Intended { at, cause, resume } => {
             What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
         }
@@ -200,6 +206,7 @@ pub(super) fn read(
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
         }
+        Stored::Keeping { at } => What::Keeping { attempt: at.read(run)? },
         Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
         Stored::SnapshotMarked { at, mark, by } => {
             What::SnapshotMarked { attempt: at.read(run)?, mark: mark.into(), by: by.into() }
@@ -246,6 +253,11 @@ pub(super) fn read(
         }
         Stored::Ended { result } => What::Ended { result: result.into() },
     })
+}
+
+/// Events of older versions do not say which one: there was one then.
+fn environment_named(name: Option<String>) -> Result<EnvironmentId, Unreadable> {
+    Ok(name.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default())
 }
 
 fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {

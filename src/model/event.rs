@@ -22,8 +22,9 @@ pub enum What {
         environment: EnvironmentId,
         isolation: Isolation,
     },
-    /// The environment could not be had; nothing was started.
+    /// The environment could not be had; nothing was started in it.
     EnvironmentFailed {
+        environment: EnvironmentId,
         why: String,
     },
     /// An attempt is to be launched: committed before anything is started.
@@ -45,6 +46,10 @@ pub enum What {
     CheckpointSeen {
         attempt: AttemptId,
         checkpoint: Checkpoint,
+    },
+    /// The attempt has ended well, and its environment is being kept before that is told: no time limit ends it any more.
+    Keeping {
+        attempt: AttemptId,
     },
     /// The environment was kept as it was when the attempt had succeeded. Told before its end.
     Snapshotted {

@@ -70,6 +70,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
@@ -239,6 +240,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Exited { .. }
             | What::Lost { .. }

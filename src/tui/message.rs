@@ -3,7 +3,7 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::wire::client::{
-    Ask, CheckpointView, EngineView, EscalationView, EventView, Reply, ResourcesView, RunLine, RunView,
+    Ask, CheckpointView, EngineView, EscalationView, EventView, KeptView, Reply, ResourcesView, RunLine, RunView,
 };
 
 use super::draw::Picked;
@@ -77,6 +77,8 @@ pub enum News {
     },
     Inbox(Vec<EscalationView>),
     Checkpoints(Vec<CheckpointView>),
+    /// What was kept of the environments of the run, oldest first.
+    Kept(Vec<KeptView>),
     Resources(ResourcesView),
 }
 

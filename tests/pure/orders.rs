@@ -1,7 +1,9 @@
 //! The named stories of what people say, and of what runs at all: gates, orders, conditions, selections.
 
 use dogwatch::engine::{Ended, LaneState, Phase};
-use dogwatch::model::{Choice, End, EscalationId, Exit, OnTimeout, Order, Selection, Step, StopReason, What, Workflow};
+use dogwatch::model::{
+    Choice, End, EnvironmentId, EscalationId, Exit, OnTimeout, Order, Selection, Step, StopReason, What, Workflow,
+};
 
 use crate::support::make::{checkpoint, gate, lanes, person, retry, seconds, step, step_id, workflow};
 use crate::support::story::{Story, lane, saved};
@@ -336,13 +338,42 @@ fn what_is_stopped_before_it_could_begin_asks_nobody() {
     story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
 }
 
+/// A wrong image is a question of its own environment: what runs elsewhere starts.
+#[test]
+fn an_environment_that_cannot_be_had_keeps_nothing_else_waiting() {
+    let elsewhere = || EnvironmentId::new("elsewhere").expect("a name");
+    let there = |name: &str, needs: &[&str]| {
+        let mut step = step(name, needs);
+        step.place.environment = elsewhere();
+        step
+    };
+    let steps = vec![there("a", &[]), there("b", &["first"]), step("first", &[]), step("second", &["first"])];
+    let mut story = Story::of(workflow(steps));
+    story.skim();
+    let why = "no such image".to_owned();
+    story.tell(What::EnvironmentFailed { environment: elsewhere(), why: why.clone() });
+    story.tell(What::CannotStart { lane: lane("a"), why });
+    story.exits("first", 0).says(&[
+        "0s no environment",
+        "0s a cannot start",
+        &format!("0s e1 CannotStart a: {QUESTION}"),
+        "0s first a1 ends: code 0",
+        "0s first a1 judged: succeeded",
+        "0s second a1 starts: first",
+    ]);
+    assert!(!story.run().only_waits(), "second runs");
+    story.exits("second", 0).says(&["0s second a1 ends: code 0", "0s second a1 judged: succeeded"]);
+    assert!(story.run().only_waits(), "b waits for the answer about a");
+    story.answers(1, Choice::Retry).says(&["0s e1 retry by ann", "0s a a2 starts: by ann", "0s b a1 starts: first"]);
+}
+
 #[test]
 fn without_an_environment_one_question_is_asked() {
     let mut story = Story::of(workflow(vec![step("a", &[]), step("b", &[]), step("c", &[])]));
     story.skim();
     for name in ["b", "a", "c"] {
         let why = "no namespaces".to_owned();
-        story.tell(What::EnvironmentFailed { why: why.clone() });
+        story.tell(What::EnvironmentFailed { environment: EnvironmentId::default(), why: why.clone() });
         story.tell(What::CannotStart { lane: lane(name), why });
     }
     story.until(1000).says(&[

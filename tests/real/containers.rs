@@ -618,16 +618,22 @@ impl Terminal {
     }
 
     fn sees(&mut self, wanted: &str, deadline_ms: i64) -> bool {
-        within(deadline_ms, || {
-            let mut block = [0u8; 4096];
-            while let Ok(read @ 1..) = self.master.read(&mut block) {
-                self.shown.push_str(&String::from_utf8_lossy(&block[..read]));
-            }
-            self.shown.contains(wanted)
-        })
+        within(deadline_ms, || self.has_shown(wanted))
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn has_shown(&mut self, wanted: &str) -> bool {
+        let mut block = [0u8; 4096];
+        while let Ok(read @ 1..) = self.master.read(&mut block) {
+            self.shown.push_str(&String::from_utf8_lossy(&block[..read]));
+        }
+        self.shown.contains(wanted)
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
         self.master.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 }

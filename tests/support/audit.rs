@@ -167,6 +167,7 @@ impl Audit {
             What::Held { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Undone { .. }
             | What::Extended { .. }

@@ -86,7 +86,10 @@ impl Daemon {
             }
             Report::Environment(run, false, _) => {
                 self.places.remove(&run);
-                let mut facts = fact(&run, What::EnvironmentFailed { why: "no bubblewrap".into() });
+                let mut facts = fact(
+                    &run,
+                    What::EnvironmentFailed { environment: EnvironmentId::default(), why: "no bubblewrap".into() },
+                );
                 // Whatever waited for it has not been launched.
                 let waiting = self.engine.run(&run).into_iter().flat_map(dogwatch::engine::Run::live_attempts);
                 let waiting = waiting.filter(|(_, lane)| lane.started.is_none());

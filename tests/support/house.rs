@@ -36,6 +36,8 @@ pub(crate) struct House {
     vars: Vec<(String, String)>,
     /// As `nobody`, with a copy of dogwatch that everybody may read.
     ordinary: bool,
+    /// Another build than the one under test.
+    build: Option<PathBuf>,
 }
 
 impl House {
@@ -48,7 +50,7 @@ impl House {
         let root = tempfile::Builder::new().prefix("dwh").tempdir().expect("a temporary directory");
         std::fs::create_dir(root.path().join("work")).expect("a workspace");
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { root, vars, ordinary: false }
+        Self { root, vars, ordinary: false, build: None }
     }
 
     /// From now on everything started here gets this variable, too.
@@ -67,6 +69,11 @@ impl House {
         let own = Command::new("chown").args(["-R", "65534:65534"]).arg(self.root.path()).status().expect("chown");
         assert!(own.success(), "only root gives its files away");
         self.ordinary = true;
+    }
+
+    /// From now on everything is started by this build; by the one under test without.
+    pub(crate) fn use_build(&mut self, build: Option<PathBuf>) {
+        self.build = build;
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -98,7 +105,7 @@ impl House {
             command.arg(self.root.path().join("dogwatch"));
             command
         } else {
-            Command::new(env!("CARGO_BIN_EXE_dogwatch"))
+            Command::new(self.build.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_dogwatch"))))
         };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DOGWATCH_") {
@@ -347,7 +354,7 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 }
 
 /// The fields of `/proc/<pid>/stat` after the name.
-fn stat(pid: i32) -> Option<Vec<String>> {
+pub(crate) fn stat(pid: i32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text[text.rfind(')')? + 2..].split_ascii_whitespace().map(str::to_owned).collect())
 }

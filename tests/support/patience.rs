@@ -77,6 +77,7 @@ impl Patience {
             | What::ProbeAsked { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
             | What::Skipped { .. }

@@ -227,6 +227,7 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         What::EnvironmentReady { isolation: Isolation::None { .. }, .. } => "not isolated".into(),
         What::EnvironmentFailed { .. } => "no environment".into(),
         What::Snapshotted { .. } => "environment kept".into(),
+        What::Keeping { .. } => "environment is being kept".into(),
         What::NotSnapshotted { .. } => "environment not kept".into(),
         What::SnapshotMarked { mark, .. } => format!("environment's checkpoint: {mark:?}"),
         What::Intended { attempt: id, cause, resume } => {

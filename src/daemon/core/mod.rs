@@ -218,8 +218,8 @@ impl Core {
             Input::Again(command) => {
                 self.handed.remove(&name_of(&command));
             }
-            Input::Closed { run, site } => {
-                if self.closed(&run, &site)
+            Input::Closed { run, site, done } => {
+                if self.closed(&run, &site, done)
                     && self.engine.run(&run).is_some_and(|run| matches!(run.phase, crate::engine::Phase::Ended { .. }))
                 {
                     self.write_record(&run);
@@ -234,6 +234,8 @@ impl Core {
                 self.stopping = true;
             }
             Input::Garbage(found) => self.collect(*found),
+            // Whoever asked and went away removes nothing.
+            Input::StillNeedless { one, answer } => drop(answer.send(matches!(self.needless(&one), Ok(Some(_))))),
             Input::WriteRecords => self.write_records(),
         }
     }
@@ -450,6 +452,7 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }

@@ -88,12 +88,14 @@ pub(in crate::daemon) enum Input {
     Kept { attempt: AttemptId, facts: Vec<Event> },
     /// An environment that is over could not be closed yet.
     CloseAgain { run: RunId, site: Site },
-    /// An environment of a run is gone.
-    Closed { run: RunId, site: Site },
+    /// An environment of a run is gone. So many of the tasks of its hands were done then.
+    Closed { run: RunId, site: Site, done: u64 },
     /// The engine ends; steps go on.
     Stop { deliberate: bool },
     /// What was found in container engines, for whoever asked to have it cleaned up.
     Garbage(Box<requests::kept::Found>),
+    /// Whether nobody needs it still, asked by who is about to remove it.
+    StillNeedless { one: Box<crate::environment::Left>, answer: oneshot::Sender<bool> },
     /// Time to write the records of runs that changed.
     WriteRecords,
 }

@@ -76,7 +76,8 @@ fn container(run: &Run, site: &Site, wanted: &ContainerSpec) -> Container {
         ulimits: wanted.ulimits.iter().map(|limit| (limit.name.clone(), limit.value)).collect(),
         read_only: wanted.read_only,
         peers: wanted.network.then(|| network(run)).flatten(),
-        base: None,
+        // What is launched says itself what it goes on from; who opens a shell finds what was there last.
+        base: run.newest_kept(&site.environment).map(|kept| kept.snapshot.image.clone()),
         host: run.env.get("DOCKER_HOST").cloned(),
         runtime_dir: run.env.get("XDG_RUNTIME_DIR").map(PathBuf::from),
     }

@@ -21,26 +21,28 @@ pub(in crate::daemon) struct Keeping {
 impl Core {
     /// Of these facts, those that are told now: the end of an attempt whose environment is to be kept is told after that.
     pub(in crate::daemon) fn after_keeping(&mut self, facts: Vec<Event>) -> Vec<Event> {
-        facts.into_iter().filter(|fact| !self.keeps_first(fact)).collect()
+        facts.into_iter().filter_map(|fact| self.kept_first(fact)).collect()
     }
 
-    fn keeps_first(&mut self, fact: &Event) -> bool {
-        let What::Exited { attempt, exit } = &fact.what else { return false };
-        let Some(run) = self.engine.run(&attempt.run) else { return false };
+    /// The fact that is told now.
+    fn kept_first(&mut self, fact: Event) -> Option<Event> {
+        let What::Exited { attempt, exit } = &fact.what else { return Some(fact) };
+        let Some(run) = self.engine.run(&attempt.run) else { return Some(fact) };
         let wanted = run.workflow.steps.get(&attempt.lane.step).is_some_and(|step| step.place.snapshot);
         let good = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty() && exit.outside.is_none();
         let live = run.live_attempts().any(|(live, _)| live == *attempt);
         if !wanted || !good || !live {
-            return false;
+            return Some(fact);
         }
         let alone = is_alone(run, attempt);
-        if self.keeping.insert(attempt.clone()) {
-            let keeping = Keeping { attempt: attempt.clone(), exit: exit.clone(), alone };
-            if let Some(hands) = self.hands(attempt) {
-                hands.give(Task::Keep(keeping));
-            }
+        if !self.keeping.insert(attempt.clone()) {
+            return None;
         }
-        true
+        let keeping = Keeping { attempt: attempt.clone(), exit: exit.clone(), alone };
+        if let Some(hands) = self.hands(attempt) {
+            hands.give(Task::Keep(keeping));
+        }
+        Some(Event { what: What::Keeping { attempt: attempt.clone() }, ..fact.clone() })
     }
 
     /// Gives it to the hands once more. Others may have begun or ended there meanwhile.
@@ -96,7 +98,7 @@ impl Actor {
             }
             Err(error) => {
                 let why = format!("its environment cannot be made anew: {error}");
-                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::EnvironmentFailed { environment: self.site.environment.clone(), why: why.clone() });
                 self.fact(What::CannotStart { lane: attempt.lane.clone(), why });
                 false
             }
@@ -173,6 +175,6 @@ impl Actor {
             }
         }
         crash_point("hands.after-close");
-        self.parts.tell(Input::Closed { run: self.run.clone(), site: self.site.clone() });
+        self.parts.tell(Input::Closed { run: self.run.clone(), site: self.site.clone(), done: self.taken });
     }
 }

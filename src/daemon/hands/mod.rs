@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -46,6 +48,24 @@ const DYING: Duration = Duration::from_secs(5);
 /// An environment's actor. It ends when this is dropped and its queue is empty; what runs goes on.
 pub(super) struct Hands {
     tasks: mpsc::UnboundedSender<Task>,
+    counts: Arc<Counts>,
+}
+
+/// How much the actor was given: only the loop gives and looks.
+#[derive(Default)]
+struct Counts {
+    given: AtomicU64,
+    /// Which of them was the last one to close the environment; none is 0.
+    last_close: AtomicU64,
+}
+
+impl Counts {
+    fn note(&self, task: &Task) {
+        let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+        if matches!(task, Task::Close { .. }) {
+            self.last_close.store(number, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Hands {
@@ -60,18 +80,33 @@ impl Hands {
             keeper: None,
             told_isolation: run.isolations.contains_key(&site.environment),
             waits: false,
+            taken: 0,
         };
         tokio::spawn(actor.work(queue));
-        Self { tasks }
+        Self { tasks, counts: Arc::default() }
+    }
+
+    /// It has more to do than the `done` first of its tasks.
+    pub(super) fn has_more(&self, done: u64) -> bool {
+        self.counts.given.load(Ordering::Relaxed) > done
+    }
+
+    /// It will close its environment after these.
+    pub(super) fn closes_after(&self, done: u64) -> bool {
+        self.counts.last_close.load(Ordering::Relaxed) > done
     }
 
     /// Gives a task later, from anywhere.
     pub(super) fn giver(&self) -> impl FnOnce(Task) + 'static {
-        let tasks = self.tasks.clone();
-        move |task| drop(tasks.send(task))
+        let (tasks, counts) = (self.tasks.clone(), Arc::clone(&self.counts));
+        move |task| {
+            counts.note(&task);
+            drop(tasks.send(task));
+        }
     }
 
     pub(super) fn give(&self, task: Task) {
+        self.counts.note(&task);
         // The actor lives as long as this does.
         drop(self.tasks.send(task));
     }
@@ -88,11 +123,14 @@ struct Actor {
     told_isolation: bool,
     /// It was told what is waited for.
     waits: bool,
+    /// Tasks that it took so far.
+    taken: u64,
 }
 
 impl Actor {
     async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Task>) {
         while let Some(task) = queue.recv().await {
+            self.taken += 1;
             match task {
                 Task::Launch { attempt, launch, work_dir, base, unwanted } => {
                     if self.prepare(&attempt, base).await {
@@ -168,17 +206,17 @@ impl Actor {
             Ok(keeper) => keeper,
             Err(NoKeeper::Failed(why)) => {
                 tracing::error!("the environment of {attempt} cannot be had: {why}");
-                self.fact(What::EnvironmentFailed { why: why.clone() });
+                self.fact(What::EnvironmentFailed { environment: self.site.environment.clone(), why: why.clone() });
                 self.fact(What::CannotStart { lane: attempt.lane, why });
                 return;
             }
-            Err(NoKeeper::Fetching(_)) if unwanted && !self.may_have_begun(&attempt) => {
+            Err(NoKeeper::NotYet(_)) if unwanted && !self.may_have_begun(&attempt) => {
                 self.wait_for(None);
-                let why = "it was stopped before its image was there".into();
+                let why = "it was stopped before its environment was there".into();
                 self.fact(What::CannotStart { lane: attempt.lane, why });
                 return;
             }
-            Err(NoKeeper::Later(why) | NoKeeper::Fetching(why)) => {
+            Err(NoKeeper::Later(why) | NoKeeper::NotYet(why)) => {
                 tracing::warn!("the environment of {attempt} does not answer: {why}");
                 self.parts.tell_after(AGAIN, again);
                 return;
@@ -249,7 +287,7 @@ impl Actor {
         let keeper = match self.keeper().await {
             Ok(keeper) => keeper,
             Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
-            Err(NoKeeper::Later(_) | NoKeeper::Fetching(_)) => {
+            Err(NoKeeper::Later(_) | NoKeeper::NotYet(_)) => {
                 return self.parts.tell_after(AGAIN, Input::Again(command));
             }
         };

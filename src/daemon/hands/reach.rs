@@ -19,14 +19,15 @@ pub(super) enum NoKeeper {
     Failed(String),
     /// Try again later.
     Later(String),
-    /// Its image is being fetched: there is no environment, and nothing has begun in it.
-    Fetching(String),
+    /// Try again later: there was never an environment, and nothing has begun in it. Its image is being fetched, or the
+    /// container engine does not answer.
+    NotYet(String),
 }
 
 impl NoKeeper {
     pub(super) fn why(self) -> String {
         match self {
-            Self::Failed(why) | Self::Later(why) | Self::Fetching(why) => why,
+            Self::Failed(why) | Self::Later(why) | Self::NotYet(why) => why,
         }
     }
 }
@@ -40,7 +41,7 @@ impl Actor {
         }
         let found = self.find_or_make().await;
         self.wait_for(match &found {
-            Err(NoKeeper::Later(why) | NoKeeper::Fetching(why)) => Some(why.clone()),
+            Err(NoKeeper::Later(why) | NoKeeper::NotYet(why)) => Some(why.clone()),
             Err(NoKeeper::Failed(_)) | Ok(_) => None,
         });
         found
@@ -50,7 +51,12 @@ impl Actor {
         crash_point("hands.before-ensure");
         let handle = match self.parts.sandbox.ensure(&self.spec).await {
             Ok(handle) => handle,
-            Err(environment::Error::Pulling { words }) => return Err(NoKeeper::Fetching(words)),
+            Err(environment::Error::Pulling { words }) => return Err(NoKeeper::NotYet(words)),
+            Err(error @ (environment::Error::EngineSilent { .. } | environment::Error::EngineGone { .. }))
+                if !environment::is_made(&self.spec) =>
+            {
+                return Err(NoKeeper::NotYet(error.to_string()));
+            }
             Err(error) if error.passes() => return Err(NoKeeper::Later(error.to_string())),
             Err(error) => return Err(NoKeeper::Failed(error.to_string())),
         };

@@ -11,7 +11,8 @@ use crate::clock;
 use crate::daemon::core::{Core, Input, Parts};
 use crate::daemon::{hands, views};
 use crate::engine::{Kept, Phase, Run};
-use crate::environment::{self, Left, LeftKind, Spec};
+use crate::environment::{self, Left, LeftKind, Removal, Spec};
+use crate::faults::crash_point;
 use crate::model::{AttemptId, Event, Principal, RunId, SnapshotMark, What, size_words};
 use crate::wire::client::{GcView, KeptOrder, KeptView, LeftView, Reply};
 
@@ -143,14 +144,16 @@ impl Core {
         notes.extend(kept_words(&kept));
         // A network goes after the containers that are in it.
         garbage.sort_by_key(|(one, ..)| one.kind == LeftKind::Network);
+        let parts = self.parts.clone();
         tokio::spawn(async move {
             let mut view = GcView { left: Vec::new(), notes };
             for (one, run, why) in garbage {
-                let done = if dry_run { Ok(()) } else { environment::remove_left(&one).await };
+                let done = if dry_run { None } else { Some(remove(&one, &parts).await) };
                 let (says, bad) = match done {
-                    Ok(()) if dry_run => (format!("{why}; would be removed"), false),
-                    Ok(()) => (format!("{why}; removed"), false),
-                    Err(error) => (format!("{why}; not removed: {error}"), true),
+                    None => (format!("{why}; would be removed"), false),
+                    Some(Ok(Removal::Done)) => (format!("{why}; removed"), false),
+                    Some(Ok(Removal::Wanted)) => ("is wanted again; it stays".into(), false),
+                    Some(Err(error)) => (format!("{why}; not removed: {error}"), true),
                 };
                 view.left.push(left_view(one, run, (says, bad)));
             }
@@ -159,7 +162,7 @@ impl Core {
     }
 
     /// Why nobody needs it, with the name of its run; `None` where somebody may.
-    fn needless(&self, one: &Left) -> Result<Option<(String, String)>, crate::journal::Error> {
+    pub(in crate::daemon) fn needless(&self, one: &Left) -> Result<Option<(String, String)>, crate::journal::Error> {
         let row = match RunId::new(&one.run) {
             Ok(id) => self.journal.read().run(&id)?,
             Err(_) => None,
@@ -180,6 +183,17 @@ impl Core {
         let ended = matches!(run.phase, Phase::Ended { .. });
         Ok(ended.then(|| (views::run_name(&run), "its run has ended".into())))
     }
+}
+
+/// Removes what nobody needs, if that is so still: its run may have been resumed since it was looked for.
+async fn remove(one: &Left, parts: &Parts) -> Result<Removal, String> {
+    crash_point("gc.before-question");
+    environment::remove_left(one, async || {
+        let (answer, told) = oneshot::channel();
+        parts.tell(Input::StillNeedless { one: Box::new(one.clone()), answer });
+        told.await.unwrap_or(false)
+    })
+    .await
 }
 
 fn kept_words(kept: &[Left]) -> Option<String> {

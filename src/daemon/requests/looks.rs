@@ -120,6 +120,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Claimed { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
+            | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Lost { .. }
             | What::Judged { .. }

@@ -25,7 +25,7 @@ fn line(run: &Run, what: &What) -> Line {
         What::EnvironmentReady { environment, isolation } => {
             ("environment.ready", None, None, ready(environment, isolation))
         }
-        What::EnvironmentFailed { why } => ("environment.failed", None, None, why.clone()),
+        What::EnvironmentFailed { why, .. } => ("environment.failed", None, None, why.clone()),
         What::Intended { attempt, cause, resume } => {
             let (lane, n) = about(attempt);
             ("attempt.intended", lane, n, intended(attempt.n, cause, resume.as_deref()))
@@ -44,10 +44,10 @@ fn line(run: &Run, what: &What) -> Line {
             ("checkpoint", lane, n, text)
         }
         What::Snapshotted { attempt, .. }
+        | What::Keeping { attempt }
         | What::NotSnapshotted { attempt, .. }
         | What::SnapshotMarked { attempt, .. } => {
-            let (lane, n) = about(attempt);
-            let (kind, text) = kept(what);
+            let ((lane, n), (kind, text)) = (about(attempt), kept(what));
             (kind, lane, n, text)
         }
         What::Exited { attempt, exit } => {
@@ -140,6 +140,8 @@ fn kept(what: &What) -> (&'static str, String) {
             SnapshotMark::Removed => "removed",
         };
         ("environment.checkpoint", format!("the environment's checkpoint was {word} by {by}"))
+    } else if let What::Keeping { .. } = what {
+        ("environment.keeping", "it has ended well; its environment is being kept".into())
     } else {
         let why = if let What::NotSnapshotted { why, .. } = what { why.as_str() } else { "" };
         ("environment.not_kept", format!("the environment could not be kept: {why}"))

@@ -1,10 +1,13 @@
 //! Which container engine there is, and speaking to it. Docker Engine and Podman's service speak the same language.
 //! Owns the search for its socket and the words for not finding it; may never speak to an engine on another host.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::environment::{Container, Error};
 
@@ -12,6 +15,10 @@ use crate::environment::{Container, Error};
 pub(super) const QUICK: Duration = Duration::from_secs(10);
 /// How long anything else may take: a large image is unpacked by `create`, a slow disk by `start` and `remove`.
 const LONGEST_S: u64 = 300;
+
+/// Containers of one engine that are made or started at the same time. It does not become quicker by more; and one that has
+/// twenty to make at once does not answer in time (Podman 4.3 on two processors, measured).
+const AT_ONCE: usize = 4;
 
 /// A container engine that has answered.
 #[derive(Debug, Clone)]
@@ -22,6 +29,20 @@ pub(super) struct Engine {
     /// `Docker 20.10.24`, `Podman 4.3.1`.
     pub(super) name: String,
     pub(super) podman: bool,
+}
+
+impl Engine {
+    /// Waits until few enough others have something made there; held until it is made.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
+        let turns = {
+            let mut all = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_this = all.entry(self.socket.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
+            Arc::clone(of_this)
+        };
+        // It is never closed.
+        turns.acquire_owned().await.ok()
+    }
 }
 
 /// Where an engine may listen, in the order of trying; with `$DOCKER_HOST`, only there.

@@ -148,7 +148,7 @@ fn endpoints(spec: &Spec, network: &str) -> NetworkingConfig {
 }
 
 fn labels(spec: &Spec, facts: &Facts<'_>) -> HashMap<String, String> {
-    let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let run = super::ours::run_of(spec);
     let (id, id_value) = super::ours::id_label(spec);
     let env = serde_json::to_string(facts.image_env).unwrap_or_else(|_| "[]".into());
     let digest = facts.bundle.path.file_name().unwrap_or_default().to_string_lossy().into_owned();

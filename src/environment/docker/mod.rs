@@ -127,6 +127,8 @@ pub(super) async fn run(spec: &Spec, container: &Container, pulls: &Pulls) -> Re
         Err(Error::NoEngine { tried }) if known.is_some() => return Err(Error::EngineGone { tried }),
         other => other?,
     };
+    let _few = engine.turn().await;
+    let _turn = ours::making(spec).await;
     let found = inspect(&engine, &container.name).await?;
     if let Some(found) = &found {
         is_ours(found, spec, &container.name)?;

@@ -43,7 +43,7 @@ pub(super) async fn make(engine: &Engine, spec: &Spec, name: &str) -> Result<(),
         }
         None => {}
     }
-    let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let run = super::ours::run_of(spec);
     let labels =
         [(LABEL_STATE, spec.state_dir.to_string_lossy().into_owned()), (LABEL_RUN, run), super::ours::id_label(spec)];
     let request = NetworkCreateRequest {
@@ -99,7 +99,7 @@ pub(super) async fn tell_names(engine: &Engine, spec: &Spec, network: &str) -> R
 
 /// The containers of the run; with `all` also those that do not run.
 async fn of_run(engine: &Engine, spec: &Spec, all: bool) -> Result<Vec<ContainerSummary>, Error> {
-    let run = spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let run = super::ours::run_of(spec);
     let filters = HashMap::from([("label", vec![format!("{LABEL_RUN}={run}")])]);
     let options = ListContainersOptionsBuilder::default().all(all).filters(&filters).build();
     let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
@@ -112,9 +112,14 @@ async fn of_run(engine: &Engine, spec: &Spec, all: bool) -> Result<Vec<Container
 /// Removes the network of a run, unless one of its containers is still there.
 pub(super) async fn remove(engine: &Engine, spec: &Spec, name: &str) {
     // A container that stays will want it again; the last one of the run takes it along.
-    match of_run(engine, spec, true).await {
-        Ok(others) if others.is_empty() => {}
-        Ok(_) | Err(_) => return,
+    let alone = async || matches!(of_run(engine, spec, true).await, Ok(others) if others.is_empty());
+    if !alone().await {
+        return;
+    }
+    // Another environment of the run may just be made: with this network, which it has seen, and not yet in it.
+    let _turn = super::ours::removing(&super::ours::run_of(spec)).await;
+    if !alone().await {
+        return;
     }
     match is_our_network(engine, spec, name).await {
         Ok(Some(true)) => {}

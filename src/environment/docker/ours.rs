@@ -4,17 +4,47 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::connect::{self, Engine, QUICK, words};
 use super::create::{LABEL_ENVIRONMENT, LABEL_ID, LABEL_KEPT, LABEL_RUN, LABEL_STATE};
 use super::{read, snapshot};
-use crate::environment::{Container, Error, Left, LeftKind, Spec, container_name};
+use crate::environment::{Container, Error, Left, LeftKind, Removal, Spec, container_name};
 use crate::faults;
+
+/// The runs that somebody makes or removes something of. Only the engine of a state folder does, so locks of its own
+/// process are enough.
+static TURNS: LazyLock<Mutex<HashMap<String, Weak<RwLock<()>>>>> = LazyLock::new(Mutex::default);
+
+fn turn(run: &str) -> Arc<RwLock<()>> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    turns.retain(|_, lock| lock.strong_count() > 0);
+    let known = turns.get(run).and_then(Weak::upgrade);
+    let lock = known.unwrap_or_default();
+    turns.insert(run.to_owned(), Arc::downgrade(&lock));
+    lock
+}
+
+/// While this is held nothing that the containers of this run share is removed, and none of them is by `gc`.
+pub(super) async fn making(spec: &Spec) -> OwnedRwLockReadGuard<()> {
+    turn(&run_of(spec)).read_owned().await
+}
+
+/// While this is held no container of this run is being made or started.
+pub(super) async fn removing(run: &str) -> OwnedRwLockWriteGuard<()> {
+    turn(run).write_owned().await
+}
+
+/// The id of the run whose environment this is, as its labels say it.
+pub(super) fn run_of(spec: &Spec) -> String {
+    spec.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
 
 /// Which state folder it is, by its secret; empty where it has none.
 fn id_of(state_dir: &Path) -> String {
@@ -135,8 +165,17 @@ async fn list(engine: &Engine, state_dir: &Path) -> Result<Vec<Left>, String> {
     Ok(found)
 }
 
-/// Removes one of [`all`]; in words why not.
-pub(in crate::environment) async fn remove(left: &Left) -> Result<(), String> {
+/// Removes one of [`all`], unless it is wanted by now, or says in words why not. `still`: is it needless still? Asked when
+/// nobody can begin to use it any more before it has gone.
+pub(in crate::environment) async fn remove(left: &Left, still: impl AsyncFnOnce() -> bool) -> Result<Removal, String> {
+    let _turn = removing(&left.run).await;
+    if !still().await {
+        return Ok(Removal::Wanted);
+    }
+    remove_it(left).await.map(|()| Removal::Done)
+}
+
+async fn remove_it(left: &Left) -> Result<(), String> {
     let engine = connect::connect(std::slice::from_ref(&left.engine)).await.map_err(|error| error.to_string())?;
     match left.kind {
         LeftKind::Container => {

@@ -28,6 +28,7 @@ pub(super) enum Stored {
     },
     EnvironmentFailed {
         why: String,
+        environment: Option<String>,
     },
     Intended {
         at: At,
@@ -44,6 +45,9 @@ pub(super) enum Stored {
     CheckpointSeen {
         at: At,
         checkpoint: Checkpoint,
+    },
+    Keeping {
+        at: At,
     },
     Snapshotted {
         at: At,

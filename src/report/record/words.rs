@@ -146,7 +146,10 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
             format!("environment{which}: {}", isolation(found))
         }
-        What::EnvironmentFailed { why } => format!("no environment: {}", inline(why)),
+        What::EnvironmentFailed { environment, why } => {
+            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
+            format!("no environment{which}: {}", inline(why))
+        }
         What::Intended { attempt, cause, .. } => {
             format!("{} is started: {}", name(attempt), cause_words(cause))
         }
@@ -156,6 +159,7 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Snapshotted { attempt, snapshot } => {
             format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
         }
+        What::Keeping { attempt } => format!("{} has ended well, and its environment is being kept", name(attempt)),
         What::NotSnapshotted { attempt, why } => {
             format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
         }

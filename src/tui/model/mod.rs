@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use crate::wire::client::{
-    CheckpointView, EngineView, EscalationView, EventView, ResourcesView, RunLine, RunState, RunView, SourceView,
-    StepView,
+    CheckpointView, EngineView, EscalationView, EventView, KeptView, ResourcesView, RunLine, RunState, RunView,
+    SourceView, StepView,
 };
 
 use super::draw::Picked;
@@ -175,6 +175,8 @@ pub struct Model {
     pub inbox: Vec<EscalationView>,
     /// Step by step, newest first; of those that are gone only a few: see [`Model::gone`].
     pub checkpoints: Vec<CheckpointView>,
+    /// What was kept of its environments, newest first.
+    pub kept: Vec<KeptView>,
     /// How many more there were of a step that are gone.
     pub gone: BTreeMap<String, usize>,
     pub resources: Option<ResourcesView>,
@@ -227,6 +229,7 @@ impl Model {
             events: Vec::new(),
             inbox: Vec::new(),
             checkpoints: Vec::new(),
+            kept: Vec::new(),
             gone: BTreeMap::new(),
             resources: None,
             progress: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! Checkpoints: a page with all of them, step by step and newest first, and a short box. Pure.
+//! Checkpoints: a page with all of them, what was kept of environments before those of steps, and a short box. Pure.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use crate::faces::words::{count, span};
 use crate::tui::draw::{Frame, Pen, first_shown, row, width};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
-use crate::wire::client::CheckpointView;
+use crate::wire::client::{CheckpointView, KeptView};
 
 /// `2.1G`, `340M`, `12K`, `800B`.
 pub fn size(bytes: u64) -> String {
@@ -27,9 +27,16 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A line of the page: a step's name, one of its checkpoints by its place in the model, or how many more are gone.
+/// Environments that are listed; the command line lists all of them.
+const ENVIRONMENTS: usize = 5;
+
+/// A line of the page: an environment that was kept and how many more there are, a step's name, one of its checkpoints by
+/// its place in the model, or how many more are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item<'a> {
+    Environments,
+    Kept(&'a KeptView),
+    More(usize),
     Step(&'a str),
     One(usize),
     Gone(usize),
@@ -37,6 +44,12 @@ enum Item<'a> {
 
 fn items(model: &Model) -> Vec<Item<'_>> {
     let mut all = Vec::new();
+    if !model.kept.is_empty() {
+        all.push(Item::Environments);
+        all.extend(model.kept.iter().take(ENVIRONMENTS).map(Item::Kept));
+        let more = model.kept.len().saturating_sub(ENVIRONMENTS);
+        all.extend((more > 0).then_some(Item::More(more)));
+    }
     let mut of = None;
     for (place, one) in model.checkpoints.iter().enumerate() {
         if of != Some(&one.step_name) {
@@ -62,11 +75,20 @@ pub fn draw(model: &Model, room: Rect, buf: &mut Buffer) {
     let inner = Frame::light("Checkpoints").right(&right).foot(&foot).draw(buf, &model.manner.theme, room);
     let all = items(model);
     let cursor = model.cursors.checkpoints.min(model.checkpoints.len().saturating_sub(1));
+    // Whoever stands on the first one sees what is above it.
     let line = all.iter().position(|item| *item == Item::One(cursor)).unwrap_or(0);
+    let line = if cursor == 0 && line < usize::from(inner.height) { 0 } else { line };
     let first = first_shown(line, all.len(), usize::from(inner.height));
     for (place, item) in (0..inner.height).zip(all.iter().skip(first)) {
         let mut pen = Pen::new(buf, &model.manner.theme, row(inner, place));
         match item {
+            Item::Environments => {
+                pen.space(1).text(Role::Strong, "environments");
+            }
+            Item::Kept(one) => kept(model, one, &mut pen),
+            Item::More(more) => {
+                pen.space(2).text(Role::Dim, &format!("+{more} more: dogwatch checkpoints RUN"));
+            }
             Item::Step(name) => {
                 pen.space(1).text(Role::Strong, name);
             }
@@ -121,6 +143,24 @@ fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
     }
 }
 
+/// As it is listed by the command line.
+fn kept(model: &Model, kept: &KeptView, pen: &mut Pen<'_>) {
+    let (role, mark) = if kept.newest { (Role::Good, "●") } else { (Role::Plain, "○") };
+    pen.space(2).text(role, mark).space(1);
+    let end = format!("{:>6} {}", size(kept.bytes), if kept.newest { "★" } else { " " });
+    let after = format!("after {}", kept.step_name);
+    let columns = pen.left().saturating_sub(width(&end) + 14).clamp(6, 30);
+    let age = format!("{} ago", span(model.now_ms - kept.kept_ms));
+    pen.field(Role::Plain, &after, columns).space(1).field(Role::Dim, &age, 11).space(1).text(role, &end);
+    let id = kept.image.strip_prefix("sha256:").unwrap_or(&kept.image);
+    let facts = [(kept.pinned, "pinned"), (true, kept.environment.as_str()), (true, id.get(..12).unwrap_or(id))];
+    for (_, fact) in facts.into_iter().filter(|(is_so, _)| *is_so) {
+        if pen.left() > width(fact) + 2 {
+            pen.space(2).text(Role::Dim, fact);
+        }
+    }
+}
+
 /// The end of a path in so many columns.
 fn end_of(path: &str, columns: usize) -> String {
     let path = crate::tui::draw::clean(path);
@@ -140,6 +180,14 @@ pub fn room(model: &Model, area: Rect, buf: &mut Buffer) {
     for (place, item) in (0..inner.height).zip(items(model)) {
         let mut pen = Pen::new(buf, &model.manner.theme, row(inner, place));
         match item {
+            Item::Environments => pen.text(Role::Plain, "environments"),
+            Item::Kept(one) => {
+                let mark = if one.newest { "●" } else { "○" };
+                pen.space(1).text(Role::Good, mark).space(1).field(Role::Plain, &one.step_name, 12).space(1);
+                pen.field(Role::Dim, &span(model.now_ms - one.kept_ms), 6).space(1);
+                pen.text(Role::Good, &format!("{:>6}{}", size(one.bytes), if one.newest { " ★" } else { "" }))
+            }
+            Item::More(more) => pen.space(1).text(Role::Dim, &format!("+{more} more")),
             Item::Step(name) => pen.text(Role::Plain, name),
             Item::One(place) => {
                 short(model, &model.checkpoints[place], &mut pen);
@@ -148,7 +196,7 @@ pub fn room(model: &Model, area: Rect, buf: &mut Buffer) {
             Item::Gone(more) => pen.space(1).text(Role::Dim, &format!("+{more} gone")),
         };
     }
-    if model.checkpoints.is_empty() {
+    if items(model).is_empty() {
         Pen::new(buf, &model.manner.theme, row(inner, 0)).text(Role::Dim, "none seen");
     }
 }

@@ -231,8 +231,12 @@ impl Telling {
                 break;
             }
         }
-        if let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run }) {
+        if let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run: run.clone() }) {
             news.push(News::Checkpoints(checkpoints));
+        }
+        // Only what the journal knows: no container engine is asked.
+        if let Ok(Reply::Kept(kept)) = client.ask(Ask::Kept { run, verify: false }) {
+            news.push(News::Kept(kept));
         }
         Ok(())
     }

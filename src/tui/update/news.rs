@@ -47,6 +47,10 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         }
         News::Inbox(inbox) => return asked(model, inbox),
         News::Checkpoints(checkpoints) => seen(model, checkpoints),
+        News::Kept(mut kept) => {
+            kept.reverse();
+            model.kept = kept;
+        }
         News::Resources(resources) => model.resources = Some(resources),
     }
     Vec::new()
@@ -112,6 +116,7 @@ fn run_news(model: &mut Model, run: RunView) {
         model.events.clear();
         model.checkpoints.clear();
         model.gone.clear();
+        model.kept.clear();
         model.scroll.clear();
         model.progress.clear();
         model.cursors.journal = 0;

@@ -6,7 +6,8 @@ use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    Ask, AttachedView, CheckpointView, Order, Reply, RunState, SourceView, StepState, StepView, WaitKind, WaitView,
+    Ask, AttachedView, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState, StepView, WaitKind,
+    WaitView,
 };
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
@@ -184,6 +185,43 @@ fn with_checkpoints(state: StepState) -> Model {
     );
     press(&mut model, "4");
     model
+}
+
+fn kept(step: &str, newest: bool, pinned: bool) -> KeptView {
+    KeptView {
+        step_name: step.into(),
+        attempt: 1,
+        environment: "gpu".into(),
+        image: format!("sha256:{}", "0123456789abcdef".repeat(4)),
+        kept_ms: NOW - 240_000,
+        bytes: 3 << 20,
+        pinned,
+        newest,
+        says: String::new(),
+        bad: false,
+    }
+}
+
+#[test]
+fn environments_that_were_kept_are_shown_before_the_checkpoints_of_steps() {
+    let mut model = with_checkpoints(StepState::Running);
+    tell(&mut model, News::Kept(vec![kept("setup", false, true), kept("prepare", true, false)]));
+    let shown = text(&model, &Shown::default());
+    let line =
+        |what: &str| shown.lines().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {shown}"));
+    assert!(line("environments") < line("after prepare") && line("after prepare") < line("after setup"), "{shown}");
+    assert!(line("after setup") < line("step 3600"), "{shown}");
+    for fact in ["4m00s ago", "3.0M ★", "pinned", "gpu", "0123456789ab"] {
+        assert!(shown.contains(fact), "{fact}: {shown}");
+    }
+    // Keys are for the checkpoints of steps.
+    assert_eq!(press(&mut model, "y"), [Effect::Copy("/data/ckpt/train[lr=0.1]/step-3600".into())]);
+    // Many are folded, and another run has none of them.
+    tell(&mut model, News::Kept((0..9).map(|n| kept(&format!("s{n}"), n == 8, false)).collect()));
+    let shown = text(&model, &Shown::default());
+    assert!(shown.contains("after s8") && !shown.contains("after s3") && shown.contains("+4 more"), "{shown}");
+    tell(&mut model, News::Run(Box::new(run_view(run_line("other", 7, RunState::Running), Vec::new()))));
+    assert!(!text(&model, &Shown::default()).contains("after s8"));
 }
 
 #[test]

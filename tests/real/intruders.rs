@@ -1,0 +1,259 @@
+//! What goes wrong in and around a container without dogwatch's doing, and what a hostile step can do there: monitors that
+//! are killed, keepers, records, tmux servers and links that are not what they seem, another build of dogwatch. The same
+//! tests against a real dockerd and a real Podman service.
+
+use std::path::PathBuf;
+
+use crate::containers::{Terminal, ended_and_gone, house, on_both};
+use crate::engines::{Kind, shared};
+use crate::house::{House, comm, is_alive, kill, lines, stat, until, within};
+
+on_both!(
+    a_killed_monitor_of_the_container_is_told_truthfully,
+    a_step_that_plays_the_keeper_gets_nothing,
+    a_record_of_another_attempt_is_not_believed,
+    a_record_that_a_step_forges_is_not_found,
+    a_fake_tmux_server_shows_only_itself,
+    a_checkpoint_that_is_a_link_out_of_the_container_is_none,
+    shared_memory_is_as_large_as_memory_unless_it_is_said,
+    a_newer_build_adopts_what_an_older_one_started,
+);
+
+/// Nobody took a test out of one of the two lists.
+#[test]
+fn both_engines_have_the_same_tests() {
+    assert_eq!(TESTS, 8);
+}
+
+const ONE: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
+/// Three seconds of output with a beginning and an end, and what is done before.
+const COUNTED: &str = r#"
+echo "start $DOGWATCH_KEY" >> effects
+BEFORE
+i=0; while [ $i -lt 30 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done
+echo "end $DOGWATCH_KEY" >> effects
+exit 7
+"#;
+
+/// A run with one step, which does this first.
+fn counted(house: &House, before: &str) {
+    let script = COUNTED.replace("BEFORE", before);
+    house.workflow(&format!("{ONE}[steps.work]\nallow_failure = true\nrun = '''{script}'''\n"));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").lines().count() > 3);
+}
+
+/// It was started once and ended once, by itself, and its log is whole.
+#[track_caller]
+fn ran_once(house: &House) {
+    let counts: Vec<usize> = house.effects().into_values().collect();
+    assert_eq!(counts, [1, 1], "starts and ends: {:?}", house.effects());
+    let lane = house.lane("work");
+    assert_eq!((lane["exit"].as_str(), lane["attempt"].as_i64()), (Some("code 7"), Some(1)), "{lane}");
+    assert_eq!(house.log("work/0/a1"), lines("line", 30));
+}
+
+/// containerd's shim, conmon: the process that started the container and waits for it.
+fn monitor(house: &House) -> i32 {
+    let keepers = house.keepers();
+    assert_eq!(keepers.len(), 1, "{keepers:?}");
+    let monitor = stat(keepers[0]).and_then(|fields| fields[1].parse().ok()).expect("its parent");
+    let name = comm(monitor);
+    assert!(name.starts_with("containerd-shim") || name.starts_with("conmon"), "{name}");
+    monitor
+}
+
+/// Whether the container lives on then is its engine's affair (containerd ends it, Podman lets it be). What is told must be
+/// so: the step goes on and its end is recorded, or it has ended and nothing runs twice.
+fn a_killed_monitor_of_the_container_is_told_truthfully(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let script = COUNTED.replace("BEFORE", "");
+    house.workflow(&format!("{ONE}[steps.work]\nrun = '''{script}'''\n"));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").lines().count() > 3);
+    let keeper = house.keepers()[0];
+    let monitor = monitor(&house);
+    kill(monitor);
+    until("it has gone", || !is_alive(monitor));
+    assert_eq!(house.wait(), Some(3), "{}", house.said(&["status"]));
+    if is_alive(keeper) {
+        assert_eq!(kind, Kind::Podman, "containerd ends what it cannot watch");
+        ran_once(&house);
+    } else {
+        let question = house.json(&["inbox"]).expect("a question");
+        let shown = house.said(&["show", &format!("e{}", question["id"])]);
+        assert!(shown.contains("killed from outside") || shown.contains("its container"), "{shown}");
+        let counts: Vec<usize> = house.effects().into_values().collect();
+        assert_eq!(counts, [1], "it was started once: {:?}", house.effects());
+    }
+    house.said(&["stop", "@last"]);
+    assert_eq!(house.wait(), Some(4), "{}", house.said(&["status"]));
+    // Podman waits a minute for a process whose end nobody tells it.
+    let gone = within(150_000, || engine.containers(&house.state()).is_empty());
+    assert!(gone, "its container is gone");
+}
+
+fn a_step_that_plays_the_keeper_gets_nothing(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    counted(
+        &house,
+        r"
+b=/run/dogwatch/b; mkdir -p /run/dogwatch/rt/fake
+kill -9 1; kill -STOP 1
+for door in /run/dogwatch/door/door.sock /run/dogwatch/rt/fake/door.sock; do
+    $b/dogwatch keep --door $door --runtime-dir /run/dogwatch/rt/fake --dogwatch $b/dogwatch --tmux $b/tmux >> fake 2>&1 &
+done
+touch /run/dogwatch/rt/k/keeper.sock /run/dogwatch/door/door.sock 2>/dev/null || true
+",
+    );
+    // Its own keeper is the one that is adopted, also by a porter that is new.
+    house.porters().into_iter().for_each(kill);
+    house.kill_engine();
+    house.said(&["engine", "start"]);
+    ended_and_gone(&house, engine, 0);
+    ran_once(&house);
+    assert!(!house.text("fake").contains("listening"), "{}", house.text("fake"));
+}
+
+/// Who has the keys of one attempt, a keeper that was taken over, has a record of it to show for another one.
+fn a_record_of_another_attempt_is_not_believed(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let start = "echo \"start $DOGWATCH_KEY\" >> effects";
+    house.workflow(&format!(
+        "{ONE}[steps.a]\nrun = '{start}'\n[steps.b]\nneeds = [\"a\"]\nrun = '{start}; echo on; sleep 61'\n"
+    ));
+    house.start();
+    until("b runs", || house.log("b/0/a1").contains("on"));
+    let place = |attempt: &str| -> PathBuf { house.attempts()[attempt].clone() };
+    let record = std::fs::read(place("a/0/a1").join("exit.json")).expect("a's record");
+    house.kill_engine();
+    std::fs::write(place("b/0/a1").join("exit.json"), record).expect("a forged record");
+    house.shims().into_iter().for_each(kill);
+    house.said(&["engine", "start"]);
+    assert_eq!(house.wait(), Some(3), "{}", house.said(&["status"]));
+    let question = house.json(&["inbox"]).expect("a question");
+    assert_eq!(question["escalation_kind"], "unknown", "{question}");
+    assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1, 1], "{:?}", house.effects());
+    house.said(&["stop", "@last"]);
+    ended_and_gone(&house, engine, 4);
+}
+
+fn a_record_that_a_step_forges_is_not_found(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let script = r#"
+echo "start $DOGWATCH_KEY" >> effects
+for place in . "$DOGWATCH_DIR" "$DOGWATCH_RUN_DIR" "$DOGWATCH_RUN_DIR/work/0/a1" "$DOGWATCH_RUN_DIR/../work/0/a1" \
+    "$DOGWATCH_DIR/a1" "$HOME" /run/dogwatch/rt/k "$DOGWATCH_RUN_DIR/../env/default"; do
+    mkdir -p "$place" 2>/dev/null
+    echo '{"v":1,"end":{"code":0}}' > "$place/exit.json"
+    mkdir -p "$place/claim" 2>/dev/null
+done 2>/dev/null
+echo on; sleep 61
+"#;
+    house.workflow(&format!("{ONE}[steps.work]\nrun = '''{script}'''\n"));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").contains("on"));
+    house.shims().into_iter().for_each(kill);
+    assert_eq!(house.wait(), Some(3), "{}", house.said(&["status"]));
+    let question = house.json(&["inbox"]).expect("a question");
+    assert_eq!(question["escalation_kind"], "unknown", "{question}");
+    house.said(&["stop", "@last"]);
+    ended_and_gone(&house, engine, 4);
+}
+
+fn a_fake_tmux_server_shows_only_itself(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let canary = house.root().join("canary");
+    let fake = r#"
+b=/run/dogwatch/b; socket=/run/dogwatch/rt/k/tmux.sock
+t() { LOCPATH=$b/locale TERMINFO=$b/terminfo $b/ld.so --library-path $b/lib $b/tmux -f /dev/null -S $socket "$@"; }
+until t ls; do sleep 0.1; done >/dev/null 2>&1
+t kill-server; rm -f $socket
+t new-session -d -s "$DOGWATCH_KEY" "touch CANARY; echo this is fake; sleep 60" 2>/dev/null || true
+t set-hook -g client-attached 'run-shell "touch CANARY"' 2>/dev/null || true
+touch faked
+"#;
+    counted(&house, &fake.replace("CANARY", &canary.to_string_lossy()));
+    until("there is another server", || house.work().join("faked").exists());
+    let mut terminal = Terminal::of(&house, &["attach", "@last", "work"]);
+    // Its own lines, or those of the fake: what a step shows is its own affair. Who looks can leave.
+    within(3_000, || terminal.has_shown("line") || terminal.has_shown("fake"));
+    until("who was attached has left", || {
+        terminal.press("\u{1d}");
+        terminal.has_shown("\u{0}");
+        terminal.has_ended()
+    });
+    ended_and_gone(&house, engine, 0);
+    ran_once(&house);
+    assert!(!canary.exists(), "it was executed on this host");
+}
+
+/// A link is a path of the container's, and means nothing here.
+fn a_checkpoint_that_is_a_link_out_of_the_container_is_none(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let secret = house.root().join("secret-of-this-host");
+    std::fs::write(&secret, "secret").expect("a file");
+    let script = format!(
+        "ln -s {} ckpt; mkdir d; ln -s {} d/up; echo saved /workspace/ckpt; echo saved /workspace/d/up/{}; \
+         echo \"resume <$RESUME>\"; exit 3",
+        secret.display(),
+        house.root().display(),
+        secret.file_name().expect("a name").to_string_lossy()
+    );
+    house.workflow(&format!(
+        "{ONE}[steps.a]\nrun = '''[ \"$DOGWATCH_ATTEMPT\" = 2 ] && {{ echo \"resume <$RESUME>\"; exit 4; }}; {script}'''\n\
+         retry = {{ max_attempts = 2, delay = \"0s\" }}\nallow_failure = true\n\
+         [steps.a.checkpoint]\npattern = 'saved (?P<path>\\S+)'\nresume_env = \"RESUME\"\n"
+    ));
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.log("a/0/a2"), "resume <>\r\n");
+}
+
+fn shared_memory_is_as_large_as_memory_unless_it_is_said(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    // More than the 64 MB that engines give by themselves, which kills those who load data in several processes.
+    let fill = "dd if=/dev/zero of=/dev/shm/x bs=1M count=80 2>&1 | grep -o \"No space\" || echo enough";
+    house.workflow(&format!(
+        "{ONE}memory = \"256MiB\"\n[environments.small]\nimage = \"bb:1\"\nnetwork = false\nshm = \"8MiB\"\n\
+         [steps.a]\nrun = '{fill}'\n[steps.b]\nenvironment = \"small\"\nrun = '{fill}'\n"
+    ));
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!((house.log("a/0/a1").as_str(), house.log("b/0/a1").as_str()), ("enough\r\n", "No space\r\n"));
+}
+
+/// The older one differs in its bytes: so it has another bundle, and another binary is the first process of the container.
+fn a_newer_build_adopts_what_an_older_one_started(kind: Kind) {
+    let (engine, mut house) = (shared(kind), house(shared(kind)));
+    let older = house.root().join("older");
+    let mut bytes = std::fs::read(env!("CARGO_BIN_EXE_dogwatch")).expect("the build under test");
+    bytes.extend_from_slice(b"an older build");
+    std::fs::write(&older, bytes).expect("an older build");
+    std::fs::set_permissions(&older, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    house.use_build(Some(older.clone()));
+    let script = COUNTED.replace("BEFORE", "touch /bin/mark");
+    house.workflow(&format!(
+        "{ONE}[steps.work]\nallow_failure = true\nrun = \"\"\"{}\"\"\"\n\
+         [steps.next]\nneeds = [\"work\"]\nrun = 'ls /bin/mark'\n\
+         [steps.fresh]\nfresh = true\nneeds = [\"work\"]\nrun = 'echo fresh'\n",
+        script.replace('\\', "\\\\")
+    ));
+    house.start();
+    until("the step prints", || house.log("work/0/a1").lines().count() > 3);
+    let state = house.state();
+    let bundles = || std::fs::read_dir(state.join("bundle")).map_or(0, Iterator::count);
+    let (containers, before) = (engine.containers(&state), bundles());
+    // As an upgrade does it: the old one is told to end, for its porters would start it again.
+    house.said(&["engine", "stop"]);
+    until("the older engine has ended", || house.engine().is_none());
+    std::fs::remove_file(&older).expect("nothing is left of it");
+    house.use_build(None);
+    house.said(&["engine", "start"]);
+    assert_eq!(engine.containers(&house.state()), containers, "it was adopted");
+    ended_and_gone(&house, engine, 0);
+    ran_once(&house);
+    assert_eq!(house.log("next/0/a1"), "/bin/mark\r\n", "what comes next runs in the same container");
+    assert_eq!(house.log("fresh/0/a1"), "fresh\r\n", "and in new ones of the new build");
+    assert_eq!(bundles(), before + 1, "there were two builds");
+}
