@@ -122,8 +122,7 @@ impl<'l> Bench<'l> {
         if self.facts.disk_full && !proven {
             return Some((Class::DiskFull, "What it writes to had no room left when it ended."));
         }
-        (self.facts.device_error && !proven)
-            .then_some((Class::Hardware, "A device reported an error while it ran."))
+        (self.facts.device_error && !proven).then_some((Class::Hardware, "A device reported an error while it ran."))
     }
 
     /// Told by a fact; the best line of the same class is shown with it.

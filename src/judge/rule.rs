@@ -123,7 +123,7 @@ pub enum BadRule {
 }
 
 /// The largest pattern, compiled, in bytes.
-const LARGEST: usize = 512 * 1024;
+const LARGEST: usize = 2 * 1024 * 1024;
 
 /// A regular expression that is compiled when a line may match it, and the words without which none does.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use super::clean;
 use super::decide;
 use super::facts::Facts;
 use super::lines::{Lines, Piece};
+use super::rule::Strength;
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
 use super::tone;
@@ -115,27 +116,33 @@ impl Look {
 
     /// Notes what matches of what may match.
     fn matched(&mut self, rules: &Rules, line: &str, number: u64) -> bool {
+        let mut maybe = std::mem::take(&mut self.maybe);
+        maybe.retain(|place| rules.0.patterns[*place].0.is_match(line));
+        let hit = |place: &usize| match rules.0.patterns[*place].1 {
+            Target::Rule(rule) => Some((rule, &rules.0.rules[rule].spec)),
+            Target::Mark(_) => None,
+        };
+        // A line that follows from another failure is no reason for having the looks of one.
+        let follows = maybe.iter().filter_map(hit).any(|(_, spec)| spec.role == Role::Cascade);
+        let hits = |place: &usize| {
+            hit(place).filter(|(_, spec)| !follows || spec.role != Role::Root || spec.strength > Strength::Weak)
+        };
         let mut tone = None;
-        let mut any = false;
-        for place in std::mem::take(&mut self.maybe).drain(..) {
-            let (pattern, target) = &rules.0.patterns[place];
-            if !pattern.is_match(line) {
-                continue;
+        for (rule, spec) in maybe.iter().filter_map(hits) {
+            let soft = spec.soft.unwrap_or_else(|| *tone.get_or_insert_with(|| tone::is_soft(line)));
+            if spec.role == Role::Cascade && !soft {
+                self.cascade = Some(number);
             }
-            match *target {
-                Target::Mark(mark) => self.marks[mark].note(number),
-                Target::Rule(rule) => {
-                    any = true;
-                    let spec = &rules.0.rules[rule].spec;
-                    let soft = spec.soft.unwrap_or_else(|| *tone.get_or_insert_with(|| tone::is_soft(line)));
-                    if spec.role == Role::Cascade && !soft {
-                        self.cascade = Some(number);
-                    }
-                    let found = &mut self.found[rule];
-                    note(if soft { &mut found.soft } else { &mut found.hard }, number, self.work, line);
-                }
+            let found = &mut self.found[rule];
+            note(if soft { &mut found.soft } else { &mut found.hard }, number, self.work, line);
+        }
+        for place in &maybe {
+            if let Target::Mark(mark) = rules.0.patterns[*place].1 {
+                self.marks[mark].note(number);
             }
         }
+        let any = maybe.iter().filter_map(hit).next().is_some();
+        self.maybe = maybe;
         any
     }
 

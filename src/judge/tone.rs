@@ -27,17 +27,15 @@ static GOING_ON: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `attempt 2/5`.
 static ATTEMPT: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)\b(?:attempt|try|retry)\s*#?:?\s*(?P<n>\d{1,6})\s*(?:/|of|out of)\s*(?P<of>\d{1,6})|\bretry \((?P<n2>\d{1,6})/(?P<of2>\d{1,6})\)")
+    regex(
+        r"(?i)\b(?:attempt|try|retry)\s*#?:?\s*(?P<n>\d{1,6})\s*(?:/|of|out of)\s*(?P<of>\d{1,6})|\bretry \((?P<n2>\d{1,6})/(?P<of2>\d{1,6})\)",
+    )
 });
 
 /// Words with which programs say that they did what they were to do.
 static SIGN: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?ix)\b(?:done|completed?|success|successful|successfully|succeeded|finished|saved|ready|written|wrote|loaded|
-        passed|pass|built|installed|created|uploaded|downloaded|exported|synced|processed|up[ ]to[ ]date|ok|imported|deployed|
-        converged|healthy|validated|migrated|healthy|inserted|published|applied|exiting[ ]normally|is[ ]up)\b
-        |\b0[ ](?:failed|failures|errors|problems)\b|\bno[ ](?:errors|failures|issues|problems)\b
-        |\(\d+[ ]rows?\)|^(?:INSERT|UPDATE|DELETE|COPY|CREATE|SELECT|COMMIT)\b[ ]?[\dA-Z]",
+        r"(?i)\b(?:done|completed?|success|successful|successfully|succeeded|finished|saved|ready|written|wrote|loaded|passed|pass|built|installed|created|uploaded|downloaded|exported|synced|processed|up to date|up-to-date|ok|imported|deployed|converged|healthy|validated|migrated|inserted|published|applied|exiting normally|is up)\b|\b0 (?:failed|failures|errors|problems)\b|\bno (?:errors|failures|issues|problems)\b|\(\d+ rows?\)|^(?:INSERT|UPDATE|DELETE|COPY|CREATE|SELECT|COMMIT)\b ?[\dA-Z]",
     )
 });
 
