@@ -19,6 +19,8 @@ const CAUSED: i32 = 5;
 const OWN: i32 = 1000;
 /// What is lost where only a fact speaks.
 const NO_LINE: u64 = u64::MAX;
+/// How many of the last lines are asked for signs of success.
+const LAST_WORDS: usize = 3;
 /// How many other lines are told.
 const CASCADES: usize = 8;
 
@@ -213,12 +215,19 @@ impl<'l> Bench<'l> {
     /// Without an exit code: whether the text ends as that of a success does.
     fn went_well(&self) -> bool {
         let hard = [Role::Root, Role::Cascade].into_iter().flat_map(|role| self.candidates(role));
-        let last = hard.filter(|one| !one.soft && one.sighting.is_some()).map(|one| one.last).max();
-        let Some(last) = last else {
-            // Nothing failed that was not overcome.
-            return true;
-        };
-        self.look.tail.iter().any(|(number, line)| *number > last && tone::is_sign(line))
+        let hard: Vec<_> = hard.filter(|one| !one.soft && one.sighting.is_some()).collect();
+        // Who is told to leave saves what he has, and says that it is done.
+        if hard.iter().any(|one| one.class() == Class::Interrupted && one.rule.spec.strength >= Strength::Strong) {
+            return false;
+        }
+        let mut words = self.look.tail.iter().rev().take(LAST_WORDS);
+        match hard.iter().map(|one| one.last).max() {
+            Some(last) => words.any(|(number, line)| *number > last && tone::is_sign(line)),
+            // Nothing is known to have failed that was not overcome.
+            None => {
+                words.clone().any(|(_, line)| tone::is_sign(line)) || !words.any(|(_, line)| tone::is_complaint(line))
+            }
+        }
     }
 
     fn success(&self) -> Diagnosis {

@@ -42,7 +42,7 @@ static SIGN: LazyLock<Regex> = LazyLock::new(|| {
 /// Words that turn a sign round.
 static UNSIGN: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)\bnot (?:\w+ )?(?:done|complete|successful|ready|found|ok|built|installed|saved|finish)|\bincomplete\b|\bunsuccessful|\b[1-9]\d* (?:failed|failures?|errors?)\b|\bfailed\b|\berror:|\bfailure\b|\bcould ?n.t\b|\bcannot\b|\baborted\b|\bunable\b|\bnever\b|\bwith (?:errors?|exit code [1-9])|\bto be ready\b|\bkilled\b",
+        r"(?i)\bnot (?:\w+ )?(?:done|complete|successful|ready|found|ok|built|installed|saved|finish)|\bincomplete\b|\bunsuccessful|\b[1-9]\d* (?:failed|failures?|errors?)\b|\bfailed\b|\berror:|\bfailure\b|\bcould ?n.t\b|\bcannot\b|\baborted\b|\bunable\b|\bnever\b|\bwith (?:errors?|exit code [1-9])|\bto be ready\b|\bkilled\b|\bfalse\b|\b(?:ensure|make sure|please|must|should|if you)\b|\b(?:failed|unreachable|errors?|failures?|fail)\s*[=:]\s*[1-9]",
     )
 });
 
@@ -70,7 +70,15 @@ pub(super) fn is_soft(line: &str) -> bool {
 /// Whether a program says with it that it did what it was to do.
 pub(super) fn is_sign(line: &str) -> bool {
     let rest = ZERO.replace_all(line, "0 problems");
-    SIGN.is_match(&rest) && !UNSIGN.is_match(&rest)
+    // What a frame or an indentation sets apart explains something; it is no last word.
+    let speaks = |c: char| c.is_alphanumeric() || matches!(c, '[' | '(' | '✓' | '✔' | '=' | '-' | '*');
+    rest.starts_with(speaks) && SIGN.is_match(&rest) && !UNSIGN.is_match(&rest)
+}
+
+/// Whether a program says with it that it did not do what it was to do.
+pub(super) fn is_complaint(line: &str) -> bool {
+    let rest = ZERO.replace_all(line, "0 problems");
+    UNSIGN.is_match(&rest) && !is_soft(line)
 }
 
 /// Words of which a line of ordinary work has none.
@@ -112,13 +120,19 @@ pub(super) fn is_work(line: &str) -> bool {
 pub(super) fn bare(line: &str) -> &str {
     let Some(rest) = line.strip_prefix('[') else { return line };
     match rest.split_once(']') {
-        Some((name, rest)) if name.len() <= 24 && !name.contains(' ') => {
+        Some((name, rest)) if name.len() <= 24 && is_worker(name) => {
             let rest = rest.strip_prefix("<stderr>").or_else(|| rest.strip_prefix("<stdout>")).unwrap_or(rest);
             let rest = rest.strip_prefix(':').unwrap_or(rest);
             rest.strip_prefix(' ').unwrap_or(rest)
         }
         Some(_) | None => line,
     }
+}
+
+/// `rank3`, `1,0` or `7`: names of workers have a number; names of levels have none.
+fn is_worker(name: &str) -> bool {
+    name.ends_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b',')
 }
 
 /// Whether the line is Python's place of a frame: the next one is source code, not output.
