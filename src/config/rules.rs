@@ -44,11 +44,19 @@ pub fn place(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 }
 
 /// The built-in rules as they are written.
+///
+/// # Panics
+///
+/// Never in a program whose tests pass: one of them reads the file.
 pub fn built_in_specs() -> Vec<RuleSpec> {
     parse(BUILT_IN, "config/rules.toml").expect("a test reads them")
 }
 
 /// The built-in rules, ready.
+///
+/// # Panics
+///
+/// Never in a program whose tests pass: one of them makes them ready.
 pub fn built_in() -> Rules {
     static READY: LazyLock<Rules> =
         LazyLock::new(|| Rules::new(vec![], built_in_specs()).expect("a test makes them ready"));
@@ -104,7 +112,9 @@ impl Reader {
             for one in list.iter().take(MOST) {
                 match one.get_ref().as_table() {
                     Some(rule) => rules.extend(self.rule(rule, &one.span())),
-                    None => drop(self.found.error(&one.span(), "a rule must be a table").hint("write [[rules]]")),
+                    None => {
+                        self.found.error(&one.span(), "a rule must be a table").hint("write [[rules]]");
+                    }
                 }
             }
         }

@@ -132,7 +132,7 @@ impl<'l> Bench<'l> {
         let same = |candidate: &Candidate<'_>| candidate.class() == class && candidate.sighting.is_some();
         let line = self.best(Role::Root, same).or_else(|| self.best(Role::Confirmation, same));
         let evidence = line.as_ref().and_then(evidence_of);
-        let rule = line.as_ref().map(|line| line.rule.spec.id.clone());
+        let spec = line.map(|line| &line.rule.spec);
         let mut explanation = words.to_owned();
         if let Some(line) = &line {
             explanation.push(' ');
@@ -140,9 +140,17 @@ impl<'l> Bench<'l> {
         }
         let advice = line.as_ref().map_or_else(|| class.default_advice(), |line| line.rule.spec.advises());
         let advice = if advice == Advice::Escalate { class.default_advice() } else { advice };
-        let role = line.map(|line| line.rule.spec.role);
         let cascades = self.set_aside(evidence.as_ref(), class);
-        Diagnosis { class, advice, confidence: 0.97, rule, role, evidence, cascades, explanation }
+        Diagnosis {
+            class,
+            advice,
+            confidence: 0.97,
+            rule: spec.map(|spec| spec.id.clone()),
+            role: spec.map(|spec| spec.role),
+            evidence,
+            cascades,
+            explanation,
+        }
     }
 
     fn verdict(&self, best: &Candidate<'_>) -> Diagnosis {
@@ -206,7 +214,7 @@ impl<'l> Bench<'l> {
         let rivals = self.candidates(Role::Root).filter(|one| !one.soft && one.class() != class);
         let mut all: Vec<Evidence> = cascades.chain(rivals).filter_map(|one| evidence_of(&one)).collect();
         all.retain(|one| chosen.is_none_or(|chosen| chosen.number != one.number));
-        all.sort_by(|a, b| a.number.cmp(&b.number));
+        all.sort_by_key(|one| one.number);
         all.dedup_by(|later, earlier| later.number == earlier.number);
         all.truncate(CASCADES);
         all

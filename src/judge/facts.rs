@@ -2,6 +2,7 @@
 
 /// The facts of an end. What is not known is left at its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
     /// Its exit code, as the kernel or a shell tells it (`128 + signal` is understood).
     pub exit_code: Option<i32>,

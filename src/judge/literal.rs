@@ -13,10 +13,9 @@ const MOST: usize = 48;
 /// A pattern that ignores case also takes the long s and the Kelvin sign for letters; such a line is passed over.
 pub(super) fn required(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => None,
         HirKind::Literal(_) | HirKind::Class(_) => concat(std::slice::from_ref(hir)),
         HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Repetition(_) => None,
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
         HirKind::Capture(capture) => required(&capture.sub),
         HirKind::Concat(parts) => concat(parts),
         HirKind::Alternation(parts) => {
@@ -37,14 +36,13 @@ fn concat(parts: &[Hir]) -> Option<Vec<String>> {
     let mut flat = Vec::new();
     flatten(parts, &mut flat);
     for part in flat {
-        match text_of(part) {
-            Some(text) => run.push_str(&text),
-            None => {
-                better(&mut best, vec![std::mem::take(&mut run)]);
-                if let Some(words) = required_inside(part) {
-                    better(&mut best, words);
-                }
-            }
+        if let Some(text) = text_of(part) {
+            run.push_str(&text);
+            continue;
+        }
+        better(&mut best, vec![std::mem::take(&mut run)]);
+        if let Some(words) = required_inside(part) {
+            better(&mut best, words);
         }
     }
     better(&mut best, vec![run]);

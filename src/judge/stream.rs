@@ -141,7 +141,7 @@ impl Look {
                 self.marks[mark].note(number);
             }
         }
-        let any = maybe.iter().filter_map(hit).next().is_some();
+        let any = maybe.iter().any(|place| hit(place).is_some());
         self.maybe = maybe;
         any
     }

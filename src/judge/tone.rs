@@ -11,7 +11,7 @@ fn regex(pattern: &str) -> Regex {
 /// The first word of a line that tells how grave it is.
 static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"(?i)(?P<grave>\berror\b|\berr!|\bfatal\b|\bcritical\b|\bpanic\b|\bsevere\b|\bfailed\b|\w+(?:error|exception)\b)|(?P<mild>\bwarn(?:ing)?\b|[a-z]warning\b|\bnotice\b|\binfo\b|\bdebug\b|\btrace\b|\bverbose\b|\bhint\b)"#,
+        r"(?i)(?P<grave>\berror\b|\berr!|\bfatal\b|\bcritical\b|\bpanic\b|\bsevere\b|\bfailed\b|\w+(?:error|exception)\b)|(?P<mild>\bwarn(?:ing)?\b|[a-z]warning\b|\bnotice\b|\binfo\b|\bdebug\b|\btrace\b|\bverbose\b|\bhint\b)",
     )
 });
 
