@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Diagnosis, Role};
+use crate::model::{Class, Diagnosis, Role};
 
 use super::clean;
 use super::decide;
 use super::facts::Facts;
 use super::lines::{Lines, Piece};
-use super::rule::Strength;
+use super::rule::{RuleSpec, Strength};
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
 use super::tone;
@@ -122,11 +122,16 @@ impl Look {
             Target::Rule(rule) => Some((rule, &rules.0.rules[rule].spec)),
             Target::Mark(_) => None,
         };
-        // A line that follows from another failure is no reason for having the looks of one.
+        // A line that follows from another failure is no reason for having the looks of one, and what a failed test is
+        // called or says is no failure of what it speaks of.
         let follows = maybe.iter().filter_map(hit).any(|(_, spec)| spec.role == Role::Cascade);
-        let hits = |place: &usize| {
-            hit(place).filter(|(_, spec)| !follows || spec.role != Role::Root || spec.strength > Strength::Weak)
+        let test = maybe.iter().filter_map(hit).any(|(_, spec)| spec.class == Class::TestFailure);
+        let counts = |spec: &RuleSpec| match spec.role {
+            Role::Root if test => spec.class == Class::TestFailure,
+            Role::Root => !follows || spec.strength > Strength::Weak,
+            Role::Cascade | Role::Confirmation => true,
         };
+        let hits = |place: &usize| hit(place).filter(|(_, spec)| counts(spec));
         let mut tone = None;
         for (rule, spec) in maybe.iter().filter_map(hits) {
             let soft = spec.soft.unwrap_or_else(|| *tone.get_or_insert_with(|| tone::is_soft(line)));

@@ -1,11 +1,18 @@
 //! The judge: rules against their examples, misleading cases, facts, hostile bytes, and the operator's own rules.
 
+#[path = "judge/cases.rs"]
+mod cases;
+#[path = "judge/own.rs"]
+mod own;
+#[path = "judge/stream.rs"]
+mod stream;
+
 use dogwatch::config::rules;
 use dogwatch::judge::{Facts, Judge, RuleSpec};
 use dogwatch::model::{Diagnosis, Role};
 
 /// Judges a whole text.
-pub(crate) fn judged(text: &str, facts: &Facts) -> Diagnosis {
+fn judged(text: &str, facts: &Facts) -> Diagnosis {
     let mut judge = Judge::new(&rules::built_in());
     judge.bytes(text.as_bytes());
     judge.end(facts)
