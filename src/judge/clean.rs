@@ -8,12 +8,15 @@ use std::borrow::Cow;
 /// The text of one line.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    let bytes = match bytes.iter().rposition(|byte| *byte == b'\r') {
+    let bytes = match memchr::memchr(b'\r', bytes) {
         Some(_) => bytes.rsplit(|byte| *byte == b'\r').find(|part| !part.trim_ascii().is_empty()).unwrap_or(&[]),
         None => bytes,
     };
     let plain = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
     if bytes.iter().all(plain) {
+        if let (true, Ok(text)) = (bytes.is_ascii(), std::str::from_utf8(bytes)) {
+            return Cow::Borrowed(text);
+        }
         let text = String::from_utf8_lossy(bytes);
         // The C1 controls are two bytes in UTF-8, and as good as an ESC to some terminals.
         return if text.contains(|c: char| c.is_control() && c != '\t') { Cow::Owned(strip(&text)) } else { text };

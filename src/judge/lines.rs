@@ -24,7 +24,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Hands over every line that is complete; of a long one also what fills a window.
     pub(super) fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(Piece<'_>)) {
-        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', chunk) {
             let (line, rest) = chunk.split_at(end);
             chunk = &rest[1..];
             let number = self.over + 1;

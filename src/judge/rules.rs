@@ -87,13 +87,17 @@ impl Set {
     /// trouble.
     pub(super) fn find(&self, line: &str, found: &mut Vec<usize>) -> bool {
         found.clear();
+        found.extend_from_slice(&self.always);
+        // Most lines have none of the words, and that is seen faster than which.
+        if !self.finder.is_match(line) {
+            return false;
+        }
         let mut trouble = false;
         for hit in self.finder.find_overlapping_iter(line) {
             let word = hit.pattern().as_usize();
             trouble |= word < tone::TROUBLE.len();
             found.extend_from_slice(&self.wanted[word]);
         }
-        found.extend_from_slice(&self.always);
         found.sort_unstable();
         found.dedup();
         trouble

@@ -16,6 +16,9 @@ use super::tone;
 /// How many of the last lines are kept, to see whether they speak of success.
 const TAIL: usize = 12;
 
+/// How much is kept of each of them, in bytes.
+const LONGEST_WORD: usize = 240;
+
 /// After a cascade so many lines are its epilogue, not work that goes on.
 const EPILOGUE: u64 = 40;
 
@@ -163,7 +166,10 @@ impl Look {
             String::new()
         };
         text.clear();
-        let cut = line.char_indices().nth(200).map_or(line.len(), |(at, _)| at);
+        let mut cut = line.len().min(LONGEST_WORD);
+        while !line.is_char_boundary(cut) {
+            cut -= 1;
+        }
         text.push_str(&line[..cut]);
         self.tail.push_back((number, text));
     }

@@ -1,5 +1,6 @@
 //! Cases that mislead, roles, facts, and what is said without an exit code.
 
+use dogwatch::cli::text::{Look, diagnosis, page};
 use dogwatch::judge::Facts;
 use dogwatch::model::{Advice, Class, Diagnosis, Role};
 
@@ -174,4 +175,33 @@ fn what_no_rule_knows_goes_to_a_person_with_its_last_line() {
     let said = judged("starting\nno seats left for the solver\n\n", &Facts::of_code(9));
     assert_eq!((said.class, said.advice, said.rule), (Class::Unknown, Advice::Escalate, None));
     assert_eq!(said.evidence.map(|line| line.number), Some(2));
+}
+
+#[test]
+fn people_read_it_in_eighty_columns_and_nothing_reaches_the_terminal_raw() {
+    let hostile = format!("{} \u{202e}\u{9b}2J\u{1b}[2J {}\n", "No space left on device", "x".repeat(900));
+    let text = format!("{hostile}{}", "make: *** [a] Error 1\nnpm ERR! code ELIFECYCLE\n".repeat(9));
+    let said = failed(&text);
+    let look = Look { width: 80, color: false, zone: jiff::tz::TimeZone::UTC };
+    let shown = page(&diagnosis::rows(&said, look.width), &look);
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{shown:?}");
+    assert!(
+        shown.starts_with("× disk_full") && shown.contains("line 1") && shown.contains("no-space (root)"),
+        "{shown}"
+    );
+    assert!(shown.lines().count() < 24, "{shown}");
+    let object = diagnosis::object(&said).to_string();
+    assert!(!object.contains('\u{202e}') && !object.contains('\u{9b}'), "{object}");
+}
+
+#[test]
+fn machines_read_the_fields_that_are_documented() {
+    let object = diagnosis::object(&failed("KeyError: 'x'\nmake: *** [all] Error 1\n"));
+    let fields: Vec<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    let wanted = ["class", "action", "confidence", "rule", "role", "line", "line_number", "explanation", "cascades"];
+    assert_eq!(fields, wanted);
+    assert_eq!(object["class"], "code_config");
+    assert_eq!(object["line_number"], 1);
+    assert_eq!(object["cascades"][0]["line_number"], 2);
 }
