@@ -5,8 +5,11 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 /// Shorter words are in too many lines to be worth looking for.
 const SHORTEST: usize = 3;
 
+/// A few letters in one place, as in `50[0234]`, make a word for each.
+const MOST_RUNS: usize = 16;
+
 /// More words than this are more work than the pattern itself.
-const MOST: usize = 48;
+const MOST: usize = 400;
 
 /// Words in lower case of which one, in any case of ASCII letters, is in every match. `None`: nothing is known.
 ///
@@ -32,20 +35,22 @@ pub(super) fn required(hir: &Hir) -> Option<Vec<String>> {
 
 fn concat(parts: &[Hir]) -> Option<Vec<String>> {
     let mut best: Option<Vec<String>> = None;
-    let mut run = String::new();
+    let mut runs = vec![String::new()];
     let mut flat = Vec::new();
     flatten(parts, &mut flat);
     for part in flat {
-        if let Some(text) = text_of(part) {
-            run.push_str(&text);
+        let texts = texts_of(part);
+        let fits = texts.as_ref().is_some_and(|texts| texts.len() * runs.len() <= MOST_RUNS);
+        if let Some(texts) = texts.filter(|_| fits) {
+            runs = runs.iter().flat_map(|run| texts.iter().map(move |text| format!("{run}{text}"))).collect();
             continue;
         }
-        better(&mut best, vec![std::mem::take(&mut run)]);
+        better(&mut best, std::mem::replace(&mut runs, vec![String::new()]));
         if let Some(words) = required_inside(part) {
             better(&mut best, words);
         }
     }
-    better(&mut best, vec![run]);
+    better(&mut best, runs);
     best
 }
 
@@ -75,11 +80,11 @@ fn required_inside(part: &Hir) -> Option<Vec<String>> {
     }
 }
 
-/// The text of a literal, or of a class that is one letter in both cases.
-fn text_of(part: &Hir) -> Option<String> {
+/// The text of a literal, or of a class of a few letters, each in one case or both.
+fn texts_of(part: &Hir) -> Option<Vec<String>> {
     match part.kind() {
-        HirKind::Literal(literal) => Some(std::str::from_utf8(&literal.0).ok()?.to_ascii_lowercase()),
-        HirKind::Class(class) => letter(class).map(String::from),
+        HirKind::Literal(literal) => Some(vec![std::str::from_utf8(&literal.0).ok()?.to_ascii_lowercase()]),
+        HirKind::Class(class) => letters(class).map(|letters| letters.into_iter().map(String::from).collect()),
         HirKind::Empty
         | HirKind::Look(_)
         | HirKind::Repetition(_)
@@ -89,35 +94,24 @@ fn text_of(part: &Hir) -> Option<String> {
     }
 }
 
-/// The lower case of a class that is one ASCII letter in both cases.
-fn letter(class: &Class) -> Option<char> {
-    let mut chars: Vec<char> = Vec::new();
-    match class {
-        Class::Unicode(class) => {
-            for range in class.ranges() {
-                if !range.start().is_ascii() && range.start() == range.end() {
-                    continue;
-                }
-                if range.start() != range.end() {
-                    return None;
-                }
-                chars.push(range.start());
-            }
+/// The lower case of the ASCII letters of a class, where there are a few.
+fn letters(class: &Class) -> Option<Vec<char>> {
+    let mut ranges: Vec<(char, char)> = match class {
+        Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
+        Class::Bytes(class) => class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect(),
+    };
+    // The long s and the Kelvin sign.
+    ranges.retain(|(start, end)| start.is_ascii() || start != end);
+    let mut letters = Vec::new();
+    for (start, end) in ranges {
+        if !end.is_ascii() || u32::from(end) - u32::from(start) >= 8 {
+            return None;
         }
-        Class::Bytes(class) => {
-            for range in class.ranges() {
-                if range.start() != range.end() {
-                    return None;
-                }
-                chars.push(char::from(range.start()));
-            }
-        }
+        letters.extend((start..=end).map(|letter| letter.to_ascii_lowercase()));
     }
-    match chars.as_slice() {
-        [one] => Some(one.to_ascii_lowercase()),
-        [upper, lower] if upper.is_ascii_uppercase() && upper.to_ascii_lowercase() == *lower => Some(*lower),
-        _ => None,
-    }
+    letters.sort_unstable();
+    letters.dedup();
+    (1..=8).contains(&letters.len()).then_some(letters)
 }
 
 /// Takes `words` where they say more: longer ones, then fewer.
@@ -149,6 +143,7 @@ mod tests {
         assert_eq!(of(r"a\d+b"), None);
         assert_eq!(of(r"(foo|b)x"), None);
         assert_eq!(of(r"(out of memory)?x"), None);
+        assert_eq!(of(r"\b50[02]\b"), words(&["500", "502"]));
         assert_eq!(of(r"exit (?:code|status) \d+"), words(&["exit "]));
         assert_eq!(of(r"(?i)[Kk]illed process"), words(&["killed process"]));
     }

@@ -253,6 +253,7 @@ fn speed(rules: &Rules) {
     let took = boottime_ms() - begun;
     println!("100 MiB, {lines} lines                 {took} ms, {:.2} µs a line", per(took, lines));
     println!("judged                                 {}", said.class);
+    println!("rules tried on every line              {:?}", rules.slow().collect::<Vec<_>>());
     let long = vec![b'x'; 100 * 1024 * 1024];
     let begun = boottime_ms();
     let mut judge = Judge::new(rules);

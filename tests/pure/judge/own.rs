@@ -20,7 +20,7 @@ fn they_come_before_the_built_in_ones() {
         judge.bytes(text.as_bytes());
         let said = judge.end(&Facts::of_code(1));
         assert_eq!((said.class, said.advice, said.rule.as_deref()), (Class::Capacity, Advice::Retry, Some("license")));
-        assert_eq!(said.explanation.split(". ").next(), Some(Class::Capacity.words().trim_end_matches('.')));
+        assert!(said.explanation.starts_with(Class::Capacity.words()), "{}", said.explanation);
     }
 }
 
