@@ -272,6 +272,8 @@ impl<'l> Bench<'l> {
             (None, Some(code)) => format!("it ended with exit code {code}"),
             (None, None) => "its exit code is not known".into(),
         };
+        let last =
+            if self.look.tail.is_empty() { "There is no output." } else { "The line is the last one of the output." };
         let evidence = self.look.tail.back().map(|(number, line)| Evidence {
             rule: String::new(),
             line: line.trim().to_owned(),
@@ -285,7 +287,7 @@ impl<'l> Bench<'l> {
             role: None,
             evidence,
             cascades: Vec::new(),
-            explanation: format!("No rule knows this failure: {how}. The line is the last one of the output."),
+            explanation: format!("No rule knows this failure: {how}. {last}"),
         }
     }
 }
