@@ -18,11 +18,12 @@
 //!               spawn       terminals, and starting programs in a clean state
 //!               faults      crash points and mutants of the fault tests
 //! L1 mind       engine gauge report
+//!               judge       why an attempt failed: output and facts to a class, an advice and the evidence
 //! L0 nouns      model
 //! ```
 //!
 //! Invariants:
-//! * The mind (`engine`, `gauge`, `report`) never reads a clock, a file or a socket.
+//! * The mind (`engine`, `gauge`, `judge`, `report`) never reads a clock, a file or a socket.
 //! * An intent is committed to the journal before its effect; an exit record is on disk before anything is decided about it.
 //! * Faces never name the engine: whatever they show came over the wire.
 
@@ -38,6 +39,7 @@ pub mod faces;
 pub mod faults;
 pub mod gauge;
 pub mod journal;
+pub mod judge;
 pub mod keep;
 pub mod model;
 pub mod report;

@@ -17,6 +17,8 @@ mod files;
 mod graph;
 #[path = "pure/hands.rs"]
 mod hands;
+#[path = "pure/judge.rs"]
+mod judge;
 #[path = "pure/layers.rs"]
 mod layers;
 #[path = "pure/orders.rs"]

@@ -174,6 +174,8 @@ pub enum Verb {
         #[arg(long, value_enum, default_value_t = GraphFormat::Ascii)]
         format: GraphFormat,
     },
+    /// Say why a saved log failed, and what to do
+    Diagnose(Diagnose),
     /// The JSON Schema of the workflow file
     Schema,
     /// Whether this machine has what dogwatch needs, and what to do
@@ -190,6 +192,26 @@ pub enum Verb {
     },
     #[command(flatten)]
     Inner(Inner),
+}
+
+/// `diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// A log, or `-` for standard input
+    pub file: PathBuf,
+    /// How it ended, as the shell tells it in $?
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(-64..=255), allow_negative_numbers = true)]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it: KILL, SIGTERM, 11
+    #[arg(long, value_name = "NAME", value_parser = signal)]
+    pub signal: Option<i32>,
+    /// The kernel ended it for want of memory
+    #[arg(long)]
+    pub oom: bool,
+}
+
+fn signal(text: &str) -> Result<i32, String> {
+    crate::config::signal(text).ok_or_else(|| "there is no such signal; write KILL, SIGTERM or 11".into())
 }
 
 /// Orders: one request each, done or refused by the engine.

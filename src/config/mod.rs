@@ -9,6 +9,7 @@ mod made;
 mod phrase;
 mod problems;
 mod read;
+pub mod rules;
 mod schema;
 mod toml10;
 mod units;
@@ -23,7 +24,7 @@ pub use keys::{Kind, NotYet};
 pub use made::{NotToml, for_command, known_files, starter};
 pub use problems::{MOST, Place, Problem, Problems, Severity};
 pub use schema::schema;
-pub use units::{BadDuration, duration, is_variable};
+pub use units::{BadDuration, duration, is_variable, signal};
 
 use crate::model::Workflow;
 use flow::Missing;

@@ -138,7 +138,7 @@ const SIGNALS: [&str; 31] = [
 ];
 
 /// The number of `SIGKILL`, `KILL` or `9`.
-pub(super) fn signal(text: &str) -> Option<i32> {
+pub fn signal(text: &str) -> Option<i32> {
     let upper = text.to_uppercase();
     if let Ok(number) = upper.parse::<i32>() {
         return (1..=64).contains(&number).then_some(number);

@@ -4,12 +4,14 @@
 //! matrix), *attempt* (one start of a lane), *session* (tmux's), *environment* (where steps run), *checkpoint*,
 //! *escalation* (a question to a person).
 
+mod diagnosis;
 mod event;
 mod ids;
 mod size;
 mod time;
 mod workflow;
 
+pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use event::{
     AskWhy, Cause, Checkpoint, Choice, Command, Created, End, Escalation, EscalationKind, Event, Exit, Hit, Isolation,
     LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot, SnapshotMark, StopReason, Usage,

@@ -13,10 +13,11 @@ struct Room {
     pure: bool,
 }
 
-const BASE: [&str; 12] = [
+const BASE: [&str; 13] = [
     "model",
     "engine",
     "gauge",
+    "judge",
     "report",
     "clock",
     "wire",
@@ -36,6 +37,7 @@ const ROOMS: &[Room] = &[
     Room { name: "model", may: &[], pure: true },
     Room { name: "engine", may: &["model"], pure: true },
     Room { name: "gauge", may: &["model"], pure: true },
+    Room { name: "judge", may: &["model"], pure: true },
     Room { name: "report", may: &["model", "engine", "gauge"], pure: true },
     Room { name: "clock", may: &BASE, pure: false },
     Room { name: "wire", may: &BASE, pure: false },
@@ -106,6 +108,8 @@ const ROOMS: &[Room] = &[
         may: &[
             "model",
             "gauge",
+            // `diagnose` judges a saved log.
+            "judge",
             // `graph` draws a file that no engine has seen.
             "report",
             "clock",

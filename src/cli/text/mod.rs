@@ -1,6 +1,7 @@
 //! What people read: rows of words, cut to a width, coloured where that is wanted. Pure: everything that it depends on is
 //! given. Nothing that came from a step or a name reaches a terminal unless it went through [`Row`].
 
+pub mod diagnosis;
 pub mod events;
 pub mod json;
 pub mod kept;

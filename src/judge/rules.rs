@@ -1,0 +1,169 @@
+//! A set of rules, ready to be asked about many lines: one pass over a line finds which rules it may be about.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::rule::{BadRule, Pattern, RuleSpec};
+use super::tone;
+
+/// What is looked for in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Rule(usize),
+    /// A pattern that rules ask for nearby.
+    Mark(usize),
+}
+
+/// A rule, with the places of the patterns that it asks for.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) spec: RuleSpec,
+    pub(super) pattern: Option<usize>,
+    pub(super) needs: Option<usize>,
+    pub(super) unless: Option<usize>,
+    /// It is the operator's own: it comes before those that are built in.
+    pub(super) own: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) rules: Vec<Rule>,
+    pub(super) patterns: Vec<(Pattern, Target)>,
+    pub(super) marks: usize,
+    finder: AhoCorasick,
+    /// By the finder's word: the patterns that have it. The first words are those of trouble and have none.
+    wanted: Vec<Vec<usize>>,
+    /// Patterns without words: asked about every line.
+    always: Vec<usize>,
+}
+
+/// Rules in their order; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Rules(pub(super) Arc<Set>);
+
+impl Rules {
+    /// The operator's own rules and the built-in ones, each in its order. The number in an error is the place of the rule
+    /// in `own`, or in `built_in` behind them.
+    pub fn new(own: Vec<RuleSpec>, built_in: Vec<RuleSpec>) -> Result<Self, (usize, BadRule)> {
+        let mut making = Making::default();
+        let first = own.len();
+        for (place, spec) in own.into_iter().chain(built_in).enumerate() {
+            making.add(spec, place < first).map_err(|error| (place, error))?;
+        }
+        making.finish().map_err(|_| (0, BadRule::TooLarge))
+    }
+
+    /// Says what is wrong with a pattern, also what shows only when it is used.
+    pub fn check(pattern: &str) -> Result<(), BadRule> {
+        Pattern::compiled(pattern).map(drop)
+    }
+
+    /// Every rule in its order.
+    pub fn specs(&self) -> impl Iterator<Item = &RuleSpec> {
+        self.0.rules.iter().map(|rule| &rule.spec)
+    }
+
+    /// The rules whose patterns are tried on every line, for no word is in all that they match.
+    pub fn slow(&self) -> impl Iterator<Item = &str> {
+        let is_slow = |place: Option<usize>| place.is_some_and(|place| self.0.always.contains(&place));
+        let rules = self.0.rules.iter();
+        rules
+            .filter(move |rule| {
+                let marks = [rule.needs, rule.unless].map(|mark| mark.and_then(|mark| self.0.pattern_of(mark)));
+                is_slow(rule.pattern) || marks.into_iter().any(is_slow)
+            })
+            .map(|rule| rule.spec.id.as_str())
+    }
+}
+
+impl Set {
+    fn pattern_of(&self, mark: usize) -> Option<usize> {
+        self.patterns.iter().position(|(_, target)| *target == Target::Mark(mark))
+    }
+
+    /// Notes in `found` the patterns that the line may match, each once, in their order. Answers whether it has a word of
+    /// trouble.
+    pub(super) fn find(&self, line: &str, found: &mut Vec<usize>) -> bool {
+        found.clear();
+        found.extend_from_slice(&self.always);
+        // Most lines have none of the words, and that is seen faster than which.
+        if !self.finder.is_match(line) {
+            return false;
+        }
+        let mut trouble = false;
+        for hit in self.finder.find_overlapping_iter(line) {
+            let word = hit.pattern().as_usize();
+            trouble |= word < tone::TROUBLE.len();
+            found.extend_from_slice(&self.wanted[word]);
+        }
+        found.sort_unstable();
+        found.dedup();
+        trouble
+    }
+}
+
+#[derive(Default)]
+struct Making {
+    rules: Vec<Rule>,
+    patterns: Vec<(Pattern, Target)>,
+    /// By its source.
+    marks: HashMap<String, usize>,
+}
+
+impl Making {
+    fn add(&mut self, spec: RuleSpec, own: bool) -> Result<(), BadRule> {
+        let place = self.rules.len();
+        let pattern = match &spec.pattern {
+            Some(source) => {
+                self.patterns.push((Pattern::new(source)?, Target::Rule(place)));
+                Some(self.patterns.len() - 1)
+            }
+            None => None,
+        };
+        let needs = self.mark(spec.needs.as_deref())?;
+        let unless = self.mark(spec.unless.as_deref())?;
+        self.rules.push(Rule { spec, pattern, needs, unless, own });
+        Ok(())
+    }
+
+    fn mark(&mut self, source: Option<&str>) -> Result<Option<usize>, BadRule> {
+        let Some(source) = source else { return Ok(None) };
+        if let Some(mark) = self.marks.get(source) {
+            return Ok(Some(*mark));
+        }
+        let mark = self.marks.len();
+        self.patterns.push((Pattern::new(source)?, Target::Mark(mark)));
+        self.marks.insert(source.to_owned(), mark);
+        Ok(Some(mark))
+    }
+
+    fn finish(self) -> Result<Rules, aho_corasick::BuildError> {
+        let mut words: Vec<String> = tone::TROUBLE.iter().map(|word| (*word).to_owned()).collect();
+        let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); words.len()];
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut always = Vec::new();
+        for (place, (pattern, _)) in self.patterns.iter().enumerate() {
+            let Some(of_pattern) = &pattern.words else {
+                always.push(place);
+                continue;
+            };
+            for word in of_pattern {
+                let at = *places.entry(word.clone()).or_insert_with(|| {
+                    words.push(word.clone());
+                    wanted.push(Vec::new());
+                    words.len() - 1
+                });
+                wanted[at].push(place);
+            }
+        }
+        let finder = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&words)?;
+        let marks = self.marks.len();
+        Ok(Rules(Arc::new(Set { rules: self.rules, patterns: self.patterns, marks, finder, wanted, always })))
+    }
+}
