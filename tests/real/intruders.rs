@@ -88,9 +88,7 @@ fn a_killed_monitor_of_the_container_is_told_truthfully(kind: Kind) {
     }
     house.said(&["stop", "@last"]);
     assert_eq!(house.wait(), Some(4), "{}", house.said(&["status"]));
-    // Podman waits a minute for a process whose end nobody tells it.
-    let gone = within(150_000, || engine.containers(&house.state()).is_empty());
-    assert!(gone, "its container is gone");
+    until("its container is gone", || engine.containers(&house.state()).is_empty());
 }
 
 fn a_step_that_plays_the_keeper_gets_nothing(kind: Kind) {

@@ -27,6 +27,7 @@ mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
@@ -44,10 +45,14 @@ pub(super) use self::ours::{all as everything, remove as remove_left};
 pub(super) use self::pull::Pulls;
 pub(super) use self::snapshot::{is_there as is_kept, keep, remove as forget};
 use super::{Container, Error, Inside, Isolation, Spec, dir};
-use crate::faults;
+use crate::{clock, faults};
 
 /// The file that says which container an environment has.
 pub(super) const RECORD: &str = "container.json";
+
+/// How long an engine may refuse to remove a container that is just ending, and how often it is asked.
+const ENDING_MS: i64 = 10_000;
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What an environment's container is, written before it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -371,13 +376,21 @@ async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pu
 
 async fn delete(engine: &Engine, name: &str) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    faults::crash_point("docker.before-remove");
-    let removed = engine.api.remove_container(name, Some(options)).await;
-    faults::crash_point("docker.after-remove");
-    match removed {
-        Ok(()) => Ok(()),
-        Err(error) if status(&error) == Some(404) => Ok(()),
-        Err(error) => Err(failed("removing", name, engine, &error)),
+    let deadline = clock::boottime_ms() + ENDING_MS;
+    loop {
+        faults::crash_point("docker.before-remove");
+        let removed = engine.api.remove_container(name, Some(options.clone())).await;
+        faults::crash_point("docker.after-remove");
+        match removed {
+            Ok(()) => return Ok(()),
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            // Podman refuses to kill what has just ended before it has noticed that (measured, with a killed conmon).
+            Err(error) if status(&error).is_some() && clock::boottime_ms() < deadline => {
+                tracing::info!("{name} cannot be removed yet: {}", words(&error));
+            }
+            Err(error) => return Err(failed("removing", name, engine, &error)),
+        }
+        clock::sleep(AGAIN).await;
     }
 }
 
