@@ -1,7 +1,7 @@
 //! Several environments in one run, environments of single attempts, and what is left of environments afterwards: the same
 //! tests against a real dockerd and a real Podman service.
 
-use crate::containers::{ended_and_gone, house, on_both};
+use crate::containers::{dies_once_at, ended_and_gone, house, on_both};
 use crate::engines::{Engine, Kind, shared};
 use crate::house::{House, until, words};
 
@@ -250,35 +250,18 @@ const POINTS: [&str; 8] = [
 
 fn the_engine_is_killed_while_an_environment_is_kept(kind: Kind) {
     let engine = shared(kind);
+    let workflow = format!(
+        "{ONE}[steps.setup]\nsnapshot = true\nrun = 'echo \"start $DOGWATCH_KEY\" >> effects; echo clean > /bin/mark'\n\
+         [steps.work]\nneeds = [\"setup\"]\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; cat /bin/mark; echo spoilt > /bin/mark; [ \"$DOGWATCH_ATTEMPT\" = 2 ]'\n"
+    );
     let mut died = 0;
     for point in POINTS {
-        let once = tempfile::tempdir().expect("a folder");
-        let mark = once.path().join("died");
         // The container is made twice: the second time of what was kept.
-        let point_of_second = if point == "docker.after-create" { "docker.after-create:2" } else { point };
-        let house = House::with(&[
-            ("DOCKER_HOST", &engine.host()),
-            ("DOGWATCH_CRASH", point_of_second),
-            ("DOGWATCH_CRASH_ONCE", &mark.to_string_lossy()),
-        ]);
-        house.workflow(&format!(
-            "{ONE}[steps.setup]\nsnapshot = true\nrun = 'echo \"start $DOGWATCH_KEY\" >> effects; echo clean > /bin/mark'\n\
-             [steps.work]\nneeds = [\"setup\"]\nretry = {{ max_attempts = 2, delay = \"0s\" }}\n\
-             run = 'echo \"start $DOGWATCH_KEY\" >> effects; cat /bin/mark; echo spoilt > /bin/mark; [ \"$DOGWATCH_ATTEMPT\" = 2 ]'\n"
-        ));
-        let started = house.dogwatch(&["run", "w.toml", "--detach"]);
-        assert!(started.status.success(), "{point}: {}", words(&started));
-        until(&format!("somebody died at {point}"), || mark.exists());
+        let of_second = if point == "docker.after-create" { "docker.after-create:2" } else { point };
+        let house = dies_once_at(engine, of_second, &workflow, &[1, 1, 1]);
         died += 1;
-        let done = crate::house::within(30_000, || {
-            house.dogwatch(&["engine", "start"]);
-            house.status()["line"]["state"] == "succeeded"
-        });
-        assert!(done, "{point}: {}", house.said(&["status"]));
-        let counts: Vec<usize> = house.effects().into_values().collect();
-        assert_eq!(counts, [1, 1, 1], "{point}: {:?}", house.effects());
         assert_eq!(house.log("work/0/a2"), "clean\r\n", "{point}");
-        until(&format!("{point}: no container is left"), || engine.containers(&house.state()).is_empty());
         assert_eq!(engine.images(&house.state()).len(), 1, "{point}: it is kept once");
         forget_kept(&house);
     }
@@ -412,31 +395,14 @@ fn the_engine_is_killed_while_an_image_is_fetched(kind: Kind) {
     engine.registry.go_on(true);
     let mut died = 0;
     for point in ["docker.before-pull", "docker.after-pull", "docker.before-network", "docker.after-network"] {
-        let once = tempfile::tempdir().expect("a folder");
-        let mark = once.path().join("died");
-        let house = House::with(&[
-            ("DOCKER_HOST", &engine.host()),
-            ("DOGWATCH_CRASH", point),
-            ("DOGWATCH_CRASH_ONCE", &mark.to_string_lossy()),
-        ]);
         let image = format!("{}/{}:1", engine.registry.name(), point.replace("docker.", ""));
         let start = "run = 'echo \"start $DOGWATCH_KEY\" >> effects'";
-        house.workflow(&format!(
+        let workflow = format!(
             "[environment]\nimage = \"{image}\"\n[environments.two]\nimage = \"{image}\"\n\
              [steps.a]\n{start}\n[steps.b]\nneeds = [\"a\"]\nenvironment = \"two\"\n{start}\n"
-        ));
-        let started = house.dogwatch(&["run", "w.toml", "--detach"]);
-        assert!(started.status.success(), "{point}: {}", words(&started));
-        until(&format!("somebody died at {point}"), || mark.exists());
+        );
+        let house = dies_once_at(engine, point, &workflow, &[1, 1]);
         died += 1;
-        let done = crate::house::within(30_000, || {
-            house.dogwatch(&["engine", "start"]);
-            house.status()["line"]["state"] == "succeeded"
-        });
-        assert!(done, "{point}: {}", house.said(&["status"]));
-        let counts: Vec<usize> = house.effects().into_values().collect();
-        assert_eq!(counts, [1, 1], "{point}: {:?}", house.effects());
-        until(&format!("{point}: no container is left"), || engine.containers(&house.state()).is_empty());
         until(&format!("{point}: no network is left"), || engine.networks(&house.state()).is_empty());
     }
     assert_eq!(died, 4, "faults that were injected");
