@@ -66,3 +66,5 @@ mod shim;
 mod space;
 #[path = "real/sweep.rs"]
 mod sweep;
+#[path = "real/why.rs"]
+mod why;

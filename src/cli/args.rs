@@ -174,6 +174,14 @@ pub enum Verb {
         #[arg(long, value_enum, default_value_t = GraphFormat::Ascii)]
         format: GraphFormat,
     },
+    /// Why an attempt of a step failed, by which line, and what was decided
+    Why {
+        run: String,
+        step: String,
+        /// This attempt (otherwise the newest that failed)
+        #[arg(long, value_name = "N")]
+        attempt: Option<u32>,
+    },
     /// Say why a saved log failed, and what to do
     Diagnose(Diagnose),
     /// The JSON Schema of the workflow file

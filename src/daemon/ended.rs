@@ -9,11 +9,15 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use regex::Regex;
 
+use super::diagnose;
 use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
-use crate::model::{AttemptId, Checkpoint, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow};
+use crate::judge::{Facts, Judge};
+use crate::model::{
+    AttemptId, Checkpoint, Diagnosis, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow,
+};
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
@@ -83,15 +87,17 @@ impl Context {
             tail: Vec::new(),
             checkpoint: None,
             outside: None,
+            diagnosis: None,
         }
     }
 
     /// The end of an attempt whose environment was ended with it. Whatever it was doing ended then, and badly.
     pub(super) fn ended_from_outside(&self, outside: Outside, started: Option<Time>) -> Exit {
         let now = self.clock.now();
-        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false));
-        let Read { hits, tail, checkpoint } =
-            read.unwrap_or_else(|| Read { hits: Vec::new(), tail: Vec::new(), checkpoint: self.checkpoint.clone() });
+        let facts = diagnose::facts_outside(outside);
+        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false, facts));
+        let Read { hits, tail, checkpoint, diagnosis } =
+            read.unwrap_or_else(|| Read { checkpoint: self.checkpoint.clone(), ..Read::default() });
         let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
         Exit {
             end: End::Signal(9),
@@ -106,6 +112,7 @@ impl Context {
             tail,
             checkpoint,
             outside: Some(outside),
+            diagnosis,
         }
     }
 
@@ -117,7 +124,9 @@ impl Context {
         });
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
-        let read = self.read_log(dir, good && missing.is_empty());
+        let places = [self.run_dir.as_path(), Path::new(&self.workflow.environment_of(&self.step).workspace)];
+        let facts = diagnose::facts(end, stop, record.oom_kills, &places);
+        let read = self.read_log(dir, good && missing.is_empty(), facts);
         // Times of this boot are exact; of an earlier one the wall clock has to do.
         let at = |boottime, wall| {
             let this_boot = record.boot_id == self.boot_id;
@@ -139,6 +148,7 @@ impl Context {
             tail: read.tail,
             checkpoint: read.checkpoint,
             outside: None,
+            diagnosis: read.diagnosis,
         }
     }
 
@@ -160,16 +170,17 @@ impl Context {
     /// The newest checkpoint that is there, also of an attempt without an exit record.
     pub(super) fn newest_checkpoint(&self) -> Option<Checkpoint> {
         match self.open() {
-            Ok(Some(dir)) => self.read_log(dir, false).checkpoint,
+            Ok(Some(dir)) => self.read_log(dir, false, None).checkpoint,
             Ok(None) | Err(_) => self.checkpoint.clone().filter(|checkpoint| self.is_there(&checkpoint.path)),
         }
     }
 
-    /// Reads the log once, for everything that is looked for in it.
-    fn read_log(&self, dir: OwnedFd, good: bool) -> Read {
-        let mut read = Read { hits: Vec::new(), tail: Vec::new(), checkpoint: None };
+    /// Reads the log once, for everything that is looked for in it; with the facts of a bad end, for its reason too.
+    fn read_log(&self, dir: OwnedFd, good: bool, facts: Option<Facts>) -> Read {
+        let mut read = Read::default();
         let Some(step) = self.workflow.steps.get(&self.step) else { return read };
         let mut scan = Scan::new(self, step, good);
+        scan.judge = facts.as_ref().map(|_| diagnose::judge());
         let result = Log::open(dir).and_then(|mut log| {
             if !good {
                 read.tail = tail_of(&mut log, TAIL)?;
@@ -180,6 +191,7 @@ impl Context {
             read.tail.push(format!("(the log cannot be read: {error})"));
         }
         read.hits = scan.hits;
+        read.diagnosis = scan.judge.zip(facts).map(|(judge, facts)| Box::new(judge.end(&facts)));
         let older = self.checkpoint.clone();
         read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| self.is_there(&found.path));
         read
@@ -210,7 +222,9 @@ pub(super) fn end_of(end: wire::shim::End) -> End {
     }
 }
 
+#[derive(Default)]
 struct Read {
+    diagnosis: Option<Box<Diagnosis>>,
     hits: Vec<Hit>,
     tail: Vec<String>,
     checkpoint: Option<Checkpoint>,
@@ -228,6 +242,8 @@ struct Scan<'a> {
     /// Patterns that have not matched yet, by the place of their rule.
     rules: Vec<(usize, Regex)>,
     checkpoint: Option<Regex>,
+    /// Judges what stands in it.
+    judge: Option<Judge>,
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
@@ -244,6 +260,7 @@ impl<'a> Scan<'a> {
             context,
             rules: rules.collect(),
             checkpoint,
+            judge: None,
             hits: Vec::new(),
             sightings: Vec::new(),
             line_number: 0,
@@ -252,7 +269,7 @@ impl<'a> Scan<'a> {
     }
 
     fn has_work(&self) -> bool {
-        !self.rules.is_empty() || self.checkpoint.is_some()
+        !self.rules.is_empty() || self.checkpoint.is_some() || self.judge.is_some()
     }
 
     fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
@@ -261,6 +278,9 @@ impl<'a> Scan<'a> {
             offset = piece.next_offset();
             match piece {
                 Piece::Bytes { bytes, .. } => {
+                    if let Some(judge) = &mut self.judge {
+                        judge.bytes(&bytes);
+                    }
                     rest.extend_from_slice(&bytes);
                     let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
                     for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {

@@ -8,13 +8,14 @@
 //! * [`hands`]: one actor per environment of a run, talking to its keeper: what it is given, how it gets hold of the environment,
 //!   what a container needs besides, an environment made anew, kept and closed.
 //! * [`sites`]: the environments of a run, and what a step waits for.
-//! * [`ended`]: from an exit record and a log to a fact.
+//! * [`ended`]: from an exit record and a log to a fact; [`diagnose`]: what the judge of its failure is told.
 //! * [`watch`]: checkpoints as they are printed.
 //! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`]: what they are shown.
 
 mod adopt;
 mod begin;
 mod core;
+mod diagnose;
 mod ended;
 mod hands;
 mod hub;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    Choice, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown, Outside, StepWhat,
-    Time, span_words,
+    Choice, Class, Diagnosis, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown,
+    Outside, StepWhat, Time, span_words,
 };
 
 use super::Run;
@@ -101,10 +101,19 @@ impl Run {
             None => format!("attempt {} (try {} of {of}), no rule matched", lane.n, lane.tries),
         }];
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
+        let known = |said: &&Diagnosis| !matches!(said.class, Class::None | Class::Unknown);
+        let told = exit.diagnosis.as_deref().filter(known);
+        evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));
         let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
         let shown = of_rule.or(exit.hits.first());
-        let matched = of_rule.map(|hit| evidence.len() + hit.before.len());
+        let mut matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
+        // Where none of the step's own rules points at a line, the one that the judge points at.
+        let pointed = told.and_then(|said| said.evidence.as_ref()).filter(|_| shown.is_none());
+        if let Some(pointed) = pointed {
+            matched = Some(evidence.len());
+            evidence.push(format!("line {}: {}", pointed.number, pointed.line));
+        }
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
             evidence.push("the kernel killed for memory in this environment meanwhile".into());
         }
@@ -117,7 +126,8 @@ impl Run {
         let from = end.saturating_sub(TAIL);
         evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
         let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
-        let words = of_rule.map(|hit| &hit.line).or(last).map_or("", String::as_str);
+        let words = of_rule.map(|hit| &hit.line).or(pointed.map(|line| &line.line)).or(last).map_or("", String::as_str);
+        let rule = rule.or(told.and_then(|said| said.rule.as_deref()));
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));
         let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);

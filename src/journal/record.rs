@@ -8,6 +8,7 @@ use crate::model::{
     Time, Verdict, What, Workflow,
 };
 
+mod diagnosis;
 mod stored;
 
 use stored::{
@@ -332,6 +333,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
         outside: exit.outside.as_ref().map(Into::into),
+        diagnosis: exit.diagnosis.as_deref().map(diagnosis::write).map(Box::new),
     }
 }
 
@@ -359,6 +361,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
         outside: exit.outside.map(Into::into),
+        diagnosis: exit.diagnosis.map(|said| Box::new(diagnosis::read(*said))),
     }
 }
 
@@ -450,6 +453,30 @@ mod tests {
         ] {
             let body = write(&what).expect("it can be written");
             assert!(body.starts_with(&format!("{{\"{}\":", kind(&what))), "{body}");
+            assert_eq!(read_text(&body), what);
+        }
+    }
+
+    #[test]
+    fn a_diagnosis_is_read_back_as_it_was_written() {
+        let line = |number| model::Evidence { rule: "cuda-oom".into(), line: "CUDA out of memory".into(), number };
+        let exited = r#"{"exited":{"at":{"step":"a","lane":0,"n":1},"exit":{"end":{"code":1},"started_ms":1,
+            "ended_ms":2,"stop":null,"leaked":[],"oom_kills":null,"missing":[],"hits":[],"tail":[],"checkpoint":null}}}"#;
+        let What::Exited { attempt, mut exit } = read_text(exited) else { panic!("another event") };
+        for (class, word) in model::Class::ALL.iter().map(|(word, class)| (*class, *word)) {
+            exit.diagnosis = Some(Box::new(model::Diagnosis {
+                class,
+                advice: class.default_advice(),
+                confidence: 0.93,
+                rule: Some("cuda-oom".into()),
+                role: Some(model::Role::Root),
+                evidence: Some(line(7)),
+                cascades: vec![line(9)],
+                explanation: class.words().into(),
+            }));
+            let what = What::Exited { attempt: attempt.clone(), exit: exit.clone() };
+            let body = write(&what).expect("it can be written");
+            assert!(body.contains(&format!("\"class\":\"{word}\"")), "{body}");
             assert_eq!(read_text(&body), what);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AttemptId, EnvironmentId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
+use super::{AttemptId, Diagnosis, EnvironmentId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
 
 /// One recorded fact or decision of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -289,6 +289,15 @@ pub struct Exit {
     pub checkpoint: Option<Checkpoint>,
     /// Its whole environment was ended with it: there is no exit record, and this is why.
     pub outside: Option<Outside>,
+    /// Why it failed, where it ended badly by itself.
+    pub diagnosis: Option<Box<Diagnosis>>,
+}
+
+impl Exit {
+    /// It did not do what it was to do, or not by itself.
+    pub fn is_bad(&self) -> bool {
+        self.end != End::Code(0) || self.stop.is_some() || !self.missing.is_empty() || self.outside.is_some()
+    }
 }
 
 /// What ended the environment of an attempt, and the attempt with it.

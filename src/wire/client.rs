@@ -157,6 +157,12 @@ pub enum Ask {
     Checkpoints {
         run: String,
     },
+    /// Why an attempt of a step ended badly: the newest one that did, or this one.
+    Why {
+        run: String,
+        step: String,
+        attempt: Option<u32>,
+    },
     /// What was kept of the environments of a run, oldest first; with `verify`, whether it is there.
     Kept {
         run: String,
@@ -332,6 +338,7 @@ pub enum Reply {
     Inbox(Vec<EscalationView>),
     Escalation(EscalationView),
     Checkpoints(Vec<CheckpointView>),
+    Why(Box<WhyView>),
     Kept(Vec<KeptView>),
     Gc(GcView),
     Resources(ResourcesView),

@@ -37,6 +37,7 @@ fn every_verb_of_the_documentation_is_understood() {
         "exec --name n --detach -- make -j4 test",
         "exec -- ls --json",
         "diagnose train.log",
+        "why digits 'train[lr=0.1]' --attempt 2",
         "diagnose --exit-code 137 --signal SIGKILL --oom --json -",
         "diagnose --exit-code -9 train.log",
         "ps",

@@ -84,6 +84,7 @@ const ROOMS: &[Room] = &[
         may: &[
             "model",
             "engine",
+            "judge",
             "gauge",
             "report",
             "clock",

@@ -2,8 +2,8 @@
 
 use dogwatch::engine::LaneState;
 use dogwatch::model::{
-    Action, AttemptId, Choice, Command, End, EscalationId, Exit, Hit, Match, OnUnknown, RunStopWhy, Step, StopReason,
-    Time, What, Workflow,
+    Action, AttemptId, Choice, Class, Command, Diagnosis, End, EscalationId, Evidence, Exit, Hit, Match, OnUnknown,
+    Role, RunStopWhy, Step, StopReason, Time, What, Workflow,
 };
 
 use crate::support::make::{checkpoint, person, retry, rule, seconds, step, step_id, workflow};
@@ -356,4 +356,44 @@ fn a_snapshot_contains_what_was_there_when_its_attempt_ended() {
     story.claimed("work").until(110).exits("work", 1);
     assert_eq!(story.newest("work").n, 2);
     assert!(!is_anew(&story, "work", 2), "what `beside` did would be lost");
+}
+
+#[test]
+fn a_question_says_why_it_failed_and_points_at_the_line() {
+    let judged = |class: Class, line: &str| {
+        let mut story = one(|step| step.retry = retry(1, 0));
+        story.exits_with("train", |exit| {
+            exit.end = End::Code(1);
+            exit.diagnosis = Some(Box::new(Diagnosis {
+                class,
+                advice: class.default_advice(),
+                confidence: 0.9,
+                rule: Some("cuda-oom".into()),
+                role: Some(Role::Root),
+                evidence: Some(Evidence { rule: "cuda-oom".into(), line: line.into(), number: 211 }),
+                cascades: Vec::new(),
+                explanation: "Its memory was too small.".into(),
+            }));
+        });
+        story.run().questions[&EscalationId(1)].escalation.clone()
+    };
+    let asked = judged(Class::DeviceOom, "CUDA out of memory. Tried to allocate 2.50 GiB");
+    assert_eq!(
+        asked.evidence[1..],
+        [
+            "device_oom: Its memory was too small.",
+            "line 211: CUDA out of memory. Tried to allocate 2.50 GiB",
+            "| the last line"
+        ]
+    );
+    assert_eq!(asked.matched, Some(2));
+    // The same failure of another size is the same; another one is not.
+    assert_eq!(
+        judged(Class::DeviceOom, "CUDA out of memory. Tried to allocate 1.25 GiB").fingerprint,
+        asked.fingerprint
+    );
+    assert_ne!(judged(Class::DeviceOom, "CUBLAS_STATUS_ALLOC_FAILED").fingerprint, asked.fingerprint);
+    // What nobody knows is not told as if somebody did.
+    let unknown = judged(Class::Unknown, "the last line");
+    assert_eq!((unknown.matched, unknown.evidence.len()), (None, 2));
 }

@@ -41,6 +41,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         tail: vec!["the last line".into()],
         checkpoint: None,
         outside: None,
+        diagnosis: None,
     }
 }
 

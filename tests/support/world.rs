@@ -343,6 +343,7 @@ impl World {
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
             outside: None,
+            diagnosis: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);

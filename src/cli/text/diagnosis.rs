@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Row, Style, wrap};
+use crate::faces::words::span;
 use crate::gauge::plain;
 use crate::model::{Class, Diagnosis, Evidence};
+use crate::wire::client::WhyView;
 
 /// Where the words begin that stand beside a name.
 const COLUMN: usize = 11;
@@ -60,6 +62,20 @@ pub fn rows(said: &Diagnosis, width: usize) -> Vec<Row> {
         rows.push(named("").add(Style::Dim, &format!("and {} more", said.cascades.len() - MOST)));
     }
     rows
+}
+
+/// The rows of what the engine found about an attempt, and decided.
+pub fn of_attempt(view: WhyView, width: usize) -> Vec<Row> {
+    let head = format!("{} attempt {}: {} after {}", view.step_name, view.attempt, view.end, span(view.ran_ms));
+    let mut all = vec![Row::new().add(Style::Bold, &head)];
+    match view.diagnosis {
+        Some(said) => all.extend(rows(&said.into(), width)),
+        None => all.push(Row::new().add(Style::Dim, "not judged: it was ended on somebody's word, or left no trace")),
+    }
+    if !view.decided.is_empty() {
+        beside(&mut all, "decided", &view.decided, width.min(READABLE).saturating_sub(COLUMN).max(20));
+    }
+    all
 }
 
 fn named(name: &str) -> Row {

@@ -1,4 +1,5 @@
-//! `diagnose`: judges a saved log. Needs no engine and no state directory; reads a log of any size in pieces.
+//! `diagnose`: judges a saved log. Needs no engine and no state directory; reads a log of any size in pieces. `why`: what
+//! the engine found about an attempt.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +13,7 @@ use crate::cli::text::diagnosis;
 use crate::config::rules;
 use crate::judge::{Facts, Judge};
 use crate::tui::own;
+use crate::wire::client::{Ask, Reply};
 
 /// What is read at once.
 const PIECE: usize = 64 * 1024;
@@ -49,6 +51,19 @@ pub(super) fn diagnose(face: &Face, args: &Diagnose) -> Ended {
     if facts == Facts::default() {
         face.screen.note("how it ended is not known: --exit-code N, --signal NAME or --oom makes it surer");
     }
+    Ok(Exit::Good)
+}
+
+/// `why`.
+pub(super) fn why(face: &Face, run: String, step: String, attempt: Option<u32>) -> Ended {
+    let Reply::Why(view) = face.engine()?.ask(Ask::Why { run, step, attempt })? else {
+        return Err(Failure::unexpected("why"));
+    };
+    if face.screen.json {
+        face.screen.json_line("why", &view)?;
+        return Ok(Exit::Good);
+    }
+    face.screen.rows(&diagnosis::of_attempt(*view, face.screen.look().width))?;
     Ok(Exit::Good)
 }
 

@@ -63,6 +63,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Logs(logs) => logs::logs(face, &logs),
         Verb::Validate { files } => author::validate(face, files),
         Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
+        Verb::Why { run, step, attempt } => diagnose::why(face, run, step, attempt),
         Verb::Diagnose(args) => diagnose::diagnose(face, &args),
         Verb::Schema => author::schema(face),
         Verb::Doctor => doctor::doctor(face),

@@ -3,14 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Reaction, Refusable, internal, refusal, reply};
+use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
 use crate::attempt;
 use crate::daemon::core::Core;
+use crate::daemon::views::{exit_words, words};
 use crate::engine::Run;
 use crate::journal::RunRow;
 use crate::model::{AttemptId, Checkpoint, Event, Principal, Selection, Time, What};
 use crate::usage::{self, Root};
-use crate::wire::client::{self as wire, CheckpointView, RefusalKind, Reply, SourceView};
+use crate::wire::client::{self as wire, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
 
 impl Core {
     /// What was seen of the checkpoints of a run, and what of it is there.
@@ -28,6 +29,40 @@ impl Core {
             }
             reply(Reply::Checkpoints(seen))
         }))
+    }
+
+    /// Why the newest attempt of a step that ended badly did so, or this one; and what was decided about it.
+    pub(super) fn why(&self, run: &str, step: &str, n: Option<u32>) -> Refusable<Answer> {
+        let run = self.find(run)?;
+        let lane = find_lane(&run, step)?;
+        let name = run.lane_name(&lane);
+        let workflow = || Ok(std::sync::Arc::clone(&run.workflow));
+        let events = self.journal.read().events(&run.id, 0, &workflow).map_err(|error| Box::new(internal(&error)))?;
+        let is_meant = |attempt: &AttemptId| attempt.lane == lane && n.is_none_or(|n| attempt.n == n);
+        let ended = events.iter().rev().find_map(|(_, event)| {
+            let What::Exited { attempt, exit } = &event.what else { return None };
+            (is_meant(attempt) && exit.is_bad()).then_some((attempt, exit))
+        });
+        let Some((attempt, exit)) = ended else {
+            let which = n.map_or_else(|| "no attempt".to_owned(), |n| format!("attempt {n}"));
+            let words = match n {
+                None => format!("{which} of {name} has ended badly"),
+                Some(_) => format!("{which} of {name} has not ended badly"),
+            };
+            return Err(Box::new(refusal(RefusalKind::Refused, words, Some("dogwatch status shows how it is"))));
+        };
+        let decided = events.iter().rev().find_map(|(seq, event)| {
+            let What::Judged { attempt: about, .. } = &event.what else { return None };
+            (about == attempt).then(|| words::event(&run, *seq, event).text)
+        });
+        Ok(reply(Reply::Why(Box::new(WhyView {
+            step_name: name,
+            attempt: attempt.n,
+            end: exit_words(exit.end),
+            ran_ms: i64::try_from(exit.ended.since(exit.started).as_millis()).unwrap_or(i64::MAX),
+            decided: decided.unwrap_or_default(),
+            diagnosis: exit.diagnosis.as_deref().map(Into::into),
+        }))))
     }
 
     /// What the machine and each running step of the run use now.

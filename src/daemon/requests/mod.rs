@@ -140,6 +140,7 @@ impl Core {
             Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
             Ask::Checkpoints { run } => self.checkpoints(&run),
+            Ask::Why { run, step, attempt } => now(self.why(&run, &step, attempt)?),
             Ask::Kept { run, verify } => self.kept(&run, verify),
             Ask::OrderKept { run, order } => self.order_kept(&run, order, &by),
             Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),

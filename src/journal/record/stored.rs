@@ -193,6 +193,28 @@ pub(super) struct StoredExit {
     pub(super) tail: Vec<String>,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) outside: Option<StoredOutside>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
+}
+
+/// Its words are those of the rules' file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredDiagnosis {
+    pub(super) class: String,
+    pub(super) advice: String,
+    pub(super) confidence: f64,
+    pub(super) rule: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) evidence: Option<StoredEvidence>,
+    pub(super) cascades: Vec<StoredEvidence>,
+    pub(super) explanation: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredEvidence {
+    pub(super) rule: String,
+    pub(super) line: String,
+    pub(super) number: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,0 +1,59 @@
+//! What the judge is told of an attempt's end, and with which rules it judges. Decides nothing.
+
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
+use crate::config::rules;
+use crate::judge::{Facts, Judge};
+use crate::model::{End, Outside, StopReason};
+
+/// Less free space than this is none: programs give up before the last byte.
+const NO_ROOM: u64 = 1024 * 1024;
+
+/// A judge with the operator's own rules before the built-in ones.
+pub(super) fn judge() -> Judge {
+    let own = rules::place(|name| std::env::var_os(name));
+    Judge::new(&rules::load(own.as_deref()).unwrap_or_else(|problems| {
+        tracing::error!("failures are judged without your own rules: {problems}");
+        rules::built_in()
+    }))
+}
+
+/// The facts of a bad end; `None` where nothing is to be explained: it ended well, or somebody had it ended.
+pub(super) fn facts(end: End, stop: Option<StopReason>, oom_kills: Option<u64>, places: &[&Path]) -> Option<Facts> {
+    if stop == Some(StopReason::Stop) || (end == End::Code(0) && stop.is_none()) {
+        return None;
+    }
+    let (exit_code, signal) = match end {
+        End::Code(code) => (Some(code), None),
+        End::Signal(signal) => (None, Some(signal)),
+    };
+    // The counter is that of the whole environment: only who was killed can have been meant.
+    let killed = matches!(end, End::Signal(9) | End::Code(137));
+    Some(Facts {
+        exit_code,
+        signal,
+        oom: killed && oom_kills.is_some_and(|kills| kills > 0),
+        timed_out: stop == Some(StopReason::Timeout),
+        disk_full: places.iter().any(|place| is_full(place)),
+        device_error: false,
+    })
+}
+
+/// Of an attempt whose environment was ended with it. An engine that was started anew explains itself.
+pub(super) fn facts_outside(outside: Outside) -> Option<Facts> {
+    let oom = match outside {
+        Outside::EngineRestarted => return None,
+        Outside::Killed => false,
+        Outside::OutOfMemory => true,
+    };
+    Some(Facts { signal: Some(9), oom, ..Facts::default() })
+}
+
+/// No space or no inodes are left where this lies.
+fn is_full(place: &Path) -> bool {
+    statvfs(place).is_ok_and(|about| {
+        about.f_bavail.saturating_mul(about.f_frsize) < NO_ROOM || (about.f_files > 0 && about.f_favail == 0)
+    })
+}
