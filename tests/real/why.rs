@@ -31,7 +31,11 @@ fn a_real_failure_is_told_with_its_class_and_its_line() {
     });
     desk.write("fails", &steps.collect::<Vec<String>>().concat());
     desk.run(&["run", "--detach"]).ends(0);
-    desk.run(&["wait", "fails"]).ends(3);
+    let asked = || {
+        let said = desk.run(&["status", "fails", "--json"]);
+        serde_json::from_str::<Value>(said.out.trim()).is_ok_and(|view| view["line"]["asking"] == FAILURES.len())
+    };
+    assert!(crate::house::within(60_000, asked), "{}", desk.run(&["status", "fails"]).out);
     let mut judged = 0;
     for (name, _, class, line) in FAILURES {
         let said = desk.run(&["why", "fails", name, "--json"]).ends(0);
