@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::{Input, Parts};
 use super::requests::{self, Answer};
 use crate::attempt;
+use crate::clock;
 use crate::engine::Run;
 use crate::environment::{self, Spec};
 use crate::faults::crash_point;
@@ -42,6 +43,9 @@ const PROBE: Duration = Duration::from_secs(300);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether the shells in the environment of an ended run are closed.
 const BUSY: Duration = Duration::from_secs(5);
+/// How often a session that is not there yet is asked for, and between two times.
+const BEGINNING: u32 = 10;
+const MOMENT: Duration = Duration::from_millis(50);
 /// Until the processes of an environment whose keeper is gone must be gone, too.
 const DYING: Duration = Duration::from_secs(5);
 
@@ -339,8 +343,21 @@ impl Actor {
         if let Ask::OpenPty { argv, env, .. } = &mut ask {
             container::fit(&self.spec, argv, env);
         }
-        let fd = keeper.ask_pty(ask).await.map_err(|error| error.to_string())?;
+        let fd = self.terminal(&keeper, ask).await.map_err(|error| error.to_string())?;
         Ok(requests::pty(fd, title))
+    }
+
+    /// A terminal. The launch of the attempt may have been asked for just before and arrive just after: a keeper that knows
+    /// no shim of it is asked again for a moment.
+    async fn terminal(&self, keeper: &Keeper, ask: Ask) -> Result<std::os::fd::OwnedFd, AskError> {
+        let session = matches!(ask, Ask::OpenSession { .. });
+        for _ in 0..BEGINNING {
+            match keeper.ask_pty(ask.clone()).await {
+                Err(AskError::Refused(_)) if session => clock::sleep(MOMENT).await,
+                other => return other,
+            }
+        }
+        keeper.ask_pty(ask).await
     }
 
     /// Nobody types into it any more. An environment that is gone has no terminals.

@@ -20,6 +20,10 @@ use crate::faults;
 /// Two containers that start together must not write the file over each other.
 static ONE_WRITER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// A container engine makes two networks of one name when it is asked twice at once, and then neither can be named: who looks
+/// whether it is there makes it before anybody else looks.
+static ONE_MAKER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const LOCAL: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// The file of names of this run.
@@ -36,6 +40,7 @@ pub(super) async fn make(engine: &Engine, spec: &Spec, name: &str) -> Result<(),
     if !hosts.exists() {
         std::fs::write(&hosts, LOCAL).map_err(|error| format!("{}: {error}", hosts.display()))?;
     }
+    let _alone = ONE_MAKER.lock().await;
     match is_our_network(engine, spec, name).await? {
         Some(true) => return Ok(()),
         Some(false) => {
