@@ -2,6 +2,7 @@
 
 mod container;
 mod matrix;
+mod other;
 mod params;
 mod place;
 mod recovery;
@@ -67,7 +68,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     let environment = file.get("environment");
     let placed = place::read(reader, environment.as_ref().map(|item| (item, "[environment]".into())), with.base);
     let others = file.get("environments").map(|item| place::others(reader, &item, with.base)).unwrap_or_default();
-    let defaults = file.get("defaults").map_or_else(Defaults::default, |item| recovery::defaults(reader, &item));
+    let mut defaults = Defaults::default();
     let mut workflow = Workflow {
         name: with.name.to_owned(),
         description: None,
@@ -80,10 +81,15 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         steps: IndexMap::new(),
     };
     if let Some(item) = file.get("workflow") {
-        about(reader, &item, &mut workflow);
+        about(reader, &item, &mut workflow, &mut defaults);
+    }
+    if let Some(item) = file.get("defaults") {
+        recovery::defaults(reader, &item, &mut defaults);
     }
     let (mut drafts, written) = steps(reader, &file, &defaults);
     place::judge(reader, &drafts, &workflow);
+    other::resolve(reader, &mut drafts);
+    other::check_changes(reader, &drafts, &workflow.env);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
@@ -113,7 +119,7 @@ fn version<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>) -> bool {
     known
 }
 
-fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) {
+fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow, defaults: &mut Defaults) {
     let Some(section) = reader.section(item, Kind::Workflow, "[workflow]".into()) else { return };
     if let Some(item) = section.get("name")
         && let Some(name) = reader.text(&item)
@@ -127,6 +133,7 @@ fn about<'a>(reader: &mut Reader<'a>, item: &Item<'a>, workflow: &mut Workflow) 
         }
         name.clone_into(&mut workflow.name);
     }
+    defaults.autonomy = other::autonomy(reader, &section).unwrap_or_default();
     workflow.description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
     let parallel = section.get("max_parallel").and_then(|item| reader.integer(&item, 1..=i64::from(u32::MAX)));
     workflow.max_parallel = parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(PARALLEL);

@@ -18,6 +18,7 @@ pub enum Kind {
     Approval,
     Rule,
     Match,
+    Alternative,
 }
 
 /// A key of the format that this version refuses.
@@ -34,7 +35,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -48,13 +49,14 @@ impl Kind {
         Self::Approval,
         Self::Rule,
         Self::Match,
+        Self::Alternative,
     ];
 
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::File => &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps"],
-            Self::Workflow => &["name", "description", "max_parallel", "timeout"],
+            Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
             Self::Environment => &[
                 "workspace",
@@ -74,7 +76,7 @@ impl Kind {
                 "keep",
             ],
             Self::Mount => &["source", "target", "readonly"],
-            Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown"],
+            Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown", "autonomy"],
             Self::Retry => &["max_attempts", "delay", "backoff", "max_delay", "jitter"],
             Self::Step => &[
                 "description",
@@ -94,6 +96,8 @@ impl Kind {
                 "allow_failure",
                 "checkpoint",
                 "on_failure",
+                "alternatives",
+                "autonomy",
                 "on_unknown",
                 "probe",
                 "approval",
@@ -101,8 +105,9 @@ impl Kind {
             Self::Output => &["path"],
             Self::Checkpoint => &["pattern", "resume_env"],
             Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
-            Self::Rule => &["name", "match", "action", "retry"],
-            Self::Match => &["output", "exit_code", "signal"],
+            Self::Rule => &["name", "match", "action", "retry", "use", "change"],
+            Self::Match => &["class", "output", "exit_code", "signal"],
+            Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
         }
     }
 
@@ -110,15 +115,19 @@ impl Kind {
     pub const fn not_yet(self) -> &'static [NotYet] {
         match self {
             Self::File => FILE,
-            Self::Workflow => WORKFLOW,
             Self::Defaults => DEFAULTS,
             Self::Step => STEP,
             Self::Output => OUTPUT,
             Self::Checkpoint => CHECKPOINT,
             Self::Approval => APPROVAL,
             Self::Rule => RULE,
-            Self::Match => MATCH,
-            Self::Param | Self::Environment | Self::Mount | Self::Retry => &[],
+            Self::Workflow
+            | Self::Param
+            | Self::Environment
+            | Self::Mount
+            | Self::Retry
+            | Self::Match
+            | Self::Alternative => &[],
         }
     }
 
@@ -155,15 +164,10 @@ const FILE: &[NotYet] = &[
     not_yet("on", "remove it; a last step with `needs` can do the same"),
 ];
 
-const WORKFLOW: &[NotYet] = &[not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]")];
-
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
 const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
 
-const DEFAULTS: &[NotYet] = &[
-    not_yet("escalation", "remove it; a question waits until it is answered"),
-    not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]"),
-];
+const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits until it is answered")];
 
 const WAIT: &str = "remove it; `timeout` bounds how long an attempt may take";
 const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
@@ -185,8 +189,6 @@ const STEP: &[NotYet] = &[
     not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
     not_yet("wait", WAIT),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
-    not_yet("alternatives", "remove it; a rule can `escalate`, and a person can change the file and start a new run"),
-    not_yet("autonomy", "remove it; dogwatch acts by the rules of [[steps.x.on_failure]]"),
     not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
@@ -208,9 +210,4 @@ const APPROVAL: &[NotYet] = &[
     not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT"),
 ];
 
-const RULE: &[NotYet] = &[
-    not_yet("use", "remove it; alternatives are not supported yet"),
-    not_yet("message", "remove it; `name` is shown with the question"),
-];
-
-const MATCH: &[NotYet] = &[not_yet("class", "match by `output`, `exit_code` or `signal`")];
+const RULE: &[NotYet] = &[not_yet("message", "remove it; `name` is shown with the question")];

@@ -122,6 +122,19 @@ struct About {
     max_parallel: Option<u32>,
     /// Of the whole run.
     timeout: Option<Limit>,
+    /// How much recovery dogwatch does by itself. Default: act.
+    autonomy: Option<Autonomy>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Autonomy {
+    /// A person is asked; what would have been done is recorded.
+    Observe,
+    /// A person is asked; what would have been done is the first choice.
+    Ask,
+    /// What the rules and the defaults of the classes say.
+    Act,
 }
 
 #[derive(JsonSchema)]
@@ -250,6 +263,8 @@ struct Defaults {
     allow_failure: Option<bool>,
     /// When it cannot be known whether an attempt finished: ask a person, or run the step again.
     on_unknown: Option<DefaultUnknown>,
+    /// How much recovery dogwatch does by itself.
+    autonomy: Option<Autonomy>,
 }
 
 #[derive(JsonSchema)]
@@ -314,6 +329,11 @@ struct Step {
     checkpoint: Option<Checkpoint>,
     /// The first rule that matches a failure decides.
     on_failure: Option<Vec<Rule>>,
+    /// Other ways to do it, by name: patches over the step that a rule or a person picks.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
+    alternatives: Option<IndexMap<String, Alternative>>,
+    /// How much recovery dogwatch does by itself.
+    autonomy: Option<Autonomy>,
     /// When it cannot be known whether an attempt finished: ask a person, run it again, or run `probe`.
     on_unknown: Option<Unknown>,
     /// A script: 0 = the step had finished, 10 = it had not happened, else a person is asked.
@@ -383,16 +403,63 @@ struct Rule {
     action: Action,
     /// Over the step's own, key by key.
     retry: Option<Retry>,
+    /// The alternative that is taken: its name, or "steps.NAME" for what another step runs.
+    r#use: Option<String>,
+    /// Arithmetic on variables of the step, each time anew: { BATCH = "/ 2", GRAD_ACCUM = "* 2" }.
+    change: Option<IndexMap<String, Arithmetic>>,
+}
+
+/// "/ 2", "* 2", "+ 1" or "- 1".
+#[derive(JsonSchema)]
+struct Arithmetic(#[schemars(regex(pattern = r"^\s*[-+*/]\s*[0-9.eE+-]+\s*$"))] String);
+
+/// A patch over the step: what it does not say stays.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Alternative {
+    description: Option<String>,
+    /// Instead of the step's.
+    run: Option<String>,
+    /// Over the step's.
+    env: Option<Variables>,
+    /// Instead of the step's.
+    timeout: Option<Limit>,
+    /// It is taken only when a person picks it. Default false.
+    requires_approval: Option<bool>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Match {
+    /// What `dogwatch diagnose` says of it.
+    class: Option<OneOrMore<Class>>,
     /// A regex that some line of the attempt's output matches.
     output: Option<String>,
     exit_code: Option<OneOrMore<ExitCode>>,
     /// Like "SIGKILL" or 9.
     signal: Option<OneOrMore<Signal>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Class {
+    DeviceOom,
+    HostResource,
+    DiskFull,
+    Hardware,
+    CollectiveHang,
+    Divergence,
+    Interrupted,
+    Network,
+    RateLimit,
+    LockContention,
+    Capacity,
+    Auth,
+    Environment,
+    InputData,
+    CodeConfig,
+    TestFailure,
+    Unknown,
 }
 
 #[derive(JsonSchema)]
@@ -406,12 +473,18 @@ enum Signal {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[schemars(rename_all = "snake_case")]
 enum Action {
-    /// A new attempt from the start.
+    /// A new attempt.
     Retry,
+    /// A new attempt with `change`, or with the alternative of `use`.
+    RetryModified,
     /// A new attempt from the newest checkpoint.
     Resume,
+    /// A new attempt from the start, with the alternative of `use`.
+    Alternative,
+    /// Go on without the step.
+    Skip,
     /// A person decides.
     Escalate,
     /// The run ends as failed.

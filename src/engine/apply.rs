@@ -145,7 +145,10 @@ impl Run {
             return;
         }
         lane.n = attempt.n;
-        lane.next = None;
+        if let Some(patch) = lane.next.take().and_then(|next| next.patch) {
+            lane.patch = patch;
+        }
+        lane.touched = false;
         lane.started = None;
         lane.last_exit = None;
         lane.stop_asked = None;
@@ -159,6 +162,8 @@ impl Run {
             Cause::Person(_) | Cause::First => {
                 lane.tries = 1;
                 lane.lost = 0;
+                lane.spent.clear();
+                lane.of = None;
             }
             Cause::Retry { .. } => lane.tries += 1,
             // It was not the step that failed: see `recovery` for how often this is done.
@@ -177,7 +182,7 @@ impl Run {
         if matches!(cause, Cause::Retry { .. }) {
             lane.tries -= 1;
         }
-        lane.next = Some(Next { cause, resume: resume.clone(), heeds: false });
+        lane.next = Some(Next { cause, resume: resume.clone(), patch: None, heeds: false });
     }
 
     /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    Choice, Class, Diagnosis, End, Escalation, EscalationId, EscalationKind, Exit, Hit, LostWhy, OnTimeout, OnUnknown,
-    Outside, StepWhat, Time, span_words,
+    Alternative, Choice, Class, Diagnosis, End, Escalation, EscalationId, EscalationKind, Evidence, Exit, Hit, LostWhy,
+    OnTimeout, OnUnknown, Outside, Proposal, StepWhat, Time, span_words,
 };
 
 use super::Run;
@@ -47,6 +47,7 @@ impl Run {
     /// What the command line calls a choice: `retry`, `send-back:train`.
     pub fn word(&self, choice: Choice) -> Cow<'static, str> {
         Cow::Borrowed(match choice {
+            Choice::Accept => "accept",
             Choice::Retry => "retry",
             Choice::Resume => "resume",
             Choice::Probe => "probe",
@@ -56,6 +57,10 @@ impl Run {
             Choice::StopRun => "stop-run",
             Choice::Approve => "approve",
             Choice::Reject => "reject",
+            Choice::Alternative { .. } => {
+                let name = self.alternative_named(choice).map_or("?", |(name, _)| name);
+                return Cow::Owned(format!("alternative:{name}"));
+            }
             Choice::SendBack(_) => {
                 let step = self.back_to(choice).map_or("?", |step| step.id.as_str());
                 return Cow::Owned(format!("send-back:{step}"));
@@ -66,8 +71,9 @@ impl Run {
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
     pub(super) fn question(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
         match &lane.state {
-            LaneState::ToAsk { why: ToAsk::Failed { exit, rule, of } } => {
-                Some(self.failed(lane, id, exit, rule.as_deref(), *of))
+            LaneState::ToAsk { why: ToAsk::Failed { exit, rule, attempts, of, because, proposal } } => {
+                let asked = self.failed(lane, id, exit, rule.as_deref(), (*attempts, *of), because);
+                Some(offering(asked, proposal.as_deref()))
             }
             LaneState::ToAsk { why: ToAsk::Unknown { why, evidence } } => Some(self.unknown(lane, id, *why, evidence)),
             LaneState::ToAsk { why: ToAsk::CannotStart { why } } => Some(self.cannot(lane, id, why)),
@@ -83,7 +89,7 @@ impl Run {
         }
     }
 
-    fn failed(&self, lane: &LaneRun, id: EscalationId, exit: &Exit, rule: Option<&str>, of: u32) -> Escalation {
+    fn failed(&self, lane: &LaneRun, id: EscalationId, exit: &Exit, rule: Option<&str>, (attempts, of): (u32, u32), because: &str) -> Escalation {
         let ran = span_words(exit.ended.since(exit.started));
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
@@ -97,19 +103,18 @@ impl Run {
             },
         };
         let mut evidence = vec![match rule {
-            Some(rule) => format!("attempt {} (try {} of {of}), rule \"{rule}\"", lane.n, lane.tries),
-            None => format!("attempt {} (try {} of {of}), no rule matched", lane.n, lane.tries),
+            Some(rule) => format!("attempt {} (try {attempts} of {of}), rule \"{rule}\"", lane.n),
+            None => format!("attempt {} (try {attempts} of {of}), no rule matched", lane.n),
         }];
+        if !because.is_empty() {
+            evidence.push(format!("not repeated: {because}"));
+        }
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
-        let known = |said: &&Diagnosis| !matches!(said.class, Class::None | Class::Unknown);
-        let told = exit.diagnosis.as_deref().filter(known);
+        let told = known(exit);
         evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));
-        let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
-        let shown = of_rule.or(exit.hits.first());
+        let Pointed { of_rule, shown, line: pointed, words, rule: named } = self.pointed(lane, rule, exit);
         let mut matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
-        // Where none of the step's own rules points at a line, the one that the judge points at.
-        let pointed = told.and_then(|said| said.evidence.as_ref()).filter(|_| shown.is_none());
         if let Some(pointed) = pointed {
             matched = Some(evidence.len());
             evidence.push(format!("line {}: {}", pointed.number, pointed.line));
@@ -125,13 +130,45 @@ impl Run {
         let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
         let from = end.saturating_sub(TAIL);
         evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
-        let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
-        let words = of_rule.map(|hit| &hit.line).or(pointed.map(|line| &line.line)).or(last).map_or("", String::as_str);
-        let rule = rule.or(told.and_then(|said| said.rule.as_deref()));
-        let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);
+        let print = fingerprint(EscalationKind::Failed, &lane.id.step, named, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));
         let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);
         Escalation { matched, fingerprint: print, ..asked }
+    }
+
+    /// What is the same about two failures that are the same.
+    pub(super) fn print_of(&self, lane: &LaneRun, rule: Option<&str>, exit: &Exit) -> String {
+        let pointed = self.pointed(lane, rule, exit);
+        fingerprint(EscalationKind::Failed, &lane.id.step, pointed.rule, pointed.words)
+    }
+
+    /// Where the reason stands: the line of the rule that decided, else the one that the judge points at, else the last.
+    fn pointed<'a>(&self, lane: &LaneRun, rule: Option<&'a str>, exit: &'a Exit) -> Pointed<'a> {
+        let told = known(exit);
+        let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
+        let shown = of_rule.or(exit.hits.first());
+        let line = told.and_then(|said| said.evidence.as_ref()).filter(|_| shown.is_none());
+        let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
+        let words = of_rule.map(|hit| &hit.line).or(line.map(|line| &line.line)).or(last).map_or("", String::as_str);
+        Pointed { of_rule, shown, line, words, rule: rule.or(told.and_then(|said| said.rule.as_deref())) }
+    }
+
+    /// An alternative that an answer names, with its name.
+    pub fn alternative_named(&self, choice: Choice) -> Option<(&str, &Alternative)> {
+        let Choice::Alternative { step, place } = choice else {
+            return None;
+        };
+        let (_, step) = self.workflow.steps.get_index(usize::try_from(step).ok()?)?;
+        let (name, alternative) = step.alternatives.get_index(usize::try_from(place).ok()?)?;
+        Some((name, alternative))
+    }
+
+    /// The alternatives of a lane's step, as answers; not the one that has just failed.
+    fn alternatives(&self, lane: &LaneRun) -> impl Iterator<Item = Choice> {
+        let step = u32::try_from(lane.step).unwrap_or(u32::MAX);
+        let taken = lane.patch.alternative.as_ref();
+        let names = self.step_of(lane).alternatives.keys().enumerate().filter(move |(_, name)| Some(*name) != taken);
+        names.filter_map(move |(place, _)| Some(Choice::Alternative { step, place: u32::try_from(place).ok()? }))
     }
 
     /// The line that the pattern of this rule matched.
@@ -172,6 +209,9 @@ impl Run {
         if kind == EscalationKind::Unknown && matches!(self.step_of(lane).on_unknown, OnUnknown::Probe { .. }) {
             choices.push(Choice::Probe);
         }
+        if matches!(kind, EscalationKind::Failed | EscalationKind::Unknown) {
+            choices.extend(self.alternatives(lane));
+        }
         choices.extend([Choice::Retry, Choice::Done, Choice::Skip, Choice::Fail, Choice::StopRun]);
         Escalation {
             id,
@@ -182,6 +222,7 @@ impl Run {
             evidence,
             matched: None,
             fingerprint: String::new(),
+            proposal: None,
             choices,
             deadline: None,
             on_deadline: None,
@@ -212,11 +253,46 @@ impl Run {
             title: format!("{}: {title}", lane.id.step),
             evidence,
             matched: None,
+            proposal: None,
             choices: [Choice::Approve, Choice::Reject].into_iter().chain(self.ways_back(&lane.id.step)).collect(),
             deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,
         })
     }
+}
+
+/// Where the reason of a failure stands.
+struct Pointed<'a> {
+    /// The line of the rule that decided.
+    of_rule: Option<&'a Hit>,
+    /// That, or the first that any rule of the step matched.
+    shown: Option<&'a Hit>,
+    /// Where none of them points at a line, the one that the judge points at.
+    line: Option<&'a Evidence>,
+    /// The text of it; of the last line where there is none.
+    words: &'a str,
+    /// The rule of the step, or of the judge.
+    rule: Option<&'a str>,
+}
+
+/// What the judge knows; `None` where it knows nothing.
+fn known(exit: &Exit) -> Option<&Diagnosis> {
+    let known = |said: &&Diagnosis| !matches!(said.class, Class::None | Class::Unknown);
+    exit.diagnosis.as_deref().filter(known)
+}
+
+/// The question with what dogwatch proposes as its first choice.
+fn offering(mut asked: Escalation, proposal: Option<&Proposal>) -> Escalation {
+    if let Some(proposal) = proposal {
+        asked.choices.insert(0, Choice::Accept);
+        // The same twice would only be read twice.
+        let twice = if proposal.skip { Choice::Skip } else { Choice::Resume };
+        if proposal.skip || proposal.patch.is_none() && proposal.resume.is_some() {
+            asked.choices.retain(|choice| *choice != twice);
+        }
+        asked.proposal = Some(Box::new(proposal.clone()));
+    }
+    asked
 }
 
 /// The line that matched, with those round it, numbered.

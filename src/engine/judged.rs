@@ -43,16 +43,22 @@ impl Run {
                 Close::Exit(_) => Finish::Exit,
                 Close::Unknown(..) => Finish::Probe,
             })),
-            Verdict::Retry { at: until, rule, resume } => {
+            Verdict::Retry { at: until, rule, resume, spend, patch } => {
                 let cause = match close {
                     Close::Exit(exit) if exit.outside == Some(Outside::EngineRestarted) => Cause::Disrupted,
                     Close::Exit(_) => Cause::Retry { rule: rule.clone() },
                     Close::Unknown(..) => Cause::Unknown,
                 };
-                self.lanes[place].next = Some(Next { cause, resume: resume.clone(), heeds: false });
+                let lane = &mut self.lanes[place];
+                lane.next = Some(Next { cause, resume: resume.clone(), patch: patch.clone(), heeds: false });
+                lane.of = spend.as_ref().map(|spend| spend.of);
+                if let Some(spend) = spend {
+                    lane.spend(spend);
+                }
                 let (until, rule) = (*until, rule.clone());
                 LaneState::Delayed { until, rule }
             }
+            Verdict::Skip { .. } => done(Ended::LeftOut(Principal::Rule)),
             Verdict::Allowed => done(Ended::Allowed),
             Verdict::Abort { rule } => {
                 let why = RunStopWhy::Abort { rule: rule.clone() };
@@ -62,9 +68,14 @@ impl Run {
             Verdict::Stopped => done(Ended::Stopped),
             Verdict::Ask { why } => {
                 let why = match (why, close) {
-                    (AskWhy::Failed { rule, of, .. }, Close::Exit(exit)) => {
-                        ToAsk::Failed { exit, rule: rule.clone(), of: *of }
-                    }
+                    (AskWhy::Failed { rule, attempts, of, because, proposal }, Close::Exit(exit)) => ToAsk::Failed {
+                        exit,
+                        rule: rule.clone(),
+                        attempts: *attempts,
+                        of: *of,
+                        because: because.clone(),
+                        proposal: proposal.clone(),
+                    },
                     (_, Close::Unknown(why, evidence)) => ToAsk::Unknown { why, evidence },
                     (AskWhy::Unknown(_), Close::Exit(_)) => return,
                 };

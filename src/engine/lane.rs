@@ -1,11 +1,14 @@
 //! One lane of a run: where it is, how it ended, what it asked. Plain data; [`super::state`] keeps it in order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Principal, SkipWhy, StopReason,
-    Time,
+    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Patch, Principal, Proposal, SkipWhy,
+    StopReason, Time,
 };
+
+use super::recovery::Spent;
 
 /// One lane of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +48,14 @@ pub struct LaneRun {
     pub last_exit: Option<Box<Exit>>,
     /// When the newest attempt was claimed.
     pub started: Option<Time>,
+    /// Somebody has typed into the newest attempt.
+    pub(super) touched: bool,
+    /// What its attempts differ in from what the file says.
+    pub patch: Patch,
+    /// What was taken of each budget in the present series.
+    pub(super) spent: BTreeMap<String, Spent>,
+    /// How many attempts the budget allows that the newest was made of; `None`: of none.
+    pub of: Option<u32>,
     /// What the next attempt is to be, when somebody or a rule said.
     pub(super) next: Option<Next>,
 }
@@ -84,6 +95,8 @@ pub struct Attached {
 pub(super) struct Next {
     pub(super) cause: Cause,
     pub(super) resume: Option<String>,
+    /// `None`: as the last one.
+    pub(super) patch: Option<Patch>,
     /// Whether it depends on `if` and on what it needs, as the first one did: so it is when the whole run is resumed.
     /// A rule's retry and a person's word about this very lane do not.
     pub(super) heeds: bool,
@@ -144,7 +157,7 @@ pub enum LaneState {
 /// What a question that is to be opened is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToAsk {
-    Failed { exit: Box<Exit>, rule: Option<String>, of: u32 },
+    Failed { exit: Box<Exit>, rule: Option<String>, attempts: u32, of: u32, because: String, proposal: Option<Box<Proposal>> },
     Unknown { why: LostWhy, evidence: Vec<String> },
     CannotStart { why: String },
 }
@@ -234,6 +247,10 @@ impl LaneRun {
             stood_still: Duration::ZERO,
             last_exit: None,
             started: None,
+            touched: false,
+            patch: Patch::default(),
+            spent: BTreeMap::new(),
+            of: None,
             next: None,
         }
     }

@@ -19,8 +19,10 @@ mod judged;
 mod lane;
 mod order;
 mod owed;
+mod patch;
 mod people;
 pub mod plan;
+pub mod policy;
 mod recovery;
 mod sites;
 mod starts;
@@ -31,6 +33,7 @@ use std::collections::BTreeMap;
 
 pub use escalation::outside_words;
 pub use order::Refused;
+pub use recovery::proposal_words;
 pub use sites::{Base, Kept};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};

@@ -78,7 +78,7 @@ impl Run {
                 continue;
             };
             let verdict = match &lane.state {
-                LaneState::Exited { exit } => recovery::judge(step, lane, &attempt.key(), exit, now),
+                LaneState::Exited { exit } => self.judge(lane, &attempt.key(), exit, now),
                 LaneState::Lost { why, .. } => {
                     if let Some(verdict) = recovery::judge_lost(step, lane, *why, now) {
                         verdict

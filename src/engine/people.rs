@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AttemptId, Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Principal, RunStopWhy, SkipWhy,
-    Step, StepId, StepWhat, Time,
+    AttemptId, Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Patch, Principal, RunStopWhy,
+    SkipWhy, Step, StepId, StepWhat, Time,
 };
 
 use super::Run;
@@ -41,8 +41,14 @@ impl Run {
         }
         let done = |how| LaneState::Done { how, at };
         match choice {
-            Choice::Retry => self.again(place, by, None),
-            Choice::Resume => self.again(place, by, self.checkpoint_of(place)),
+            Choice::Accept => self.accepted(id, place, by, at),
+            Choice::Alternative { .. } => {
+                let named = self.alternative_named(choice).map(|(name, _)| name);
+                let patch = named.map(|name| self.with_alternative(&self.lanes[place], name));
+                self.again(place, by, None, patch);
+            }
+            Choice::Retry => self.again(place, by, None, None),
+            Choice::Resume => self.again(place, by, self.checkpoint_of(place), None),
             Choice::Probe => {
                 let lane = &self.lanes[place];
                 let why = lane.lost_why.unwrap_or(LostWhy::ShimDied);
@@ -105,6 +111,7 @@ impl Run {
         let lane = &mut self.lanes[place];
         if lane.attached.is_none() && matches!(lane.state, LaneState::Active { .. }) {
             lane.attached = Some(Attached { by: by.clone(), since: at });
+            lane.touched = true;
         }
     }
 
@@ -133,9 +140,22 @@ impl Run {
         checkpoint.map(|checkpoint| checkpoint.path.clone())
     }
 
+    /// What was proposed is done.
+    fn accepted(&mut self, id: EscalationId, place: usize, by: &Principal, at: Time) {
+        let proposal = self.questions.get(&id).and_then(|question| question.escalation.proposal.clone());
+        match proposal {
+            Some(proposal) if proposal.skip => {
+                self.put(place, LaneState::Done { how: Ended::LeftOut(by.clone()), at });
+            }
+            Some(proposal) => self.again(place, by, proposal.resume, proposal.patch),
+            // Never offered without one.
+            None => self.again(place, by, None, None),
+        }
+    }
+
     /// The lane gets a new attempt by a person's word.
-    fn again(&mut self, place: usize, by: &Principal, resume: Option<String>) {
-        self.lanes[place].next = Some(Next { cause: Cause::Person(by.clone()), resume, heeds: false });
+    fn again(&mut self, place: usize, by: &Principal, resume: Option<String>, patch: Option<Patch>) {
+        self.lanes[place].next = Some(Next { cause: Cause::Person(by.clone()), resume, patch, heeds: false });
         self.put(place, LaneState::Waiting);
         self.unskip_after(place);
     }
@@ -183,8 +203,8 @@ impl Run {
         }
         self.lacking.clear();
         let how = match order {
-            Order::Retry => return self.again(place, by, None),
-            Order::Resume => return self.again(place, by, self.checkpoint_of(place)),
+            Order::Retry => return self.again(place, by, None, None),
+            Order::Resume => return self.again(place, by, self.checkpoint_of(place), None),
             Order::Skip => Ended::LeftOut(by.clone()),
             Order::Done => Ended::Succeeded(Finish::Person(by.clone())),
         };
@@ -209,7 +229,9 @@ impl Run {
                 let resume = self.checkpoint_of(place).filter(|_| !redo);
                 let cause = Cause::Person(by.clone());
                 let lane = &mut self.lanes[place];
-                lane.next = (lane.n > 0).then_some(Next { cause, resume, heeds: true });
+                // From where it is named on, all is as the file says.
+                let patch = redo.then(Patch::default);
+                lane.next = (lane.n > 0).then_some(Next { cause, resume, patch, heeds: true });
                 lane.state = LaneState::Waiting;
             }
         }
@@ -294,7 +316,8 @@ impl Run {
             if way.contains(&self.lanes[place].step) && can_go_again(&self.lanes[place]) {
                 let cause = Cause::Person(by.clone());
                 let lane = &mut self.lanes[place];
-                lane.next = (lane.n > 0).then_some(Next { cause, resume: None, heeds: true });
+                let patch = Some(Patch::default());
+                lane.next = (lane.n > 0).then_some(Next { cause, resume: None, patch, heeds: true });
                 // What was saved belongs to what is not wanted any more.
                 lane.checkpoint = None;
                 lane.state = LaneState::Waiting;

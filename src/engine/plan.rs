@@ -91,8 +91,12 @@ impl Run {
             env.remove(name);
         }
         env.insert("TERM".into(), "xterm-256color".into());
+        let none = IndexMap::new();
+        let other = self.alternative_of(lane).map_or(&none, |alternative| &alternative.env);
+        let patch = self.patch_of(lane);
         self.with_scope(lane, |scope| {
-            for (table, values) in [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs)] {
+            let tables = [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs), ("env", other)];
+            for (table, values) in tables {
                 for (name, template) in values {
                     let value = expr::render(template, scope).map_err(|error| format!("`{table}.{name}`: {error}"))?;
                     if legal_variable(name) {
@@ -100,6 +104,7 @@ impl Run {
                     }
                 }
             }
+            env.extend(patch.env.clone());
             Ok(env)
         })
     }

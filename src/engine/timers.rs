@@ -41,7 +41,7 @@ impl Run {
         if lane.attached.is_some() || lane.keeping {
             return None;
         }
-        Some(claimed.plus(self.step_of(lane).timeout?).plus(lane.stood_still))
+        Some(claimed.plus(self.timeout_of(lane)?).plus(lane.stood_still))
     }
 
     pub(super) fn run_deadline(&self) -> Option<Time> {

@@ -4,16 +4,17 @@
 use std::sync::Arc;
 
 use crate::model::{
-    self, AskWhy, AttemptId, EnvironmentId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId,
-    Time, Verdict, What, Workflow,
+    self, AttemptId, EnvironmentId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId,
+    Time, What, Workflow,
 };
 
 mod diagnosis;
+mod verdict;
 mod stored;
 
 use stored::{
     At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,
-    StoredSkip, StoredUsage, StoredVerdict,
+    StoredSkip, StoredUsage,
 };
 
 /// Why a stored event cannot be understood.
@@ -132,7 +133,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             evidence: evidence.clone(),
             checkpoint: checkpoint.as_ref().map(stored_checkpoint),
         },
-        What::Judged { attempt, verdict } => Stored::Judged { at: at(attempt), verdict: write_verdict(verdict) },
+        What::Judged { attempt, verdict } => Stored::Judged { at: at(attempt), verdict: verdict::write(verdict) },
         What::StopAsked { attempt, reason, by } => {
             Stored::StopAsked { at: at(attempt), reason: reason.into(), by: by.into() }
         }
@@ -219,7 +220,7 @@ pub(super) fn read(
             evidence,
             checkpoint: checkpoint.map(Checkpoint::read),
         },
-        Stored::Judged { at, verdict } => What::Judged { attempt: at.read(run)?, verdict: read_verdict(verdict) },
+        Stored::Judged { at, verdict } => What::Judged { attempt: at.read(run)?, verdict: verdict::read(verdict) },
         Stored::StopAsked { at, reason, by } => {
             What::StopAsked { attempt: at.read(run)?, reason: reason.into(), by: by.into() }
         }
@@ -365,34 +366,6 @@ fn read_exit(exit: StoredExit) -> model::Exit {
     }
 }
 
-fn write_verdict(verdict: &Verdict) -> StoredVerdict {
-    match verdict {
-        Verdict::Succeeded => StoredVerdict::Succeeded,
-        Verdict::Retry { at, rule, resume } => {
-            StoredVerdict::Retry { at_ms: at.as_ms(), rule: rule.clone(), resume: resume.clone() }
-        }
-        Verdict::Allowed => StoredVerdict::Allowed,
-        Verdict::Abort { rule } => StoredVerdict::Abort { rule: rule.clone() },
-        Verdict::Stopped => StoredVerdict::Stopped,
-        Verdict::Ask { why: AskWhy::Failed { rule, attempts, of } } => {
-            StoredVerdict::AskFailed { rule: rule.clone(), attempts: *attempts, of: *of }
-        }
-        Verdict::Ask { why: AskWhy::Unknown(why) } => StoredVerdict::AskUnknown { why: why.into() },
-    }
-}
-
-fn read_verdict(verdict: StoredVerdict) -> Verdict {
-    match verdict {
-        StoredVerdict::Succeeded => Verdict::Succeeded,
-        StoredVerdict::Retry { at_ms, rule, resume } => Verdict::Retry { at: Time::from_ms(at_ms), rule, resume },
-        StoredVerdict::Allowed => Verdict::Allowed,
-        StoredVerdict::Abort { rule } => Verdict::Abort { rule },
-        StoredVerdict::Stopped => Verdict::Stopped,
-        StoredVerdict::AskFailed { rule, attempts, of } => Verdict::Ask { why: AskWhy::Failed { rule, attempts, of } },
-        StoredVerdict::AskUnknown { why } => Verdict::Ask { why: AskWhy::Unknown(why.into()) },
-    }
-}
-
 fn write_escalation(escalation: &model::Escalation) -> StoredEscalation {
     StoredEscalation {
         id: escalation.id.0,
@@ -403,6 +376,7 @@ fn write_escalation(escalation: &model::Escalation) -> StoredEscalation {
         evidence: escalation.evidence.clone(),
         matched: escalation.matched,
         fingerprint: escalation.fingerprint.clone(),
+        proposal: escalation.proposal.as_deref().map(|proposal| Box::new(verdict::write_proposal(proposal))),
         choices: escalation.choices.iter().map(Into::into).collect(),
         deadline_ms: escalation.deadline.map(Time::as_ms),
         on_deadline: escalation.on_deadline.as_ref().map(Into::into),
@@ -420,6 +394,7 @@ fn read_escalation(run: &RunId, stored: StoredEscalation) -> Result<model::Escal
         evidence: stored.evidence,
         matched: stored.matched,
         fingerprint: stored.fingerprint,
+        proposal: stored.proposal.map(|proposal| Box::new(verdict::read_proposal(*proposal))),
         choices: stored.choices.into_iter().map(Into::into).collect(),
         deadline: stored.deadline_ms.map(Time::from_ms),
         on_deadline: stored.on_deadline.map(Into::into),
@@ -472,6 +447,7 @@ mod tests {
                 role: Some(model::Role::Root),
                 evidence: Some(line(7)),
                 cascades: vec![line(9)],
+                retry_after_s: None,
                 explanation: class.words().into(),
             }));
             let what = What::Exited { attempt: attempt.clone(), exit: exit.clone() };

@@ -149,6 +149,7 @@ impl<'l> Bench<'l> {
             role: spec.map(|spec| spec.role),
             evidence,
             cascades,
+            retry_after_s: None,
             explanation,
         }
     }
@@ -164,6 +165,7 @@ impl<'l> Bench<'l> {
             rule: Some(spec.id.clone()),
             role: Some(spec.role),
             evidence,
+            retry_after_s: self.look.retry_after_s,
             explanation: self.explained(spec, &cascades),
             cascades,
         }
@@ -262,6 +264,7 @@ impl<'l> Bench<'l> {
             role: None,
             evidence: None,
             cascades: Vec::new(),
+            retry_after_s: None,
             explanation: words.into(),
         }
     }
@@ -287,6 +290,7 @@ impl<'l> Bench<'l> {
             role: None,
             evidence,
             cascades: Vec::new(),
+            retry_after_s: None,
             explanation: format!("No rule knows this failure: {how}. {last}"),
         }
     }

@@ -24,6 +24,7 @@ mod rules;
 mod sighting;
 mod stream;
 mod tone;
+mod wait;
 
 pub use facts::Facts;
 pub use rule::{BadRule, RuleSpec, Strength};

@@ -11,7 +11,7 @@ use super::lines::{Lines, Piece};
 use super::rule::{RuleSpec, Strength};
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
-use super::tone;
+use super::{tone, wait};
 
 /// How many of the last lines are kept, to see whether they speak of success.
 const TAIL: usize = 12;
@@ -48,6 +48,8 @@ pub(super) struct Look {
     pub(super) work: u64,
     /// The last lines that are not blank, with their numbers.
     pub(super) tail: VecDeque<(u64, String)>,
+    /// What was asked for last, in seconds.
+    pub(super) retry_after_s: Option<u64>,
     /// Where the newest cascade was.
     cascade: Option<u64>,
     /// The next line is source code of a frame.
@@ -64,6 +66,7 @@ impl Judge {
             marks: (0..rules.0.marks).map(|_| Mark::default()).collect(),
             work: 0,
             tail: VecDeque::with_capacity(TAIL),
+            retry_after_s: None,
             cascade: None,
             source: false,
             maybe: Vec::new(),
@@ -109,6 +112,7 @@ impl Look {
             return;
         }
         self.source = tone::is_frame(line);
+        self.retry_after_s = wait::asked(line).or(self.retry_after_s);
         let trouble = rules.0.find(line, &mut self.maybe);
         let matched = self.matched(rules, line, piece.number);
         if !trouble && !matched && tone::is_work(line) && !self.is_epilogue(piece.number) {

@@ -233,6 +233,8 @@ pub struct Diagnosis {
     pub evidence: Option<Evidence>,
     /// What followed from it, and other reasons that were set aside; the first ones.
     pub cascades: Vec<Evidence>,
+    /// How long the other side asked to be left alone, in seconds.
+    pub retry_after_s: Option<u64>,
     /// One or two sentences for a person.
     pub explanation: String,
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{AttemptId, Diagnosis, EnvironmentId, EscalationId, LaneId, Principal, RunId, StepId, Time, Workflow};
+use super::{
+    AttemptId, Diagnosis, EnvironmentId, EscalationId, LaneId, Patch, Principal, Proposal, RunId, Spend, StepId, Time,
+    Workflow,
+};
 
 /// One recorded fact or decision of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -365,6 +368,14 @@ pub enum Verdict {
         at: Time,
         rule: String,
         resume: Option<String>,
+        /// What it takes of a budget; `None`: it is no try.
+        spend: Option<Spend>,
+        /// What it differs in from what the file says; `None`: as the last one.
+        patch: Option<Patch>,
+    },
+    /// It failed, and a rule goes on without it.
+    Skip {
+        rule: String,
     },
     /// It failed, and the workflow allows it.
     Allowed,
@@ -388,6 +399,10 @@ pub enum AskWhy {
         rule: Option<String>,
         attempts: u32,
         of: u32,
+        /// Why dogwatch does nothing by itself; empty where a rule says so.
+        because: String,
+        /// What it would do.
+        proposal: Option<Box<Proposal>>,
     },
     Unknown(LostWhy),
 }
@@ -421,6 +436,8 @@ pub struct Escalation {
     pub matched: Option<usize>,
     /// The same for questions that ask the same; empty where an older dogwatch asked.
     pub fingerprint: String,
+    /// What [`Choice::Accept`] does.
+    pub proposal: Option<Box<Proposal>>,
     /// In the order shown, numbered from 1.
     pub choices: Vec<Choice>,
     /// When `on_deadline` is taken.
@@ -440,6 +457,13 @@ pub enum EscalationKind {
 /// What can be answered. Its word is what the command line takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
+    /// What dogwatch proposes.
+    Accept,
+    /// A new attempt with an alternative, by the places of the step and of the alternative.
+    Alternative {
+        step: u32,
+        place: u32,
+    },
     /// A new attempt from the start.
     Retry,
     /// A new attempt from the newest checkpoint.

@@ -7,6 +7,7 @@
 mod diagnosis;
 mod event;
 mod ids;
+mod recovery;
 mod size;
 mod time;
 mod workflow;
@@ -18,10 +19,13 @@ pub use event::{
     Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RunId, Site, StepId};
+pub use recovery::{
+    Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend,
+};
 pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
-    Action, CheckpointSpec, ContainerSpec, EnvironmentSpec, FailureRule, Gate, Gpus, IsolationWanted, Keep, LaneSpec,
-    Match, Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User,
+    CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec,
+    Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User,
     Value, Workflow,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{EnvironmentId, Lane, StepId};
+use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, StepId};
 
 /// A value of a parameter or of a matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,11 +236,16 @@ pub struct Step {
     /// Between TERM and KILL.
     pub grace: Duration,
     pub retry: Retry,
+    /// `retry` is written somewhere: then it holds in place of the defaults of the classes.
+    pub retry_said: bool,
+    pub autonomy: Autonomy,
     pub allow_failure: bool,
     pub outputs: IndexMap<String, Output>,
     pub checkpoint: Option<CheckpointSpec>,
     /// First that matches wins.
     pub on_failure: Vec<FailureRule>,
+    /// In the file's order.
+    pub alternatives: IndexMap<String, Alternative>,
     pub on_unknown: OnUnknown,
 }
 
@@ -335,38 +340,6 @@ pub struct CheckpointSpec {
     pub pattern: String,
     /// The variable that tells a new attempt where to go on from.
     pub resume_env: Option<String>,
-}
-
-/// `[[steps.x.on_failure]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FailureRule {
-    /// As written, or `rule 1`, `rule 2`, …
-    pub name: String,
-    pub matcher: Match,
-    pub action: Action,
-    /// Replaces the step's own.
-    pub retry: Option<Retry>,
-}
-
-/// `match = { … }`: all that is written must hold; nothing written matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Match {
-    /// A regex, tried on each line of the attempt's output.
-    pub output: Option<String>,
-    pub exit_code: Vec<i32>,
-    /// Signal numbers.
-    pub signal: Vec<i32>,
-}
-
-/// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Retry,
-    /// Retry from the newest good checkpoint.
-    Resume,
-    Escalate,
-    /// The run ends as failed.
-    Abort,
 }
 
 /// `on_unknown`.

@@ -254,7 +254,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Checkpoint
             | Kind::Approval
             | Kind::Rule
-            | Kind::Match => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Match
+            | Kind::Alternative => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

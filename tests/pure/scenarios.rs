@@ -372,6 +372,7 @@ fn a_question_says_why_it_failed_and_points_at_the_line() {
                 role: Some(Role::Root),
                 evidence: Some(Evidence { rule: "cuda-oom".into(), line: line.into(), number: 211 }),
                 cascades: Vec::new(),
+                retry_after_s: None,
                 explanation: "Its memory was too small.".into(),
             }));
         });

@@ -79,7 +79,7 @@ fn states() -> Vec<Engine> {
     all.push(probing.lost("a").engine.clone());
     all.push(raw(&probing, What::Probed { attempt: attempt.clone(), code: Some(1), output: String::new() }));
     all.push(started(|step| step.retry = retry(2, 10)).exits("a", 1).engine.clone());
-    let why = AskWhy::Failed { rule: None, attempts: 1, of: 1 };
+    let why = AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None };
     let mut to_ask = exited;
     let what = What::Judged { attempt, verdict: Verdict::Ask { why } };
     to_ask.apply(&Event { run: run_id(), at: Time::from_ms(5_000), what });
@@ -125,11 +125,12 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Exited of an older one", What::Exited { attempt: of(n.saturating_sub(1)), exit: record() }),
         ("Lost", What::Lost { attempt: of(n), why: LostWhy::ShimDied, evidence: Vec::new(), checkpoint: None }),
         ("Judged Succeeded", judged(Verdict::Succeeded)),
-        ("Judged Retry", judged(Verdict::Retry { at, rule: "r".into(), resume: None })),
+        ("Judged Retry", judged(Verdict::Retry { at, rule: "r".into(), resume: None, spend: None, patch: None })),
+        ("Judged Skip", judged(Verdict::Skip { rule: "r".into() })),
         ("Judged Allowed", judged(Verdict::Allowed)),
         ("Judged Abort", judged(Verdict::Abort { rule: "r".into() })),
         ("Judged Stopped", judged(Verdict::Stopped)),
-        ("Judged Ask", judged(Verdict::Ask { why: AskWhy::Failed { rule: None, attempts: 1, of: 1 } })),
+        ("Judged Ask", judged(Verdict::Ask { why: AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None } })),
         ("StopAsked", What::StopAsked { attempt: of(n), reason: StopReason::Stop, by: ann() }),
         ("ProbeAsked", What::ProbeAsked { attempt: of(n), by: ann() }),
         ("Probed", What::Probed { attempt: of(n), code: Some(0), output: String::new() }),

@@ -300,7 +300,7 @@ impl Audit {
                 log.lost &= !safe;
                 ensure(log.exit_ok != Some(true), "what succeeded is stopped")
             }
-            Verdict::Allowed | Verdict::Abort { .. } => ensure(log.exit_ok == Some(false), "failed without a proof"),
+            Verdict::Allowed | Verdict::Skip { .. } | Verdict::Abort { .. } => ensure(log.exit_ok == Some(false), "failed without a proof"),
             Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
         }
     }

@@ -286,7 +286,7 @@ fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool, 
         .filter(|choice| match choice {
             // Which steps can be gone back to depends on what else has ended by then.
             Choice::StopRun | Choice::Reject | Choice::SendBack(_) => wild,
-            Choice::Retry | Choice::Resume | Choice::Probe => !last,
+            Choice::Accept | Choice::Alternative { .. } | Choice::Retry | Choice::Resume | Choice::Probe => !last,
             Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
         })
         .collect();

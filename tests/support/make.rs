@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match,
+    Action, Autonomy, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match,
     OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Value,
     Workflow,
 };
@@ -55,10 +55,13 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         timeout: None,
         grace: seconds(5),
         retry: Retry::default(),
+        retry_said: true,
+        autonomy: Autonomy::Act,
         allow_failure: false,
         outputs: IndexMap::new(),
         checkpoint: None,
         on_failure: Vec::new(),
+        alternatives: IndexMap::new(),
         on_unknown: OnUnknown::Ask,
     }
 }
@@ -75,7 +78,7 @@ pub(crate) fn retry(max_attempts: u32, delay: u64) -> Retry {
 }
 
 pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
-    FailureRule { name: name.into(), matcher, action, retry: None }
+    FailureRule { name: name.into(), matcher, action, retry: None, alternative: None, change: Vec::new() }
 }
 
 pub(crate) fn checkpoint() -> CheckpointSpec {

@@ -209,7 +209,11 @@ fn from(resume: Option<&String>) -> String {
 fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Succeeded => "succeeded".into(),
-        Verdict::Retry { at, rule, resume } => format!("again at {} by {rule}{}", seconds(*at), from(resume.as_ref())),
+        Verdict::Retry { at, rule, resume, patch, .. } => {
+            let with = patch.as_ref().map(|patch| format!(" with {}", patch.words())).unwrap_or_default();
+            format!("again at {} by {rule}{}{with}", seconds(*at), from(resume.as_ref()))
+        }
+        Verdict::Skip { rule } => format!("left out by {rule}"),
         Verdict::Allowed => "allowed to fail".into(),
         Verdict::Abort { rule } => format!("abort by {rule}"),
         Verdict::Stopped => "stopped".into(),

@@ -1,16 +1,11 @@
 //! `retry`, `on_failure`, `on_unknown` and `probe`: what is done when an attempt does not succeed.
 
+use super::other;
 use super::step::{self, Defaults};
 use crate::config::keys::{Kind, nearest};
 use crate::config::read::{Item, Reader, Section};
 use crate::config::units;
-use crate::model::{Action, FailureRule, Match, OnUnknown, Retry, Step};
-
-/// Actions of the format that are not supported yet.
-const NOT_YET: [&str; 3] = ["retry_modified", "alternative", "skip"];
-
-const ACTIONS: [(&str, Action); 4] =
-    [("retry", Action::Retry), ("resume", Action::Resume), ("escalate", Action::Escalate), ("abort", Action::Abort)];
+use crate::model::{Action, Class, FailureRule, Match, OnUnknown, Retry, Step};
 
 /// `retry = { … }`, key by key over `base`.
 pub(super) fn retry<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Retry, title: &str) -> Retry {
@@ -48,9 +43,11 @@ pub(super) fn retry<'a>(reader: &mut Reader<'a>, item: &Item<'a>, base: &Retry, 
 }
 
 /// `[defaults]`.
-pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Defaults {
-    let mut defaults = Defaults::default();
-    let Some(section) = reader.section(item, Kind::Defaults, "[defaults]".into()) else { return defaults };
+pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>, defaults: &mut Defaults) {
+    let Some(section) = reader.section(item, Kind::Defaults, "[defaults]".into()) else { return };
+    if let Some(autonomy) = other::autonomy(reader, &section) {
+        defaults.autonomy = autonomy;
+    }
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
         defaults.timeout = limit.duration();
     }
@@ -58,6 +55,7 @@ pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Defaults
         defaults.grace = grace;
     }
     if let Some(item) = section.get("retry") {
+        defaults.retry_said = true;
         defaults.retry = retry(reader, &item, &defaults.retry, "retry of [defaults]");
     }
     if let Some(allowed) = section.get("allow_failure").and_then(|item| reader.boolean(&item)) {
@@ -73,7 +71,6 @@ pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Defaults
             defaults.on_unknown = if answer { OnUnknown::Rerun } else { OnUnknown::Ask };
         }
     }
-    defaults
 }
 
 /// `on_unknown` and `probe` of a step.
@@ -165,16 +162,19 @@ fn rule<'a>(
         reader
             .found
             .error(&element.at, format!("{} has no `action`", table.title))
-            .hint("action = \"retry\", \"resume\", \"escalate\" or \"abort\"");
+            .hint("action = \"retry\", \"retry_modified\", \"resume\", \"alternative\", \"skip\", \"escalate\" or \"abort\"");
         return None;
     };
-    let action = action(reader, &item)?;
-    let again = matches!(action, Action::Retry | Action::Resume);
+    let action = reader.choice(&item, &Action::ALL)?;
+    let again = action.is_again();
+    let alternative = table.get("use").and_then(|item| other::used(reader, &item, step));
+    let change = table.get("change").map(|item| other::changes(reader, &item, &table.title)).unwrap_or_default();
+    modified(reader, table, &item, action);
     if let Some((_, at)) = retry.as_ref().filter(|_| !again) {
         reader
             .found
             .error(at, format!("`retry` has no effect in {}", table.title))
-            .hint("action = \"retry\" or \"resume\"");
+            .hint("action = \"retry\", \"retry_modified\", \"resume\" or \"alternative\"");
     }
     if action == Action::Resume && step.checkpoint.is_none() {
         reader
@@ -183,7 +183,7 @@ fn rule<'a>(
             .hint(format!("add [steps.{}.checkpoint], or use action = \"retry\"", step.id));
     }
     // Who writes `action = "retry"` and says nowhere how often means that it is repeated.
-    let unsaid = again && retry.is_none() && step.retry == Retry::default();
+    let unsaid = again && retry.is_none() && !step.retry_said;
     let retry = if unsaid {
         Some((Retry { max_attempts: ATTEMPTS_OF_A_RULE, ..step.retry.clone() }, element.at.clone()))
     } else {
@@ -204,22 +204,35 @@ fn rule<'a>(
         matcher: matcher?,
         action,
         retry: retry.map(|(retry, _)| retry),
+        alternative,
+        change,
     })
 }
 
-fn action<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<Action> {
-    if let Some(word) = item.value.as_str().filter(|word| NOT_YET.contains(word)) {
+/// `use` and `change` belong to the actions that change something, and these need one of them.
+fn modified<'a>(reader: &mut Reader<'a>, table: &Section<'a>, action_at: &Item<'a>, action: Action) {
+    let (used, changed) = (table.get("use"), table.get("change"));
+    let changes = matches!(action, Action::RetryModified | Action::Alternative);
+    if changes && used.is_none() && (changed.is_none() || action == Action::Alternative) {
+        let (what, hint) = if action == Action::Alternative {
+            ("take", "use = \"NAME\" of [steps.x.alternatives.NAME], or use = \"steps.NAME\"")
+        } else {
+            ("change", "change = { BATCH = \"/ 2\" }, or use = \"NAME\" of [steps.x.alternatives.NAME]")
+        };
+        let words = format!("{} does not say what to {what}", table.title);
+        reader.found.error(&action_at.at, words).hint(hint);
+    }
+    for item in [used, changed].into_iter().flatten().filter(|_| !changes) {
         reader
             .found
-            .error(&item.at, format!("action \"{word}\" is not supported yet"))
-            .hint("action = \"escalate\" lets a person decide");
-        return None;
+            .error(&item.key_at, format!("{} has no effect with action = \"{}\"", item.title, action.as_str()))
+            .hint("action = \"retry_modified\" or \"alternative\"");
     }
-    reader.choice(item, &ACTIONS)
 }
 
 fn matcher<'a>(reader: &mut Reader<'a>, item: &Item<'a>, rule: &str) -> Option<Match> {
     let table = reader.section(item, Kind::Match, format!("`match` of {rule}"))?;
+    let classes = table.get("class").map(|item| one_or_more(reader, &item));
     let output = table.get("output").map(|item| regex(reader, &item));
     let codes = table.get("exit_code").map(|item| one_or_more(reader, &item));
     let signals = table.get("signal").map(|item| one_or_more(reader, &item));
@@ -232,12 +245,21 @@ fn matcher<'a>(reader: &mut Reader<'a>, item: &Item<'a>, rule: &str) -> Option<M
     for item in signals.flatten().unwrap_or_default() {
         matcher.signal.extend(signal(reader, &item));
     }
+    for item in classes.flatten().unwrap_or_default() {
+        matcher.class.extend(reader.choice(&item, failures()));
+    }
     match output {
         Some(None) => return None,
         Some(Some(pattern)) => matcher.output = Some(pattern.as_str().to_owned()),
         None => {}
     }
     Some(matcher)
+}
+
+/// The classes that a failure can have.
+fn failures() -> &'static [(&'static str, Class)] {
+    // The first one is that of a success.
+    &Class::ALL[1..]
 }
 
 /// A list that is not empty, or one value in its place.

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::matrix;
-use super::recovery;
+use super::{matrix, other, recovery};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepPlace,
+    Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepPlace,
     StepWhat, Template,
 };
 
@@ -25,6 +24,8 @@ pub(super) struct Defaults {
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) retry: Retry,
+    pub(super) retry_said: bool,
+    pub(super) autonomy: Autonomy,
     pub(super) allow_failure: bool,
     pub(super) on_unknown: OnUnknown,
 }
@@ -35,6 +36,8 @@ impl Default for Defaults {
             timeout: None,
             grace: Duration::from_secs(30),
             retry: Retry::default(),
+            retry_said: false,
+            autonomy: Autonomy::default(),
             allow_failure: false,
             on_unknown: OnUnknown::Ask,
         }
@@ -52,6 +55,10 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) environment_at: Option<At>,
     /// The place of `snapshot`, where it is written.
     pub(in crate::config) snapshot_at: Option<At>,
+    /// What its rules `use`, with the places.
+    pub(in crate::config) uses: Vec<(String, At)>,
+    /// The variables that its rules `change`, with the places.
+    pub(in crate::config) changes: Vec<(String, At)>,
 }
 
 /// Keys that a question to a person can have.
@@ -71,12 +78,17 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
         }
     };
     reader.step = Some(name.to_owned());
-    let draft = reader.section(item, Kind::Step, format!("[steps.{name}]")).map(|section| Draft {
-        at: section.at.clone(),
-        needs: needs(reader, &section),
-        environment_at: section.get("environment").map(|item| item.at),
-        snapshot_at: section.get("snapshot").map(|item| item.key_at),
-        step: step(reader, id, &section, defaults),
+    let draft = reader.section(item, Kind::Step, format!("[steps.{name}]")).map(|section| {
+        let (uses, changes) = other::places(&section);
+        Draft {
+            at: section.at.clone(),
+            needs: needs(reader, &section),
+            environment_at: section.get("environment").map(|item| item.at),
+            snapshot_at: section.get("snapshot").map(|item| item.key_at),
+            step: step(reader, id, &section, defaults),
+            uses,
+            changes,
+        }
     });
     reader.step = None;
     draft
@@ -111,10 +123,13 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         timeout: defaults.timeout.filter(|_| plain),
         grace: defaults.grace,
         retry: defaults.retry.clone(),
+        retry_said: defaults.retry_said,
+        autonomy: defaults.autonomy,
         allow_failure: defaults.allow_failure && plain,
         outputs: IndexMap::new(),
         checkpoint: None,
         on_failure: vec![],
+        alternatives: IndexMap::new(),
         on_unknown: defaults.on_unknown.clone(),
     };
     if plain {
@@ -155,6 +170,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.place.fresh = section.get("fresh").and_then(|item| reader.boolean(&item)).unwrap_or(false);
     step.place.snapshot = section.get("snapshot").and_then(|item| reader.boolean(&item)).unwrap_or(false);
     if let Some(item) = section.get("retry") {
+        step.retry_said = true;
         step.retry = recovery::retry(reader, &item, &step.retry, &format!("retry of {}", section.title));
     }
     if let Some(allowed) = section.get("allow_failure").and_then(|item| reader.boolean(&item)) {
@@ -165,6 +181,8 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     }
     step.outputs = outputs(reader, section, step.has_matrix);
     step.checkpoint = checkpoint(reader, section);
+    step.autonomy = other::autonomy(reader, section).unwrap_or(step.autonomy);
+    step.alternatives = other::alternatives(reader, section, step);
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
 }

@@ -11,7 +11,7 @@ use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
 use crate::daemon::requests::Answer;
 use crate::engine::{Base, LaneState, Run};
-use crate::model::{AttemptId, Command, Event, OnUnknown, StepWhat, StopReason, What};
+use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What};
 use crate::wire::keeper::{Ask, Launch, Place};
 
 /// Bytes kept of the start and of the end of a log, each.
@@ -93,15 +93,14 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
         Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
     };
     let env = run.environment(attempt).map_err(cannot)?;
-    let script = match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.what) {
-        Some(StepWhat::Run { script }) => script.clone(),
-        Some(StepWhat::Approval(_)) | None => return Err(cannot("there is nothing to run".into())),
+    let Some(script) = run.lane(&attempt.lane).and_then(|lane| run.script_of(lane)) else {
+        return Err(cannot("there is nothing to run".into()));
     };
     let key = attempt.key();
     let mac_key = blake3::Hash::from_bytes(parts.mac_key(&key)).to_hex().to_string();
     let launch = Launch {
         place: Place { key, dir: attempt.dir() },
-        argv: shell(&script),
+        argv: shell(script),
         env,
         cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
         rows: ROWS,

@@ -105,6 +105,7 @@ fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
     let choices = run.questions.get(&id).map(|question| question.escalation.choices.clone()).unwrap_or_default();
     let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
     let all = [
+        Choice::Accept,
         Choice::Retry,
         Choice::Resume,
         Choice::Probe,

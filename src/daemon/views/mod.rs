@@ -135,7 +135,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         state,
         needs: step.needs.iter().map(ToString::to_string).collect(),
         attempt: lane.n,
-        max_attempts: step.retry.max_attempts,
+        max_attempts: lane.of.unwrap_or(step.retry.max_attempts),
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| exit_words(exit.end)),
@@ -153,7 +153,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
             .as_ref()
             .map(|attached| AttachedView { by: attached.by.to_string(), since_ms: attached.since.as_ms() }),
         command: match &step.what {
-            StepWhat::Run { script } => script.clone(),
+            StepWhat::Run { .. } => run.script_of(lane).unwrap_or_default().to_owned(),
             StepWhat::Approval(_) => String::new(),
         },
         dir: run.work_dir(&lane.id),

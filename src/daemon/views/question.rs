@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 
 use super::facts::{self, names};
 use super::run_name;
-use crate::engine::{LaneRun, Question, Run};
+use crate::engine::{LaneRun, Question, Run, proposal_words};
 use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
 use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
 
@@ -65,7 +65,13 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
 /// What a wrong key may not do needs more than one.
 fn strength(choice: Choice) -> Strength {
     match choice {
-        Choice::Retry | Choice::Resume | Choice::Probe | Choice::Approve | Choice::SendBack(_) => Strength::Key,
+        Choice::Accept
+        | Choice::Alternative { .. }
+        | Choice::Retry
+        | Choice::Resume
+        | Choice::Probe
+        | Choice::Approve
+        | Choice::SendBack(_) => Strength::Key,
         Choice::Done | Choice::Skip | Choice::Fail | Choice::Reject => Strength::Summary,
         Choice::StopRun => Strength::Typed,
     }
@@ -79,6 +85,15 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
     let after = names(run.behind(&step.id).into_iter());
     let follows = |before: &str, after: &str| if after.is_empty() { String::new() } else { format!("{before}{after}") };
     match choice {
+        Choice::Accept => question.escalation.proposal.as_deref().map_or_else(String::new, |proposal| {
+            if proposal.skip { proposal_words(proposal) } else { format!("attempt {next}: {}", proposal_words(proposal)) }
+        }),
+        Choice::Alternative { .. } => {
+            let about = run.alternative_named(choice).and_then(|(_, other)| other.description.as_ref());
+            let lost = facts::work(lane).filter(|work| !work.is_zero());
+            let lost = lost.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default();
+            format!("attempt {next} from the start{}{lost}", follows(": ", about.map_or("", String::as_str)))
+        }
         Choice::Resume => {
             let lost = facts::lost(lane, &question.escalation).words();
             format!("attempt {next} from {}{}", checkpoint(lane), follows("; ", &lost))

@@ -201,16 +201,20 @@ fn intended(n: u32, cause: &Cause, resume: Option<&str>) -> String {
 fn judged(verdict: &Verdict) -> (&'static str, String) {
     match verdict {
         Verdict::Succeeded => ("step.succeeded", "succeeded".into()),
-        Verdict::Retry { rule, resume, .. } => {
+        Verdict::Skip { rule } => ("step.skipped", format!("left out, by rule \"{rule}\"")),
+        Verdict::Retry { rule, resume, patch, .. } => {
             let from = resume.as_ref().map(|path| format!(", from {path}")).unwrap_or_default();
-            ("attempt.retry", format!("another attempt by rule \"{rule}\"{from}"))
+            let with = patch.as_ref().filter(|patch| !patch.is_empty());
+            let with = with.map(|patch| format!(", with {}", patch.words())).unwrap_or_default();
+            ("attempt.retry", format!("another attempt by rule \"{rule}\"{from}{with}"))
         }
         Verdict::Allowed => ("step.failed", "failed, which is allowed".into()),
         Verdict::Abort { rule } => ("step.failed", format!("failed; the run ends by rule \"{rule}\"")),
         Verdict::Stopped => ("step.stopped", "stopped".into()),
-        Verdict::Ask { why: AskWhy::Failed { attempts, of, rule } } => {
+        Verdict::Ask { why: AskWhy::Failed { attempts, of, rule, because, .. } } => {
             let rule = rule.as_ref().map(|rule| format!(", rule \"{rule}\"")).unwrap_or_default();
-            ("step.failed", format!("failed (attempt {attempts} of {of}{rule}): a person decides"))
+            let because = if because.is_empty() { String::new() } else { format!(", for {because}") };
+            ("step.failed", format!("failed (attempt {attempts} of {of}{rule}): a person decides{because}"))
         }
         Verdict::Ask { why: AskWhy::Unknown(_) } => ("step.unknown", "a person decides".into()),
     }

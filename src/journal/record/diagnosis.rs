@@ -13,6 +13,7 @@ pub(super) fn write(said: &Diagnosis) -> StoredDiagnosis {
         role: said.role.map(|role| role.as_str().into()),
         evidence: said.evidence.as_ref().map(write_line),
         cascades: said.cascades.iter().map(write_line).collect(),
+        retry_after_s: said.retry_after_s,
         explanation: said.explanation.clone(),
     }
 }
@@ -27,6 +28,7 @@ pub(super) fn read(said: StoredDiagnosis) -> Diagnosis {
         role: said.role.and_then(role),
         evidence: said.evidence.map(read_line),
         cascades: said.cascades.into_iter().map(read_line).collect(),
+        retry_after_s: said.retry_after_s,
         explanation: said.explanation,
     }
 }

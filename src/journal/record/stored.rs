@@ -207,6 +207,8 @@ pub(super) struct StoredDiagnosis {
     pub(super) role: Option<String>,
     pub(super) evidence: Option<StoredEvidence>,
     pub(super) cascades: Vec<StoredEvidence>,
+    #[serde(default)]
+    pub(super) retry_after_s: Option<u64>,
     pub(super) explanation: String,
 }
 
@@ -238,12 +240,54 @@ pub(super) struct StoredHit {
 #[serde(rename_all = "snake_case")]
 pub(super) enum StoredVerdict {
     Succeeded,
-    Retry { at_ms: i64, rule: String, resume: Option<String> },
+    Retry {
+        at_ms: i64,
+        rule: String,
+        resume: Option<String>,
+        #[serde(default)]
+        spend: Option<StoredSpend>,
+        #[serde(default)]
+        patch: Option<StoredPatch>,
+    },
+    Skip {
+        rule: String,
+    },
     Allowed,
     Abort { rule: String },
     Stopped,
-    AskFailed { rule: Option<String>, attempts: u32, of: u32 },
+    AskFailed {
+        rule: Option<String>,
+        attempts: u32,
+        of: u32,
+        #[serde(default)]
+        because: String,
+        #[serde(default)]
+        proposal: Option<Box<StoredProposal>>,
+    },
     AskUnknown { why: StoredLost },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredSpend {
+    pub(super) budget: String,
+    pub(super) print: String,
+    pub(super) of: u32,
+    pub(super) by_progress: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredPatch {
+    pub(super) alternative: Option<String>,
+    pub(super) env: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredProposal {
+    pub(super) rule: String,
+    #[serde(default)]
+    pub(super) skip: bool,
+    pub(super) resume: Option<String>,
+    pub(super) patch: Option<StoredPatch>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -258,6 +302,8 @@ pub(super) struct StoredEscalation {
     pub(super) matched: Option<usize>,
     #[serde(default)]
     pub(super) fingerprint: String,
+    #[serde(default)]
+    pub(super) proposal: Option<Box<StoredProposal>>,
     pub(super) choices: Vec<StoredChoice>,
     pub(super) deadline_ms: Option<i64>,
     pub(super) on_deadline: Option<StoredChoice>,
@@ -301,7 +347,7 @@ stored! {
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted }
     StoredKind { Failed, Unknown, CannotStart, Gate }
-    StoredChoice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
+    StoredChoice { Accept, Alternative { step: u32, place: u32 }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
     StoredOrder { Resume, Retry, Skip, Done }
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
@@ -317,7 +363,9 @@ mirror!(StoredStop = StopReason { Timeout, Stop });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
-mirror!(StoredChoice = Choice { Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(place) });
+mirror!(StoredChoice = Choice {
+    Accept, Alternative { step, place }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(place)
+});
 mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
 mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });
 mirror!(StoredResult = RunResult { Succeeded, Failed, Stopped, Rejected });

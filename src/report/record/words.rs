@@ -116,10 +116,13 @@ pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
 pub(super) fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Succeeded => "succeeded".into(),
-        Verdict::Retry { at, rule, resume } => {
+        Verdict::Retry { at, rule, resume, patch, .. } => {
             let from = resume.as_deref().map_or_else(String::new, |path| format!(", from {}", inline(path)));
-            format!("tried again at {} ({}){from}", iso(*at), inline(rule))
+            let with = patch.as_ref().filter(|patch| !patch.is_empty());
+            let with = with.map_or_else(String::new, |patch| format!(", with {}", inline(&patch.words())));
+            format!("tried again at {} ({}){from}{with}", iso(*at), inline(rule))
         }
+        Verdict::Skip { rule } => format!("left out, by rule {}", inline(rule)),
         Verdict::Allowed => "failed, which is allowed".into(),
         Verdict::Abort { rule } => format!("the run ends, by rule {}", inline(rule)),
         Verdict::Stopped => "stopped".into(),

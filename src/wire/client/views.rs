@@ -515,6 +515,9 @@ pub struct DiagnosisView {
     pub rule: Option<String>,
     pub role: Option<String>,
     pub line: Option<LineView>,
+    /// How long the other side asked to be left alone, in seconds.
+    #[serde(default)]
+    pub retry_after_s: Option<u64>,
     pub explanation: String,
     /// What followed from it, and other reasons that were set aside.
     pub cascades: Vec<LineView>,
@@ -549,6 +552,7 @@ impl From<&Diagnosis> for DiagnosisView {
             rule: said.rule.clone(),
             role: said.role.map(|role| role.as_str().into()),
             line: said.evidence.as_ref().map(Into::into),
+            retry_after_s: said.retry_after_s,
             explanation: said.explanation.clone(),
             cascades: said.cascades.iter().map(Into::into).collect(),
         }
@@ -567,6 +571,7 @@ impl From<DiagnosisView> for Diagnosis {
             role: said.role.and_then(role),
             evidence: said.line.map(Into::into),
             cascades: said.cascades.into_iter().map(Into::into).collect(),
+            retry_after_s: said.retry_after_s,
             explanation: said.explanation,
         }
     }
