@@ -33,6 +33,8 @@ mod plain;
 mod progress;
 #[path = "pure/record.rs"]
 mod record;
+#[path = "pure/recovery.rs"]
+mod recovery;
 #[path = "pure/scenarios.rs"]
 mod scenarios;
 #[path = "pure/screen.rs"]

@@ -50,6 +50,8 @@ mod porter;
 mod probes;
 #[path = "real/races.rs"]
 mod races;
+#[path = "real/recovery.rs"]
+mod recovery;
 #[path = "support/registry.rs"]
 mod registry;
 #[path = "real/sandbox.rs"]

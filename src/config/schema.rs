@@ -405,7 +405,7 @@ struct Rule {
     retry: Option<Retry>,
     /// The alternative that is taken: its name, or "steps.NAME" for what another step runs.
     r#use: Option<String>,
-    /// Arithmetic on variables of the step, each time anew: { BATCH = "/ 2", GRAD_ACCUM = "* 2" }.
+    /// Arithmetic on variables of the step, each time anew: `{ BATCH = "/ 2", GRAD_ACCUM = "* 2" }`.
     change: Option<IndexMap<String, Arithmetic>>,
 }
 

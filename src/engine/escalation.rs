@@ -89,7 +89,15 @@ impl Run {
         }
     }
 
-    fn failed(&self, lane: &LaneRun, id: EscalationId, exit: &Exit, rule: Option<&str>, (attempts, of): (u32, u32), because: &str) -> Escalation {
+    fn failed(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        exit: &Exit,
+        rule: Option<&str>,
+        (attempts, of): (u32, u32),
+        because: &str,
+    ) -> Escalation {
         let ran = span_words(exit.ended.since(exit.started));
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
@@ -112,7 +120,7 @@ impl Run {
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
         let told = known(exit);
         evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));
-        let Pointed { of_rule, shown, line: pointed, words, rule: named } = self.pointed(lane, rule, exit);
+        let Pointed { of_rule, shown, line: pointed, words, rule: deciding } = self.pointed(lane, rule, exit);
         let mut matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
         if let Some(pointed) = pointed {
@@ -130,7 +138,7 @@ impl Run {
         let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
         let from = end.saturating_sub(TAIL);
         evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
-        let print = fingerprint(EscalationKind::Failed, &lane.id.step, named, words);
+        let print = fingerprint(EscalationKind::Failed, &lane.id.step, deciding, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));
         let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);
         Escalation { matched, fingerprint: print, ..asked }
@@ -147,10 +155,10 @@ impl Run {
         let told = known(exit);
         let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
         let shown = of_rule.or(exit.hits.first());
-        let line = told.and_then(|said| said.evidence.as_ref()).filter(|_| shown.is_none());
+        let judged = told.and_then(|said| said.evidence.as_ref()).filter(|_| shown.is_none());
         let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
-        let words = of_rule.map(|hit| &hit.line).or(line.map(|line| &line.line)).or(last).map_or("", String::as_str);
-        Pointed { of_rule, shown, line, words, rule: rule.or(told.and_then(|said| said.rule.as_deref())) }
+        let words = of_rule.map(|hit| &hit.line).or(judged.map(|at| &at.line)).or(last).map_or("", String::as_str);
+        Pointed { of_rule, shown, line: judged, words, rule: rule.or(told.and_then(|said| said.rule.as_deref())) }
     }
 
     /// An alternative that an answer names, with its name.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Patch, Principal, Proposal, SkipWhy,
-    StopReason, Time,
+    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Patch, Principal, Proposal,
+    SkipWhy, StopReason, Time,
 };
 
 use super::recovery::Spent;
@@ -157,9 +157,21 @@ pub enum LaneState {
 /// What a question that is to be opened is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToAsk {
-    Failed { exit: Box<Exit>, rule: Option<String>, attempts: u32, of: u32, because: String, proposal: Option<Box<Proposal>> },
-    Unknown { why: LostWhy, evidence: Vec<String> },
-    CannotStart { why: String },
+    Failed {
+        exit: Box<Exit>,
+        rule: Option<String>,
+        attempts: u32,
+        of: u32,
+        because: String,
+        proposal: Option<Box<Proposal>>,
+    },
+    Unknown {
+        why: LostWhy,
+        evidence: Vec<String>,
+    },
+    CannotStart {
+        why: String,
+    },
 }
 
 /// How a lane is done.

@@ -28,6 +28,7 @@ mod sites;
 mod starts;
 mod state;
 mod timers;
+mod wish;
 
 use std::collections::BTreeMap;
 

@@ -8,17 +8,9 @@ use super::Run;
 use super::state::{LaneRun, LaneState};
 
 impl Run {
-    /// What the lane's newest attempt, or the one that is to be made now, differs in.
-    pub(super) fn patch_of<'l>(&self, lane: &'l LaneRun) -> &'l Patch {
-        // Until it is intended, what is decided about the next one holds.
-        let ahead = matches!(lane.state, LaneState::Waiting | LaneState::Delayed { .. });
-        let next = lane.next.as_ref().filter(|_| ahead).and_then(|next| next.patch.as_ref());
-        next.unwrap_or(&lane.patch)
-    }
-
     /// The alternative that the lane takes, if it takes one.
     pub(super) fn alternative_of(&self, lane: &LaneRun) -> Option<&Alternative> {
-        self.step_of(lane).alternatives.get(self.patch_of(lane).alternative.as_ref()?)
+        self.step_of(lane).alternatives.get(patch_of(lane).alternative.as_ref()?)
     }
 
     /// What the lane runs; `None`: it is a question.
@@ -38,18 +30,13 @@ impl Run {
         own.unwrap_or(self.step_of(lane).timeout)
     }
 
-    /// The patch that the lane gets with this alternative.
-    pub(super) fn with_alternative(&self, lane: &LaneRun, name: &str) -> Patch {
-        Patch { alternative: Some(name.to_owned()), env: lane.patch.env.clone() }
-    }
-
     /// What a rule changes about the next attempt; `None`: nothing. Or why it cannot.
     pub(super) fn changed(&self, lane: &LaneRun, rule: &FailureRule) -> Result<Option<Patch>, String> {
         if let Some(name) = &rule.alternative {
             if lane.patch.alternative.as_ref() == Some(name) && rule.change.is_empty() {
                 return Err(format!("alternative \"{name}\" has failed as well"));
             }
-            let patch = self.with_alternative(lane, name);
+            let patch = with_alternative(lane, name);
             return self.with_changes(lane, &rule.change, patch).map(Some);
         }
         if rule.change.is_empty() {
@@ -67,8 +54,8 @@ impl Run {
         for change in changes {
             let name = &change.variable;
             let now = env.get(name).ok_or_else(|| format!("{name} is not set, so it cannot be changed"))?;
-            let changed = changed(now, change.by).map_err(|why| format!("{name} = \"{now}\": {why}"))?;
-            patch.env.insert(name.clone(), changed);
+            let value = changed(now, change.by).map_err(|why| format!("{name} = \"{now}\": {why}"))?;
+            patch.env.insert(name.clone(), value);
         }
         Ok(patch)
     }
@@ -78,6 +65,19 @@ impl Run {
         let lane = LaneRun { patch: patch.clone(), next: None, ..lane.clone() };
         self.launch_environment(&lane)
     }
+}
+
+/// What the lane's newest attempt, or the one that is to be made now, differs in.
+pub(super) fn patch_of(lane: &LaneRun) -> &Patch {
+    // Until it is intended, what is decided about the next one holds.
+    let ahead = matches!(lane.state, LaneState::Waiting | LaneState::Delayed { .. });
+    let next = lane.next.as_ref().filter(|_| ahead).and_then(|next| next.patch.as_ref());
+    next.unwrap_or(&lane.patch)
+}
+
+/// The patch that the lane gets with this alternative.
+pub(super) fn with_alternative(lane: &LaneRun, name: &str) -> Patch {
+    Patch { alternative: Some(name.to_owned()), env: lane.patch.env.clone() }
 }
 
 /// Whole numbers stay whole, and what is divided stays at least 1; what cannot change is an error.

@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::Run;
+use super::patch::with_alternative;
 use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phase};
 
 impl Run {
@@ -44,7 +45,7 @@ impl Run {
             Choice::Accept => self.accepted(id, place, by, at),
             Choice::Alternative { .. } => {
                 let named = self.alternative_named(choice).map(|(name, _)| name);
-                let patch = named.map(|name| self.with_alternative(&self.lanes[place], name));
+                let patch = named.map(|name| with_alternative(&self.lanes[place], name));
                 self.again(place, by, None, patch);
             }
             Choice::Retry => self.again(place, by, None, None),

@@ -8,6 +8,7 @@ use crate::model::{AttemptId, LaneId, Step, StepId};
 
 use super::Run;
 use super::expr::{self, Scope, StepFacts, StepState};
+use super::patch::patch_of;
 use super::state::{LaneRun, LaneState, StepEnd};
 
 impl Run {
@@ -93,7 +94,7 @@ impl Run {
         env.insert("TERM".into(), "xterm-256color".into());
         let none = IndexMap::new();
         let other = self.alternative_of(lane).map_or(&none, |alternative| &alternative.env);
-        let patch = self.patch_of(lane);
+        let patch = patch_of(lane);
         self.with_scope(lane, |scope| {
             let tables = [("env", &self.workflow.env), ("env", &step.env), ("inputs", &step.inputs), ("env", other)];
             for (table, values) in tables {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::model::{
-    self, AttemptId, EnvironmentId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId,
-    Time, What, Workflow,
+    self, AttemptId, EnvironmentId, EscalationId, Isolation, Lane, LaneId, RunId, Selection, SkipWhy, StepId, Time,
+    What, Workflow,
 };
 
 mod diagnosis;
-mod verdict;
 mod stored;
+mod verdict;
 
 use stored::{
     At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,

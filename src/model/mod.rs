@@ -19,13 +19,10 @@ pub use event::{
     Verdict, What,
 };
 pub use ids::{AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RunId, Site, StepId};
-pub use recovery::{
-    Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend,
-};
+pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;
 pub use time::{Time, span_words};
 pub use workflow::{
-    CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec,
-    Mount, OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User,
-    Value, Workflow,
+    CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount, OnTimeout,
+    OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User, Value, Workflow,
 };

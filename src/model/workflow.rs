@@ -213,6 +213,7 @@ pub struct Mount {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Step {
     pub id: StepId,
     pub description: Option<String>,

@@ -159,10 +159,8 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
     `agent` in [steps.triage]
     `alerts` in [steps.train]
-    `alternatives` in [steps.train]
     `best()`
     `cache` in output `dataset` of [steps.prepare]
-    `class` in `match` of rule 1 of [steps.train]
     `confirm` in [steps.review.approval]
     `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
@@ -181,10 +179,8 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `secrets` in [steps.train]
     `secrets`
     `service` in [steps.server]
-    `use` in rule 1 of [steps.train]
     `verify` in [steps.train.checkpoint]
     `wait` in [steps.train]
-    action "retry_modified"
     "#);
     // Keys that only the table below the example names.
     for (place, keys) in [

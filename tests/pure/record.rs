@@ -30,7 +30,6 @@ fn the_record_tells_everything_and_means_nothing() {
     story.until(100).exits_with("train", |exit| {
         exit.end = End::Signal(9);
         exit.oom_kills = Some(1);
-        exit.leaked = vec![(4242, "sleep`x`".into())];
         exit.hits = vec![Hit { rule: 0, line_number: 812, line: "CUDA <b>out of memory</b>".into(), ..Hit::default() }];
         exit.tail = vec!["```".into(), "\u{1b}]0;owned\u{7}Killed".into(), "# not a heading".into()];
         exit.checkpoint = Some(saved("/w/ckpt_7|x", 7));
@@ -42,6 +41,7 @@ fn the_record_tells_everything_and_means_nothing() {
     story.tell(answer).until(300).exits_with("publish", |exit| {
         exit.end = End::Code(1);
         exit.missing = vec!["release".into()];
+        exit.leaked = vec![(4242, "sleep`x`".into())];
     });
     let done = story.run().order(&lane("publish"), Order::Done, person("bob@host"), Some("by hand".into()));
     story.tell(done.expect("it may be ordered"));

@@ -130,7 +130,12 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Judged Allowed", judged(Verdict::Allowed)),
         ("Judged Abort", judged(Verdict::Abort { rule: "r".into() })),
         ("Judged Stopped", judged(Verdict::Stopped)),
-        ("Judged Ask", judged(Verdict::Ask { why: AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None } })),
+        (
+            "Judged Ask",
+            judged(Verdict::Ask {
+                why: AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None },
+            }),
+        ),
         ("StopAsked", What::StopAsked { attempt: of(n), reason: StopReason::Stop, by: ann() }),
         ("ProbeAsked", What::ProbeAsked { attempt: of(n), by: ann() }),
         ("Probed", What::Probed { attempt: of(n), code: Some(0), output: String::new() }),

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run};
+use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    AttemptId, Cause, Choice, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy, StepId, Time,
-    Verdict, What, Workflow,
+    AttemptId, Autonomy, Cause, Choice, Class, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy,
+    Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -38,6 +38,35 @@ struct LaneLog {
     tries: u32,
     licence: Option<Licence>,
     exit_ok: Option<bool>,
+    /// Attempts that were made of each budget since a person's word.
+    spent: BTreeMap<String, u32>,
+    /// The newest checkpoint when something was taken of a budget the last time.
+    saved: BTreeMap<String, Option<String>>,
+}
+
+impl LaneLog {
+    /// No budget is exceeded, by a count of the auditor's own.
+    fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&String>) -> Result<(), String> {
+        let class = spend.budget.strip_prefix("class ").and_then(Class::of);
+        let most = match (class, spend.budget.strip_prefix("rule ")) {
+            (Some(class), _) => {
+                policy::of_class(class).map_or(2, |policy| policy.retry.max_attempts) * policy::ALL_PRINTS
+            }
+            (None, Some(name)) => {
+                let rule = step.on_failure.iter().find(|rule| rule.name == name).ok_or("a budget of no rule")?;
+                rule.retry.as_ref().unwrap_or(&step.retry).max_attempts
+            }
+            (None, None) => step.retry.max_attempts,
+        };
+        let before = self.saved.insert(spend.budget.clone(), saved.cloned());
+        let progress = class.is_some_and(|class| policy::of_class(class).is_some_and(|policy| policy.by_progress))
+            && saved.is_some()
+            && before.is_some_and(|before| before.as_ref() != saved);
+        let taken = self.spent.entry(spend.budget.clone()).or_default();
+        *taken = if progress { 1 } else { *taken + 1 };
+        // The first attempt was made of no budget.
+        ensure(*taken < most, "more attempts than were allowed")
+    }
 }
 
 /// The auditor.
@@ -223,8 +252,6 @@ impl Audit {
         let licence = self.lanes.get(&(attempt.run.clone(), attempt.lane.clone())).and_then(|log| log.licence.clone());
         let licence = licence.ok_or("another attempt that nobody asked for")?;
         Self::needs(run, lane, &licence)?;
-        let most = step.on_failure.iter().filter_map(|rule| rule.retry.as_ref()).map(|retry| retry.max_attempts);
-        let most = most.chain([step.retry.max_attempts]).max().unwrap_or(1);
         if let Licence::Rule(not_before) = licence {
             ensure(at >= not_before, "a retry before its time")?;
         }
@@ -243,8 +270,12 @@ impl Audit {
         } else {
             1
         };
-        ensure(log.tries <= most, "more attempts than were allowed")?;
-        *log = LaneLog { n: attempt.n, tries: log.tries, ..LaneLog::default() };
+        if !by_rule && !same {
+            log.spent.clear();
+            log.saved.clear();
+        }
+        let (spent, saved) = (std::mem::take(&mut log.spent), std::mem::take(&mut log.saved));
+        *log = LaneLog { n: attempt.n, tries: log.tries, spent, saved, ..LaneLog::default() };
         ensure(self.intents.insert(attempt.clone()), "intended twice")
     }
 
@@ -278,7 +309,9 @@ impl Audit {
     fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict) -> Result<(), String> {
         ensure(self.newest(attempt), "a decision about an older attempt")?;
         let run = self.shadow.run(&attempt.run).ok_or("a decision of no run")?;
-        let on_unknown = run.workflow.steps.get(&attempt.lane.step).map(|step| step.on_unknown.clone());
+        let step = run.workflow.steps.get(&attempt.lane.step).ok_or("a decision about no step")?.clone();
+        let saved = run.lane(&attempt.lane).and_then(|lane| lane.checkpoint.clone()).map(|saved| saved.path);
+        let on_unknown = Some(step.on_unknown.clone());
         let log = self.log(attempt);
         ensure(log.over, "a decision without its fact")?;
         let by_probe = log.lost && log.probed == Some(0);
@@ -289,7 +322,11 @@ impl Audit {
                 log.lost = false;
                 Ok(())
             }
-            Verdict::Retry { at, .. } => {
+            Verdict::Retry { at, spend, .. } => {
+                if let Some(spend) = spend {
+                    ensure(step.autonomy == Autonomy::Act, "an attempt by rule though a person is to be asked")?;
+                    log.budget(&step, spend, saved.as_ref())?;
+                }
                 ensure(!log.lost || safe, "an unknown end is repeated without a word")?;
                 ensure(log.exit_ok != Some(true), "what succeeded is repeated")?;
                 (log.licence, log.lost) = (Some(Licence::Rule(*at)), false);
@@ -300,7 +337,9 @@ impl Audit {
                 log.lost &= !safe;
                 ensure(log.exit_ok != Some(true), "what succeeded is stopped")
             }
-            Verdict::Allowed | Verdict::Skip { .. } | Verdict::Abort { .. } => ensure(log.exit_ok == Some(false), "failed without a proof"),
+            Verdict::Allowed | Verdict::Skip { .. } | Verdict::Abort { .. } => {
+                ensure(log.exit_ok == Some(false), "failed without a proof")
+            }
             Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
         }
     }
@@ -310,12 +349,25 @@ impl Audit {
         ensure(choices.contains(&choice), "an answer that was not offered")?;
         ensure(self.answered.insert(id), "a question is answered twice")?;
         let run = self.shadow.run(&event.run).ok_or("an answer of no run")?;
-        let lane = run.questions.get(&id).ok_or("the question is not in the run")?.escalation.lane.clone();
+        let asked = &run.questions.get(&id).ok_or("the question is not in the run")?.escalation;
+        let lane = asked.lane.clone();
+        let again = match choice {
+            Choice::Retry | Choice::Resume | Choice::Alternative { .. } => true,
+            Choice::Accept => !asked.proposal.as_ref().ok_or("nothing was proposed")?.skip,
+            Choice::Probe
+            | Choice::Done
+            | Choice::Skip
+            | Choice::Fail
+            | Choice::StopRun
+            | Choice::Approve
+            | Choice::Reject
+            | Choice::SendBack(_) => false,
+        };
         if let Some(from) = run.back_to(choice) {
-            let again = way(&run.workflow, &from.id, &lane.step);
-            ensure(!again.is_empty(), "a gate is sent back to a step that does not lead to it")?;
+            let back = way(&run.workflow, &from.id, &lane.step);
+            ensure(!back.is_empty(), "a gate is sent back to a step that does not lead to it")?;
             for ((of, other), log) in &mut self.lanes {
-                if *of == event.run && again.contains(&other.step) && !log.lost && (log.n == 0 || log.over) {
+                if *of == event.run && back.contains(&other.step) && !log.lost && (log.n == 0 || log.over) {
                     log.licence = Some(Licence::Start);
                 }
             }
@@ -324,7 +376,7 @@ impl Audit {
             && let Some(log) = self.lanes.get_mut(&(event.run.clone(), lane))
         {
             log.lost = false;
-            if matches!(choice, Choice::Retry | Choice::Resume) {
+            if again {
                 log.licence = Some(Licence::Person);
             }
         }

@@ -321,7 +321,8 @@ impl Daemon {
                 .filter_map(|lane| run.attempt(lane))
             {
                 let why = dogwatch::model::LostWhy::ShimDied;
-                let verdict = Verdict::Retry { at: world.now, rule: "blind".into(), resume: None, spend: None, patch: None };
+                let verdict =
+                    Verdict::Retry { at: world.now, rule: "blind".into(), resume: None, spend: None, patch: None };
                 let lost = What::Lost { attempt: attempt.clone(), why, evidence: Vec::new(), checkpoint: None };
                 for what in [lost, What::Judged { attempt, verdict }] {
                     events.push(Event { run: run.id.clone(), at: world.now, what });

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, Autonomy, CheckpointSpec, Created, EnvironmentSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match,
-    OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Value,
-    Workflow,
+    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, EnvironmentSpec, FailureRule,
+    Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step,
+    StepId, StepPlace, StepWhat, Template, Value, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -167,6 +167,13 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
         jitter: dice.per_mille(500),
         ..retry(u32::try_from(dice.between(1, 4)).expect("small"), dice.below(20))
     };
+    step.retry_said = dice.per_mille(600);
+    step.autonomy = match dice.below(8) {
+        0 => Autonomy::Observe,
+        1 => Autonomy::Ask,
+        _ => Autonomy::Act,
+    };
+    random_alternatives(dice, &mut step);
     step.allow_failure = dice.per_mille(150);
     step.checkpoint = dice.per_mille(300).then(checkpoint);
     step.on_unknown = match dice.below(4) {
@@ -193,14 +200,34 @@ fn random_condition(dice: &mut Dice, needs: &[&str], matrix: bool) -> Option<Str
     })
 }
 
+/// Two other ways, one of which a person must pick, and a number that can be changed.
+fn random_alternatives(dice: &mut Dice, step: &mut Step) {
+    let batch = |n: u64| ("BATCH".to_owned(), Template(vec![Part::Text(n.to_string())]));
+    step.env = [batch(1 << dice.below(5))].into();
+    let other = |env, requires_approval| Alternative {
+        description: None,
+        script: Some("true".into()),
+        env,
+        timeout: None,
+        requires_approval,
+    };
+    step.alternatives.insert("other".into(), other(IndexMap::new(), dice.per_mille(500)));
+    step.alternatives.insert("small".into(), other([batch(2)].into(), false));
+}
+
 fn random_rules(dice: &mut Dice, step: &mut Step, steady: bool) {
     let actions: &[Action] = if steady {
-        &[Action::Retry, Action::Resume, Action::Escalate]
+        &[Action::Retry, Action::RetryModified, Action::Resume, Action::Alternative, Action::Skip, Action::Escalate]
     } else {
-        &[Action::Retry, Action::Resume, Action::Escalate, Action::Abort]
+        &Action::ALL.map(|(_, action)| action)
     };
     for place in 0..dice.below(3) {
-        let matcher = match dice.below(4) {
+        let matcher = match dice.below(5) {
+            4 => {
+                let classes =
+                    [*dice.pick(&Class::ALL[1..]).expect("some"), *dice.pick(&Class::ALL[1..]).expect("some")];
+                Match { class: classes.map(|(_, class)| class).to_vec(), ..Match::default() }
+            }
             0 => Match { exit_code: vec![1], ..Match::default() },
             1 => Match { exit_code: vec![2, 137], ..Match::default() },
             2 => Match { signal: vec![9], ..Match::default() },
@@ -208,6 +235,12 @@ fn random_rules(dice: &mut Dice, step: &mut Step, steady: bool) {
         };
         let mut rule = rule(&format!("rule {place}"), matcher, *dice.pick(actions).expect("some"));
         rule.retry = dice.per_mille(300).then(|| retry(3, dice.below(10)));
+        if rule.action == Action::Alternative || rule.action == Action::RetryModified && dice.per_mille(300) {
+            rule.alternative = Some((*dice.pick(&["other", "small"]).expect("some")).into());
+        } else if rule.action == Action::RetryModified {
+            let by = if dice.per_mille(500) { Arithmetic::Divide(2.0) } else { Arithmetic::Multiply(2.0) };
+            rule.change = vec![Change { variable: "BATCH".into(), by }];
+        }
         step.on_failure.push(rule);
     }
 }

@@ -4,7 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use dogwatch::model::{AttemptId, Checkpoint, End, Exit, Hit, LostWhy, StopReason, Time};
+use dogwatch::model::{
+    AttemptId, Checkpoint, Class, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
+};
 
 use super::dice::{Dice, dice_for};
 use super::make::seconds;
@@ -343,7 +345,7 @@ impl World {
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
             outside: None,
-            diagnosis: None,
+            diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);
@@ -431,5 +433,23 @@ impl World {
             // Never started: unknown only to a new boot.
             None => self.boot > 1,
         }
+    }
+}
+
+/// What a judge might say of a failure: any class, by one of a few lines.
+fn diagnosis(dice: &mut Dice) -> Diagnosis {
+    let classes = &Class::ALL[1..];
+    let (word, class) = *dice.pick(classes).expect("some");
+    let line = Evidence { rule: format!("is-{word}"), line: format!("{word} {}", dice.below(3)), number: 3 };
+    Diagnosis {
+        class,
+        advice: class.default_advice(),
+        confidence: if dice.per_mille(900) { 0.9 } else { 0.2 },
+        rule: Some(line.rule.clone()),
+        role: Some(Role::Root),
+        evidence: Some(line),
+        cascades: Vec::new(),
+        retry_after_s: dice.per_mille(200).then(|| dice.below(100)),
+        explanation: "It is so.".into(),
     }
 }

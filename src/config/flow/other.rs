@@ -5,8 +5,11 @@ use toml::de::DeValue;
 
 use super::step::{self, Draft};
 use crate::config::keys::{Kind, nearest};
-use crate::config::read::{At, Item, Reader, Section};
+use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::model::{Alternative, Arithmetic, Autonomy, Change, Step, StepId, StepWhat, Template};
+
+/// Names with their places.
+pub(super) type Names = Vec<(String, At)>;
 
 /// How an alternative that is a step of its own is named.
 const STEPS: &str = "steps.";
@@ -17,7 +20,11 @@ pub(super) fn autonomy<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Op
 }
 
 /// `[steps.x.alternatives.NAME]`.
-pub(super) fn alternatives<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &Step) -> IndexMap<String, Alternative> {
+pub(super) fn alternatives<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    step: &Step,
+) -> IndexMap<String, Alternative> {
     let mut all = IndexMap::new();
     let Some(item) = section.get("alternatives") else { return all };
     for (name, item) in reader.names(&item, format!("[steps.{}.alternatives]", step.id)) {
@@ -42,11 +49,8 @@ fn alternative<'a>(reader: &mut Reader<'a>, table: &Section<'a>) -> Alternative 
         description: table.get("description").and_then(|item| reader.text(&item)).map(str::to_owned),
         script: table.get("run").and_then(|item| step::script(reader, &item)),
         env: env.unwrap_or_default(),
-        timeout: table.get("timeout").and_then(|item| reader.limit(&item)).map(|limit| limit.duration()),
-        requires_approval: table
-            .get("requires_approval")
-            .and_then(|item| reader.boolean(&item))
-            .unwrap_or(false),
+        timeout: table.get("timeout").and_then(|item| reader.limit(&item)).map(Limit::duration),
+        requires_approval: table.get("requires_approval").and_then(|item| reader.boolean(&item)).unwrap_or(false),
     };
     let says = ["run", "env", "timeout"].into_iter().any(|key| table.get(key).is_some());
     if !says {
@@ -79,15 +83,14 @@ pub(super) fn changes<'a>(reader: &mut Reader<'a>, item: &Item<'a>, rule: &str) 
     for (name, item) in reader.names(item, format!("`change` of {rule}")) {
         step::check_variable(reader, name, &item.key_at);
         let Some(text) = reader.text(&item) else { continue };
-        match arithmetic(text) {
-            Some(by) => all.push(Change { variable: name.to_owned(), by }),
-            None => {
-                let shown: String = text.chars().take(40).collect();
-                reader
-                    .found
-                    .error(&item.at, format!("\"{shown}\" changes no number"))
-                    .hint("\"/ 2\", \"* 2\", \"+ 1\" or \"- 1\"");
-            }
+        if let Some(by) = arithmetic(text) {
+            all.push(Change { variable: name.to_owned(), by });
+        } else {
+            let shown: String = text.chars().take(40).collect();
+            reader
+                .found
+                .error(&item.at, format!("\"{shown}\" changes no number"))
+                .hint("\"/ 2\", \"* 2\", \"+ 1\" or \"- 1\"");
         }
     }
     all
@@ -128,24 +131,30 @@ pub(super) fn resolve(reader: &mut Reader<'_>, drafts: &mut IndexMap<String, Dra
     }
 }
 
-fn whole_step(
-    drafts: &IndexMap<String, Draft>,
-    step: &str,
-    other: &str,
-) -> Result<Alternative, (String, String)> {
+fn whole_step(drafts: &IndexMap<String, Draft>, step: &str, other: &str) -> Result<Alternative, (String, String)> {
     let Some(draft) = drafts.get(other).filter(|_| other != step) else {
         let hint = nearest(other, drafts.keys().map(String::as_str));
-        let hint = hint.map_or_else(|| "name another step of this file".into(), |near| format!("did you mean \"steps.{near}\"?"));
+        let hint = hint
+            .map_or_else(|| "name another step of this file".into(), |near| format!("did you mean \"steps.{near}\"?"));
         return Err((format!("there is no other step \"{other}\""), hint));
     };
     let StepWhat::Run { script } = &draft.step.what else {
-        return Err((format!("step {other} is a question to a person: it cannot take the place of {step}"), "name a step with `run`".into()));
+        return Err((
+            format!("step {other} is a question to a person: it cannot take the place of {step}"),
+            "name a step with `run`".into(),
+        ));
     };
     if draft.step.has_matrix {
-        return Err((format!("step {other} has a matrix: it cannot take the place of one lane of {step}"), "name a step without `matrix`".into()));
+        return Err((
+            format!("step {other} has a matrix: it cannot take the place of one lane of {step}"),
+            "name a step without `matrix`".into(),
+        ));
     }
     if drafts.get(step).is_some_and(|own| own.step.place.environment != draft.step.place.environment) {
-        return Err((format!("step {other} runs in another environment than {step}"), "both must have the same `environment`".into()));
+        return Err((
+            format!("step {other} runs in another environment than {step}"),
+            "both must have the same `environment`".into(),
+        ));
     }
     let env = draft.step.env.iter().chain(&draft.step.inputs);
     Ok(Alternative {
@@ -158,7 +167,11 @@ fn whole_step(
 }
 
 /// Notes variables that a rule changes and nothing sets.
-pub(super) fn check_changes(reader: &mut Reader<'_>, drafts: &IndexMap<String, Draft>, env: &IndexMap<String, Template>) {
+pub(super) fn check_changes(
+    reader: &mut Reader<'_>,
+    drafts: &IndexMap<String, Draft>,
+    env: &IndexMap<String, Template>,
+) {
     for draft in drafts.values() {
         let step = &draft.step;
         for (name, at) in &draft.changes {
@@ -173,12 +186,12 @@ pub(super) fn check_changes(reader: &mut Reader<'_>, drafts: &IndexMap<String, D
 }
 
 /// The places of what the rules of a step use and change.
-pub(super) fn places(section: &Section<'_>) -> (Vec<(String, At)>, Vec<(String, At)>) {
-    let (mut uses, mut changes) = (Vec::new(), Vec::new());
+pub(super) fn places(section: &Section<'_>) -> (Names, Names) {
+    let (mut uses, mut changes) = (Names::new(), Names::new());
     let Some(DeValue::Array(rules)) = section.get("on_failure").map(|item| item.value) else {
         return (uses, changes);
     };
-    for rule in rules.iter() {
+    for rule in rules {
         let DeValue::Table(rule) = rule.get_ref() else { continue };
         if let Some(value) = rule.get("use")
             && let DeValue::String(name) = value.get_ref()

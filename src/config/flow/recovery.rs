@@ -159,10 +159,9 @@ fn rule<'a>(
         (retry(reader, &item, &step.retry, &title), item.key_at)
     });
     let Some(item) = table.get("action") else {
-        reader
-            .found
-            .error(&element.at, format!("{} has no `action`", table.title))
-            .hint("action = \"retry\", \"retry_modified\", \"resume\", \"alternative\", \"skip\", \"escalate\" or \"abort\"");
+        reader.found.error(&element.at, format!("{} has no `action`", table.title)).hint(
+            "action = \"retry\", \"retry_modified\", \"resume\", \"alternative\", \"skip\", \"escalate\" or \"abort\"",
+        );
         return None;
     };
     let action = reader.choice(&item, &Action::ALL)?;
@@ -211,9 +210,9 @@ fn rule<'a>(
 
 /// `use` and `change` belong to the actions that change something, and these need one of them.
 fn modified<'a>(reader: &mut Reader<'a>, table: &Section<'a>, action_at: &Item<'a>, action: Action) {
-    let (used, changed) = (table.get("use"), table.get("change"));
-    let changes = matches!(action, Action::RetryModified | Action::Alternative);
-    if changes && used.is_none() && (changed.is_none() || action == Action::Alternative) {
+    let (used, change) = (table.get("use"), table.get("change"));
+    let modifies = matches!(action, Action::RetryModified | Action::Alternative);
+    if modifies && used.is_none() && (change.is_none() || action == Action::Alternative) {
         let (what, hint) = if action == Action::Alternative {
             ("take", "use = \"NAME\" of [steps.x.alternatives.NAME], or use = \"steps.NAME\"")
         } else {
@@ -222,7 +221,7 @@ fn modified<'a>(reader: &mut Reader<'a>, table: &Section<'a>, action_at: &Item<'
         let words = format!("{} does not say what to {what}", table.title);
         reader.found.error(&action_at.at, words).hint(hint);
     }
-    for item in [used, changed].into_iter().flatten().filter(|_| !changes) {
+    for item in [used, change].into_iter().flatten().filter(|_| !modifies) {
         reader
             .found
             .error(&item.key_at, format!("{} has no effect with action = \"{}\"", item.title, action.as_str()))

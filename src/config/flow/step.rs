@@ -11,8 +11,8 @@ use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId, StepPlace,
-    StepWhat, Template,
+    Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId,
+    StepPlace, StepWhat, Template,
 };
 
 /// The longest script, in bytes.

@@ -86,7 +86,11 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
     let follows = |before: &str, after: &str| if after.is_empty() { String::new() } else { format!("{before}{after}") };
     match choice {
         Choice::Accept => question.escalation.proposal.as_deref().map_or_else(String::new, |proposal| {
-            if proposal.skip { proposal_words(proposal) } else { format!("attempt {next}: {}", proposal_words(proposal)) }
+            if proposal.skip {
+                proposal_words(proposal)
+            } else {
+                format!("attempt {next}: {}", proposal_words(proposal))
+            }
         }),
         Choice::Alternative { .. } => {
             let about = run.alternative_named(choice).and_then(|(_, other)| other.description.as_ref());

@@ -253,7 +253,9 @@ pub(super) enum StoredVerdict {
         rule: String,
     },
     Allowed,
-    Abort { rule: String },
+    Abort {
+        rule: String,
+    },
     Stopped,
     AskFailed {
         rule: Option<String>,
@@ -264,7 +266,9 @@ pub(super) enum StoredVerdict {
         #[serde(default)]
         proposal: Option<Box<StoredProposal>>,
     },
-    AskUnknown { why: StoredLost },
+    AskUnknown {
+        why: StoredLost,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -239,7 +239,7 @@ match = { signal = "SIGKIL", exit_code = [256] }
       |           ^^^^^^^^^^^^
       = hint: the syntax is that of docs.rs/regex
 
-    error: `action` in rule 1 of [steps.a] must be "retry", "resume", "escalate" or "abort", not "retyr"
+    error: `action` in rule 1 of [steps.a] must be "retry", "retry_modified", "resume", "alternative", "skip", "escalate" or "abort", not "retyr"
       --> flow.toml:10:10
        |
     10 | action = "retyr"

@@ -204,7 +204,11 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "on_failure = [{ action = 'retry' }]",
         "on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]",
         "on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]",
-        "on_failure = [{ action = 'retry_modified' }, { action = 'skip' }]",
+        "on_failure = [{ action = 'retry_modified' }, { action = 'alternative' }, { action = 'skip' }]",
+        "on_failure = [{ action = 'retry_modified', change = { BATCH = 'half', PATH_X = '/ 0', N = '* 2' } }]",
+        "on_failure = [{ action = 'alternative', use = 'steps.nobody' }, { action = 'retry', use = 'steps.a' }]",
+        "on_failure = [{ action = 'alternative', use = 'hlaf' }]\nalternatives = { half = { description = 'nothing' } }",
+        "on_failure = [{ action = 'abort', match = { class = 'oom' } }]\nautonomy = 'full'",
         "on_failure = [{ action = 'abort', retry = { max_attempts = 3 } }]",
         "on_failure = [{ action = 'abort' }, { action = 'escalate' }]",
         "on_failure = [{ action = 'abort', match = { signal = 'SIGKIL' } }]",
@@ -355,18 +359,36 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     on_failure = { action = 'retry' }
         error 4:1 `on_failure` in [steps.a] must be a list of rules; write [[steps.a.on_failure]] with double brackets
     on_failure = [{ match = {} }]
-        error 4:15 rule 1 of [steps.a] has no `action`; action = "retry", "resume", "escalate" or "abort"
+        error 4:15 rule 1 of [steps.a] has no `action`; action = "retry", "retry_modified", "resume", "alternative", "skip", "escalate" or "abort"
     on_failure = [{ action = 'retry' }]
         fine
     on_failure = [{ action = 'retry', retry = { max_attempts = 1 } }]
         warning 4:26 rule 1 of [steps.a] repeats nothing: max_attempts is 1, and the first attempt counts; retry = { max_attempts = 3 }, in the rule, in the step or in [defaults]
     on_failure = [{ action = 'resume', retry = { max_attempts = 3 } }]
         error 4:26 step a saves no checkpoint to resume from; add [steps.a.checkpoint], or use action = "retry"
-    on_failure = [{ action = 'retry_modified' }, { action = 'skip' }]
-        error 4:26 action "retry_modified" is not supported yet; action = "escalate" lets a person decide
-        error 4:57 action "skip" is not supported yet; action = "escalate" lets a person decide
+    on_failure = [{ action = 'retry_modified' }, { action = 'alternative' }, { action = 'skip' }]
+        error 4:26 rule 1 of [steps.a] does not say what to change; change = { BATCH = "/ 2" }, or use = "NAME" of [steps.x.alternatives.NAME]
+        error 4:57 rule 2 of [steps.a] does not say what to take; use = "NAME" of [steps.x.alternatives.NAME], or use = "steps.NAME"
+    on_failure = [{ action = 'retry_modified', change = { BATCH = 'half', PATH_X = '/ 0', N = '* 2' } }]
+        error 4:55 no `env` sets BATCH for step a: there is nothing to change; [steps.a.env] with BATCH = "…"
+        error 4:63 "half" changes no number; "/ 2", "* 2", "+ 1" or "- 1"
+        error 4:71 no `env` sets PATH_X for step a: there is nothing to change; [steps.a.env] with PATH_X = "…"
+        error 4:80 "/ 0" changes no number; "/ 2", "* 2", "+ 1" or "- 1"
+        error 4:87 no `env` sets N for step a: there is nothing to change; [steps.a.env] with N = "…"
+    on_failure = [{ action = 'alternative', use = 'steps.nobody' }, { action = 'retry', use = 'steps.a' }]
+        error 4:47 there is no other step "nobody"; name another step of this file
+        error 4:85 `use` in rule 2 of [steps.a] has no effect with action = "retry"; action = "retry_modified" or "alternative"
+        error 4:91 there is no other step "a"; did you mean "steps.a"?
+    on_failure = [{ action = 'alternative', use = 'hlaf' }]
+    alternatives = { half = { description = 'nothing' } }
+        error 4:47 step a has no alternative "hlaf"; did you mean "half"?
+        error 5:18 [steps.a.alternatives.half] changes nothing; env = { … }, run = "…" or timeout = "…"
+    on_failure = [{ action = 'abort', match = { class = 'oom' } }]
+    autonomy = 'full'
+        error 4:53 `class` in `match` of rule 1 of [steps.a] must be "device_oom", "host_resource", "disk_full", "hardware", "collective_hang", "divergence", "interrupted", "network", "rate_limit", "lock_contention", "capacity", "auth", "environment", "input_data", "code_config", "test_failure" or "unknown", not "oom"
+        error 5:12 `autonomy` in [steps.a] must be "observe", "ask" or "act", not "full"
     on_failure = [{ action = 'abort', retry = { max_attempts = 3 } }]
-        error 4:35 `retry` has no effect in rule 1 of [steps.a]; action = "retry" or "resume"
+        error 4:35 `retry` has no effect in rule 1 of [steps.a]; action = "retry", "retry_modified", "resume" or "alternative"
     on_failure = [{ action = 'abort' }, { action = 'escalate' }]
         warning 4:37 rule 2 of [steps.a] is never reached: rule 1 matches everything; put the rule without `match` last
     on_failure = [{ action = 'abort', match = { signal = 'SIGKIL' } }]
@@ -380,11 +402,12 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     on_failure = [{ action = 'abort', match = { exit_code = [] } }]
         error 4:57 `exit_code` in `match` of rule 1 of [steps.a] is empty: it matches nothing; remove it
     on_failure = [{ action = 'abort', match = { class = 'device_oom' } }]
-        error 4:45 `class` in `match` of rule 1 of [steps.a] is not supported yet; match by `output`, `exit_code` or `signal`
+        fine
     on_failure = [{ action = 'abort', match = { output = '[' } }]
         error 4:54 `output` in `match` of rule 1 of [steps.a] is not a pattern: unclosed character class; the syntax is that of docs.rs/regex
     on_failure = [{ action = 'abort', name = 'x' , use = 'y' }]
-        error 4:48 `use` in rule 1 of [steps.a] is not supported yet; remove it; alternatives are not supported yet
+        error 4:48 `use` in rule 1 of [steps.a] has no effect with action = "abort"; action = "retry_modified" or "alternative"
+        error 4:54 step a has no alternative "y"; add [steps.a.alternatives.NAME], or write use = "steps.NAME"
     [steps.b]
         error 4:8 [steps.b] has neither `run` nor `approval`; run = "a command", or a table `approval` with a `prompt`
     [steps.b]
@@ -433,7 +456,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     run = 'x'
     on_unknown = 'probe'
     escalation = {}
-        error 5:1 unknown key `run` in [defaults]; `run` belongs to a step; defaults are timeout, grace, retry, allow_failure and on_unknown
+        error 5:1 unknown key `run` in [defaults]; `run` belongs to a step; defaults are timeout, grace, retry, allow_failure, on_unknown and autonomy
         error 6:14 `probe` cannot be a default: each step has its own command; write on_unknown and probe in the steps
         error 7:1 `escalation` in [defaults] is not supported yet; remove it; a question waits until it is answered
     [defaults]
@@ -449,7 +472,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     [workflow]
     name = 'x'
     autonomy = 'act'
-        error 6:1 `autonomy` in [workflow] is not supported yet; remove it; dogwatch acts by the rules of [[steps.x.on_failure]]
+        fine
     [workflow]
     max_parallel = 99999999999
         error 5:16 `max_parallel` in [workflow] must be 1 to 4294967295

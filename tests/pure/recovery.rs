@@ -1,0 +1,251 @@
+//! Recovery: what follows from a judged failure by rule, by class, within its budget, and when a person is asked.
+
+use dogwatch::engine::policy;
+use dogwatch::model::{
+    Action, Alternative, Arithmetic, Autonomy, Change, Choice, Class, Diagnosis, End, EscalationId, Evidence, Exit,
+    Match, Part, Role, Step, StopReason, Template,
+};
+use indexmap::IndexMap;
+
+use crate::support::make::{checkpoint, retry, rule, step, workflow};
+use crate::support::story::{Story, saved};
+
+fn said(class: Class, line: &str) -> Box<Diagnosis> {
+    Box::new(Diagnosis {
+        class,
+        advice: class.default_advice(),
+        confidence: 0.9,
+        rule: Some("a-rule".into()),
+        role: Some(Role::Root),
+        evidence: Some(Evidence { rule: "a-rule".into(), line: line.into(), number: 3 }),
+        cascades: Vec::new(),
+        retry_after_s: None,
+        explanation: "It is so.".into(),
+    })
+}
+
+fn text(text: &str) -> Template {
+    Template(vec![Part::Text(text.into())])
+}
+
+/// A step that says nothing about `retry`.
+fn silent(change: impl FnOnce(&mut Step)) -> Story {
+    let mut train = step("train", &[]);
+    train.retry_said = false;
+    train.env = [("BATCH".to_owned(), text("16"))].into();
+    let other = |env: &[(&str, &str)], requires_approval| Alternative {
+        description: Some("Another way".into()),
+        script: Some("python other.py".into()),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect::<IndexMap<_, _>>(),
+        timeout: None,
+        requires_approval,
+    };
+    train.alternatives.insert("half".into(), other(&[("BATCH", "8")], false));
+    train.alternatives.insert("lora".into(), other(&[], true));
+    change(&mut train);
+    Story::of(workflow(vec![train, step("eval", &["train"])]))
+}
+
+fn fails(story: &mut Story, class: Class, line: &str) {
+    fails_with(story, class, line, |_| {});
+}
+
+fn fails_with(story: &mut Story, class: Class, line: &str, change: impl FnOnce(&mut Exit)) {
+    story.claimed("train").exits_with("train", |exit| {
+        exit.end = End::Code(1);
+        exit.diagnosis = Some(said(class, line));
+        change(exit);
+    });
+}
+
+/// Lets the failure come again and again, and counts how often the step is started.
+fn starts(story: &mut Story, class: Class, line: impl Fn(u32) -> String) -> u32 {
+    for n in 1..50 {
+        fails(story, class, &line(n));
+        let next = story.engine.next_deadline();
+        let Some(next) = next else { return n };
+        story.until(next.as_ms() / 1000 + 1);
+    }
+    panic!("it goes on for ever");
+}
+
+fn evidence(story: &Story, n: u64) -> Vec<String> {
+    story.run().questions[&EscalationId(n)].escalation.evidence.clone()
+}
+
+#[test]
+fn no_class_starts_a_step_more_often_than_its_table_says() {
+    let table = [
+        ("network", 5),
+        ("rate_limit", 6),
+        ("lock_contention", 5),
+        ("capacity", 6),
+        ("hardware", 3),
+        ("collective_hang", 2),
+        ("interrupted", 3),
+    ];
+    for (word, class) in Class::ALL {
+        let most = table.iter().find(|(known, _)| *known == word).map_or(1, |(_, most)| *most);
+        let same = starts(&mut silent(|_| {}), class, |_| "the same".into());
+        assert_eq!(same, most, "{word}");
+        // Failures that are always another one are bounded, too.
+        let other = starts(&mut silent(|_| {}), class, |n| format!("another {}", "x".repeat(n as usize)));
+        assert!(other <= most * policy::ALL_PRINTS, "{word}: {other}");
+    }
+}
+
+#[test]
+fn budgets_are_of_each_failure_not_of_all_together() {
+    let mut story = silent(|_| {});
+    for (class, line) in [(Class::Network, "refused"), (Class::RateLimit, "429"), (Class::Network, "refused")] {
+        fails(&mut story, class, line);
+        story.until(story.engine.next_deadline().expect("it is tried again").as_ms() / 1000 + 1);
+    }
+    assert_eq!(story.run().lanes[0].of, Some(5));
+    assert_eq!(story.newest("train").n, 4);
+}
+
+#[test]
+fn what_is_asked_to_wait_for_is_waited_for() {
+    let mut story = silent(|_| {});
+    fails_with(&mut story, Class::RateLimit, "429", |exit| {
+        exit.diagnosis.as_mut().expect("it is judged").retry_after_s = Some(777);
+    });
+    assert_eq!(story.engine.next_deadline().map(|at| at.as_ms() / 1000), Some(777));
+}
+
+#[test]
+fn progress_begins_a_budget_anew_and_none_ends_it() {
+    let mut story = silent(|step| step.checkpoint = Some(checkpoint()));
+    for n in 1..20 {
+        fails_with(&mut story, Class::Interrupted, "SIGTERM", |exit| {
+            exit.checkpoint = Some(saved(&format!("/w/ckpt_{n}"), n));
+        });
+        story.until(story.engine.next_deadline().expect("there was progress").as_ms() / 1000 + 1);
+    }
+    for more in [true, false] {
+        fails_with(&mut story, Class::Interrupted, "SIGTERM", |exit| {
+            exit.checkpoint = Some(saved("/w/ckpt_19", 19));
+        });
+        assert_eq!(story.engine.next_deadline().is_some(), more);
+        story.until(story.engine.next_deadline().map_or(0, |at| at.as_ms() / 1000 + 1));
+    }
+}
+
+#[test]
+fn a_written_retry_holds_in_place_of_the_defaults_and_what_comes_back_is_not_repeated() {
+    let said =
+        |class| starts(&mut silent(|step| (step.retry, step.retry_said) = (retry(4, 1), true)), class, |_| "x".into());
+    assert_eq!(said(Class::Network), 4);
+    assert_eq!(said(Class::Unknown), 4);
+    // Once it may have been chance.
+    assert_eq!(said(Class::Environment), 2);
+    // Never what locks accounts.
+    assert_eq!(said(Class::Auth), 1);
+    let once = |class| starts(&mut silent(|step| step.retry_said = true), class, |_| "x".into());
+    assert_eq!(once(Class::Network), 1, "one attempt is what was written");
+}
+
+#[test]
+fn rules_match_by_class_and_change_variables_each_time() {
+    let mut story = silent(|train| {
+        let mut halve = rule("oom", Match { class: vec![Class::DeviceOom], ..Match::default() }, Action::RetryModified);
+        halve.retry = Some(retry(9, 0));
+        halve.change = vec![Change { variable: "BATCH".into(), by: Arithmetic::Divide(2.0) }];
+        train.on_failure = vec![halve];
+    });
+    let batch =
+        |story: &Story| story.run().environment(&story.newest("train")).expect("it has values")["BATCH"].clone();
+    let mut seen = vec![batch(&story)];
+    for _ in 0..4 {
+        fails(&mut story, Class::DeviceOom, "out of memory");
+        seen.push(batch(&story));
+    }
+    assert_eq!(seen, ["16", "8", "4", "2", "1"]);
+    fails(&mut story, Class::DeviceOom, "out of memory");
+    assert_eq!(evidence(&story, 1)[1], "not repeated: BATCH = \"1\": / 2 leads below 1");
+}
+
+#[test]
+fn an_alternative_is_taken_by_rule_and_only_by_a_person_where_it_says_so() {
+    let with = |name: &str| {
+        let name = name.to_owned();
+        silent(move |train| {
+            let mut other = rule("other", Match::default(), Action::Alternative);
+            other.alternative = Some(name);
+            other.retry = Some(retry(5, 0));
+            train.on_failure = vec![other];
+        })
+    };
+    let mut story = with("half");
+    fails(&mut story, Class::Divergence, "nan");
+    let lane = &story.run().lanes[0];
+    assert_eq!(story.run().script_of(lane), Some("python other.py"));
+    assert_eq!(story.run().environment(&story.newest("train")).expect("it has values")["BATCH"], "8");
+    fails(&mut story, Class::Divergence, "nan");
+    assert_eq!(evidence(&story, 1)[1], "not repeated: alternative \"half\" has failed as well");
+
+    let mut story = with("lora");
+    fails(&mut story, Class::Divergence, "nan");
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    assert_eq!(asked.evidence[1], "not repeated: the alternative requires approval");
+    assert_eq!(asked.choices[0], Choice::Accept);
+    story.answers(1, Choice::Accept);
+    assert_eq!(story.run().lanes[0].patch.words(), "lora");
+    // It is over: the next question offers the other one.
+    fails(&mut story, Class::Divergence, "nan");
+    let words: Vec<_> = story.run().questions[&EscalationId(2)].escalation.choices.clone();
+    let words: Vec<_> = words.into_iter().map(|choice| story.run().word(choice).into_owned()).collect();
+    assert_eq!(words[0], "alternative:half");
+    story.answers(2, Choice::Alternative { step: 0, place: 0 });
+    assert_eq!(story.run().lanes[0].patch.words(), "half");
+}
+
+#[test]
+fn a_rule_that_skips_lets_the_rest_go_on() {
+    let mut story = silent(|train| train.on_failure = vec![rule("never mind", Match::default(), Action::Skip)]);
+    fails(&mut story, Class::CodeConfig, "Traceback");
+    assert_eq!(story.newest("eval").n, 1);
+}
+
+#[test]
+fn how_much_dogwatch_may_do_is_heeded() {
+    let of = |autonomy| {
+        let mut story = silent(|step| step.autonomy = autonomy);
+        fails(&mut story, Class::Network, "refused");
+        story
+    };
+    assert!(of(Autonomy::Act).run().questions.is_empty());
+    let mut story = of(Autonomy::Ask);
+    let asked = story.run().questions[&EscalationId(1)].escalation.clone();
+    assert_eq!((asked.choices[0], asked.proposal.is_some()), (Choice::Accept, true));
+    story.answers(1, Choice::Accept);
+    assert_eq!(story.newest("train").n, 2);
+    let story = of(Autonomy::Observe);
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    assert_eq!(
+        asked.evidence[1],
+        "not repeated: autonomy = \"observe\"; it would have been: another attempt, by network by default"
+    );
+    assert!(!asked.choices.contains(&Choice::Accept));
+}
+
+#[test]
+fn nothing_is_repeated_beside_what_still_lives_nor_after_a_persons_hands() {
+    let mut story = silent(|_| {});
+    fails_with(&mut story, Class::Network, "refused", |exit| exit.leaked = vec![(42, "server".into())]);
+    assert_eq!(
+        evidence(&story, 1)[1],
+        "not repeated: server (42) of this attempt still lives: two at once would be worse"
+    );
+    // A limit that was reached from the start is reached again.
+    let mut story = silent(|_| {});
+    fails_with(&mut story, Class::Interrupted, "", |exit| exit.stop = Some(StopReason::Timeout));
+    assert_eq!(evidence(&story, 1)[1], "not repeated: it would begin from the start, and reach the same limit");
+    // What may be something else is nothing to act on.
+    let mut story = silent(|_| {});
+    fails_with(&mut story, Class::Network, "refused", |exit| {
+        exit.diagnosis.as_mut().expect("it is judged").confidence = 0.3;
+    });
+    assert_eq!(evidence(&story, 1)[1], "not repeated: it may be network, and that is not sure enough to act on");
+}
