@@ -83,7 +83,7 @@ fn cases() -> Vec<Case> {
             ..again(
                 "preempted",
                 "interrupted",
-                "if [ -n \"$RESUME\" ]; then test -s \"$RESUME\"; exit 0; fi\necho 7 > ckpt.pt; echo \"saved ckpt.pt at step 7\"; kill -TERM $$; sleep 20",
+                "if [ -n \"$RESUME\" ]; then test -s \"$RESUME\"; exit 0; fi\necho 7 > ckpt.pt; echo \"saved preempted/ckpt.pt at step 7\"; kill -TERM $$; sleep 20",
             )
         },
         // Workers follow the one that failed first: its reason counts, not the launcher's last words.

@@ -133,7 +133,7 @@ pub(super) fn resolve(reader: &mut Reader<'_>, drafts: &mut IndexMap<String, Dra
 
 fn whole_step(drafts: &IndexMap<String, Draft>, step: &str, other: &str) -> Result<Alternative, (String, String)> {
     let Some(draft) = drafts.get(other).filter(|_| other != step) else {
-        let hint = nearest(other, drafts.keys().map(String::as_str));
+        let hint = nearest(other, drafts.keys().map(String::as_str).filter(|name| *name != step));
         let hint = hint
             .map_or_else(|| "name another step of this file".into(), |near| format!("did you mean \"steps.{near}\"?"));
         return Err((format!("there is no other step \"{other}\""), hint));
