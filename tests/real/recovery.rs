@@ -1,8 +1,6 @@
 //! Real failures and what becomes of them: which class, how often the step is started, and that the run ends well without
 //! a person wherever a rule allows it. Nothing is told by text alone: sockets refuse, memory ends, signals come.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use crate::desk::Desk;
@@ -186,7 +184,6 @@ fn real_failures_end_well_without_a_person_wherever_a_rule_allows_it() {
     };
     let status =
         || serde_json::from_str::<Value>(desk.run(&["status", "broken", "--json"]).out.trim()).expect("it is JSON");
-    let until = Instant::now() + Duration::from_secs(120);
     let done = |view: &Value| {
         cases.iter().all(|case| {
             if case.asks {
@@ -196,12 +193,7 @@ fn real_failures_end_well_without_a_person_wherever_a_rule_allows_it() {
             }
         })
     };
-    assert!(
-        crate::house::within(120_000, || done(&status())),
-        "{}\n{:?}",
-        desk.run(&["status", "broken"]).out,
-        until.elapsed()
-    );
+    assert!(crate::house::within(120_000, || done(&status())), "{}", desk.run(&["status", "broken"]).out);
     for case in &cases {
         let said = desk.run(&["why", "broken", case.name, "--attempt", "1", "--json"]).ends(0);
         let view: Value = serde_json::from_str(said.out.trim()).expect("it is JSON");
