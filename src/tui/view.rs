@@ -200,16 +200,19 @@ pub fn run_role(state: RunState) -> Role {
 }
 
 fn attached_line(model: &Model, area: Rect, buf: &mut Buffer) -> bool {
-    let Some(attached) = &model.attached else {
-        return false;
+    let (sign, what, way_out) = match (&model.attached, model.panels.last()) {
+        (Some(attached), _) => {
+            let what = if attached.kind == LiveKind::Shell { "beside" } else { "into" };
+            ("ATTACHED", format!("you are typing {what} {}", attached.lane.name), "lets go")
+        }
+        (None, Some(Panel::Released(released))) if !released.fleeting() => {
+            ("LET GO", format!("nobody gets what you type: not {}", released.lane.name), "leaves")
+        }
+        (None, _) => return false,
     };
-    let what = match attached.kind {
-        LiveKind::Attach | LiveKind::Look => format!("you are typing into {}", attached.lane.name),
-        LiveKind::Shell => format!("you are typing beside {}", attached.lane.name),
-    };
-    let way_out = format!("{} lets go", model.manner.let_go);
+    let way_out = format!("{} {way_out}", model.manner.let_go);
     let mut pen = Pen::new(buf, &model.manner.theme, area).over(Role::Attached);
-    pen.text(Role::Plain, "▓▓ ATTACHED ▓▓ ");
+    pen.text(Role::Plain, &format!("▓▓ {sign} ▓▓ "));
     let room = pen.left().saturating_sub(width(&way_out) + 8);
     pen.field(Role::Plain, &what, room.min(width(&what))).text(Role::Plain, " ▓▓ ").text(Role::Plain, &way_out);
     let left = pen.left().saturating_sub(1);

@@ -16,6 +16,8 @@ mod inbox;
 mod marks;
 #[path = "tui/prompt.rs"]
 mod prompt;
+#[path = "tui/released.rs"]
+mod released;
 
 /// A key by its name: `n`, `A`, `enter`, `ctrl-u`.
 fn key(name: &str) -> KeyEvent {

@@ -10,6 +10,7 @@ mod news;
 pub(super) mod questions;
 mod step;
 
+pub(super) use attach::again as attach_again;
 pub use batch::{offered, withheld};
 pub use questions::{HOLD_MS, SNOOZE_MS};
 pub use step::{allowed, available};
@@ -69,6 +70,8 @@ fn expire(model: &mut Model) {
     let now = model.now_ms;
     model.flash.take_if(|flash| flash.until_ms <= now);
     model.undo.take_if(|undo| undo.until_ms <= now);
+    // A shell that has ended is left by what is typed after a moment.
+    model.panels.pop_if(|panel| matches!(panel, Panel::Released(one) if one.fleeting() && one.quiet(now)));
 }
 
 /// A picture of the model has reached the terminal. A prompt listens only from then on.

@@ -22,6 +22,9 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         let banner = y == 0 && matches!(event.kind, MouseEventKind::Down(MouseButton::Left));
         return if banner { attach::let_go(model) } else { Vec::new() };
     }
+    if y == 0 && matches!((event.kind, model.panels.last()), (MouseEventKind::Down(_), Some(Panel::Released(_)))) {
+        return attach::let_go(model);
+    }
     if !model.panels.is_empty() {
         return over_panel(model, event.kind, (x, y));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::questions;
+use super::{attach, questions};
 use crate::tui::message::{Effect, Link, News};
 use crate::tui::model::{Model, RowKey, Sourced, urgency};
 use crate::wire::client::{CheckpointView, RunLine, RunState, RunView, StepView};
@@ -21,6 +21,9 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
                 // What could not be asked can be now.
                 model.sources.retain(|_, source| matches!(source, Sourced::Known(_)));
             }
+            if matches!(link, Link::Lost { .. }) {
+                attach::lost(model);
+            }
             model.link = link;
         }
         News::Engine(engine) => model.engine = Some(engine),
@@ -28,7 +31,9 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         News::Run(run) => {
             let asked = run.escalations.clone();
             run_news(model, *run);
-            return questions::over(model, &asked, false);
+            let mut effects = questions::over(model, &asked, false);
+            effects.extend(attach::come_back(model));
+            return effects;
         }
         News::Events { run, events, fresh } => {
             if model.run.as_ref().is_some_and(|view| view.line.id == run) {

@@ -8,7 +8,7 @@ use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log, released};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -64,6 +64,7 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
             | Panel::Again(_)
             | Panel::Palette(_),
         ) => return Ok(()),
+        Some(Panel::Released(released)) => return released::allowed(model, released, action),
         Some(Panel::Help(_)) => {}
         None => {
             let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
