@@ -14,6 +14,8 @@ mod hints;
 mod inbox;
 #[path = "tui/marks.rs"]
 mod marks;
+#[path = "tui/menus.rs"]
+mod menus;
 #[path = "tui/prompt.rs"]
 mod prompt;
 #[path = "tui/released.rs"]

@@ -65,7 +65,7 @@ pub(super) fn summary(
         Item::nothing("no", "nothing is decided"),
         Item::several(&choice.word, format!("all {} of them", targets.len()), effects),
     ];
-    model.panels.push(Panel::Menu(Menu { title, words, items, cursor: 0 }));
+    model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
     Vec::new()
 }
 

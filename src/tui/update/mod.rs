@@ -74,11 +74,13 @@ fn expire(model: &mut Model) {
     model.panels.pop_if(|panel| matches!(panel, Panel::Released(one) if one.fleeting() && one.quiet(now)));
 }
 
-/// A picture of the model has reached the terminal. A prompt listens only from then on.
+/// A picture of the model has reached the terminal. What acts on one key listens only from then on.
 pub fn drawn(model: &mut Model) {
     let now = model.now_ms;
-    if let Some(Panel::Prompt(prompt)) = model.panels.last_mut() {
-        prompt.seen(now);
+    match model.panels.last_mut() {
+        Some(Panel::Prompt(prompt)) => prompt.guard.seen(now),
+        Some(Panel::Menu(menu)) => menu.guard.seen(now),
+        Some(_) | None => {}
     }
 }
 

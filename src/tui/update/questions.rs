@@ -101,7 +101,7 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
 /// A key while a prompt is the innermost panel.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a prompt names only the actions that are its own")]
 pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
-    if prompt.deaf(model.now_ms) {
+    if prompt.guard.deaf(model.now_ms) {
         model.panels.push(Panel::Prompt(prompt));
         return Vec::new();
     }
@@ -193,7 +193,7 @@ fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Effect> {
             return Vec::new();
         }
         Some(Offer::Back(steps)) => {
-            model.panels.push(Panel::Menu(send_back(&asked, &steps, prompt.note.as_ref())));
+            model.panels.push(Panel::Menu(send_back(&asked, &steps, prompt.note.as_ref(), model.now_ms)));
             return Vec::new();
         }
         Some(Offer::One(choice)) => choice,
@@ -209,7 +209,7 @@ fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Effect> {
             effects
         }
         Strength::Summary => {
-            model.panels.push(Panel::Menu(summary(&asked, choice, effect)));
+            model.panels.push(Panel::Menu(summary(&asked, choice, effect, model.now_ms)));
             Vec::new()
         }
         Strength::Typed => {
@@ -225,17 +225,13 @@ pub(super) fn decide(id: u64, choice: &str, note: Option<String>) -> Effect {
     Effect::Ask { why: Purpose::Decide { id }, ask: Box::new(ask) }
 }
 
-fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Menu {
-    Menu {
-        title: format!("{}: {}?", asked.step, choice.word),
-        words: vec![asked.title.clone()],
-        items: vec![Item::nothing("no", "nothing is decided"), Item::new(&choice.word, &choice.effect, effect)],
-        cursor: 0,
-    }
+fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect, now_ms: i64) -> Menu {
+    let items = vec![Item::nothing("no", "nothing is decided"), Item::new(&choice.word, &choice.effect, effect)];
+    Menu::new(format!("{}: {}?", asked.step, choice.word), vec![asked.title.clone()], items, now_ms)
 }
 
 /// Which step to send back to.
-fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String>) -> Menu {
+fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String>, now_ms: i64) -> Menu {
     let mut items = vec![Item::nothing("no", "nothing is decided")];
     items.extend(steps.iter().map(|choice| {
         let effect = decide(asked.id, &choice.word, note.cloned());
@@ -243,7 +239,7 @@ fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String
     }));
     let mut words = vec![asked.title.clone()];
     words.extend(note.map(|note| format!("note: {note}")));
-    Menu { title: format!("{}: send back to", asked.step), words, items, cursor: 0 }
+    Menu::new(format!("{}: send back to", asked.step), words, items, now_ms)
 }
 
 fn confirm(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Confirm {

@@ -101,9 +101,11 @@ fn a_gate_is_sent_back_to_a_step_that_is_picked() {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     // The harmless one is marked, and leads back to the question.
+    wait(&mut model, 300);
     press(&mut model, "enter");
-    assert_eq!(prompt_of(&model), Some(9));
+    assert_eq!((model.place(), prompt_of(&model)), (Place::Prompt, Some(9)));
     press(&mut model, "4");
+    wait(&mut model, 300);
     assert_eq!(press(&mut model, "3"), [decide(9, "send-back:train", Some("too few epochs"))]);
     assert_eq!((prompt_of(&model), model.undo.is_some()), (None, true));
 }
@@ -180,6 +182,9 @@ fn some_choices_say_first_what_they_do() {
     assert_eq!(press(&mut model, "5"), []);
     assert_eq!(model.place(), Place::Menu);
     assert!(text(&model).contains("go on without it; without its result: server, evaluate"));
+    // Two digits in one go say nothing twice.
+    assert_eq!(press(&mut model, "2"), []);
+    wait(&mut model, 300);
     let mut no = model.clone();
     assert_eq!(press(&mut no, "enter"), []);
     assert_eq!((no.place(), prompt_of(&no)), (Place::Prompt, Some(7)), "no comes back to the prompt");
@@ -442,6 +447,7 @@ fn the_same_answer_for_all_that_are_alike() {
     assert_eq!(said(&model), "stop-run is not for several at once: answer them one by one");
     assert_eq!(press(&mut model, "3"), []);
     assert_eq!(model.place(), Place::Menu);
+    wait(&mut model, 300);
     assert_eq!(press(&mut model, "2"), [decide(7, "retry", None), decide(8, "retry", None)]);
     assert_eq!(model.panels, []);
     assert_eq!(said(&model), "retry for 2 questions, starts in 5s; u undoes");

@@ -33,7 +33,10 @@ fn ends(model: &mut Model) {
 }
 
 fn is(model: &mut Model, state: StepState) -> Vec<Effect> {
-    news(model, News::Run(Box::new(run("tqcuq3", 42, vec![step("train", "", state), step("next", "", StepState::Waiting)]))))
+    news(
+        model,
+        News::Run(Box::new(run("tqcuq3", 42, vec![step("train", "", state), step("next", "", StepState::Waiting)]))),
+    )
 }
 
 fn away(model: &mut Model) {
@@ -84,7 +87,10 @@ fn the_engine_comes_back_and_whoever_waited_types_on() {
     assert_eq!(news(&mut model, News::Link(Link::Up)), []);
     assert_eq!(is(&mut model, StepState::Unreachable), []);
     assert_eq!(is(&mut model, StepState::Running), [attach()]);
-    assert_eq!((model.place(), said(&model).as_str()), (Place::Attached, "the engine is back: you type into train again"));
+    assert_eq!(
+        (model.place(), said(&model).as_str()),
+        (Place::Attached, "the engine is back: you type into train again")
+    );
     assert!(model.panels.is_empty());
     // One at a time: the news that follow begin no other.
     assert_eq!(is(&mut model, StepState::Running), []);
