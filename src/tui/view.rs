@@ -107,9 +107,9 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
         let room = pen.left().saturating_sub(reserved);
         let name = run_name(&run.line);
         let took = span(run.line.ended_ms.unwrap_or(model.now_ms) - run.line.created_ms);
-        let state = format!("{} {} {took}", shape(run.line.state), run.line.state.word());
+        let state = format!("{} {} {took}", shape(run.line.shown()), run.line.shown().word());
         let named = room.saturating_sub(width(&state) + 6).min(width(&name));
-        pen.space(2).field(Role::Strong, &name, named).space(2).text(run_role(run.line.state), &state);
+        pen.space(2).field(Role::Strong, &name, named).space(2).text(run_role(run.line.shown()), &state);
         if let Some(words) = extra(model) {
             pen.space(2).text(Role::Dim, &words);
         }

@@ -124,6 +124,9 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
             let tries = format!("{}/{}", step.attempt + 1, step.max_attempts.max(step.attempt + 1));
             match step.until_ms {
                 Some(until) if until > now => format!("retry {tries} in {}", span(until - now)),
+                Some(_) | None if model.run.as_ref().is_some_and(|run| run.line.paused) => {
+                    format!("retry {tries} after the pause")
+                }
                 Some(_) | None => format!("retry {tries} now"),
             }
         }

@@ -266,7 +266,7 @@ fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
     };
     let run = line.id.clone();
     match action {
-        Action::Pause if line.state == crate::wire::client::RunState::Paused => {
+        Action::Pause if line.paused => {
             vec![Effect::tell(Ask::Unpause { run })]
         }
         Action::Pause => vec![Effect::tell(Ask::Pause { run })],

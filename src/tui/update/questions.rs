@@ -334,8 +334,17 @@ pub(super) fn sent(model: &mut Model, effects: &[Effect]) {
 
 /// What was sent, in a line that fits: what, when, how to take it back.
 fn receipt(model: &Model, ids: &[u64], word: &str) -> String {
-    let key = model.manner.keys.words_of(Place::Any, Action::Undo);
-    let starts = format!("starts in {}; {key} undoes", span(i64::try_from(HOLD_MS).unwrap_or(0)));
+    let keys = &model.manner.keys;
+    let key = keys.words_of(Place::Any, Action::Undo);
+    let paused = |run: &str| {
+        let looked_at = model.run.iter().map(|run| &run.line);
+        model.runs.iter().chain(looked_at).filter(|line| line.id == run).any(|line| line.paused)
+    };
+    let starts = if ids.iter().filter_map(|id| model.question(*id)).any(|asked| paused(&asked.run)) {
+        format!("the run is paused: {} lets it go on; {key} undoes", keys.words_of(Place::Any, Action::Pause))
+    } else {
+        format!("starts in {}; {key} undoes", span(i64::try_from(HOLD_MS).unwrap_or(0)))
+    };
     let [id] = ids else {
         return format!("{word} for {} questions, {starts}", ids.len());
     };
