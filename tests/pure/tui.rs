@@ -16,6 +16,8 @@ mod inbox;
 mod marks;
 #[path = "tui/menus.rs"]
 mod menus;
+#[path = "tui/told.rs"]
+mod told;
 #[path = "tui/prompt.rs"]
 mod prompt;
 #[path = "tui/released.rs"]

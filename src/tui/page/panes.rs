@@ -173,7 +173,12 @@ fn nothing(step: &StepView) -> String {
 fn status(model: &Model, step: &StepView, back: usize, area: Rect) -> String {
     let columns = usize::from(area.width).saturating_sub(24).clamp(6, 40);
     let words = if area.width < 44 { step.state.word().to_owned() } else { state_words(model, step, columns) };
-    let scrolled = if back > 0 { format!(" · {back} up") } else { String::new() };
+    let scrolled = match back {
+        0 => String::new(),
+        // How far that is is not counted yet.
+        usize::MAX => " · top".into(),
+        _ => format!(" · {back} up"),
+    };
     format!("{} {words}{scrolled}", step.state.shape())
 }
 

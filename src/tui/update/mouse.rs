@@ -127,5 +127,5 @@ fn let_up(model: &mut Model) -> Vec<Effect> {
 
 fn wheel(model: &mut Model, back: bool) {
     let now = model.lane().map_or(0, |step| model.scroll.get(&model.lane_key(step)).copied().unwrap_or(0));
-    scroll_to(model, if back { now + WHEEL } else { now.saturating_sub(WHEEL) });
+    scroll_to(model, if back { now.saturating_add(WHEEL) } else { now.saturating_sub(WHEEL) });
 }

@@ -229,9 +229,18 @@ impl Panes {
             let rows = inner(model, lane).height;
             let scrolled = pane.scrolled.get_or_insert_with(|| Scrolled::new(pane.dir.clone()));
             match scrolled.to(back, rows) {
-                Ok(0) | Err(_) => _ = model.scroll.remove(lane),
+                // There is nothing before what the pane shows: it stays as it is.
+                Ok(0) | Err(_) => {
+                    model.scroll.remove(lane);
+                    pane.scrolled = None;
+                }
                 Ok(back) => _ = model.scroll.insert(lane.clone(), back),
             }
+        }
+        // Where nothing was printed there is nothing to go back in.
+        let here = model.lane().map(|step| model.lane_key(step)).filter(|lane| !self.passive.contains_key(lane));
+        if let Some(lane) = here {
+            model.scroll.remove(&lane);
         }
     }
 }
