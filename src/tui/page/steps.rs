@@ -125,7 +125,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
             match step.until_ms {
                 Some(until) if until > now => format!("retry {tries} in {}", span(until - now)),
                 Some(_) | None if model.run.as_ref().is_some_and(|run| run.line.paused) => {
-                    format!("retry {tries} after the pause")
+                    format!("retry {tries}, paused")
                 }
                 Some(_) | None => format!("retry {tries} now"),
             }

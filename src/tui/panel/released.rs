@@ -8,13 +8,13 @@ use ratatui::layout::Rect;
 use super::{Panel, centred};
 use crate::faces::detach;
 use crate::faces::words::count;
-use crate::tui::draw::{Frame, Pen, blank, row, width, wrap};
+use crate::tui::draw::{Frame, Pen, blank, row, wrap};
 use crate::tui::keys::{Action, Place, typed::encode};
 use crate::tui::message::{Effect, Link, LiveKind};
 use crate::tui::model::{LaneKey, Model};
 use crate::tui::theme::Role;
 use crate::tui::update;
-use crate::wire::client::StepState;
+use crate::wire::client::{StepState, StepView};
 
 /// Keys mean something again when none came for so long: whoever types on does not mean this.
 pub const QUIET_MS: i64 = 500;
@@ -87,32 +87,31 @@ pub fn key(model: &mut Model, mut released: Released, key: KeyEvent) -> Vec<Effe
 }
 
 /// What happened, and what becomes of what is typed.
-fn words(model: &Model, released: &Released) -> String {
+fn words(model: &Model, released: &Released) -> Vec<String> {
     let name = &released.lane.name;
-    let typed = match released.keys {
-        0 => String::new(),
-        keys => format!(" {} went nowhere.", count(keys, "key", "keys")),
-    };
-    let step = model.lane_at(&released.lane);
-    let why = match (&released.why, step) {
-        (Some(why), _) => format!("{why}."),
-        (None, _) if model.link != Link::Up => "The engine went away; the step goes on.".into(),
-        (None, Some(step)) if released.kind == LiveKind::Attach && step.state != StepState::Running => {
-            format!("Its state: {}.", step.state.word())
-        }
-        (None, Some(step)) if step.attached.as_ref().is_some_and(|_| released.kind == LiveKind::Attach) => {
-            let by = step.attached.as_ref().map_or("", |writer| writer.by.as_str());
-            format!("{by} types into it now.")
-        }
-        (None, _) if released.lost => "The engine was restarted; the step went on.".into(),
-        (None, _) => "Its terminal was closed.".into(),
-    };
-    let then = if released.lost && released.keys == 0 && allowed(model, released, Action::Attach).is_err() {
-        " It is attached to again when it can be."
-    } else {
-        ""
-    };
-    format!("You do not type into {name} any more. {why}{typed}{then}")
+    let mut all = vec![format!("You do not type into {name} any more."), why(model, released)];
+    if released.keys > 0 {
+        all.push(format!("{} went nowhere.", count(released.keys, "key", "keys")));
+    } else if released.lost && allowed(model, released, Action::Attach).is_err() {
+        all.push("It is attached to again when it can be.".into());
+    }
+    all
+}
+
+fn why(model: &Model, released: &Released) -> String {
+    if let Some(why) = &released.why {
+        return format!("{why}.");
+    }
+    if model.link != Link::Up {
+        return "The engine went away; the step goes on.".into();
+    }
+    let step = model.lane_at(&released.lane).filter(|_| released.kind == LiveKind::Attach);
+    match step {
+        Some(step) if step.state != StepState::Running => format!("Its state: {}.", step.state.word()),
+        Some(StepView { attached: Some(writer), .. }) => format!("{} types into it now.", writer.by),
+        Some(_) | None if released.lost => "The engine was restarted; the step went on.".into(),
+        Some(_) | None => "Its terminal was closed.".into(),
+    }
 }
 
 /// Draws it in the middle, with the keys that end it.
@@ -122,22 +121,17 @@ pub fn draw(model: &Model, released: &Released, room: Rect, buf: &mut Buffer) {
     }
     let theme = &model.manner.theme;
     let columns = usize::from(room.width).min(64);
-    let lines = wrap(&words(model, released), columns.saturating_sub(4));
+    let lines: Vec<String> =
+        words(model, released).iter().flat_map(|one| wrap(one, columns.saturating_sub(4))).collect();
     let narrow = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
     let area = centred(room, narrow(columns), narrow(lines.len() + 2));
     blank(buf, area);
     let beside = if released.kind == LiveKind::Shell { "the shell beside " } else { "" };
     let title = format!("let go of {beside}{}", released.lane.name);
     let mut foot = format!("{} leaves", model.manner.let_go);
-    for action in [Action::Attach, Action::Back] {
-        if allowed(model, released, action).is_ok()
-            && let Some(binding) = model.manner.keys.of(Place::Released, action)
-        {
-            let more = format!("  {} {}", binding.key_words(), binding.hint.clone().unwrap_or_default());
-            if width(&foot) + width(&more) + 6 <= columns {
-                foot.push_str(&more);
-            }
-        }
+    let again = model.manner.keys.of(Place::Released, Action::Attach);
+    if let Some(again) = again.filter(|_| allowed(model, released, Action::Attach).is_ok()) {
+        foot.push_str(&format!("  {} {}", again.key_words(), again.hint.clone().unwrap_or_default()));
     }
     let frame = Frame { role: Role::Attention, ..Frame::heavy(&title).foot(&foot) };
     let inner = frame.draw(buf, theme, area);

@@ -1,7 +1,8 @@
 //! One answer for several questions that ask the same, after a summary; and the inbox, where they are marked. What cannot
 //! be undone is never offered here.
 
-use super::questions::{decide, later, open};
+use super::answers::{decide, later};
+use super::questions::open;
 use crate::faces::words::count;
 use crate::tui::keys::Action;
 use crate::tui::message::Effect;

@@ -1,6 +1,7 @@
 //! What every message does to the model, and what it causes outside. Pure: no clock, no IO; the same messages give the same
 //! model and the same effects.
 
+mod answers;
 mod attach;
 mod batch;
 mod lists;
@@ -10,9 +11,10 @@ mod news;
 pub(super) mod questions;
 mod step;
 
+pub use answers::HOLD_MS;
 pub(super) use attach::again as attach_again;
 pub use batch::{offered, withheld};
-pub use questions::{HOLD_MS, SNOOZE_MS};
+pub use questions::SNOOZE_MS;
 pub use step::{allowed, available};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
@@ -34,6 +36,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     if read && !reads(model) {
         effects.push(Effect::CloseLog);
     }
+    questions::look_back(model, &mut effects);
     effects.extend(lists::wants(model));
     effects
 }
@@ -94,7 +97,7 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let prompted = matches!(model.panels.last(), Some(Panel::Prompt(_)));
     if let Some(effects) = panel::key(model, key) {
         if !prompted {
-            questions::sent(model, &effects);
+            answers::sent(model, &effects);
         }
         step::opening(model, &effects);
         return effects;
@@ -149,7 +152,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Leave => leave(model),
         Action::Back => back(model),
-        Action::Undo => questions::undo(model),
+        Action::Undo => answers::undo(model),
         Action::NextQuestion => questions::next(model, false),
         Action::PreviousQuestion => questions::next(model, true),
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
@@ -295,7 +298,7 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
         }
         Err(refused) => {
             if let Purpose::Decide { id } = why {
-                questions::refused(model, id);
+                answers::refused(model, id);
             }
             let hint = refused.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             model.complain(format!("{}{hint}", refused.words));
@@ -314,13 +317,16 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             told(model, reply)
         }
         (Purpose::Over { .. }, Reply::Escalation(asked)) => {
-            if let Some(words) = questions::over_words(&asked) {
+            if let Some(words) = answers::over_words(&asked) {
                 model.complain(words);
             }
             Vec::new()
         }
         // The receipt was shown when it was sent.
-        (Purpose::Decide { .. }, _) => Vec::new(),
+        (Purpose::Decide { id }, _) => {
+            answers::taken(model, id);
+            Vec::new()
+        }
         (
             Purpose::Tell
             | Purpose::Quiet

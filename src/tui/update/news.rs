@@ -116,8 +116,8 @@ fn folded(all: Vec<CheckpointView>) -> (Vec<CheckpointView>, BTreeMap<String, us
 fn run_news(model: &mut Model, run: RunView) {
     let other = model.run.as_ref().is_none_or(|old| old.line.id != run.line.id);
     if other {
-        model.selected = None;
-        model.chosen = false;
+        let back = model.aside.take_if(|aside| aside.over && aside.run == run.line.id);
+        (model.selected, model.chosen) = back.map_or((None, false), |aside| (aside.selected, aside.chosen));
         model.events.clear();
         model.checkpoints.clear();
         model.gone.clear();
@@ -140,6 +140,8 @@ fn run_news(model: &mut Model, run: RunView) {
         let first = run.steps.iter().min_by_key(|step| (urgency(step.state), kept(step)));
         model.selected = first.map(|step| RowKey::Lane(step.name()));
     }
+    // Nothing else was looked at in between.
+    model.aside.take_if(|aside| aside.over && aside.run == run.line.id);
     model.run = Some(run);
     // A lane of a folded matrix is not a row: its matrix is.
     let hidden = model.selected.clone().filter(|key| !model.rows().iter().any(|row| row.key == *key));

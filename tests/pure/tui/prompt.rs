@@ -345,12 +345,41 @@ fn the_nearest_deadline_comes_first_then_the_oldest() {
 #[test]
 fn a_question_of_another_run_brings_that_run() {
     let mut model = one();
+    press(&mut model, "k");
     asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }]);
     assert_eq!(press(&mut model, "n"), [Effect::Watch { run: "other1".into() }]);
     let mut lane = step("train", "", StepState::Asking);
     lane.escalation = Some(7);
     news(&mut model, News::Run(Box::new(run("other1", 43, vec![lane]))));
     assert_eq!(prompt_of(&model), Some(7));
+    // Answered or left, the run from before is back, with what was selected in it.
+    for (way, effects) in [("3", 2), ("esc", 1), ("z", 1)] {
+        let mut model = model.clone();
+        wait(&mut model, 300);
+        let watch = Effect::Watch { run: "tqcuq3".into() };
+        let caused = press(&mut model, way);
+        assert_eq!((caused.last(), caused.len()), (Some(&watch), effects), "{way}");
+        assert_eq!(news(&mut model, News::Inbox(Vec::new())), [], "{way}: it is asked for once");
+        let mut lane = step("train", "", StepState::Asking);
+        lane.escalation = Some(3);
+        news(&mut model, News::Run(Box::new(run("tqcuq3", 42, vec![step("prepare", "", StepState::Succeeded), lane]))));
+        assert_eq!(model.lane().map(|lane| lane.step.as_str()), Some("prepare"), "{way}");
+        assert_eq!(model.aside, None, "{way}");
+    }
+}
+
+#[test]
+fn a_run_that_was_chosen_in_between_stays() {
+    let mut model = one();
+    asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }]);
+    press(&mut model, "n");
+    let mut lane = step("train", "", StepState::Asking);
+    lane.escalation = Some(7);
+    news(&mut model, News::Run(Box::new(run("other1", 43, vec![lane]))));
+    wait(&mut model, 300);
+    // A question of the run from before is of that run again.
+    asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }, failed(8, "train")]);
+    assert_eq!(press(&mut model, "tab"), [Effect::Watch { run: "tqcuq3".into() }]);
 }
 
 #[test]
@@ -373,6 +402,15 @@ fn a_snoozed_question_is_passed_over_for_half_an_hour() {
     press(&mut model, "n");
     assert_eq!(prompt_of(&model), None);
     assert_eq!(said(&model), "nothing needs you now; 1 snoozed: ! lists what is open");
+    // Opened nevertheless, Tab goes on from it, past others that were snoozed.
+    let mut several = model.clone();
+    asked(&mut several, &[failed(6, "a"), failed(7, "train"), failed(8, "b"), failed(9, "c")]);
+    press(&mut several, "! enter");
+    several.snoozed.insert(8, NOW * 2);
+    assert_eq!(prompt_of(&several), Some(7));
+    wait(&mut several, 300);
+    press(&mut several, "tab");
+    assert_eq!(prompt_of(&several), Some(9));
     assert_eq!(model.questions().len(), 1, "it is still open");
     wait(&mut model, 30 * 60_000);
     press(&mut model, "n");
@@ -399,6 +437,64 @@ fn a_note_that_is_left_is_as_it_was() {
     type_in(&mut model, " two");
     press(&mut model, "esc");
     assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("one"))]);
+}
+
+#[test]
+fn a_note_that_was_begun_is_there_again_and_not_sent() {
+    // Left by Esc; then the prompt is left, too, in each way there is.
+    for way in ["esc", "tab", "z", "q"] {
+        let mut model = open();
+        asked(&mut model, &[failed(7, "train"), failed(8, "prepare")]);
+        press(&mut model, "c");
+        type_in(&mut model, "batch is too");
+        press(&mut model, &format!("esc {way}"));
+        model.panels.clear();
+        model.snoozed.clear();
+        press(&mut model, "n");
+        wait(&mut model, 300);
+        assert_eq!(prompt_of(&model), Some(7), "{way}");
+        assert!(text(&model).contains("note  not finished, not sent (c): batch is too"), "{way}: {}", text(&model));
+        let mut unsent = model.clone();
+        assert_eq!(press(&mut unsent, "3"), [decide(7, "retry", None)], "{way}");
+        press(&mut model, "c");
+        type_in(&mut model, " big");
+        press(&mut model, "enter tab");
+        model.panels.clear();
+        press(&mut model, "n");
+        wait(&mut model, 300);
+        assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("batch is too big"))], "{way}");
+        // Taken: the next question of that number has no note.
+        answered(&mut model, Purpose::Decide { id: 7 }, Reply::Done { words: String::new() });
+        assert!(model.notes.is_empty(), "{way}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_not_taken_leaves_the_prompt_as_it_was() {
+    let mut model = open();
+    press(&mut model, "c");
+    type_in(&mut model, "why");
+    press(&mut model, "enter down down enter");
+    assert_eq!(model.panels, []);
+    refused(&mut model, Purpose::Decide { id: 7 }, "the engine went away (Broken pipe); steps go on without it");
+    assert_eq!((prompt_of(&model), &model.undo), (Some(7), &None));
+    let shown = text(&model);
+    assert!(shown.contains("note  why") && shown.contains("❯ 3 retry"), "{shown}");
+    // It is not answered by what was typed meanwhile.
+    assert_eq!(press(&mut model, "3"), []);
+    wait(&mut model, 300);
+    assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("why"))]);
+    // Over something else it does not open: what was written is kept.
+    press(&mut model, "?");
+    refused(&mut model, Purpose::Decide { id: 7 }, "the engine went away");
+    assert_eq!((model.place(), prompt_of(&model)), (Place::Help, None));
+    assert!(model.notes.contains_key(&7));
+    // Nor where somebody else was faster.
+    let mut late = open();
+    press(&mut late, "3");
+    asked(&mut late, &[]);
+    refused(&mut late, Purpose::Decide { id: 7 }, "e7 was answered skip by ada@laptop");
+    assert_eq!(prompt_of(&late), None);
 }
 
 #[test]

@@ -43,7 +43,20 @@ fn nothing_starts_in_a_paused_run_and_no_receipt_says_so() {
     let mut view = model.run.clone().expect("a run is looked at");
     view.steps[0].state = StepState::Retrying;
     news(&mut model, News::Run(Box::new(view)));
-    assert!(text(&model).contains("retry 2/3 after the pause"), "{}", text(&model));
+    assert!(text(&model).contains("retry 2/3, paused"), "{}", text(&model));
+}
+
+#[test]
+fn a_receipt_is_said_as_long_as_it_is_so() {
+    let mut model = paused();
+    press(&mut model, "n");
+    wait(&mut model, 300);
+    press(&mut model, "3");
+    assert_eq!(model.expires_ms(), Some(model.now_ms + 5_000), "the screen looks again then");
+    wait(&mut model, 4_999);
+    assert!(said(&model).contains("u undoes"));
+    wait(&mut model, 1);
+    assert_eq!((said(&model).as_str(), model.expires_ms()), ("", None));
 }
 
 #[test]

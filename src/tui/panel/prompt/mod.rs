@@ -26,6 +26,8 @@ pub struct Prompt {
     pub all: bool,
     /// Goes with the answer.
     pub note: Option<String>,
+    /// A note that was begun and left: not sent.
+    pub draft: Option<String>,
     /// The note while it is being written.
     pub writing: Option<Field>,
 }
@@ -33,7 +35,7 @@ pub struct Prompt {
 impl Prompt {
     /// Of a question, opened now; the harmless choice is marked.
     pub fn new(id: u64, now_ms: i64) -> Self {
-        Self { id, guard: Guard::new(now_ms), cursor: 0, all: false, note: None, writing: None }
+        Self { id, guard: Guard::new(now_ms), cursor: 0, all: false, note: None, draft: None, writing: None }
     }
 
     /// Where keys act while it is the innermost panel.
