@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::Line;
 
-use super::steps::{held, state_words};
+use super::steps::{held, open_needs, state_words};
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, row, wrap};
 use crate::tui::message::LiveKind;
@@ -146,7 +146,7 @@ fn pane(
     if let Some(cursor) = pictures.paint(lane, inner, back, buf) {
         return cursor.filter(|_| attached.is_some());
     }
-    let words = step.map_or_else(|| "this step is not part of the run".into(), nothing);
+    let words = step.map_or_else(|| "this step is not part of the run".into(), |step| nothing(model, step));
     for (nth, words) in (0..inner.height).zip(wrap(&words, usize::from(inner.width))) {
         Pen::new(buf, &model.manner.theme, row(inner, nth)).text(Role::Dim, &words);
     }
@@ -161,10 +161,12 @@ fn frame_role(state: StepState) -> Role {
     }
 }
 
-fn nothing(step: &StepView) -> String {
+fn nothing(model: &Model, step: &StepView) -> String {
+    let needs = open_needs(model, step);
     match step.state {
         StepState::Gate => "an approval: nothing runs; ↵ opens the question".into(),
-        StepState::Waiting if !step.needs.is_empty() => format!("not started: waits for {}", step.needs.join(", ")),
+        StepState::Waiting if !needs.is_empty() => format!("not started: waits for {}", needs.join(", ")),
+        StepState::Waiting if !step.detail.is_empty() => format!("not started: {}", step.detail),
         _ if step.attempt == 0 => format!("not started: {}", step.state.word()),
         _ => "no output yet".into(),
     }

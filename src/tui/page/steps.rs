@@ -146,14 +146,19 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     fit(words.trim(), columns)
 }
 
-fn waiting(model: &Model, step: &StepView) -> String {
+/// The needs of a step that are not met yet.
+pub(super) fn open_needs<'a>(model: &Model, step: &'a StepView) -> Vec<&'a str> {
     let done = |need: &&String| {
         model.run.as_ref().is_some_and(|run| {
             let mut lanes = run.steps.iter().filter(|one| one.step == **need).peekable();
             lanes.peek().is_some() && lanes.all(|lane| matches!(lane.state, StepState::Succeeded | StepState::Skipped))
         })
     };
-    let open: Vec<&str> = step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect();
+    step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect()
+}
+
+fn waiting(model: &Model, step: &StepView) -> String {
+    let open = open_needs(model, step);
     match open[..] {
         [] if step.detail.is_empty() => "waits".into(),
         [] => step.detail.clone(),

@@ -60,6 +60,23 @@ fn a_receipt_is_said_as_long_as_it_is_so() {
 }
 
 #[test]
+fn a_step_waits_for_what_is_not_there_yet() {
+    let mut last = step("publish", "", StepState::Waiting);
+    (last.attempt, last.needs) = (0, vec!["review".into(), "train".into()]);
+    let mut model =
+        screen(vec![step("review", "", StepState::Gate), step("train", "", StepState::Running), last.clone()]);
+    press(&mut model, "G");
+    assert!(text(&model).contains("not started: waits for review, train"), "{}", text(&model));
+    let passed = [step("review", "", StepState::Succeeded), step("train", "", StepState::Running), last.clone()];
+    news(&mut model, News::Run(Box::new(run("tqcuq3", 42, passed.into()))));
+    assert!(text(&model).contains("not started: waits for train"), "{}", text(&model));
+    last.detail = "waits for a place".into();
+    let all = [step("review", "", StepState::Succeeded), step("train", "", StepState::Succeeded), last];
+    news(&mut model, News::Run(Box::new(run("tqcuq3", 42, all.into()))));
+    assert!(text(&model).contains("not started: waits for a place"), "{}", text(&model));
+}
+
+#[test]
 fn a_pane_without_output_has_no_beginning_to_go_to() {
     let mut waiting = step("later", "", StepState::Waiting);
     waiting.attempt = 0;
