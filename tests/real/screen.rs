@@ -206,6 +206,80 @@ fn storms_of_sizes_break_nothing() {
 }
 
 #[test]
+fn who_is_attached_while_the_engine_dies_types_no_commands_and_goes_on() {
+    let desk = Desk::new();
+    desk.write("lost", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "lost"]);
+    terminal.shows("ready");
+    terminal.press("a");
+    terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
+    // Nobody typed: it is attached to again by itself.
+    desk.kill_engine();
+    terminal.shows("You do not type into a any more.");
+    terminal.shows("you type into a again");
+    terminal.press("hel");
+    terminal.until("the step echoes it", |picture| {
+        picture.lines().any(|line| line.contains("hel") && !line.contains("help"))
+    });
+    desk.kill_engine();
+    terminal.shows("You do not type into a any more.");
+    terminal.press("pp");
+    terminal.press("x2\rX");
+    terminal.shows("6 keys went nowhere.");
+    terminal.shows("↵ attach again");
+    terminal.press("\r");
+    terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
+    terminal.press("lo\r");
+    terminal.shows("heard hello");
+    let said = desk.run(&["status", "lost", "--json"]).ends(0);
+    assert!(said.out.contains("\"state\":\"running\"") && said.out.contains("\"paused\":false"), "{}", said.out);
+    terminal.press("\u{1d}q");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("q");
+    terminal.ends_somehow();
+    assert_eq!(desk.read("heard"), "hello\n");
+}
+
+#[test]
+fn the_first_answer_after_the_engine_was_started_anew_is_taken() {
+    let desk = Desk::new();
+    desk.write("anew", "[steps.a]\nrun = \"[ -e go ]\"\n");
+    desk.run(&["run", "--detach"]);
+    let mut terminal = desk.on_terminal(&["ui", "anew"]);
+    terminal.shows("1 needs you");
+    // The connection that asks was used before.
+    terminal.press("p");
+    terminal.shows("‖ paused");
+    let mut faults = 0;
+    for _ in 0..2 {
+        desk.kill_engine();
+        desk.run(&["engine", "start"]);
+        faults += 1;
+        terminal.shows("the engine is back");
+        terminal.press("p");
+        terminal.until("p is taken", |picture| picture.contains("‖ paused") == (faults % 2 == 0));
+    }
+    desk.kill_engine();
+    desk.run(&["engine", "start"]);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("p");
+    terminal.until("it goes on", |picture| !picture.contains("‖ paused"));
+    terminal.press("n");
+    terminal.shows("❯ 1 wait");
+    crate::keeper::until("it is answered", || {
+        terminal.press("2");
+        terminal.read();
+        terminal.picture().contains("u undoes")
+    });
+    terminal.shows("✓ succeeded");
+    assert!(!terminal.shown.contains("roken pipe"), "{}", terminal.shown);
+    assert_eq!(faults, 2);
+    terminal.press("q");
+    terminal.ends_somehow();
+}
+
+#[test]
 fn the_first_key_after_a_change_of_the_size_acts() {
     let desk = Desk::new();
     desk.write("first", TALK);
