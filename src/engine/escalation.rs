@@ -103,6 +103,12 @@ impl Run {
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
         let of_rule = rule.and_then(|rule| self.hit_of(lane, rule, exit));
         let shown = of_rule.or(exit.hits.first());
+        // In the order in which it was printed: what stands round the match may be the end of the output.
+        let told = shown.map_or(0, |hit| told_already(hit, &exit.tail));
+        let end = exit.tail.len() - told;
+        let tail = exit.tail[end.saturating_sub(TAIL)..end].iter().map(|line| format!("| {line}"));
+        let (before, after) = if told > 0 { (Some(tail), None) } else { (None, Some(tail)) };
+        evidence.extend(before.into_iter().flatten());
         let matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
         if exit.oom_kills.is_some_and(|kills| kills > 0) {
@@ -113,9 +119,7 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
-        let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
-        let from = end.saturating_sub(TAIL);
-        evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
+        evidence.extend(after.into_iter().flatten());
         let last = exit.tail.iter().rev().find(|line| !line.trim().is_empty());
         let words = of_rule.map(|hit| &hit.line).or(last).map_or("", String::as_str);
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, rule, words);

@@ -593,6 +593,48 @@ fn an_unknown_end_uses_the_same_prompt() {
 }
 
 #[test]
+fn what_was_printed_stands_in_its_order() {
+    let order = |evidence: &[&str], matched: usize| {
+        let mut model = one();
+        let evidence = evidence.iter().map(|line| (*line).to_owned()).collect();
+        asked(&mut model, &[EscalationView { evidence, matched: Some(matched), ..failed(7, "train") }]);
+        model.size = Size { columns: 120, rows: 40 };
+        press(&mut model, "n");
+        let shown = text(&model);
+        let places: Vec<usize> = ["Traceback", "in main", "in grow", "MemoryError", "[exited 1]"]
+            .iter()
+            .map(|words| shown.find(words).unwrap_or_else(|| panic!("{words}: {shown}")))
+            .collect();
+        assert!(places.is_sorted(), "{places:?}: {shown}");
+        assert!(shown.lines().any(|line| line.contains("▸ ") && line.contains("MemoryError")), "{shown}");
+        assert_eq!(shown.matches("in grow").count(), 1, "{shown}");
+    };
+    // The output ends with the match; the match is in its end; the match came long before its end.
+    let end = ["attempt 1", "| Traceback", "| in main", "line 40: in grow", "line 41: MemoryError", "| [exited 1]"];
+    order(&end, 4);
+    let within = [
+        "attempt 1",
+        "line 40: in grow",
+        "line 41: MemoryError",
+        "| Traceback",
+        "| in main",
+        "| in grow",
+        "| MemoryError",
+        "| [exited 1]",
+    ];
+    order(&within, 2);
+    let before = [
+        "attempt 1",
+        "line 38: Traceback",
+        "line 39: in main",
+        "line 40: in grow",
+        "line 41: MemoryError",
+        "| [exited 1]",
+    ];
+    order(&before, 4);
+}
+
+#[test]
 fn own_keys_choose_and_are_named() {
     let own = [("choose".to_owned(), vec!["f1".to_owned(), "f2".into(), "f3".into()])].into();
     let mut model = one();
