@@ -96,6 +96,13 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
     }
     let theme = &model.manner.theme;
     let mut pen = Pen::new(buf, theme, area);
+    if let Some(run) = asked_run(model) {
+        let need = need(model);
+        let room = pen.left().saturating_sub(width(&need) + 3);
+        pen.space(1).field(Role::Strong, run, room.min(width(run)));
+        pen.until_left(width(&need) + 1).text(Role::Attention, &need);
+        return;
+    }
     pen.space(1).text(Role::Strong, "dogwatch");
     if model.manner.readonly {
         pen.text(Role::Attention, " read-only");
@@ -118,6 +125,14 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
     if !machine.is_empty() {
         pen.space(2).text(Role::Dim, &machine);
     }
+}
+
+/// The run that a prompt asks about, where only the top line has room for its name.
+fn asked_run(model: &Model) -> Option<&str> {
+    let Some(Panel::Prompt(prompt)) = model.panels.last().filter(|_| model.size.columns < 60) else {
+        return None;
+    };
+    model.question(prompt.id).map(|asked| asked.run_name.as_str())
 }
 
 /// How many questions are open and how to come to them; in a prompt: which of them it is, and how to leave it.
@@ -226,7 +241,7 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, theme, area);
     pen.space(1);
     if let Link::Lost { why } = &model.link {
-        pen.text(Role::Attention, &format!("the engine is away ({why}); steps go on, coming back … "));
+        pen.text(Role::Attention, &format!("the engine is away, coming back …; steps go on  ({why})"));
         return;
     }
     if let Some(flash) = &model.flash {

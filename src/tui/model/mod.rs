@@ -192,6 +192,8 @@ pub struct Model {
     /// Engine time now, milliseconds.
     pub now_ms: i64,
     pub link: Link,
+    /// When the engine came back last, in engine time.
+    pub back_ms: Option<i64>,
     pub engine: Option<EngineView>,
     pub runs: Vec<RunLine>,
     /// The runs have been heard of at least once.
@@ -254,6 +256,7 @@ impl Model {
             size,
             now_ms,
             link: Link::Connecting,
+            back_ms: None,
             engine: None,
             runs: Vec::new(),
             heard: false,

@@ -131,7 +131,8 @@ pub fn draw(model: &Model, released: &Released, room: Rect, buf: &mut Buffer) {
     let mut foot = format!("{} leaves", model.manner.let_go);
     let again = model.manner.keys.of(Place::Released, Action::Attach);
     if let Some(again) = again.filter(|_| allowed(model, released, Action::Attach).is_ok()) {
-        foot.push_str(&format!("  {} {}", again.key_words(), again.hint.clone().unwrap_or_default()));
+        let keys = [again.key_words(), again.hint.clone().unwrap_or_default()];
+        foot = format!("{foot}  {}", keys.join(" "));
     }
     let frame = Frame { role: Role::Attention, ..Frame::heavy(&title).foot(&foot) };
     let inner = frame.draw(buf, theme, area);

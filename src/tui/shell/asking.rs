@@ -33,7 +33,7 @@ impl Asking {
         while let Ok(request) = requests.recv() {
             let event = match request {
                 Request::Ask { why, ask } => {
-                    let result = self.ask(*ask);
+                    let result = self.ask(&ask);
                     Event::Message(Message::Answered { why, result })
                 }
                 Request::Live { lane, kind, number, size, take_over } => {
@@ -42,7 +42,7 @@ impl Asking {
                 }
                 Request::Log { lane, attempt } => {
                     let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };
-                    let place = self.ask(ask).and_then(|reply| match reply {
+                    let place = self.ask(&ask).and_then(|reply| match reply {
                         Reply::Log(place) => Ok(place),
                         _ => Err(Refused { words: "the engine's answer is not understood".into(), hint: None }),
                     });
@@ -56,14 +56,14 @@ impl Asking {
     }
 
     /// Asks. Where the engine went away before it answered, what may be asked twice is asked once more.
-    fn ask(&mut self, ask: Ask) -> Result<Reply, Refused> {
+    fn ask(&mut self, ask: &Ask) -> Result<Reply, Refused> {
         let mut again = false;
         let mut told = self.once(|client| client.ask(ask.clone()));
-        if told.as_ref().is_err_and(Error::passing) && repeatable(&ask) {
+        if told.as_ref().is_err_and(Error::passing) && repeatable(ask) {
             again = true;
             told = self.once(|client| client.ask(ask.clone()));
         }
-        match (told, &ask) {
+        match (told, ask) {
             // The first time was taken after all.
             (Err(Error::Refused(_)), Ask::Decide { id, choice, .. }) if again && self.is_ours(*id, choice) => {
                 Ok(Reply::Done { words: String::new() })

@@ -8,6 +8,9 @@ use crate::tui::message::{Effect, Link, LiveKind, Refused};
 use crate::tui::model::{LaneKey, Model};
 use crate::tui::panel::{Panel, Released, released};
 
+/// So long after it came back an engine may close what the one before it had opened.
+const CLOSING_MS: i64 = 5_000;
+
 /// A key that came before the pane was there, or from a terminal that is not read as bytes.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match encode(key) {
@@ -99,7 +102,9 @@ pub(super) fn ended(model: &mut Model, lane: &LaneKey, kind: LiveKind) -> Vec<Ef
 }
 
 fn release(model: &mut Model, lane: LaneKey, kind: LiveKind, why: Option<String>, keys: usize) {
-    let lost = matches!(model.link, Link::Lost { .. });
+    // An engine that was started anew closes the terminals of the one before.
+    let just_back = model.back_ms.is_some_and(|at| model.now_ms < at + CLOSING_MS);
+    let lost = just_back || matches!(model.link, Link::Lost { .. });
     let heard_ms = model.now_ms;
     model.panels.push(Panel::Released(Released { lane, kind, lost, why, heard_ms, keys }));
 }

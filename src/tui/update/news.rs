@@ -16,6 +16,7 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         News::Link(link) => {
             if matches!((&model.link, &link), (Link::Lost { .. }, Link::Up)) {
                 model.say("the engine is back");
+                model.back_ms = Some(model.now_ms);
             }
             if link == Link::Up {
                 // What could not be asked can be now.

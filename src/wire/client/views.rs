@@ -78,10 +78,7 @@ impl RunLine {
     /// The state as it is shown: that a run waits for a person does not hide that it is paused; who is asked is counted
     /// beside it.
     pub fn shown(&self) -> RunState {
-        match self.state {
-            RunState::Waiting if self.paused => RunState::Paused,
-            state => state,
-        }
+        if self.paused && self.state == RunState::Waiting { RunState::Paused } else { self.state }
     }
 }
 

@@ -593,6 +593,18 @@ fn an_unknown_end_uses_the_same_prompt() {
 }
 
 #[test]
+fn of_which_run_it_is_is_said_on_every_terminal() {
+    for (columns, rows) in [(40, 12), (59, 15), (60, 15), (80, 24), (120, 40), (200, 60)] {
+        let mut model = open();
+        model.size = Size { columns, rows };
+        assert!(text(&model).contains("tiny-lm #42"), "{columns}x{rows}: {}", text(&model));
+        // Also before the run that it is of is there.
+        asked(&mut model, &[EscalationView { run: "other1".into(), run_name: "etl #9".into(), ..failed(7, "train") }]);
+        assert!(text(&model).contains("etl #9"), "{columns}x{rows}: {}", text(&model));
+    }
+}
+
+#[test]
 fn what_was_printed_stands_in_its_order() {
     let order = |evidence: &[&str], matched: usize| {
         let mut model = one();

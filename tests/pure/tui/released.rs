@@ -97,6 +97,25 @@ fn the_engine_comes_back_and_whoever_waited_types_on() {
 }
 
 #[test]
+fn a_terminal_that_the_new_engine_closes_is_the_old_ones() {
+    let mut model = attached();
+    away(&mut model);
+    wait(&mut model, 4_000);
+    news(&mut model, News::Link(Link::Up));
+    assert_eq!(is(&mut model, StepState::Running), []);
+    ends(&mut model);
+    assert_eq!(is(&mut model, StepState::Running), [attach()]);
+    // Whoever is made to let go later is not attached again by himself.
+    let mut later = attached();
+    away(&mut later);
+    news(&mut later, News::Link(Link::Up));
+    wait(&mut later, 5_000);
+    ends(&mut later);
+    assert_eq!(is(&mut later, StepState::Running), []);
+    assert!(text(&later).contains("Its terminal was closed."), "{}", text(&later));
+}
+
+#[test]
 fn whoever_typed_meanwhile_is_asked() {
     let mut model = attached();
     away(&mut model);
