@@ -103,27 +103,64 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
         pen.until_left(width(&need) + 1).text(Role::Attention, &need);
         return;
     }
-    pen.space(1).text(Role::Strong, "dogwatch");
+    let need = need(model);
+    let spared = Spared::of(model, pen.left(), &need);
+    if spared.brand {
+        pen.space(1).text(Role::Strong, "dogwatch");
+    }
     if model.manner.readonly {
         pen.text(Role::Attention, " read-only");
     }
-    let need = need(model);
-    let machine = machine(model);
-    let reserved = width(&need) + if machine.is_empty() { 0 } else { width(&machine) + 2 } + 2;
+    let reserved = width(&need) + if spared.machine.is_empty() { 0 } else { width(&spared.machine) + 2 } + 2;
     if let Some(run) = &model.run {
         let room = pen.left().saturating_sub(reserved);
         let name = run_name(&run.line);
-        let took = span(run.line.ended_ms.unwrap_or(model.now_ms) - run.line.created_ms);
-        let state = format!("{} {} {took}", shape(run.line.shown()), run.line.shown().word());
-        let named = room.saturating_sub(width(&state) + 6).min(width(&name));
-        pen.space(2).field(Role::Strong, &name, named).space(2).text(run_role(run.line.shown()), &state);
+        let gap = if spared.brand { 2 } else { 1 };
+        let named = room.saturating_sub(width(&spared.state) + gap + 4).min(width(&name));
+        let role = run_role(run.line.shown());
+        pen.space(gap).field(Role::Strong, &name, named).space(2).text(role, &spared.state);
         if let Some(words) = extra(model) {
             pen.space(2).text(Role::Dim, &words);
         }
     }
     pen.until_left(reserved.saturating_sub(1)).text(Role::Attention, &need);
-    if !machine.is_empty() {
-        pen.space(2).text(Role::Dim, &machine);
+    if !spared.machine.is_empty() {
+        pen.space(2).text(Role::Dim, &spared.machine);
+    }
+}
+
+/// What of the top line gives way to the run's name.
+struct Spared {
+    brand: bool,
+    machine: String,
+    state: String,
+}
+
+impl Spared {
+    fn of(model: &Model, columns: usize, need: &str) -> Self {
+        let Some(line) = model.run.as_ref().map(|run| &run.line) else {
+            return Self { brand: true, machine: machine(model), state: String::new() };
+        };
+        let took = span(line.ended_ms.unwrap_or(model.now_ms) - line.created_ms);
+        let state = format!("{} {} {took}", shape(line.shown()), line.shown().word());
+        let readonly = if model.manner.readonly { 10 } else { 0 };
+        let fixed = width(&run_name(line)) + width(need) + readonly + 8;
+        let mut spared = Self { brand: true, machine: machine(model), state };
+        let fits = |spared: &Self| {
+            let brand = if spared.brand { 9 } else { 0 };
+            let machine = if spared.machine.is_empty() { 0 } else { width(&spared.machine) + 2 };
+            fixed + brand + machine + width(&spared.state) <= columns
+        };
+        if !fits(&spared) {
+            spared.machine.clear();
+        }
+        if !fits(&spared) {
+            spared.brand = false;
+        }
+        if !fits(&spared) {
+            spared.state = format!("{} {took}", shape(line.shown()));
+        }
+        spared
     }
 }
 
@@ -150,6 +187,7 @@ fn need(model: &Model) -> String {
     let key = keys.words_of(Place::Any, Action::NextQuestion);
     match open.len() {
         0 => String::new(),
+        n if model.size.columns < 60 => format!("▲ {n} ({key})"),
         1 => format!("▲ 1 needs you ({key})"),
         n => format!("▲ {n} need you ({key})"),
     }
@@ -290,7 +328,13 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
         binding.hint.is_some() && keys.reaches(place, binding) && update::available(model, binding.action)
     };
     let mut hinted: Vec<&Binding> = keys.here(place).filter(acts).collect();
-    hinted.sort_by_key(|binding| binding.action != Action::Undo);
+    // On a narrow terminal only the first have room: what somebody waits for is one of them.
+    let narrow = model.size.columns < 60;
+    hinted.sort_by_key(|binding| match binding.action {
+        Action::Undo => 0,
+        Action::NextQuestion if narrow && place != Place::Prompt => 1,
+        _ => 2,
+    });
     hinted
 }
 
