@@ -237,6 +237,8 @@ pub struct Model {
     /// What was written for questions that are not answered.
     pub notes: BTreeMap<u64, Note>,
     pub aside: Option<Aside>,
+    /// What took the keys was closed by somebody else: until then (engine time) keys mean nothing.
+    pub deaf_until_ms: i64,
     /// Questions that are to be answered together.
     pub marked_questions: BTreeSet<u64>,
     /// Questions that `n` passes over, until then (engine time).
@@ -287,6 +289,7 @@ impl Model {
             sent: BTreeMap::new(),
             notes: BTreeMap::new(),
             aside: None,
+            deaf_until_ms: 0,
             marked_questions: BTreeSet::new(),
             snoozed: BTreeMap::new(),
             attached: None,

@@ -167,6 +167,11 @@ fn nothing(model: &Model, step: &StepView) -> String {
         StepState::Gate => "an approval: nothing runs; ↵ opens the question".into(),
         StepState::Waiting if !needs.is_empty() => format!("not started: waits for {}", needs.join(", ")),
         StepState::Waiting if !step.detail.is_empty() => format!("not started: {}", step.detail),
+        StepState::Failed if step.attempt == 0 && step.command.is_empty() => "an approval: it was rejected".into(),
+        StepState::Succeeded if step.attempt == 0 && step.command.is_empty() => {
+            let by = if step.detail.is_empty() { String::new() } else { format!(" {}", step.detail) };
+            format!("an approval: it was given{by}")
+        }
         _ if step.attempt == 0 => format!("not started: {}", step.state.word()),
         _ => "no output yet".into(),
     }
@@ -185,18 +190,24 @@ fn status(model: &Model, step: &StepView, back: usize, area: Rect) -> String {
 }
 
 fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
+    let lives = matches!(step.state, StepState::Running | StepState::Starting | StepState::Stopping);
     match attached {
+        Some(LiveKind::Attach | LiveKind::Look) if !lives => {
+            return format!("it has ended: {} lets go", model.manner.let_go);
+        }
         Some(LiveKind::Attach | LiveKind::Look) => {
             return "its time limit and retries stand still while you are attached".into();
         }
         Some(LiveKind::Shell) => return "a shell beside the step: exit ends it".into(),
         None => {}
     }
+    let over = model.run.as_ref().is_some_and(|run| run.line.state.ended());
     if let Some(writer) = &step.attached {
         return format!("{} is typing ({} ago)", writer.by, span(model.now_ms - writer.since_ms));
     }
     match step.state {
         StepState::Asking | StepState::Unknown | StepState::Gate if held(step).is_some() => String::new(),
+        StepState::Asking | StepState::Unknown | StepState::Gate if over => String::new(),
         StepState::Asking | StepState::Unknown => "▲ n: decide".into(),
         StepState::Gate => "◆ n: answer".into(),
         StepState::Unreachable => "its environment does not answer; not failed".into(),

@@ -107,6 +107,7 @@ pub(super) fn held(step: &StepView) -> Option<i64> {
 /// How a lane is and what it waits for, in at most so many columns.
 pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     let now = model.now_ms;
+    let over = model.run.as_ref().is_some_and(|run| run.line.state.ended());
     let needs_you = |what: &str| format!("{what} needs you");
     if let Some(until) = held(step) {
         return fit(&format!("answered, in {}", span(until - now)), columns);
@@ -130,6 +131,9 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
                 Some(_) | None => format!("retry {tries} now"),
             }
         }
+        // Nobody waits for an answer any more.
+        StepState::Asking if over => step.exit.clone().unwrap_or_else(|| "not answered".into()),
+        StepState::Unknown if over => "UNKNOWN".into(),
         StepState::Asking => needs_you(&step.exit.as_ref().map_or_else(String::new, |exit| format!("{exit} -"))),
         StepState::Unknown => needs_you("UNKNOWN -"),
         StepState::Gate => match step.until_ms {
@@ -138,6 +142,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
         },
         StepState::Unreachable => "UNREACHABLE, waits".into(),
         StepState::Succeeded => took(step, now).map_or_else(|| step.detail.clone(), span),
+        StepState::Failed if step.attempt == 0 && step.command.is_empty() => "rejected".into(),
         StepState::Failed => step.exit.clone().unwrap_or_else(|| "failed".into()),
         StepState::Skipped if step.detail.is_empty() => "skipped".into(),
         StepState::Skipped => step.detail.clone(),

@@ -91,6 +91,9 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.attached.is_some() {
         return attach::key(model, key);
     }
+    if model.panels.is_empty() && model.now_ms < model.deaf_until_ms {
+        return Vec::new();
+    }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
     model.picked = None;

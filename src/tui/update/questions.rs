@@ -12,6 +12,8 @@ use crate::tui::panel::sheet::About;
 use crate::tui::panel::{Field, Panel, Prompt, Sheet, log, prompt};
 use crate::wire::client::{Ask, EscalationView};
 
+/// So long after somebody else was faster keys mean nothing.
+const CLOSED_MS: i64 = 700;
 /// So long `n` passes over a question that was snoozed.
 pub const SNOOZE_MS: i64 = 30 * 60_000;
 
@@ -265,6 +267,7 @@ pub(super) fn over(model: &mut Model, fresh: &[EscalationView], complete: bool) 
         None if !complete => return Vec::new(),
         None => model.question(id).and_then(over_words).unwrap_or_default(),
     };
+    let listened = model.panels.len();
     match model.panels.last() {
         Some(Panel::Menu(_)) => {
             let place = model.panels.iter().position(|panel| matches!(panel, Panel::Prompt(_)));
@@ -272,6 +275,10 @@ pub(super) fn over(model: &mut Model, fresh: &[EscalationView], complete: bool) 
         }
         Some(top) if top.place() == Place::Text => {}
         Some(_) | None => model.panels.retain(|panel| !matches!(panel, Panel::Prompt(_))),
+    }
+    if model.panels.len() < listened {
+        // A digit that was meant for it is no view.
+        model.deaf_until_ms = model.now_ms + CLOSED_MS;
     }
     if words.is_empty() {
         model.complain(format!("e{id} was answered meanwhile"));

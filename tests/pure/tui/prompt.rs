@@ -283,6 +283,20 @@ fn somebody_else_was_faster() {
 }
 
 #[test]
+fn a_digit_for_a_prompt_that_somebody_else_closed_is_no_view() {
+    let mut model = open();
+    asked(&mut model, &[]);
+    for name in ["2", "5", "p", "q", "enter"] {
+        assert_eq!(press(&mut model, name), [], "{name}");
+        wait(&mut model, 100);
+    }
+    assert_eq!((model.view, said(&model).as_str()), (View::Overview, "e7 was answered meanwhile"));
+    wait(&mut model, 200);
+    press(&mut model, "2");
+    assert_eq!(model.view, View::Panes);
+}
+
+#[test]
 fn who_was_faster_is_asked_where_it_is_not_known() {
     let mut model = open();
     let ask = Effect::Ask { why: Purpose::Over { id: 7 }, ask: Box::new(Ask::Escalation { id: 7 }) };

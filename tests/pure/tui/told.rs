@@ -77,6 +77,23 @@ fn a_step_waits_for_what_is_not_there_yet() {
 }
 
 #[test]
+fn nobody_is_asked_in_a_run_that_is_over() {
+    let mut train = step("train", "", StepState::Asking);
+    (train.exit, train.escalation) = (Some("code 1".into()), Some(7));
+    let mut gate = step("review", "", StepState::Failed);
+    (gate.attempt, gate.command) = (0, String::new());
+    let mut view = run("tqcuq3", 42, vec![train, gate]);
+    let mut model = screen(view.steps.clone());
+    assert!(text(&model).contains("code 1 - needs you") && text(&model).contains("n: decide"), "{}", text(&model));
+    (view.line.state, view.line.ended_ms) = (RunState::Stopped, Some(model.now_ms));
+    news(&mut model, News::Run(Box::new(view)));
+    assert!(!text(&model).contains("needs you") && !text(&model).contains("n: decide"), "{}", text(&model));
+    press(&mut model, "G");
+    assert!(text(&model).contains("an approval: it was rejected"), "{}", text(&model));
+    assert!(!text(&model).contains("× failed"), "{}", text(&model));
+}
+
+#[test]
 fn a_pane_without_output_has_no_beginning_to_go_to() {
     let mut waiting = step("later", "", StepState::Waiting);
     waiting.attempt = 0;
