@@ -254,6 +254,9 @@ fn who_lets_go_and_attaches_again_in_one_go_types_into_the_step() {
     }
     assert_eq!(words, 4);
     ann.shows("succeeded");
+    // The step ended under her.
+    ann.press("\u{1d}");
+    ann.until("she has seen it", |picture| !picture.contains("ATTACHED") && !picture.contains("LET GO"));
     ann.press("q");
     ann.ends(0);
 }
