@@ -121,6 +121,12 @@ impl Run {
         let told = known(exit);
         evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));
         let Pointed { of_rule, shown, line: pointed, words, rule: deciding } = self.pointed(lane, rule, exit);
+        // In the order in which it was printed: what stands round the match may be the end of the output.
+        let twice = shown.map_or(0, |hit| told_already(hit, &exit.tail));
+        let end = exit.tail.len() - twice;
+        let tail = exit.tail[end.saturating_sub(TAIL)..end].iter().map(|line| format!("| {line}"));
+        let (before, after) = if twice > 0 { (Some(tail), None) } else { (None, Some(tail)) };
+        evidence.extend(before.into_iter().flatten());
         let mut matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
         if let Some(pointed) = pointed {
@@ -135,9 +141,7 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
-        let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
-        let from = end.saturating_sub(TAIL);
-        evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
+        evidence.extend(after.into_iter().flatten());
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, deciding, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));
         let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);

@@ -233,6 +233,7 @@ fn view(state: RunState) -> RunView {
             ended_ms: None,
             steps: 5,
             steps_done: 1,
+            paused: false,
             asking: 1,
         },
         by: "ops@box".into(),

@@ -97,6 +97,7 @@ pub(crate) fn run(id: &str, number: u64, steps: Vec<StepView>) -> RunView {
         ended_ms: None,
         steps: steps.len(),
         steps_done: 0,
+        paused: false,
         asking: 0,
     };
     RunView {

@@ -40,6 +40,7 @@ pub(super) fn run_line(run: &Run) -> RunLine {
         steps: run.lanes.len(),
         steps_done: done,
         asking: run.questions.values().filter(|question| question.is_open()).count(),
+        paused: run.paused && matches!(run.phase, Phase::Going),
     }
 }
 
