@@ -148,10 +148,16 @@ impl Actor {
             }
         };
         match self.connect(&secret).await {
-            Ok(_) => Life::Answers,
+            Ok(_) => {
+                self.wait_for(None);
+                Life::Answers
+            }
             Err(session::Error::Nobody { .. }) => Life::Dead,
             Err(error) => {
                 tracing::warn!("{error}");
+                if matches!(error, session::Error::OtherBuild { .. }) {
+                    self.wait_for(Some(error.to_string()));
+                }
                 Life::Silent
             }
         }
