@@ -22,6 +22,11 @@ const TAIL: usize = 20;
 const LONGEST_LINE: usize = 4096;
 /// Lines before and after a match that are kept with it.
 const AROUND: usize = 2;
+/// What NVIDIA's library says in a container whose devices were taken away, and nowhere else: nvidia-docker#1730.
+const GPUS_LOST: &str = "Failed to initialize NVML: Unknown Error";
+/// What programs say whose container has too little shared memory; the first with each of its words.
+const SHM_FULL: [&[&str]; 3] =
+    [&["insufficient shared memory"], &["out of shared memory"], &["/dev/shm", "No space left"]];
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -90,8 +95,8 @@ impl Context {
     pub(super) fn ended_from_outside(&self, outside: Outside, started: Option<Time>) -> Exit {
         let now = self.clock.now();
         let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false));
-        let Read { hits, tail, checkpoint } =
-            read.unwrap_or_else(|| Read { hits: Vec::new(), tail: Vec::new(), checkpoint: self.checkpoint.clone() });
+        let Read { hits, tail, checkpoint, .. } =
+            read.unwrap_or_else(|| Read { checkpoint: self.checkpoint.clone(), ..Read::default() });
         let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
         Exit {
             end: End::Signal(9),
@@ -138,7 +143,7 @@ impl Context {
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
-            outside: None,
+            outside: read.outside,
         }
     }
 
@@ -167,7 +172,7 @@ impl Context {
 
     /// Reads the log once, for everything that is looked for in it.
     fn read_log(&self, dir: OwnedFd, good: bool) -> Read {
-        let mut read = Read { hits: Vec::new(), tail: Vec::new(), checkpoint: None };
+        let mut read = Read::default();
         let Some(step) = self.workflow.steps.get(&self.step) else { return read };
         let mut scan = Scan::new(self, step, good);
         let result = Log::open(dir).and_then(|mut log| {
@@ -180,6 +185,7 @@ impl Context {
             read.tail.push(format!("(the log cannot be read: {error})"));
         }
         read.hits = scan.hits;
+        read.outside = scan.outside;
         let older = self.checkpoint.clone();
         read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| self.is_there(&found.path));
         read
@@ -210,10 +216,12 @@ pub(super) fn end_of(end: wire::shim::End) -> End {
     }
 }
 
+#[derive(Default)]
 struct Read {
     hits: Vec<Hit>,
     tail: Vec<String>,
     checkpoint: Option<Checkpoint>,
+    outside: Option<Outside>,
 }
 
 fn tail_of(log: &mut Log, lines: usize) -> Result<Vec<String>, attempt::Error> {
@@ -228,6 +236,9 @@ struct Scan<'a> {
     /// Patterns that have not matched yet, by the place of their rule.
     rules: Vec<(usize, Regex)>,
     checkpoint: Option<Regex>,
+    /// It failed in a container, which may be why.
+    contained: bool,
+    outside: Option<Outside>,
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
@@ -244,6 +255,8 @@ impl<'a> Scan<'a> {
             context,
             rules: rules.collect(),
             checkpoint,
+            contained: !good && context.workflow.environment_of(&context.step).container.is_some(),
+            outside: None,
             hits: Vec::new(),
             sightings: Vec::new(),
             line_number: 0,
@@ -252,7 +265,7 @@ impl<'a> Scan<'a> {
     }
 
     fn has_work(&self) -> bool {
-        !self.rules.is_empty() || self.checkpoint.is_some()
+        !self.rules.is_empty() || self.checkpoint.is_some() || self.contained
     }
 
     fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
@@ -291,6 +304,9 @@ impl<'a> Scan<'a> {
         for hit in self.hits.iter_mut().filter(|hit| number <= hit.line_number + near) {
             hit.after.push(short());
         }
+        if self.contained && self.outside.is_none() {
+            self.outside = said_of_its_container(&line);
+        }
         let (hits, last) = (&mut self.hits, &self.last);
         self.rules.retain(|(rule, pattern)| {
             let hit = pattern.is_match(&line);
@@ -311,6 +327,15 @@ impl<'a> Scan<'a> {
             self.last.push_back(line.chars().take(400).collect());
         }
     }
+}
+
+/// What a line says of the container that it was written in.
+fn said_of_its_container(line: &str) -> Option<Outside> {
+    if line.contains(GPUS_LOST) {
+        return Some(Outside::GpusLost);
+    }
+    let full = SHM_FULL.iter().any(|words| words.iter().all(|word| line.contains(word)));
+    full.then_some(Outside::SharedMemoryFull)
 }
 
 /// The checkpoint that a line tells of.

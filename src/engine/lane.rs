@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Principal, SkipWhy, StopReason,
-    Time,
+    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Principal, SkipWhy,
+    StopReason, Time,
 };
 
 /// One lane of one step.
@@ -68,6 +68,7 @@ pub enum PastEnd {
         stop: Option<StopReason>,
         /// A declared output was not there.
         missing: bool,
+        outside: Option<Outside>,
     },
     Lost(LostWhy),
 }

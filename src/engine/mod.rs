@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 pub use escalation::outside_words;
 pub use order::Refused;
-pub use sites::{Base, Kept};
+pub use sites::{Base, Kept, Refresh};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};
 

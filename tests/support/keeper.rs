@@ -207,7 +207,12 @@ impl Engine {
             .expect("a deadline");
         let mut engine = Self { socket, inbox: Vec::new(), next_id: 1, events: Vec::new(), terminals: Vec::new() };
         let greeting: Greeting = serde_json::from_slice(&engine.line()?).map_err(|error| error.to_string())?;
-        let hello = Hello { v: Spoken::by_this_build().newest, nonce: "00ff".into(), proof: proof(secret, "engine", &greeting.nonce), epoch };
+        let hello = Hello {
+            v: Spoken::by_this_build().newest,
+            nonce: "00ff".into(),
+            proof: proof(secret, "engine", &greeting.nonce),
+            epoch,
+        };
         engine.send(&hello);
         let line = engine.line()?;
         match serde_json::from_slice::<Welcome>(&line) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Actor, BUSY, DYING};
+use super::{AGAIN, Actor, BUSY, DYING};
 use crate::clock;
 use crate::daemon::adopt::{Life, Look};
 use crate::daemon::core::Input;
@@ -163,8 +163,9 @@ impl Actor {
         }
     }
 
-    /// Ends what runs in the environment; false while somebody works in a shell there, and `again` is told later.
-    pub(super) async fn shut_down(&mut self, again: Input) -> bool {
+    /// Ends what runs in the environment; false while somebody works in a shell there, and `again` is told later. Without
+    /// `force` also while a step runs there.
+    pub(super) async fn shut_down(&mut self, again: Input, force: bool) -> bool {
         let dir = self.spec.dir();
         let keeper = match self.keeper.take() {
             Some(keeper) => Some(keeper),
@@ -179,6 +180,11 @@ impl Actor {
                 tracing::info!("the environment of {} stays: {shells} shell(s) are open in it", self.run);
                 self.keeper = Some(keeper);
                 self.parts.tell_after(BUSY, again);
+                return false;
+            }
+            if matches!(asked, Err(AskError::Refused(_))) && !force {
+                self.keeper = Some(keeper);
+                self.parts.tell_after(AGAIN, again);
                 return false;
             }
             if matches!(asked, Err(AskError::Refused(_))) {

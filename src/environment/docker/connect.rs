@@ -10,6 +10,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::environment::{Container, Error};
+use crate::faults;
 
 /// How long a question that needs no work may take.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Waits until few enough others have something made there; held until it is made.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn turn(&self) -> Turn {
         static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
         let turns = {
             let mut all = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +42,20 @@ impl Engine {
             Arc::clone(of_this)
         };
         // It is never closed.
-        turns.acquire_owned().await.ok()
+        let permit = turns.acquire_owned().await.ok();
+        faults::crash_point("docker.turn");
+        Turn { _permit: permit }
+    }
+}
+
+/// The right to have something made by an engine, until this is dropped.
+pub(super) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        faults::crash_point("docker.turn-over");
     }
 }
 

@@ -77,6 +77,9 @@ struct Record {
     /// The attempt that it was made anew for.
     #[serde(default)]
     made_for: Option<String>,
+    /// When it was last started, in milliseconds since 1970; noted just before.
+    #[serde(default)]
+    started_ms: Option<i64>,
 }
 
 /// The path of programs in images that do not say it.
@@ -105,6 +108,11 @@ pub(super) fn is_made_for(dir: &Path, key: &str) -> bool {
 /// See [`super::note_made_for`].
 pub(super) fn note_made_for(dir: &Path, key: &str) -> Result<(), Error> {
     change(dir, |record| record.made_for = Some(key.to_owned()))
+}
+
+/// See [`super::was_started_before`].
+pub(super) fn was_started_before(dir: &Path, wall_ms: i64) -> bool {
+    matches!(read(dir), Ok(Some(Record { started_ms: Some(started), .. })) if started < wall_ms)
 }
 
 /// See [`super::leave_container`].
@@ -244,6 +252,7 @@ async fn make(
         lacks: wish.lacks,
         left: false,
         made_for: None,
+        started_ms: None,
     };
     dir::replace_json(&spec.dir(), RECORD, &record)
 }
@@ -348,6 +357,7 @@ async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pu
     let again = Container { base: record.as_ref().map(|record| record.image_id.clone()), ..container.clone() };
     let mut wish = Wish { limits: Limits::Generous, lacks: record.and_then(|record| record.lacks) };
     loop {
+        change(&spec.dir(), |record| record.started_ms = Some(clock::wall_ms()))?;
         let Err(why) = start(engine, &container.name).await else { return Ok(()) };
         let Error::Container { why: said, .. } = &why else { return Err(why) };
         let found = inspect(engine, &container.name).await?;
