@@ -538,6 +538,7 @@ fn each_risk_of_a_container_engine_is_told() {
         socket: "/var/run/docker.sock".into(),
         podman: false,
         rootless: false,
+        networks: true,
         live_restore: false,
         cgroup: "2".into(),
         new_enough: Some(true),
@@ -556,8 +557,9 @@ fn each_risk_of_a_container_engine_is_told() {
     };
     let debian = EngineFacts { runtime_version: Some("1.1.5+ds1".into()), live_restore: true, ..docker.clone() };
     let new = EngineFacts { runtime_version: Some("1.2.0".into()), new_enough: Some(false), ..docker.clone() };
+    let alone = EngineFacts { networks: false, cgroup: "2".into(), runtime: "runc".into(), ..podman.clone() };
     let mut told = Vec::new();
-    for facts in [&docker, &podman, &debian, &new] {
+    for facts in [&docker, &podman, &debian, &new, &alone] {
         for finding in [engine(facts), cgroups(facts), runtime(facts), gpus(facts, facts.rootless)] {
             let todo = finding.todo.map(|todo| format!("\n    -> {todo}")).unwrap_or_default();
             told.push(format!("{:?} {}: {}{todo}", finding.mark, finding.what, finding.says));

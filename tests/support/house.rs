@@ -253,7 +253,8 @@ impl House {
     pub(crate) fn attempts(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
         for run in folders(&self.state().join("runs")) {
-            for step in folders(&run) {
+            let own = |folder: &PathBuf| dogwatch::model::RUN_FOLDERS.contains(&name(folder).as_str());
+            for step in folders(&run).into_iter().filter(|folder| !own(folder)) {
                 for lane in folders(&step) {
                     for attempt in folders(&lane).into_iter().filter(|path| name(path).starts_with('a')) {
                         // A step that is called as a folder of the run is set apart.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -30,9 +31,33 @@ pub(super) struct Engine {
     /// `Docker 20.10.24`, `Podman 4.3.1`.
     pub(super) name: String,
     pub(super) podman: bool,
+    /// The user that it runs as, where that is known.
+    owner: u32,
 }
 
 impl Engine {
+    /// Somebody else's, without root, has no right to this user's files: its containers would wait for ever at a door that
+    /// they cannot reach.
+    pub(super) fn serves_us(&self) -> Result<(), Error> {
+        let own = rustix::process::geteuid().as_raw();
+        if self.owner == 0 || self.owner == own {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "{} at {} belongs to user {} and has no root: it cannot give user {own}'s files to a container; start dogwatch \
+             as that user, or use an engine of your own (DOCKER_HOST)",
+            self.name,
+            self.socket.display(),
+            self.owner
+        )))
+    }
+
+    /// It has no root: the root of its containers is the user whose engine it is.
+    pub(super) fn is_rootless(&self, info: &SystemInfo) -> bool {
+        // Docker says so itself, Podman 4.3 only in its own language.
+        self.owner != 0 || info.security_options.iter().flatten().any(|option| option.contains("rootless"))
+    }
+
     /// Waits until few enough others have something made there; held until it is made.
     pub(super) async fn turn(&self) -> Turn {
         static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
@@ -79,12 +104,15 @@ pub(super) fn candidates(container: &Container) -> Result<Vec<PathBuf>, Error> {
 
 /// What `dogwatch doctor` tells of the engine that containers would run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct EngineFacts {
     /// `Docker 20.10.24`.
     pub name: String,
     pub socket: PathBuf,
     pub podman: bool,
     pub rootless: bool,
+    /// Its containers can have a network: without root a program of its own makes it, and that is here.
+    pub networks: bool,
     /// A restart of the daemon leaves containers alone; Podman has no daemon.
     pub live_restore: bool,
     /// `1` or `2`.
@@ -109,6 +137,7 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
     let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
     let version = numbers.next().zip(numbers.next());
     let least = if engine.podman { (4, 3) } else { (20, 10) };
+    let rootless = engine.is_rootless(&info);
     let runtime = info.default_runtime.unwrap_or_else(|| "runc".into());
     // By a path, where somebody configured one.
     let runtime = runtime.rsplit('/').next().unwrap_or("runc").to_owned();
@@ -116,7 +145,8 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
         runtime_version: runtime_version(&engine, &runtime).await,
         runtime,
         cdi: super::cdi_file(),
-        rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
+        rootless,
+        networks: !rootless || !engine.podman || ["slirp4netns", "pasta"].iter().any(|program| is_program(program)),
         live_restore: engine.podman || info.live_restore_enabled == Some(true),
         cgroup: info.cgroup_version.map_or_else(|| "?".into(), |version| version.to_string()),
         new_enough: version.map(|version| version >= least),
@@ -124,6 +154,13 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
         socket: engine.socket,
         podman: engine.podman,
     })
+}
+
+/// Is there such a program where distributions put them?
+fn is_program(name: &str) -> bool {
+    ["/usr/bin", "/usr/local/bin", "/usr/libexec/podman", "/usr/sbin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(name).exists())
 }
 
 /// The version of the program that starts containers, as the engine tells it: Docker by a part of its own, Podman in
@@ -165,8 +202,8 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     let refused = |why: String| No::Refused(why);
     let path = place.to_str().ok_or_else(|| refused("its path is no UTF-8".into()))?;
     // bollard would say the same of everything that is wrong with the socket.
-    match tokio::time::timeout(QUICK, tokio::net::UnixStream::connect(place)).await {
-        Ok(Ok(_)) => {}
+    let owner = match tokio::time::timeout(QUICK, tokio::net::UnixStream::connect(place)).await {
+        Ok(Ok(stream)) => stream.peer_cred().map_or(0, |peer| peer.uid()),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(refused("not there".into())),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(refused("you may not use it (for Docker: be in the group `docker`)".into()));
@@ -176,7 +213,7 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
         }
         Ok(Err(error)) => return Err(refused(error.to_string())),
         Err(_) => return Err(No::Silent),
-    }
+    };
     let api = Docker::connect_with_unix(path, LONGEST_S, API_DEFAULT_VERSION).map_err(|e| refused(e.to_string()))?;
     let version = tokio::time::timeout(QUICK, async {
         let api = api.negotiate_version().await?;
@@ -191,7 +228,7 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
     let kind = if podman { "Podman" } else { "Docker" };
     let name = format!("{kind} {}", version.version.as_deref().unwrap_or("of an unknown version"));
-    Ok(Engine { api, socket: place.to_owned(), name, podman })
+    Ok(Engine { api, socket: place.to_owned(), name, podman, owner })
 }
 
 /// What an engine said was wrong, without the library's words around it.
@@ -206,6 +243,18 @@ pub(super) fn words(error: &bollard::errors::Error) -> String {
         cause = inner.source();
     }
     words
+}
+
+/// What an engine refuses with, and what to do about it where its own words do not say.
+pub(super) fn with_remedy(why: &str) -> String {
+    let network = "without which Podman makes no network without root, or say `network = false`";
+    let todo = [
+        ("slirp4netns", format!("install slirp4netns, {network}")),
+        ("pasta", format!("install passt, {network}")),
+        ("newuidmap", "install uidmap, and give the user numbers in /etc/subuid and /etc/subgid".to_owned()),
+    ];
+    let found = todo.iter().find(|(program, _)| why.contains(program) && why.contains("not found"));
+    found.map_or_else(|| why.to_owned(), |(_, todo)| format!("{why}; {todo}"))
 }
 
 /// The number of the engine's answer, when it answered at all.

@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use self::bundle::Bundle;
 pub use self::connect::EngineFacts;
 pub(super) use self::connect::facts;
-use self::connect::{Engine, QUICK, status, words};
+use self::connect::{Engine, QUICK, status, with_remedy, words};
 use self::create::Limits;
 pub(super) use self::fate::fate;
 pub(super) use self::ours::{all as everything, remove as remove_left};
@@ -207,7 +207,7 @@ fn failed(what: &'static str, name: &str, engine: &Engine, error: &bollard::erro
             what,
             name: name.to_owned(),
             engine: engine.name.clone(),
-            why: words(error).trim_end_matches('.').to_owned(),
+            why: with_remedy(words(error).trim_end_matches('.')),
         },
         None => Error::EngineGone { tried: format!("{}: {}", engine.socket.display(), words(error)) },
     }
@@ -221,6 +221,7 @@ async fn make(
     (is_there, mut wish): (bool, Wish),
     pulls: &Pulls,
 ) -> Result<(), Error> {
+    engine.serves_us()?;
     let image = image::have(engine, container, pulls).await?;
     let bundle = bundle_of(spec).await?;
     if !is_there {
@@ -274,7 +275,7 @@ async fn create(
         Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
         Ok(info) => info.map_err(|error| failed("asking about", &container.name, engine, &error))?,
     };
-    let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    let rootless = engine.is_rootless(&info);
     let facts = create::Facts {
         bundle,
         image_id: &image.id,
