@@ -169,6 +169,9 @@ impl Engine {
                 );
                 std::fs::write(&storage, text).expect("a configuration");
                 let mut command = self.podman();
+                // It leaves what it was given to import.
+                std::fs::create_dir_all(path("tmp")).expect("a folder");
+                command.env("TMPDIR", path("tmp"));
                 let registries = self.root.join("registries.conf");
                 let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", self.registry.name());
                 std::fs::write(&registries, text).expect("a configuration");

@@ -7,11 +7,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::SystemInfo;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::environment::{Container, Error};
-use crate::faults;
+use crate::{clock, faults};
 
 /// How long a question that needs no work may take.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
@@ -52,10 +52,20 @@ impl Engine {
         )))
     }
 
-    /// It has no root: the root of its containers is the user whose engine it is.
-    pub(super) fn is_rootless(&self, info: &SystemInfo) -> bool {
-        // Docker says so itself, Podman 4.3 only in its own language.
-        self.owner != 0 || info.security_options.iter().flatten().any(|option| option.contains("rootless"))
+    /// It has no root: the root of its containers is the user whose engine it is. Podman 4.3 says so only in its own
+    /// language, and takes as long for any facts as for its version: its process tells.
+    pub(super) async fn is_rootless(&self) -> Result<bool, Error> {
+        if self.podman || self.owner != 0 {
+            return Ok(self.owner != 0);
+        }
+        let info = self.info().await?;
+        Ok(info.security_options.iter().flatten().any(|option| option.contains("rootless")))
+    }
+
+    async fn info(&self) -> Result<SystemInfo, Error> {
+        let silent = || Error::EngineSilent { socket: self.socket.clone(), after_s: QUICK.as_secs() };
+        let info = tokio::time::timeout(QUICK, self.api.info()).await.map_err(|_| silent())?;
+        info.map_err(|error| Error::EngineGone { tried: words(&error) })
     }
 
     /// Waits until few enough others have something made there; held until it is made.
@@ -130,14 +140,12 @@ pub struct EngineFacts {
 /// The engine that a run started with these variables would use.
 pub(in crate::environment) async fn facts(container: &Container) -> Result<EngineFacts, Error> {
     let engine = connect(&candidates(container)?).await?;
-    let silent = || Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() };
-    let info = tokio::time::timeout(QUICK, engine.api.info()).await.map_err(|_| silent())?;
-    let info = info.map_err(|error| Error::EngineGone { tried: words(&error) })?;
+    let info = engine.info().await?;
     let version = engine.name.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
     let version = numbers.next().zip(numbers.next());
     let least = if engine.podman { (4, 3) } else { (20, 10) };
-    let rootless = engine.is_rootless(&info);
+    let rootless = engine.is_rootless().await?;
     let runtime = info.default_runtime.unwrap_or_else(|| "runc".into());
     // By a path, where somebody configured one.
     let runtime = runtime.rsplit('/').next().unwrap_or("runc").to_owned();
@@ -202,8 +210,8 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     let refused = |why: String| No::Refused(why);
     let path = place.to_str().ok_or_else(|| refused("its path is no UTF-8".into()))?;
     // bollard would say the same of everything that is wrong with the socket.
-    let owner = match tokio::time::timeout(QUICK, tokio::net::UnixStream::connect(place)).await {
-        Ok(Ok(stream)) => stream.peer_cred().map_or(0, |peer| peer.uid()),
+    let peer = match tokio::time::timeout(QUICK, tokio::net::UnixStream::connect(place)).await {
+        Ok(Ok(stream)) => stream.peer_cred().ok(),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(refused("not there".into())),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(refused("you may not use it (for Docker: be in the group `docker`)".into()));
@@ -214,21 +222,66 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
         Ok(Err(error)) => return Err(refused(error.to_string())),
         Err(_) => return Err(No::Silent),
     };
-    let api = Docker::connect_with_unix(path, LONGEST_S, API_DEFAULT_VERSION).map_err(|e| refused(e.to_string()))?;
-    let version = tokio::time::timeout(QUICK, async {
-        let api = api.negotiate_version().await?;
-        let version = api.version().await?;
-        Ok::<_, bollard::errors::Error>((api, version))
+    let owner = peer.map_or(0, |peer| peer.uid());
+    let daemon = (place.to_owned(), peer.and_then(|peer| peer.pid()));
+    let known = Known::of(&daemon);
+    let version = known.as_ref().map_or(API_DEFAULT_VERSION, |known| &known.speaks);
+    let api = Docker::connect_with_unix(path, LONGEST_S, version).map_err(|e| refused(e.to_string()))?;
+    let answer = tokio::time::timeout(QUICK, async {
+        let Some(known) = known else { return Known::ask(api, &daemon).await };
+        // That it is there says nothing of whether it speaks.
+        api.ping().await?;
+        Ok((api, known))
     });
-    let (api, version) = match version.await {
+    let (api, Known { name, podman, .. }) = match answer.await {
         Ok(Ok(both)) => both,
         Ok(Err(error)) => return Err(refused(words(&error))),
         Err(_) => return Err(No::Silent),
     };
-    let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
-    let kind = if podman { "Podman" } else { "Docker" };
-    let name = format!("{kind} {}", version.version.as_deref().unwrap_or("of an unknown version"));
     Ok(Engine { api, socket: place.to_owned(), name, podman, owner })
+}
+
+/// Who listens there: the place, and the process, where it is known.
+type Daemon = (PathBuf, Option<i32>);
+
+/// What was asked of an engine once and does not change while it lives. Podman has its packages looked for by the
+/// distribution's tools each time that it is asked for its version: half a second of a processor (4.3 on Debian, measured).
+#[derive(Debug, Clone)]
+struct Known {
+    name: String,
+    podman: bool,
+    /// The version of the engines' language that both speak.
+    speaks: ClientVersion,
+    /// Where another process listens for it, it may be replaced by a newer one without a sign.
+    until_ms: i64,
+}
+
+/// How long it is believed.
+const BELIEVED_MS: i64 = 60_000;
+static KNOWN: LazyLock<Mutex<HashMap<Daemon, Known>>> = LazyLock::new(Mutex::default);
+
+impl Known {
+    fn of(daemon: &Daemon) -> Option<Self> {
+        let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(daemon).cloned();
+        known.filter(|known| clock::boottime_ms() < known.until_ms && daemon.1.is_some())
+    }
+
+    async fn ask(api: Docker, daemon: &Daemon) -> Result<(Docker, Self), bollard::errors::Error> {
+        let api = api.negotiate_version().await?;
+        let version = api.version().await?;
+        let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
+        let kind = if podman { "Podman" } else { "Docker" };
+        let known = Self {
+            name: format!("{kind} {}", version.version.as_deref().unwrap_or("of an unknown version")),
+            podman,
+            speaks: api.client_version(),
+            until_ms: clock::boottime_ms() + BELIEVED_MS,
+        };
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(place, _), _| *place != daemon.0);
+        all.insert(daemon.clone(), known.clone());
+        Ok((api, known))
+    }
 }
 
 /// What an engine said was wrong, without the library's words around it.

@@ -271,11 +271,7 @@ async fn create(
     (image, bundle): (&image::Image, &Bundle),
     wish: &Wish,
 ) -> Result<(), Error> {
-    let info = match tokio::time::timeout(QUICK, engine.api.info()).await {
-        Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
-        Ok(info) => info.map_err(|error| failed("asking about", &container.name, engine, &error))?,
-    };
-    let rootless = engine.is_rootless(&info);
+    let rootless = engine.is_rootless().await?;
     let facts = create::Facts {
         bundle,
         image_id: &image.id,
