@@ -73,7 +73,8 @@ impl Engine {
         static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
         let turns = {
             let mut all = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_this = all.entry(self.socket.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
+            let most = if faults::mutant("all_at_once") { Semaphore::MAX_PERMITS } else { AT_ONCE };
+            let of_this = all.entry(self.socket.clone()).or_insert_with(|| Arc::new(Semaphore::new(most)));
             Arc::clone(of_this)
         };
         // It is never closed.
