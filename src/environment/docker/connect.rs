@@ -302,13 +302,15 @@ pub(super) fn words(error: &bollard::errors::Error) -> String {
 /// What an engine refuses with, and what to do about it where its own words do not say.
 pub(super) fn with_remedy(why: &str) -> String {
     let network = "without which Podman makes no network without root, or say `network = false`";
+    let not_found = "not found";
     let todo = [
-        ("slirp4netns", format!("install slirp4netns, {network}")),
-        ("pasta", format!("install passt, {network}")),
-        ("newuidmap", "install uidmap, and give the user numbers in /etc/subuid and /etc/subgid".to_owned()),
+        ("slirp4netns", not_found, format!("install slirp4netns, {network}")),
+        ("pasta", not_found, format!("install passt, {network}")),
+        ("newuidmap", not_found, "install uidmap, and give the user numbers in /etc/subuid and /etc/subgid".to_owned()),
+        ("crun", "hybrid mode", "install runc, and say runtime = \"runc\" in containers.conf".to_owned()),
     ];
-    let found = todo.iter().find(|(program, _)| why.contains(program) && why.contains("not found"));
-    found.map_or_else(|| why.to_owned(), |(_, todo)| format!("{why}; {todo}"))
+    let found = todo.iter().find(|(program, trouble, _)| why.contains(program) && why.contains(trouble));
+    found.map_or_else(|| why.to_owned(), |(_, _, todo)| format!("{why}; {todo}"))
 }
 
 /// The number of the engine's answer, when it answered at all.
@@ -317,5 +319,19 @@ pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
         Some(*status_code)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_remedy;
+
+    #[test]
+    fn what_an_engine_lacks_is_told_with_its_remedy() {
+        let said = "exec: \"slirp4netns\": executable file not found in $PATH";
+        assert!(with_remedy(said).ends_with("or say `network = false`"), "{}", with_remedy(said));
+        let said = "/usr/bin/crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2: OCI runtime error";
+        assert!(with_remedy(said).contains("install runc"), "{}", with_remedy(said));
+        assert_eq!(with_remedy("it is full"), "it is full");
     }
 }
