@@ -225,6 +225,14 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     };
     let owner = peer.map_or(0, |peer| peer.uid());
     let daemon = (place.to_owned(), peer.and_then(|peer| peer.pid()));
+    let begun = clock::boottime_ms();
+    let asking = Known::asking(place);
+    let mut silent_at = asking.lock().await;
+    if *silent_at > begun {
+        // Who asked meanwhile had no answer. Twenty who ask one after the other would wait for minutes, and twenty who ask at
+        // once keep a slow engine from ever answering one (Podman on a busy machine, measured).
+        return Err(No::Silent);
+    }
     let known = Known::of(&daemon);
     let version = known.as_ref().map_or(API_DEFAULT_VERSION, |known| &known.speaks);
     let api = Docker::connect_with_unix(path, LONGEST_S, version).map_err(|e| refused(e.to_string()))?;
@@ -237,7 +245,10 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     let (api, Known { name, podman, .. }) = match answer.await {
         Ok(Ok(both)) => both,
         Ok(Err(error)) => return Err(refused(words(&error))),
-        Err(_) => return Err(No::Silent),
+        Err(_) => {
+            *silent_at = clock::boottime_ms();
+            return Err(No::Silent);
+        }
     };
     Ok(Engine { api, socket: place.to_owned(), name, podman, owner })
 }
@@ -258,10 +269,17 @@ struct Known {
 }
 
 /// How long it is believed.
-const BELIEVED_MS: i64 = 60_000;
+const BELIEVED_MS: i64 = 600_000;
+/// By place, when it was last silent; locked while somebody asks.
+static ASKING: LazyLock<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<i64>>>>> = LazyLock::new(Mutex::default);
 static KNOWN: LazyLock<Mutex<HashMap<Daemon, Known>>> = LazyLock::new(Mutex::default);
 
 impl Known {
+    fn asking(place: &Path) -> Arc<tokio::sync::Mutex<i64>> {
+        let mut all = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(place.to_owned()).or_default())
+    }
+
     fn of(daemon: &Daemon) -> Option<Self> {
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(daemon).cloned();
         known.filter(|known| clock::boottime_ms() < known.until_ms && daemon.1.is_some())
