@@ -390,7 +390,7 @@ fn most_at_once(kind: Kind, mutant: Option<&str>) -> i32 {
     let points = house.root().join("points");
     house.set("DOGWATCH_CRASH_LOG", &points.to_string_lossy());
     house.set("DOGWATCH_MUTANT", mutant.unwrap_or_default());
-    let steps = (0..10).fold(String::new(), |text, n| {
+    let steps = (0..10).fold("[workflow]\nmax_parallel = 10\n".to_owned(), |text, n| {
         text + &format!(
             "[environments.e{n}]\nimage = \"bb:1\"\nnetwork = false\n[steps.s{n}]\nenvironment = \"e{n}\"\nrun = 'true'\n"
         )
