@@ -175,16 +175,10 @@ impl Actor {
         if let Some(keeper) = keeper {
             crash_point("hands.before-shutdown");
             let mut asked = keeper.ask(Ask::Shutdown { force: false }).await;
-            if let Ok(Reply::Busy { shells }) = asked {
-                // Who works in a shell beside a step is not thrown out because the run has ended.
-                tracing::info!("the environment of {} stays: {shells} shell(s) are open in it", self.run);
+            if let Some((why, later)) = stays(&asked, force) {
+                tracing::info!("the environment of {} stays: {why}", self.run);
                 self.keeper = Some(keeper);
-                self.parts.tell_after(BUSY, again);
-                return false;
-            }
-            if matches!(asked, Err(AskError::Refused(_))) && !force {
-                self.keeper = Some(keeper);
-                self.parts.tell_after(AGAIN, again);
+                self.parts.tell_after(later, again);
                 return false;
             }
             if matches!(asked, Err(AskError::Refused(_))) {
@@ -200,5 +194,15 @@ impl Actor {
             }
         }
         true
+    }
+}
+
+/// Why an environment is not shut down by what its keeper said, and when it is to be asked again.
+fn stays(asked: &Result<Reply, AskError>, force: bool) -> Option<(String, Duration)> {
+    match asked {
+        // Who works in a shell beside a step is not thrown out because the run has ended.
+        Ok(Reply::Busy { shells }) => Some((format!("{shells} shell(s) are open in it"), BUSY)),
+        Err(AskError::Refused(why)) if !force => Some((why.clone(), AGAIN)),
+        Ok(_) | Err(_) => None,
     }
 }
