@@ -26,6 +26,11 @@ const TAIL: usize = 20;
 const LONGEST_LINE: usize = 4096;
 /// Lines before and after a match that are kept with it.
 const AROUND: usize = 2;
+/// What NVIDIA's library says in a container whose devices were taken away, and nowhere else: nvidia-docker#1730.
+const GPUS_LOST: &str = "Failed to initialize NVML: Unknown Error";
+/// What programs say whose container has too little shared memory; the first with each of its words.
+const SHM_FULL: [&[&str]; 3] =
+    [&["insufficient shared memory"], &["out of shared memory"], &["/dev/shm", "No space left"]];
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -96,7 +101,7 @@ impl Context {
         let now = self.clock.now();
         let facts = diagnose::facts_outside(outside);
         let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false, facts));
-        let Read { hits, tail, checkpoint, diagnosis } =
+        let Read { hits, tail, checkpoint, diagnosis, .. } =
             read.unwrap_or_else(|| Read { checkpoint: self.checkpoint.clone(), ..Read::default() });
         let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
         Exit {
@@ -147,7 +152,7 @@ impl Context {
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
-            outside: None,
+            outside: read.outside,
             diagnosis: read.diagnosis,
         }
     }
@@ -192,6 +197,7 @@ impl Context {
         }
         read.hits = scan.hits;
         read.diagnosis = scan.judge.zip(facts).map(|(judge, facts)| Box::new(judge.end(&facts)));
+        read.outside = scan.outside;
         let older = self.checkpoint.clone();
         read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| self.is_there(&found.path));
         read
@@ -228,6 +234,7 @@ struct Read {
     hits: Vec<Hit>,
     tail: Vec<String>,
     checkpoint: Option<Checkpoint>,
+    outside: Option<Outside>,
 }
 
 fn tail_of(log: &mut Log, lines: usize) -> Result<Vec<String>, attempt::Error> {
@@ -244,6 +251,9 @@ struct Scan<'a> {
     checkpoint: Option<Regex>,
     /// Judges what stands in it.
     judge: Option<Judge>,
+    /// It failed in a container, which may be why.
+    contained: bool,
+    outside: Option<Outside>,
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
@@ -261,6 +271,8 @@ impl<'a> Scan<'a> {
             rules: rules.collect(),
             checkpoint,
             judge: None,
+            contained: !good && context.workflow.environment_of(&context.step).container.is_some(),
+            outside: None,
             hits: Vec::new(),
             sightings: Vec::new(),
             line_number: 0,
@@ -269,7 +281,7 @@ impl<'a> Scan<'a> {
     }
 
     fn has_work(&self) -> bool {
-        !self.rules.is_empty() || self.checkpoint.is_some() || self.judge.is_some()
+        !self.rules.is_empty() || self.checkpoint.is_some() || self.judge.is_some() || self.contained
     }
 
     fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
@@ -311,6 +323,9 @@ impl<'a> Scan<'a> {
         for hit in self.hits.iter_mut().filter(|hit| number <= hit.line_number + near) {
             hit.after.push(short());
         }
+        if self.contained && self.outside.is_none() {
+            self.outside = said_of_its_container(&line);
+        }
         let (hits, last) = (&mut self.hits, &self.last);
         self.rules.retain(|(rule, pattern)| {
             let hit = pattern.is_match(&line);
@@ -331,6 +346,15 @@ impl<'a> Scan<'a> {
             self.last.push_back(line.chars().take(400).collect());
         }
     }
+}
+
+/// What a line says of the container that it was written in.
+fn said_of_its_container(line: &str) -> Option<Outside> {
+    if line.contains(GPUS_LOST) {
+        return Some(Outside::GpusLost);
+    }
+    let full = SHM_FULL.iter().any(|words| words.iter().all(|word| line.contains(word)));
+    full.then_some(Outside::SharedMemoryFull)
 }
 
 /// The checkpoint that a line tells of.

@@ -33,7 +33,8 @@ impl Run {
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
-                    let how = PastEnd::Exit { end: exit.end, stop: exit.stop, missing: !exit.missing.is_empty() };
+                    let missing = !exit.missing.is_empty();
+                    let how = PastEnd::Exit { end: exit.end, stop: exit.stop, missing, outside: exit.outside };
                     self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
                     self.put(place, LaneState::Exited { exit: exit.clone() });

@@ -29,6 +29,13 @@ pub fn outside_words(outside: Outside) -> &'static str {
         Outside::Killed => "its container was killed from outside (137, not for want of memory)",
         Outside::OutOfMemory => "its container's memory was used up, and the kernel killed it",
         Outside::EngineRestarted => "the container engine was started anew, and its containers ended with it",
+        Outside::GpusLost => {
+            "its container lost its GPUs (as after `systemctl daemon-reload`); a retry starts the container anew, with what is in it"
+        }
+        Outside::SharedMemoryFull => {
+            "its container's shared memory (/dev/shm) was too small: say `shm = \"8GiB\"` in its [environment] (without, it \
+             is as large as `memory`), or use fewer workers"
+        }
     }
 }
 
@@ -106,6 +113,9 @@ impl Run {
                 format!("ended well after {ran}, but an output is missing")
             }
             None => match exit.outside {
+                Some(outside @ (Outside::GpusLost | Outside::SharedMemoryFull)) => {
+                    format!("failed with {} after {ran}: {}", end_words(exit.end), outside_words(outside))
+                }
                 Some(outside) => format!("was ended after {ran}: {}", outside_words(outside)),
                 None => format!("failed with {} after {ran}", end_words(exit.end)),
             },

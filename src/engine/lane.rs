@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Patch, Principal, Proposal,
-    SkipWhy, StopReason, Time,
+    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch, Principal,
+    Proposal, SkipWhy, StopReason, Time,
 };
 
 use super::recovery::Spent;
@@ -79,6 +79,7 @@ pub enum PastEnd {
         stop: Option<StopReason>,
         /// A declared output was not there.
         missing: bool,
+        outside: Option<Outside>,
     },
     Lost(LostWhy),
 }

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
-pub use sites::{Base, Kept};
+pub use sites::{Base, Kept, Refresh};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};
 

@@ -290,7 +290,8 @@ pub struct Exit {
     pub tail: Vec<String>,
     /// The newest checkpoint of the lane that is still there.
     pub checkpoint: Option<Checkpoint>,
-    /// Its whole environment was ended with it: there is no exit record, and this is why.
+    /// What was done to its environment, and ended or failed it. There is no exit record where the environment itself was
+    /// ended.
     pub outside: Option<Outside>,
     /// Why it failed, where it ended badly by itself.
     pub diagnosis: Option<Box<Diagnosis>>,
@@ -303,7 +304,7 @@ impl Exit {
     }
 }
 
-/// What ended the environment of an attempt, and the attempt with it.
+/// What happened to the environment of an attempt, and to the attempt with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
     /// Somebody killed the container.
@@ -312,6 +313,11 @@ pub enum Outside {
     OutOfMemory,
     /// The container engine was started anew: a disruption, and no failure of the step.
     EngineRestarted,
+    /// The container may not use its GPUs any more, as after `systemctl daemon-reload`. It lives on, and whatever is tried
+    /// in it fails until it has been started anew.
+    GpusLost,
+    /// The container's `/dev/shm` was too small for it.
+    SharedMemoryFull,
 }
 
 /// What the processes of an attempt used.
