@@ -53,26 +53,11 @@ pub(super) fn lost_words(why: LostWhy) -> &'static str {
 impl Run {
     /// What the command line calls a choice: `retry`, `send-back:train`.
     pub fn word(&self, choice: Choice) -> Cow<'static, str> {
-        Cow::Borrowed(match choice {
-            Choice::Accept => "accept",
-            Choice::Retry => "retry",
-            Choice::Resume => "resume",
-            Choice::Probe => "probe",
-            Choice::Done => "done",
-            Choice::Skip => "skip",
-            Choice::Fail => "fail",
-            Choice::StopRun => "stop-run",
-            Choice::Approve => "approve",
-            Choice::Reject => "reject",
-            Choice::Alternative { .. } => {
-                let name = self.alternative_named(choice).map_or("?", |(name, _)| name);
-                return Cow::Owned(format!("alternative:{name}"));
-            }
-            Choice::SendBack(_) => {
-                let step = self.back_to(choice).map_or("?", |step| step.id.as_str());
-                return Cow::Owned(format!("send-back:{step}"));
-            }
-        })
+        let named = self.alternative_named(choice).map(|(name, _)| name);
+        match named.or_else(|| self.back_to(choice).map(|step| step.id.as_str())) {
+            Some(name) => Cow::Owned(format!("{}:{name}", choice.plain_word())),
+            None => Cow::Borrowed(choice.plain_word()),
+        }
     }
 
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.

@@ -490,6 +490,26 @@ pub enum Choice {
     SendBack(u32),
 }
 
+impl Choice {
+    /// Its word without a name: what is kept over all runs.
+    pub fn plain_word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Alternative { .. } => "alternative",
+            Self::Retry => "retry",
+            Self::Resume => "resume",
+            Self::Probe => "probe",
+            Self::Done => "done",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+            Self::StopRun => "stop-run",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::SendBack(_) => "send-back",
+        }
+    }
+}
+
 /// A person's order about a lane, outside a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {

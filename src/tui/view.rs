@@ -342,7 +342,13 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
 pub fn in_frame(action: Action) -> bool {
     matches!(
         action,
-        Action::Log | Action::Shell | Action::Comment | Action::SameForAll | Action::Snooze | Action::Compare
+        Action::Log
+            | Action::Shell
+            | Action::Comment
+            | Action::SameForAll
+            | Action::ShowRule
+            | Action::Snooze
+            | Action::Compare
     )
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
 
 /// A choice that one key makes.
 pub(crate) fn choice(word: &str, effect: &str) -> ChoiceView {
-    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key }
+    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key, rule: None }
 }
 
 /// A question that was opened just now, without evidence, choices or answer.

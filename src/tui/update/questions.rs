@@ -113,6 +113,10 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
             compared(model, prompt.id).is_some(),
             "no earlier run of this name was good: there is nothing to compare",
         ),
+        Action::ShowRule => some(
+            rule_of(model, prompt).is_some(),
+            "no rule can answer so: mark a choice like retry, resume or skip first",
+        ),
         Action::Choose | Action::Accept | Action::Comment | Action::Snooze => some(true, ""),
         _ => None,
     }
@@ -151,6 +155,7 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
         Action::Shell => shell(model, prompt.id),
         Action::Log => log_of(model, prompt.id),
         Action::Compare => compare(model, prompt.id),
+        Action::ShowRule => show_rule(model, &prompt),
         Action::Up | Action::Down | Action::Top | Action::Bottom | Action::Comment | Action::SameForAll => {
             model.panels.pop();
             stay(model, &mut prompt, action);
@@ -233,6 +238,25 @@ fn compared(model: &Model, id: u64) -> Option<(String, String)> {
     let asked = model.question(id)?;
     let here = model.runs.iter().find(|line| line.id == asked.run)?;
     Some((model.good_before(here)?.id.clone(), here.id.clone()))
+}
+
+/// The rule that would always give the marked answer, with the word of the answer.
+fn rule_of(model: &Model, prompt: &Prompt) -> Option<(String, String)> {
+    match prompt::offers(model.question(prompt.id)?).get(prompt.cursor)? {
+        prompt::Offer::One(choice) => Some((choice.word.clone(), choice.rule.clone()?)),
+        prompt::Offer::Later | prompt::Offer::Back(_) => None,
+    }
+}
+
+/// Shows the rule and copies it; Esc comes back to the prompt.
+fn show_rule(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
+    let Some((word, rule)) = rule_of(model, prompt) else {
+        return Vec::new();
+    };
+    let title = format!("The rule that always answers {word}");
+    let about = About::Words { title, text: rule.clone() };
+    model.panels.push(Panel::Sheet(Sheet { about, top: 0 }));
+    vec![Effect::Copy(rule)]
 }
 
 /// What has changed since the last run that was good; Esc comes back to the prompt.

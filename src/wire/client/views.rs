@@ -458,6 +458,9 @@ pub struct ChoiceView {
     pub effect: String,
     #[serde(default)]
     pub strength: Strength,
+    /// The rule that would make it permanent, as text for the workflow file.
+    #[serde(default)]
+    pub rule: Option<String>,
 }
 
 impl ChoiceView {
