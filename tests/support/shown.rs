@@ -40,7 +40,8 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
 
 /// A choice that one key makes.
 pub(crate) fn choice(word: &str, effect: &str) -> ChoiceView {
-    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key, rule: None }
+    let rule = (word == "retry").then(|| "[[steps.train.on_failure]]\naction = \"retry\"\n".to_owned());
+    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key, rule }
 }
 
 /// A question that was opened just now, without evidence, choices or answer.
