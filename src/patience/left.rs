@@ -251,12 +251,15 @@ fn tell(paces: &[f64], skipped: usize, shape: Shape, ahead: f64) -> Option<Story
     let strange = 1.0 + 9.0 * noise;
     let skips: f64 =
         paces[..skipped].iter().map(|pace| -0.5 * ((pace - y).powi(2) / strange + strange.ln()) - 0.92).sum();
-    let weight = -0.5 * n * (noise.ln() + squares / noise / n + 1.84) - 0.5 * (free + 1.0) * n.ln() - TREND * (free - 1.0) + skips
-        - if skipped > 0 { SKIP + count(paces.len() / 2).ln() } else { 0.0 };
+    let weight =
+        -0.5 * n * (noise.ln() + squares / noise / n + 1.84) - 0.5 * (free + 1.0) * n.ln() - TREND * (free - 1.0)
+            + skips
+            - if skipped > 0 { SKIP + count(paces.len() / 2).ln() } else { 0.0 };
     // What gets faster and faster is seldom: it was warming up, and goes on as it does now.
     let gets_faster = slope * (shape.at(1.0) - shape.at(0.9)) < 0.0;
     let steps = 8;
-    let ahead_at = |step: usize| shape.at(if gets_faster { 1.0 } else { 1.0 + ahead * (count(step) + 0.5) / count(steps) });
+    let ahead_at =
+        |step: usize| shape.at(if gets_faster { 1.0 } else { 1.0 + ahead * (count(step) + 0.5) / count(steps) });
     let change = |at: f64| (slope * (at - x)).clamp(-3.0, 3.0);
     let told = (0..steps).map(|step| change(ahead_at(step)).exp()).sum::<f64>() / count(steps);
     let far = (0..steps).map(ahead_at).sum::<f64>() / count(steps);
@@ -272,7 +275,9 @@ fn tell(paces: &[f64], skipped: usize, shape: Shape, ahead: f64) -> Option<Story
     let to_come = (ahead * count(paces.len())).max(1.0);
     let bent = (change(shape.at(1.0)) - told.ln()).powi(2) * BENT * BENT;
     let doubt = (same * (UNEVEN * uneven * (1.0 / n + 1.0 / to_come) + noise * lean)) * (1.0 + 0.66 / known).powi(2)
-        + bent + wandered * (1.0 + ahead) + DOUBT * DOUBT * ahead.max(0.05);
+        + bent
+        + wandered * (1.0 + ahead)
+        + DOUBT * DOUBT * ahead.max(0.05);
     Some(Story { weight, middle: y + told.ln() + level.ln() + SKEW * same * uneven / n, doubt: doubt.sqrt().min(3.0) })
 }
 

@@ -142,8 +142,7 @@ impl Spread {
 /// The mass of a bell of this width by its distance in bins from the middle; one side.
 fn bell(width: f64) -> Vec<f64> {
     let bins = width / BIN;
-    let half: Vec<f64> =
-        (0..=index(bins * 4.0) + 1).map(|far| (-0.5 * (count(far) / bins).powi(2)).exp()).collect();
+    let half: Vec<f64> = (0..=index(bins * 4.0) + 1).map(|far| (-0.5 * (count(far) / bins).powi(2)).exp()).collect();
     let sum = half[0] + 2.0 * half[1..].iter().sum::<f64>();
     half.iter().map(|mass| mass / sum).collect()
 }

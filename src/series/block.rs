@@ -127,7 +127,14 @@ impl Block {
     /// All points, in the order in which they came.
     pub fn points(&self) -> Result<Vec<Point>, Bad> {
         let (mut steps, mut times, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        self.read(true, &mut steps, &mut values).and_then(|()| self.read(false, &mut times, &mut values)).ok_or(Bad("cut off, or nothing that was written"))?;
-        Ok(steps.into_iter().zip(times).zip(values).map(|((step, at_ms), value)| Point { step, at_ms, value }).collect())
+        self.read(true, &mut steps, &mut values)
+            .and_then(|()| self.read(false, &mut times, &mut values))
+            .ok_or(Bad("cut off, or nothing that was written"))?;
+        Ok(steps
+            .into_iter()
+            .zip(times)
+            .zip(values)
+            .map(|((step, at_ms), value)| Point { step, at_ms, value })
+            .collect())
     }
 }

@@ -167,10 +167,6 @@ impl Picture {
             return;
         }
         let column = self.columns[place].get_or_insert(more);
-        *column = Column {
-            least: column.least.min(more.least),
-            most: column.most.max(more.most),
-            last: more.last,
-        };
+        *column = Column { least: column.least.min(more.least), most: column.most.max(more.most), last: more.last };
     }
 }
