@@ -42,6 +42,8 @@ pub struct Meter {
 #[derive(Debug, Clone, Default)]
 struct Rank {
     main: Option<Progress>,
+    /// What stands before that bar.
+    label: String,
     /// When that moved, and how many sights of others there were since.
     moved: (i64, u32),
     epochs: Option<Epochs>,
@@ -140,7 +142,7 @@ impl Meter {
         if self.ranks.len() < MOST || self.ranks.contains_key(&rank) {
             let rank = self.ranks.entry(rank).or_default();
             rank.sight = sights;
-            rank.see(seen, epochs, at_ms);
+            rank.see(line, seen, epochs, at_ms);
         }
     }
 
@@ -182,15 +184,17 @@ impl Meter {
 }
 
 impl Rank {
-    fn see(&mut self, seen: Option<Progress>, epochs: Option<(f64, f64)>, at_ms: i64) {
-        if let Some((now, total)) = epochs {
+    fn see(&mut self, line: &str, seen: Option<Progress>, told: Option<(f64, f64)>, at_ms: i64) {
+        if let Some((now, total)) = told {
             self.epoch(now, total);
         }
         let Some(epochs) = &mut self.epochs else {
-            self.newest = seen.and_then(|seen| self.bar(seen, at_ms)).or(self.newest);
+            self.newest = seen.and_then(|seen| self.bar(label(line), seen, at_ms)).or(self.newest);
             return;
         };
-        if let Some(seen) = seen {
+        // A bar of the epochs themselves tells nothing new.
+        let same = |seen: &Progress| seen.total.total_cmp(&epochs.total).is_eq();
+        if let Some(seen) = seen.filter(|seen| told.is_some() || !same(seen)) {
             (epochs.inner, epochs.done) = (true, epochs.done.max(seen.fraction()));
         }
         // Without bars within, an epoch that is told is over, as far as anybody knows.
@@ -210,9 +214,9 @@ impl Rank {
     }
 
     /// A bar of its own, or one within the bar that counts.
-    fn bar(&mut self, seen: Progress, at_ms: i64) -> Option<Progress> {
-        if let Some(main) = self.main.filter(|main| main.total.total_cmp(&seen.total).is_ne() && main.fraction() < 1.0)
-        {
+    fn bar(&mut self, label: &str, seen: Progress, at_ms: i64) -> Option<Progress> {
+        let other = |main: &Progress| main.total.total_cmp(&seen.total).is_ne() || self.label != label;
+        if let Some(main) = self.main.filter(|main| other(main) && main.fraction() < 1.0) {
             let (since, others) = self.moved;
             self.moved.1 = others.saturating_add(1);
             let left_alone = others >= WITHIN.0 && at_ms.saturating_sub(since) >= WITHIN.1;
@@ -221,8 +225,17 @@ impl Rank {
             }
         }
         (self.main, self.moved) = (Some(seen), (at_ms, 0));
+        if self.label != label {
+            label.clone_into(&mut self.label);
+        }
         self.main
     }
+}
+
+/// What stands before the first number or bar of a line.
+fn label(line: &str) -> &str {
+    let end = line.find(|c: char| c.is_ascii_digit() || matches!(c, '[' | '|' | '━' | '╸' | '█' | '#')).unwrap_or(0);
+    line[..end].trim()
 }
 
 /// The rank that a line is of, and the line without it: `[rank3]: …`, `rank 3 | …`, `[default3]:…`, `3: …`.
