@@ -117,11 +117,12 @@ fn looks(trace: &PathBuf, wishes: &Wishes) {
     println!("{} runtimes of history, {} tried: mean of looks + delay / 60 s", history.len(), tried.len());
     let dogwatch = planned(&Plan::new(Spread::learn(history), Poll::default()), tried);
     println!("dogwatch   {dogwatch:>8.2}");
-    let fixed = (1..80).map(|n| 10.0 * 1.1f64.powi(n)).map(|every| {
-        mean(tried, |takes| (takes / every).ceil() + ((takes / every).ceil() * every - takes) / 60.0)
-    });
+    let fixed = (1..80)
+        .map(|n| 10.0 * 1.1f64.powi(n))
+        .map(|every| mean(tried, |takes| (takes / every).ceil() + ((takes / every).ceil() * every - takes) / 60.0));
     println!("fixed      {:>8.2}", fixed.fold(f64::INFINITY, f64::min));
-    let backoff = (1..10).flat_map(|first| (1..16).map(move |more| (20.0 * 1.6f64.powi(first), 1.0 + 0.04 * f64::from(more))));
+    let firsts = (0..24).map(|first| 20.0 * 1.2f64.powi(first));
+    let backoff = firsts.flat_map(|first| (1..30).map(move |more| (first, 1.0 + 0.02 * f64::from(more))));
     let backoff = backoff.map(|(first, more)| {
         mean(tried, |takes| {
             let mut span = first / more;
@@ -146,7 +147,7 @@ fn splits(all: &[f64], seed: u64) {
     for known in [0, 1, 5, 20, 100, 1000] {
         let costs: Vec<f64> = (0..20)
             .map(|_| {
-                let picked: Vec<f64> = (0..known + 1500).map(|_| all[chance.below(all.len())]).collect();
+                let picked: Vec<f64> = (0..known + 5000).map(|_| all[chance.below(all.len())]).collect();
                 planned(&Plan::new(Spread::learn(&picked[..known]), Poll::default()), &picked[known..])
             })
             .collect();
@@ -175,7 +176,12 @@ fn kinds(seed: u64) {
 }
 
 fn left(seed: u64) {
-    for (what, share) in [("half of the progress", 0.5), ("half of the time", 0.0), ("a fifth of the progress", 0.2), ("four fifths", 0.8)] {
+    for (what, share) in [
+        ("half of the progress", 0.5),
+        ("half of the time", 0.0),
+        ("a fifth of the progress", 0.2),
+        ("four fifths", 0.8),
+    ] {
         println!("time left at {what:<24} held   early    late   width   error");
         let mut sum = [0.0; 2];
         for course in COURSES {
@@ -186,7 +192,11 @@ fn left(seed: u64) {
                 let seen = progress(course, &mut chance);
                 let (first, end) = (seen[0], seen[seen.len() - 1]);
                 let reached = |sight: &(f64, f64)| {
-                    if share == 0.0 { sight.0 <= f64::midpoint(first.0, end.0) } else { sight.1 <= first.1 + (1.0 - first.1) * share }
+                    if share == 0.0 {
+                        sight.0 <= f64::midpoint(first.0, end.0)
+                    } else {
+                        sight.1 <= first.1 + (1.0 - first.1) * share
+                    }
                 };
                 let now = seen.iter().rposition(reached).unwrap_or(0);
                 let mut track = Track::default();
@@ -208,14 +218,21 @@ fn left(seed: u64) {
             let (width, error) = (middle(&mut widths), middle(&mut errors));
             let held = 100.0 - (early + late) / all;
             sum = [sum[0] + held / 5.0, sum[1] + width / 5.0];
-            println!("{:<36} {held:>5.1} % {:>5.1} % {:>5.1} % {width:>5.1} % {error:>5.1} %", format!("{course:?}").to_lowercase(), early / all, late / all);
+            println!(
+                "{:<36} {held:>5.1} % {:>5.1} % {:>5.1} % {width:>5.1} % {error:>5.1} %",
+                format!("{course:?}").to_lowercase(),
+                early / all,
+                late / all
+            );
         }
         println!("{:<36} {:>5.1} % {:>25.1} %\n", "all", sum[0], sum[1]);
     }
 }
 
 fn stalls(seed: u64) {
-    println!("1,000 runs with pauses of …           false alarms   hangs found within 3 longest gaps   limit / longest");
+    println!(
+        "1,000 runs with pauses of …           false alarms   hangs found within 3 longest gaps   limit / longest"
+    );
     for (what, most, known) in [
         ("10 to 20 middle gaps", (10.0, 20.0), false),
         ("10 to 20, two finished runs known", (10.0, 20.0), true),
@@ -338,7 +355,8 @@ fn costs() {
     let found: usize = out.lines().map(|line| pairs(line).len()).sum();
     assert!(i64::try_from(found).unwrap_or(0) >= 3 * lines, "they were found");
     println!("{:<34} {:>8.0} MiB/s", "pairs in lines", speed(mib, begun));
-    let bars: String = (0..500_000u32).map(|n| format!("\r 50%|#####     | {n}/1000000 [00:10<00:10, 1it/s]")).collect();
+    let bars: String =
+        (0..500_000u32).map(|n| format!("\r 50%|#####     | {n}/1000000 [00:10<00:10, 1it/s]")).collect();
     for (what, text) in [("progress in lines without any", &out), ("progress in nothing but bars", &bars)] {
         let mut meter = Meter::new(Parser::Auto);
         let (begun, mib) = (boottime_ms(), real(text.len()) / 1_048_576.0);

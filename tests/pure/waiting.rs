@@ -43,7 +43,7 @@ fn more_history_looks_better_and_none_is_no_catastrophe() {
             mean(&plan, &all[1000..])
         });
         assert!(costs[4] < best, "{}: {costs:?}", KINDS[kind]);
-        assert!(costs.iter().all(|cost| *cost < 16.0), "{}: {costs:?}", KINDS[kind]);
+        assert!(costs.iter().all(|cost| *cost < 20.0), "{}: {costs:?}", KINDS[kind]);
         assert!(costs[3] < costs[0] + 0.5, "{}: {costs:?}", KINDS[kind]);
     }
 }

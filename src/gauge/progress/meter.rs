@@ -192,10 +192,14 @@ impl Rank {
             self.newest = seen.and_then(|seen| self.bar(label(line), seen, at_ms)).or(self.newest);
             return;
         };
-        // A bar of the epochs themselves tells nothing new.
-        let same = |seen: &Progress| seen.total.total_cmp(&epochs.total).is_eq();
-        if let Some(seen) = seen.filter(|seen| told.is_some() || !same(seen)) {
-            (epochs.inner, epochs.done) = (true, epochs.done.max(seen.fraction()));
+        if let Some(seen) = seen {
+            // A bar of the epochs themselves says how many are over.
+            let of_epochs = told.is_none() && label(line).to_ascii_lowercase().contains("epoch");
+            if !of_epochs {
+                (epochs.inner, epochs.done) = (true, epochs.done.max(seen.fraction()));
+            } else if seen.total.total_cmp(&epochs.total).is_eq() && seen.done > epochs.now {
+                (epochs.now, epochs.done, epochs.inner) = (seen.done, 0.0, true);
+            }
         }
         // Without bars within, an epoch that is told is over, as far as anybody knows.
         let done =
@@ -232,8 +236,11 @@ impl Rank {
     }
 }
 
-/// What stands before the first number or bar of a line.
+/// What stands before a bar: what it is of. Lines without a bar are all of the same.
 fn label(line: &str) -> &str {
+    if !line.contains(['|', '━', '╸', '█']) {
+        return "";
+    }
     let end = line.find(|c: char| c.is_ascii_digit() || matches!(c, '[' | '|' | '━' | '╸' | '█' | '#')).unwrap_or(0);
     line[..end].trim()
 }
