@@ -22,7 +22,7 @@ pub struct Poll {
 
 impl Default for Poll {
     fn default() -> Self {
-        Self { min: Duration::from_secs(1), max: Duration::from_secs(86_400), worth: Duration::from_mins(1) }
+        Self { min: Duration::from_secs(1), max: Duration::from_secs(86_400), worth: Duration::from_secs(60) }
     }
 }
 
@@ -61,11 +61,10 @@ impl Plan {
         let poll = [poll.min.max(Duration::from_millis(50)), poll.max.max(poll.min), poll.worth].map(seconds_of);
         let ages = ages(&spread, poll);
         let mut plan = Self { spread, poll, ages };
-        let Some(last) = plan.ages.len().checked_sub(1) else { return plan };
-        plan.ages[last].next = last;
-        for place in (0..last).rev() {
-            let least = plan.best(plan.ages[place], place + 1, plan.ages[place + 1].next);
-            (plan.ages[place].cost, plan.ages[place].next) = least;
+        // The last age has its own place as the next one already.
+        for place in (0..plan.ages.len().saturating_sub(1)).rev() {
+            let best = plan.best(plan.ages[place], place + 1, plan.ages[place + 1].next);
+            (plan.ages[place].cost, plan.ages[place].next) = best;
         }
         plan
     }

@@ -20,6 +20,7 @@ mod num;
 mod path;
 mod rhythm;
 mod spread;
+mod story;
 mod watch;
 
 pub use attempt::{Past, Patience};

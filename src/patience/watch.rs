@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { after: None, least: Duration::from_mins(5), first: Duration::from_mins(30) }
+        Self { after: None, least: Duration::from_secs(300), first: Duration::from_secs(1800) }
     }
 }
 
@@ -128,13 +128,11 @@ impl Watch {
         } else {
             frozen.filter(|frozen| over(*frozen)).map(|frozen| (Clock::Frozen, frozen))
         };
-        match stalled {
-            Some((clock, (since, limit))) => Stall::Is { clock, since, limit, confirmed: load == Load::Idle },
-            None => {
-                let ends = silence.0 + silence.1;
-                Stall::None { at: Some(frozen.map_or(ends, |frozen| ends.min(frozen.0 + frozen.1))) }
-            }
+        if let Some((clock, (since, limit))) = stalled {
+            return Stall::Is { clock, since, limit, confirmed: load == Load::Idle };
         }
+        let ends = silence.0 + silence.1;
+        Stall::None { at: Some(frozen.map_or(ends, |frozen| ends.min(frozen.0 + frozen.1))) }
     }
 
     fn silence_limit(&self, limits: &Limits, past: &Habits) -> f64 {

@@ -101,8 +101,8 @@ impl Block {
         let mut next = || eight.next().unwrap_or([0; 8]);
         let steps = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
         let times = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
-        let (least, most, last) = (f64::from_le_bytes(next()), f64::from_le_bytes(next()), f64::from_le_bytes(next()));
-        Ok(Self { head: Head { points, steps, times, least, most, last }, bytes })
+        let [least, most, newest] = [next(), next(), next()].map(f64::from_le_bytes);
+        Ok(Self { head: Head { points, steps, times, least, most, last: newest }, bytes })
     }
 
     /// What is to be stored.

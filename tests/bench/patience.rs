@@ -121,23 +121,38 @@ fn looks(trace: &PathBuf, wishes: &Wishes) {
         .map(|n| 10.0 * 1.1f64.powi(n))
         .map(|every| mean(tried, |takes| (takes / every).ceil() + ((takes / every).ceil() * every - takes) / 60.0));
     println!("fixed      {:>8.2}", fixed.fold(f64::INFINITY, f64::min));
-    let firsts = (0..24).map(|first| 20.0 * 1.2f64.powi(first));
-    let backoff = firsts.flat_map(|first| (1..30).map(move |more| (first, 1.0 + 0.02 * f64::from(more))));
-    let backoff = backoff.map(|(first, more)| {
-        mean(tried, |takes| {
-            let mut span = first / more;
-            cost(takes, |now| {
-                span *= more;
-                now + span
-            })
-        })
-    });
-    println!("backoff    {:>8.2}", backoff.fold(f64::INFINITY, f64::min));
+    println!("backoff    {:>8.2}", backoff(tried));
     let best = optimum(tried);
     println!("optimum    {:>8.2}", mean(tried, |takes| listed(&best, takes)));
     let naive = optimum(history);
     println!("naive      {:>8.2}\n", mean(tried, |takes| listed(&naive, takes)));
     splits(&all, wishes.seed);
+}
+
+/// The best first interval, growth and longest interval, looked for on a part and tried on all.
+fn backoff(tried: &[f64]) -> f64 {
+    let mean = |durations: &[f64], (first, more, most): (f64, f64, f64)| {
+        mean(durations, |takes| {
+            let mut span: f64 = first / more;
+            cost(takes, |now| {
+                span = (span * more).min(most);
+                now + span
+            })
+        })
+    };
+    let part: Vec<f64> = tried.iter().copied().step_by(7).collect();
+    let mut best = (f64::INFINITY, (60.0, 2.0, f64::INFINITY));
+    for first in (0..16).map(|n| 20.0 * 1.3f64.powi(n)) {
+        for more in (1..24).map(|n| 1.0 + 0.03 * f64::from(n)) {
+            for most in [1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, f64::INFINITY] {
+                let cost = mean(&part, (first, more, most));
+                if cost < best.0 {
+                    best = (cost, (first, more, most));
+                }
+            }
+        }
+    }
+    mean(tried, best.1)
 }
 
 /// Other histories of the same file, in another order.
