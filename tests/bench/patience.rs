@@ -10,6 +10,7 @@
 #[path = "../support/rhythms.rs"]
 mod rhythms;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ fn main() {
         looks(trace, &wishes);
     }
     kinds(wishes.seed);
-    left(wishes.seed);
+    time_left(wishes.seed);
     stalls(wishes.seed);
     stored();
     costs();
@@ -190,7 +191,7 @@ fn kinds(seed: u64) {
     println!();
 }
 
-fn left(seed: u64) {
+fn time_left(seed: u64) {
     for (what, share) in [
         ("half of the progress", 0.5),
         ("half of the time", 0.0),
@@ -204,8 +205,8 @@ fn left(seed: u64) {
             let (mut widths, mut errors) = (Vec::new(), Vec::new());
             let mut chance = Chance::new(seed ^ 0x5eed);
             for _ in 0..1000 {
-                let seen = progress(course, &mut chance);
-                let (first, end) = (seen[0], seen[seen.len() - 1]);
+                let sights = progress(course, &mut chance);
+                let (first, end) = (sights[0], sights[sights.len() - 1]);
                 let reached = |sight: &(f64, f64)| {
                     if share == 0.0 {
                         sight.0 <= f64::midpoint(first.0, end.0)
@@ -213,13 +214,13 @@ fn left(seed: u64) {
                         sight.1 <= first.1 + (1.0 - first.1) * share
                     }
                 };
-                let now = seen.iter().rposition(reached).unwrap_or(0);
+                let now = sights.iter().rposition(reached).unwrap_or(0);
                 let mut track = Track::default();
-                for sight in &seen[..=now] {
+                for sight in &sights[..=now] {
                     track.see(sight.0, sight.1);
                 }
-                let Some(left) = track.left(seen[now].0, None) else { continue };
-                let real = end.0 - seen[now].0;
+                let Some(left) = track.left(sights[now].0, None) else { continue };
+                let real = end.0 - sights[now].0;
                 early += usize::from(real < left.p10);
                 late += usize::from(real > left.p90);
                 widths.push((left.p90 - left.p10) / real);
@@ -360,18 +361,16 @@ fn costs() {
     let now = Time::from_ms(1_000_000_000);
     timed("time left by progress", 2000, |_| _ = patience.left(now, &past));
     timed("next look by progress", 2000, |_| _ = patience.next_look(now, &past));
-    let mut out = String::new();
-    for n in 0..400_000u32 {
-        out += &format!("[2026-01-02 03:04:05] step {n:>8} | loss=2.3620 | lr=1.00e-01 | tok/s 18018 | epoch: 0.71\n");
-    }
+    let out = written(400_000, |out, n| {
+        writeln!(out, "[2026-01-02 03:04:05] step {n:>8} | loss=2.3620 | lr=1.00e-01 | tok/s 18018 | epoch: 0.71")
+    });
     let lines = i64::try_from(out.lines().count()).unwrap_or(1);
     let mib = real(out.len()) / 1_048_576.0;
     let begun = boottime_ms();
     let found: usize = out.lines().map(|line| pairs(line).len()).sum();
     assert!(i64::try_from(found).unwrap_or(0) >= 3 * lines, "they were found");
     println!("{:<34} {:>8.0} MiB/s", "pairs in lines", speed(mib, begun));
-    let bars: String =
-        (0..500_000u32).map(|n| format!("\r 50%|#####     | {n}/1000000 [00:10<00:10, 1it/s]")).collect();
+    let bars = written(500_000, |out, n| write!(out, "\r 50%|#####     | {n}/1000000 [00:10<00:10, 1it/s]"));
     for (what, text) in [("progress in lines without any", &out), ("progress in nothing but bars", &bars)] {
         let mut meter = Meter::new(Parser::Auto);
         let (begun, mib) = (boottime_ms(), real(text.len()) / 1_048_576.0);
@@ -381,6 +380,14 @@ fn costs() {
         }
         println!("{what:<34} {:>8.0} MiB/s", speed(mib, begun));
     }
+}
+
+fn written(times: u32, each: impl Fn(&mut String, u32) -> std::fmt::Result) -> String {
+    let mut out = String::new();
+    for n in 0..times {
+        each(&mut out, n).expect("a text takes everything");
+    }
+    out
 }
 
 fn speed(mib: f64, begun: i64) -> f64 {

@@ -1,6 +1,8 @@
 //! How far a step is, by the whole of what it printed: outputs that were captured from real programs, formats of
 //! frameworks, and hostile output.
 
+use std::fmt::Write as _;
+
 use dogwatch::gauge::progress::{BadPattern, Meter, Parser, Progress};
 
 /// What was told of these bytes, one after the other, when they come in pieces of this size, a moment apart.
@@ -121,7 +123,7 @@ fn of_interleaved_ranks_the_last_one_counts() {
     let mut text = String::new();
     for step in 1..=50 {
         for (rank, form) in ["[rank0]: ", "rank 1 | ", "[default2]:", "3: "].into_iter().enumerate() {
-            text += &format!("{form}step {}/100 loss 0.4\n", (step - rank).max(1));
+            writeln!(text, "{form}step {}/100 loss 0.4", (step - rank).max(1)).expect("a text takes everything");
             if step < 4 {
                 break;
             }
@@ -142,7 +144,7 @@ fn a_flood_costs_little_and_what_counts_is_the_newest() {
         text.clear();
         for bar in 0..10_000u32 {
             let done = round * 10_000 + bar + 1;
-            text += &format!("\r 50%|#####     | {done}/1000000 [00:10<00:10, 1it/s]");
+            write!(text, "\r 50%|#####     | {done}/1000000 [00:10<00:10, 1it/s]").expect("a text takes everything");
         }
         meter.bytes(text.as_bytes(), 7);
     }

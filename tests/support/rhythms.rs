@@ -77,12 +77,11 @@ pub(crate) fn progress(course: Course, chance: &mut Chance) -> Vec<(f64, f64)> {
         let part = real(done) / real(steps);
         let usual = pace * (noise * chance.bell() - noise * noise / 2.0).exp();
         at += match course {
-            Course::Steady | Course::Restarted => usual,
             Course::Warming => usual * (1.0 + warm * (-2.0 * part / warm_part).exp()),
             Course::Slowing if straight => usual * (1.0 + slower * part),
             Course::Slowing => usual * (1.0 + slower).powf(part),
             Course::Bursty if chance.share() < burst => usual * burst_long * (0.5 * chance.bell()).exp(),
-            Course::Bursty => usual,
+            Course::Steady | Course::Restarted | Course::Bursty => usual,
         };
         done += 1;
         if falls == Some(done) {
