@@ -48,7 +48,7 @@ pub fn of_line(line: &str) -> Option<Progress> {
     if !line.contains(['/', '%']) && !line.contains(" of ") {
         return None;
     }
-    tqdm(line).or_else(|| counted(line)).or_else(|| barred(line))
+    tqdm(line).or_else(|| counted(line)).or_else(|| barred(line)).or_else(|| parser::known(line))
 }
 
 fn regex(pattern: &str) -> Regex {

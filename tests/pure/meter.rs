@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 
 use dogwatch::gauge::progress::{BadPattern, Meter, Parser, Progress};
 
+/// A parser's name, what was printed, and how much of how much that means.
+type Told = (&'static str, &'static str, Option<(f64, f64)>);
+
 /// What was told of these bytes, one after the other, when they come in pieces of this size, a moment apart.
 fn told(parser: &Parser, bytes: &[u8], size: usize) -> Vec<f64> {
     let mut meter = Meter::new(parser.clone());
@@ -60,13 +63,15 @@ fn captured_outputs_go_from_beginning_to_end() {
 
 #[test]
 fn epochs_and_the_bars_within_are_one() {
-    let table: &[(&str, &str, Option<(f64, f64)>)] = &[
+    let table: &[Told] = &[
         ("keras", "Epoch 3/10\n340/680 ━━━━━━━━━━━━━━━━━━━━ 0s 2ms/step - loss: 0.4\r", Some((2.5, 10.0))),
         ("keras", "Epoch 1/5\n938/938 [==============================] - 2s 2ms/step\nEpoch 2/5\n", Some((1.0, 5.0))),
         ("keras", "Epoch 5/5\n\r938/938 [==============================] - 2s 2ms/step", Some((5.0, 5.0))),
         ("lightning", "Epoch 3:  50%|█████     | 17/34 [00:01<00:01, 12.0it/s, v_num=0]", Some((17.0, 34.0))),
         ("lightning", "Epoch 0/9  ━━━━━━━━╸━━━ 17/34 0:00:01 • 0:00:02 12.0it/s loss: 0.4", Some((0.5, 9.0))),
         ("auto", "Epoch 1/3:  50%|#####     | 20/40 [00:00<00:00, 97.79it/s]", Some((0.5, 3.0))),
+        ("auto", "Epoch 3/10\n340/680 ━━━━━━━━━━━━━━━━━━━━ 0s 2ms/step - loss: 0.4\r", Some((2.5, 10.0))),
+        ("auto", "    Building [=====>   ] 12/60: serde, regex\r", Some((12.0, 60.0))),
         ("auto", "epoch 3/10 step 100/400", Some((2.25, 10.0))),
         ("auto", "epoch 3/10", Some((3.0, 10.0))),
         // A bar of the evaluation does not take what was done back.

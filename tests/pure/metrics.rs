@@ -5,9 +5,12 @@ use dogwatch::series::{Axis, Block, Point, Series};
 
 use crate::support::rhythms::{Chance, whole};
 
+/// A line, and the names, numbers and units in it.
+type Line = (&'static str, &'static [(&'static str, f64, &'static str)]);
+
 #[test]
 fn pairs_are_found_and_what_looks_like_them_is_not() {
-    let table: &[(&str, &[(&str, f64, &str)])] = &[
+    let table: &[Line] = &[
         ("loss=0.5 lr=1.00e-01", &[("loss", 0.5, ""), ("lr", 0.1, "")]),
         ("train/loss: -0.5, val_acc = 93.1%", &[("train/loss", -0.5, ""), ("val_acc", 93.1, "%")]),
         (

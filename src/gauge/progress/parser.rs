@@ -120,7 +120,7 @@ impl Parser {
     /// What one line of plain text tells by itself.
     pub fn line(&self, line: &str) -> Option<Progress> {
         match self {
-            Self::Auto => of_line(line).or_else(|| building(line)),
+            Self::Auto => of_line(line),
             Self::Tqdm | Self::HfTrainer => tqdm(line),
             Self::Rich => rich(line),
             Self::Lightning => tqdm(line).or_else(|| rich_steps(line)),
@@ -134,6 +134,11 @@ impl Parser {
             Self::JsonLines => json(line),
         }
     }
+}
+
+/// Bars of single programs that cannot be mistaken.
+pub(super) fn known(line: &str) -> Option<Progress> {
+    building(line).or_else(|| keras(line)).or_else(|| rich_steps(line))
 }
 
 /// `Working... ━━━━━━━╸━━━━  29% 0:00:08`
