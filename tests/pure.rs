@@ -21,6 +21,10 @@ mod hands;
 mod judge;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/meter.rs"]
+mod meter;
+#[path = "pure/metrics.rs"]
+mod metrics;
 #[path = "pure/orders.rs"]
 mod orders;
 #[path = "pure/pages.rs"]
@@ -45,5 +49,7 @@ mod table;
 mod tui;
 #[path = "pure/user.rs"]
 mod user;
+#[path = "pure/waiting.rs"]
+mod waiting;
 #[path = "pure/worlds.rs"]
 mod worlds;
