@@ -233,3 +233,21 @@ fn how_the_same_failure_was_answered_before_is_told_and_how_that_ended() {
     let (_, shown) = asks(&desk);
     assert!(shown.contains("retry by") && shown.contains("in again #1: it succeeded"), "{shown}");
 }
+
+#[test]
+fn the_example_comes_through_by_itself() {
+    let desk = Desk::new();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/workflows/recovery.toml")).expect("it is there");
+    std::fs::write(desk.project().join("recovery.toml"), text).expect("a file");
+    desk.run(&["run", "recovery.toml", "--no-input"]).ends(0);
+    let said = desk.run(&["status", "recovery", "--json"]).ends(0);
+    let view: Value = serde_json::from_str(said.out.trim()).expect("it is JSON");
+    let steps = view["steps"].as_array().expect("steps").iter();
+    let told: Vec<String> =
+        steps.map(|step| format!("{} {} {}", step["step"], step["state"], step["attempt"])).collect();
+    assert_eq!(told[0], "\"fetch\" \"succeeded\" 3");
+    assert_eq!(told[1], "\"train\" \"succeeded\" 2");
+    assert_eq!(told[2], "\"tune\" \"succeeded\" 2");
+    assert_eq!(told[3], "\"report\" \"skipped\" 1");
+}
