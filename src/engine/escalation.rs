@@ -105,13 +105,9 @@ impl Run {
                 None => format!("failed with {} after {ran}", end_words(exit.end)),
             },
         };
-        let mut evidence = vec![match rule {
-            Some(rule) => format!("attempt {} (try {attempts} of {of}), rule \"{rule}\"", lane.n),
-            None => format!("attempt {} (try {attempts} of {of}), no rule matched", lane.n),
-        }];
-        if !because.is_empty() {
-            evidence.push(format!("not repeated: {because}"));
-        }
+        let decided = rule.map_or_else(|| "no rule matched".to_owned(), |rule| format!("rule \"{rule}\""));
+        let because = if because.is_empty() { String::new() } else { format!("; not repeated: {because}") };
+        let mut evidence = vec![format!("attempt {} (try {attempts} of {of}), {decided}{because}", lane.n)];
         evidence.extend(exit.missing.iter().map(|missing| format!("missing output: {missing}")));
         let told = known(exit);
         evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));

@@ -69,8 +69,8 @@ fn starts(story: &mut Story, class: Class, line: impl Fn(u32) -> String) -> u32 
     panic!("it goes on for ever");
 }
 
-fn evidence(story: &Story, n: u64) -> Vec<String> {
-    story.run().questions[&EscalationId(n)].escalation.evidence.clone()
+fn why_not(story: &Story, n: u64) -> String {
+    story.run().questions[&EscalationId(n)].escalation.evidence[0].clone()
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn rules_match_by_class_and_change_variables_each_time() {
     }
     assert_eq!(seen, ["16", "8", "4", "2", "1"]);
     fails(&mut story, Class::DeviceOom, "out of memory");
-    assert_eq!(evidence(&story, 1)[1], "not repeated: BATCH = \"1\": / 2 leads below 1");
+    assert!(why_not(&story, 1).ends_with("not repeated: BATCH = \"1\": / 2 leads below 1"));
 }
 
 #[test]
@@ -183,12 +183,12 @@ fn an_alternative_is_taken_by_rule_and_only_by_a_person_where_it_says_so() {
     assert_eq!(story.run().script_of(lane), Some("python other.py"));
     assert_eq!(story.run().environment(&story.newest("train")).expect("it has values")["BATCH"], "8");
     fails(&mut story, Class::Divergence, "nan");
-    assert_eq!(evidence(&story, 1)[1], "not repeated: alternative \"half\" has failed as well");
+    assert!(why_not(&story, 1).ends_with("not repeated: alternative \"half\" has failed as well"));
 
     let mut story = with("lora");
     fails(&mut story, Class::Divergence, "nan");
     let asked = &story.run().questions[&EscalationId(1)].escalation;
-    assert_eq!(asked.evidence[1], "not repeated: the alternative requires approval");
+    assert!(asked.evidence[0].ends_with("not repeated: the alternative requires approval"));
     assert_eq!(asked.choices[0], Choice::Accept);
     story.answers(1, Choice::Accept);
     assert_eq!(story.run().lanes[0].patch.words(), "lora");
@@ -223,9 +223,10 @@ fn how_much_dogwatch_may_do_is_heeded() {
     assert_eq!(story.newest("train").n, 2);
     let story = of(Autonomy::Observe);
     let asked = &story.run().questions[&EscalationId(1)].escalation;
-    assert_eq!(
-        asked.evidence[1],
-        "not repeated: autonomy = \"observe\"; it would have been: another attempt, by network by default"
+    assert!(
+        asked.evidence[0].ends_with(
+            "not repeated: autonomy = \"observe\"; it would have been: another attempt, by network by default"
+        )
     );
     assert!(!asked.choices.contains(&Choice::Accept));
 }
@@ -234,20 +235,20 @@ fn how_much_dogwatch_may_do_is_heeded() {
 fn nothing_is_repeated_beside_what_still_lives_nor_after_a_persons_hands() {
     let mut story = silent(|_| {});
     fails_with(&mut story, Class::Network, "refused", |exit| exit.leaked = vec![(42, "server".into())]);
-    assert_eq!(
-        evidence(&story, 1)[1],
-        "not repeated: server (42) of this attempt still lives: two at once would be worse"
+    assert!(
+        why_not(&story, 1)
+            .ends_with("not repeated: server (42) of this attempt still lives: two at once would be worse")
     );
     // A limit that was reached from the start is reached again.
     let mut story = silent(|_| {});
     fails_with(&mut story, Class::Interrupted, "", |exit| exit.stop = Some(StopReason::Timeout));
-    assert_eq!(evidence(&story, 1)[1], "not repeated: it would begin from the start, and reach the same limit");
+    assert!(why_not(&story, 1).ends_with("not repeated: it would begin from the start, and reach the same limit"));
     // What may be something else is nothing to act on.
     let mut story = silent(|_| {});
     fails_with(&mut story, Class::Network, "refused", |exit| {
         exit.diagnosis.as_mut().expect("it is judged").confidence = 0.3;
     });
-    assert_eq!(evidence(&story, 1)[1], "not repeated: it may be network, and that is not sure enough to act on");
+    assert!(why_not(&story, 1).ends_with("not repeated: it may be network, and that is not sure enough to act on"));
 }
 
 #[test]

@@ -87,28 +87,25 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
     let after = names(run.behind(&step.id).into_iter());
     let follows = |before: &str, after: &str| if after.is_empty() { String::new() } else { format!("{before}{after}") };
     match choice {
-        Choice::Accept => question.escalation.proposal.as_deref().map_or_else(String::new, |proposal| {
+        Choice::Accept => {
+            let Some(proposal) = question.escalation.proposal.as_deref() else { return String::new() };
             if proposal.skip {
-                proposal_words(proposal)
-            } else {
-                format!("attempt {next}: {}", proposal_words(proposal))
+                return proposal_words(proposal);
             }
-        }),
+            let with = proposal.patch.as_ref().map(|patch| format!(" with {}", patch.words())).unwrap_or_default();
+            let from = if proposal.resume.is_some() { checkpoint(lane) } else { "the start".into() };
+            format!("attempt {next}{with}, from {from}; as {} says", proposal.rule)
+        }
         Choice::Alternative { .. } => {
-            let about = run.alternative_named(choice).and_then(|(_, other)| other.description.as_ref());
-            let lost = facts::work(lane).filter(|work| !work.is_zero());
-            let lost = lost.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default();
-            format!("attempt {next} from the start{}{lost}", follows(": ", about.map_or("", String::as_str)))
+            let about = run.alternative_named(choice).and_then(|(_, other)| other.description.clone());
+            let about = about.map(|about| format!("{about}; ")).unwrap_or_default();
+            format!("{about}attempt {next} from the start{}", done_again(lane))
         }
         Choice::Resume => {
             let lost = facts::lost(lane, &question.escalation).words();
             format!("attempt {next} from {}{}", checkpoint(lane), follows("; ", &lost))
         }
-        Choice::Retry => {
-            let lost = facts::work(lane).filter(|work| !work.is_zero());
-            let lost = lost.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default();
-            format!("attempt {next} from the start{lost}")
-        }
+        Choice::Retry => format!("attempt {next} from the start{}", done_again(lane)),
         Choice::Probe => "runs the step's probe: did it finish?".into(),
         Choice::Done => format!("it counts as succeeded: fixed by hand{}", follows("; then: ", &after)),
         Choice::Skip => format!("go on without it{}", follows("; without its result: ", &after)),
@@ -132,6 +129,12 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
             if work.as_secs() == 0 { words } else { format!("{words}; {} of work is done again", span_words(work)) }
         }
     }
+}
+
+/// The work that a new start does again. Less than a second is no cost.
+fn done_again(lane: &LaneRun) -> String {
+    let work = facts::work(lane).filter(|work| work.as_secs() > 0);
+    work.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default()
 }
 
 /// What cannot be undone when the run ends: work of running steps that they have not saved.
