@@ -1,3 +1,4 @@
 //! (being built)
 pub mod graph;
+pub mod notice;
 pub mod record;
