@@ -21,6 +21,8 @@ mod hands;
 mod judge;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/notices.rs"]
+mod notices;
 #[path = "pure/orders.rs"]
 mod orders;
 #[path = "pure/pages.rs"]

@@ -235,7 +235,7 @@ impl ReadRef<'_> {
         Ok(found.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
     }
 
-    fn notice_rows(&self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<NoticeRow>, Error> {
+    fn notice_rows(self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<NoticeRow>, Error> {
         let mut statement = self.db.prepare_cached(&format!("SELECT {COLUMNS} FROM notices {clause}"))?;
         Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
     }

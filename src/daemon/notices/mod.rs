@@ -17,6 +17,7 @@ use crate::report::notice::{self, Notice, clean};
 use send::Message;
 
 pub use send::trial;
+pub(super) use send::{summary, target_words};
 
 /// Notices on their way at once.
 const AT_ONCE: usize = 8;
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 8;
 const MOST: usize = 1000;
 /// How long after each try that failed the next one follows; none after the last.
 const AGAIN: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(15), Duration::from_mins(5), Duration::from_mins(55)];
+    [Duration::from_secs(1), Duration::from_secs(15), Duration::from_secs(5 * 60), Duration::from_secs(55 * 60)];
 /// How long the outbox rests when the journal cannot be written.
 const REST: Duration = Duration::from_secs(1);
 

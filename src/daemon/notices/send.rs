@@ -37,8 +37,19 @@ pub(super) fn address(target: &Target, workspace: &str) -> String {
     }
 }
 
+/// A kept target for people.
+pub(in crate::daemon) fn target_words(kept: &str) -> String {
+    target_of(kept).map_or_else(|| "?".into(), |(target, _)| clean(&target.to_string()))
+}
+
+/// The one line of a notice.
+pub(in crate::daemon) fn summary(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    body["summary"].as_str().unwrap_or_default().to_owned()
+}
+
 /// The target that was kept, and where its command starts.
-pub(in crate::daemon) fn target_of(kept: &str) -> Option<(Target, String)> {
+fn target_of(kept: &str) -> Option<(Target, String)> {
     let value: Value = serde_json::from_str(kept).ok()?;
     if let Some(url) = value["url"].as_str() {
         return Some((Target::Url(url.to_owned()), String::new()));
@@ -72,9 +83,9 @@ fn post(url: &str, message: &Message) -> Result<String, String> {
         .header("Idempotency-Key", &message.key)
         .send(&message.body);
     crash_point("notice.after-post");
-    let mut answer = answer.map_err(|why| match why {
-        ureq::Error::Timeout(_) => format!("no answer within {} s", LIMIT.as_secs()),
-        other => other.to_string(),
+    let mut answer = answer.map_err(|why| {
+        let late = matches!(why, ureq::Error::Timeout(_));
+        if late { format!("no answer within {} s", LIMIT.as_secs()) } else { why.to_string() }
     })?;
     let status = answer.status();
     if status.is_success() {
@@ -96,6 +107,6 @@ fn post(url: &str, message: &Message) -> Result<String, String> {
 pub fn trial(rule: &NotifyRule, workflow: &str, workspace: &str) -> Result<String, String> {
     let occasion = rule.on.first().copied().unwrap_or(Occasion::Escalation);
     let notice = Notice::trial(workflow, occasion);
-    let bytes: String = crate::clock::random_bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-    send(&Message { key: format!("dw-test-{bytes}"), target: address(&rule.to, workspace), body: notice.json() })
+    let number = u64::from_le_bytes(crate::clock::random_bytes::<8>());
+    send(&Message { key: format!("dw-test-{number:016x}"), target: address(&rule.to, workspace), body: notice.json() })
 }
