@@ -194,7 +194,8 @@ fn an_engine_that_dies_loses_no_notice_and_tells_none_twice_as_two() {
         ("notice.after-post", 2),
         ("notice.before-record", 2),
         ("notice.after-record", 1),
-        ("journal.after-commit:4", 1),
+        ("notice.before-owed", 1),
+        ("notice.after-owed", 1),
     ] {
         let server = Server::start();
         let mut house = House::new();
@@ -219,7 +220,7 @@ fn an_engine_that_dies_loses_no_notice_and_tells_none_twice_as_two() {
         let rows: i64 = house.journal().query_row("SELECT count(*) FROM notices", [], |row| row.get(0)).expect("rows");
         assert_eq!(rows, 1, "{point}");
     }
-    assert_eq!(injected, 5);
+    assert_eq!(injected, 6);
 }
 
 #[test]

@@ -321,11 +321,15 @@ impl Core {
             }
             return Ok(());
         }
+        if !notices.is_empty() {
+            crash_point("notice.before-owed");
+        }
         crash_point("journal.before-commit");
         let seq = self.journal.commit(events, rows, notices)?;
         crash_point("journal.after-commit");
         self.space.works_again();
         if !notices.is_empty() {
+            crash_point("notice.after-owed");
             self.wake_outbox();
         }
         for event in events {
