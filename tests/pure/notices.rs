@@ -48,7 +48,7 @@ fn a_question_and_each_end_of_a_run_are_told_by_the_rules_that_want_them() {
     assert_eq!(kinds(&story), [(0, "escalation", false)]);
     let (_, _, one) = told(&story).remove(0);
     let notice = one.notice;
-    assert_eq!(notice.summary, "test #1 needs you: a failed with exit code 3 after 0s");
+    assert_eq!(notice.summary, "test #1 needs you: a failed with exit code 3 after 0.0s");
     assert_eq!((notice.step.as_deref(), notice.escalation), (Some("a"), Some(EscalationId(1))));
     assert_eq!(notice.choices, ["retry", "done", "skip", "fail", "stop-run"]);
     assert_eq!(notice.command, "dogwatch decide e1 CHOICE");
@@ -89,9 +89,12 @@ fn what_asks_the_same_is_not_told_while_it_is_open_and_is_counted_in_the_reminde
     story.answers(1, Choice::Skip);
     let again = reminder(story.run(), EscalationId(1), &print, 2).expect("the other one is open");
     assert_eq!((again.alike, again.escalation), (1, Some(EscalationId(2))));
-    // A new one of the same kind is told: none that was told is open.
+    // A new one of the same kind is told where none that was told is open, and joins one that is.
     story.exits("a.2", 3);
-    assert_eq!(kinds(&story).last(), Some(&(0, "escalation", false)));
+    let is_question = |event: &&Event| matches!(event.what, What::Opened { .. });
+    let newest = story.events.iter().rev().map(|(_, event)| event).find(is_question).expect("the third one");
+    assert!(!owed(story.run(), newest, |_, _| vec![1])[0].joined);
+    assert!(owed(story.run(), newest, |_, _| vec![1, 2])[0].joined);
     story.answers(2, Choice::Skip).answers(3, Choice::Skip);
     assert!(reminder(story.run(), EscalationId(1), &print, 3).is_none(), "there is nothing to be reminded of");
 }

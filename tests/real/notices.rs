@@ -34,7 +34,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let seen = Arc::clone(&seen);
-                std::thread::spawn(move || serve(stream, port, &seen));
+                std::thread::spawn(move || serve(&stream, port, &seen));
             }
         });
         Self { port, posts }
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, port: u16, seen: &Mutex<Vec<Post>>) -> Option<()> {
+fn serve(mut stream: &TcpStream, port: u16, seen: &Mutex<Vec<Post>>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -87,7 +87,7 @@ fn serve(stream: TcpStream, port: u16, seen: &Mutex<Vec<Post>>) -> Option<()> {
         }
         _ => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
     };
-    (&stream).write_all(answer.as_bytes()).ok()
+    stream.write_all(answer.as_bytes()).ok()
 }
 
 fn notices(house: &House) -> Vec<Value> {
