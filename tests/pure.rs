@@ -25,6 +25,8 @@ mod layers;
 mod meter;
 #[path = "pure/metrics.rs"]
 mod metrics;
+#[path = "pure/notices.rs"]
+mod notices;
 #[path = "pure/orders.rs"]
 mod orders;
 #[path = "pure/pages.rs"]

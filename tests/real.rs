@@ -36,6 +36,8 @@ mod log;
 mod looks;
 #[path = "real/nested.rs"]
 mod nested;
+#[path = "real/notices.rs"]
+mod notices;
 #[path = "support/outer.rs"]
 mod outer;
 #[path = "real/people.rs"]

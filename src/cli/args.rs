@@ -185,6 +185,18 @@ pub enum Verb {
         #[arg(long, value_name = "N")]
         attempt: Option<u32>,
     },
+    /// Who was told by [[notify]] of what, and why not
+    Notices {
+        /// Of this run only
+        run: Option<String>,
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Try each [[notify]] rule of a workflow file: a test is told now
+    Notify {
+        #[arg(long, value_name = "FILE")]
+        test: PathBuf,
+    },
     /// Say why a saved log failed, and what to do
     Diagnose(Diagnose),
     /// The JSON Schema of the workflow file

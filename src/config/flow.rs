@@ -2,6 +2,7 @@
 
 mod container;
 mod matrix;
+mod notify;
 mod other;
 mod params;
 mod place;
@@ -79,6 +80,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         environment: placed.spec.clone(),
         environments: others.iter().map(|(name, placed)| (name.clone(), placed.spec.clone())).collect(),
         steps: IndexMap::new(),
+        notify: file.get("notify").map(|item| notify::read(reader, &item)).unwrap_or_default(),
     };
     if let Some(item) = file.get("workflow") {
         about(reader, &item, &mut workflow, &mut defaults);

@@ -19,6 +19,7 @@ pub enum Kind {
     Rule,
     Match,
     Alternative,
+    Notify,
 }
 
 /// A key of the format that this version refuses.
@@ -35,7 +36,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -50,12 +51,15 @@ impl Kind {
         Self::Rule,
         Self::Match,
         Self::Alternative,
+        Self::Notify,
     ];
 
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::File => &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps"],
+            Self::File => {
+                &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps", "notify"]
+            }
             Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
             Self::Environment => &[
@@ -108,6 +112,7 @@ impl Kind {
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
             Self::Match => &["class", "output", "exit_code", "signal"],
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
+            Self::Notify => &["on", "command", "url", "remind"],
         }
     }
 
@@ -127,7 +132,8 @@ impl Kind {
             | Self::Mount
             | Self::Retry
             | Self::Match
-            | Self::Alternative => &[],
+            | Self::Alternative
+            | Self::Notify => &[],
         }
     }
 
@@ -159,7 +165,6 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
 
 const FILE: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
-    not_yet("notify", "remove it; `dogwatch wait RUN --for escalation` ends when a person is needed"),
     not_yet("agents", "remove it"),
     not_yet("on", "remove it; a last step with `needs` can do the same"),
 ];

@@ -77,6 +77,8 @@ struct File {
     /// The steps by name, in the order in which they are shown.
     #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
     steps: IndexMap<String, Step>,
+    /// Who is told when a person is needed or the run has ended.
+    notify: Option<Vec<Notify>>,
 }
 
 /// A duration like "90s", "45m", "1h30m", "500ms" or "2d".
@@ -426,6 +428,36 @@ struct Alternative {
     timeout: Option<Limit>,
     /// It is taken only when a person picks it. Default false.
     requires_approval: Option<bool>,
+}
+
+/// Who is told of what.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["command"] }, { "required": ["url"] }]))]
+struct Notify {
+    #[schemars(length(min = 1))]
+    on: Vec<Occasion>,
+    /// A program with its arguments, started as you; `DOGWATCH_SUMMARY`, `_EVENT`, `_RUN`, `_STEP` and `_JSON` tell it what.
+    #[schemars(length(min = 1))]
+    command: Option<Vec<String>>,
+    /// A JSON object is posted there.
+    #[schemars(regex(pattern = "^https?://[^/]"))]
+    url: Option<String>,
+    /// A question is told again this long after it was told, while nobody has answered it. Default: it is told once.
+    remind: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+enum Occasion {
+    /// A question to a person is open.
+    #[schemars(rename = "escalation")]
+    Escalation,
+    #[schemars(rename = "run.failed")]
+    RunFailed,
+    #[schemars(rename = "run.succeeded")]
+    RunSucceeded,
+    /// Stopped or rejected.
+    #[schemars(rename = "run.stopped")]
+    RunStopped,
 }
 
 #[derive(JsonSchema)]

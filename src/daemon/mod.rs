@@ -10,6 +10,7 @@
 //! * [`sites`]: the environments of a run, and what a step waits for.
 //! * [`ended`]: from an exit record and a log to a fact; [`diagnose`]: what the judge of its failure is told.
 //! * [`watch`]: checkpoints as they are printed.
+//! * [`notices`]: telling people outside.
 //! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`]: what they are shown.
 
 mod adopt;
@@ -20,6 +21,7 @@ mod ended;
 mod hands;
 mod hub;
 mod lock;
+mod notices;
 mod requests;
 mod sites;
 mod space;
@@ -29,6 +31,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+pub use notices::trial;
 pub use start::{DaemonArgs, main};
 
 /// Why the engine cannot do its work.

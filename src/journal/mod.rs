@@ -6,6 +6,7 @@
 //! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.
 
 mod answers;
+mod notices;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -16,10 +17,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use crate::model::{Event, RunId, Time, What, Workflow};
 
 pub use answers::Before;
+pub use notices::{Change, NewNotice, NoticeRow, NoticeState, Of, Outcome};
 pub use record::Unreadable;
 
 /// The version of the tables.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// What the journal cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,7 @@ impl Journal {
             return Err(Error::Newer { found });
         }
         if found < VERSION {
-            migrate(&mut db)?;
+            migrate(&mut db, found)?;
         }
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", [])?;
@@ -121,8 +123,9 @@ impl Journal {
         Ok(self.db.query_row("SELECT offset FROM boots WHERE id = ?1", [boot_id], |row| row.get(0))?)
     }
 
-    /// Commits events, and the rows of runs that begin with them, all or none. Gives the number of the last event.
-    pub fn commit(&mut self, events: &[Event], new_runs: &[RunRow]) -> Result<u64, Error> {
+    /// Commits events, the rows of runs that begin with them, and the notices that tell of them, all or none. Gives the
+    /// number of the last event.
+    pub fn commit(&mut self, events: &[Event], new_runs: &[RunRow], notices: &[(Of, NewNotice)]) -> Result<u64, Error> {
         let mine = self.epoch;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let newest = epoch_of(&transaction)?;
@@ -132,12 +135,15 @@ impl Journal {
         for run in new_runs {
             insert_run(&transaction, run)?;
         }
+        let mut numbers = Vec::with_capacity(events.len());
         for event in events {
-            insert_event(&transaction, mine, event)?;
+            numbers.push(insert_event(&transaction, mine, event)?);
         }
-        let last = transaction.last_insert_rowid();
+        for (of, notice) in notices {
+            notices::insert(&transaction, *of, &numbers, notice)?;
+        }
         transaction.commit()?;
-        Ok(u64::try_from(last).unwrap_or(0))
+        Ok(numbers.last().and_then(|last| u64::try_from(*last).ok()).unwrap_or(0))
     }
 
     /// Writes and commits something of no meaning: whether the disk takes it again.
@@ -318,7 +324,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(db)
 }
 
-fn migrate(db: &mut Connection) -> Result<(), Error> {
+fn migrate(db: &mut Connection, found: i64) -> Result<(), Error> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -335,7 +341,12 @@ fn migrate(db: &mut Connection) -> Result<(), Error> {
              kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
          CREATE INDEX IF NOT EXISTS events_run ON events (run, seq);",
     )?;
-    transaction.execute_batch(answers::TABLE)?;
+    if found < 2 {
+        transaction.execute_batch(answers::TABLE)?;
+    }
+    if found < 3 {
+        transaction.execute_batch(notices::TABLES)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
 }
@@ -366,7 +377,8 @@ fn insert_run(transaction: &Transaction<'_>, run: &RunRow) -> Result<(), Error> 
     Ok(())
 }
 
-fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Result<(), Error> {
+/// Gives its number.
+fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Result<i64, Error> {
     let body = record::write(&event.what).map_err(Error::Unwritable)?;
     transaction
         .prepare_cached("INSERT INTO events (run, at, epoch, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -377,6 +389,7 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
             record::kind(&event.what),
             body,
         ])?;
+    let number = transaction.last_insert_rowid();
     if let What::Ended { result } = &event.what {
         let result = format!("{result:?}").to_lowercase();
         let ended = params![event.at.as_ms(), result, event.run.as_str()];
@@ -389,5 +402,6 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
         let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
         transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
     }
-    answers::note(transaction, event)
+    answers::note(transaction, event)?;
+    Ok(number)
 }

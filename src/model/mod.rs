@@ -7,6 +7,7 @@
 mod diagnosis;
 mod event;
 mod ids;
+mod notify;
 mod recovery;
 mod size;
 mod time;
@@ -21,6 +22,7 @@ pub use event::{
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
+pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;
 pub use time::{Time, span_words};

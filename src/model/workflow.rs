@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, StepId};
+use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, NotifyRule, StepId};
 
 /// A value of a parameter or of a matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,8 @@ pub struct Workflow {
     pub environments: IndexMap<EnvironmentId, EnvironmentSpec>,
     /// In the file's order.
     pub steps: IndexMap<StepId, Step>,
+    /// In the file's order; a rule is known by its place.
+    pub notify: Vec<NotifyRule>,
 }
 
 impl Workflow {

@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod notices;
 mod views;
 
+pub use notices::NoticeView;
 pub use views::*;
 
 /// The version that this build speaks.
@@ -195,6 +197,11 @@ pub enum Ask {
         run: String,
         params: Vec<(String, String)>,
     },
+    /// Who was told of what, oldest first: the newest `limit` of this run, or of all.
+    Notices {
+        run: Option<String>,
+        limit: usize,
+    },
     /// From now on [`FromEngine::Changed`] is said.
     Subscribe,
 }
@@ -343,6 +350,7 @@ pub enum Reply {
     Gc(GcView),
     Resources(ResourcesView),
     Source(SourceView),
+    Notices(Vec<NoticeView>),
     /// Comes with a file descriptor.
     Pty {
         title: String,

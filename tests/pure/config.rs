@@ -168,7 +168,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `keep` in [steps.train.checkpoint]
     `metrics` in [steps.train]
     `metrics` of a step
-    `notify`
     `progress` in [steps.evaluate]
     `progress` in [steps.prepare]
     `progress` in [steps.train]
@@ -250,7 +249,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Approval
             | Kind::Rule
             | Kind::Match
-            | Kind::Alternative => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Alternative
+            | Kind::Notify => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

@@ -7,6 +7,7 @@ pub mod json;
 pub mod kept;
 pub mod lists;
 pub mod live;
+pub mod notices;
 pub mod plan;
 pub mod question;
 pub mod run;

@@ -12,6 +12,7 @@ mod hands;
 mod kept;
 mod logs;
 mod look;
+mod notify;
 mod own;
 mod start;
 mod ui;
@@ -65,6 +66,8 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Validate { files } => author::validate(face, files),
         Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
         Verb::Why { run, step, attempt } => diagnose::why(face, run, step, attempt),
+        Verb::Notices { run, limit } => notify::notices(face, run, limit),
+        Verb::Notify { test } => notify::test(face, &test),
         Verb::Diagnose(args) => diagnose::diagnose(face, &args),
         Verb::Schema => author::schema(face),
         Verb::Doctor => doctor::doctor(face),

@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
 use super::hands;
+use super::notices::Outbox;
 use super::requests::{Answer, Reaction};
 use super::sites::{AllHands, Waiting};
 use super::space::Space;
 use crate::engine::{Engine, LaneState};
 use crate::faults::{crash_point, mutant};
-use crate::journal::{self, Journal, RunRow};
+use crate::journal::{self, Journal, NewNotice, Of, RunRow};
 use crate::model::{AttemptId, Command, Event, LaneId, RunId, Site, Time, What};
 
 mod fold;
@@ -80,6 +81,8 @@ pub(super) struct Core {
     pub(super) pending: Vec<Event>,
     /// Why nothing new starts, if so.
     pub(super) space: Space,
+    /// What is still to be told to people outside.
+    pub(super) outbox: Outbox,
     /// Runs whose record.md is behind.
     unwritten: BTreeSet<RunId>,
     writing: bool,
@@ -111,6 +114,7 @@ impl Core {
             meter: Arc::default(),
             pending: Vec::new(),
             space,
+            outbox: Outbox::new(now),
             unwritten: BTreeSet::new(),
             writing: false,
             next_round: now.plus(LOOK_ROUND),
@@ -144,7 +148,7 @@ impl Core {
         let busy = self.engine.runs().any(|run| run.active() > 0);
         let round = busy.then_some(self.next_round);
         let retry = self.space.is_refused().then(|| self.parts.clock.now().plus(AGAIN));
-        [self.engine.next_deadline(), round, retry].into_iter().flatten().min()
+        [self.engine.next_deadline(), self.outbox.next(), round, retry].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
@@ -236,6 +240,7 @@ impl Core {
             Input::Garbage(found) => self.collect(*found),
             // Whoever asked and went away removes nothing.
             Input::StillNeedless { one, answer } => drop(answer.send(matches!(self.needless(&one), Ok(Some(_))))),
+            Input::Told { id, tries, result } => self.told(id, tries, result),
             Input::WriteRecords => self.write_records(),
         }
     }
@@ -287,7 +292,8 @@ impl Core {
             // Long enough for the hands to have done it.
             crate::clock::pause(Duration::from_millis(300));
         }
-        let committed = self.commit(&events, &turn.rows);
+        let notices = self.notices_of(&events);
+        let committed = self.commit(&events, &turn.rows, &notices);
         for (answer, reply) in turn.looks.drain(..) {
             drop(answer.send(reply));
         }
@@ -301,12 +307,13 @@ impl Core {
                 }
                 self.hand_out(&effects);
                 self.close_left();
+                self.look_at_outbox();
             }
             Err(error) => self.uncommitted(&error, events, turn),
         }
     }
 
-    fn commit(&mut self, events: &[Event], rows: &[RunRow]) -> Result<(), journal::Error> {
+    fn commit(&mut self, events: &[Event], rows: &[RunRow], notices: &[(Of, NewNotice)]) -> Result<(), journal::Error> {
         if events.is_empty() {
             if self.space.is_refused() {
                 self.journal.probe()?;
@@ -314,10 +321,17 @@ impl Core {
             }
             return Ok(());
         }
+        if !notices.is_empty() {
+            crash_point("notice.before-owed");
+        }
         crash_point("journal.before-commit");
-        let seq = self.journal.commit(events, rows)?;
+        let seq = self.journal.commit(events, rows, notices)?;
         crash_point("journal.after-commit");
         self.space.works_again();
+        if !notices.is_empty() {
+            crash_point("notice.after-owed");
+            self.wake_outbox();
+        }
         for event in events {
             self.unwritten.insert(event.run.clone());
         }
@@ -336,6 +350,7 @@ impl Core {
             self.stopping = true;
             return;
         }
+        self.rest_outbox();
         self.space.refused(format!("{error}; nothing new starts until it works again, what runs goes on"));
         for (answer, _) in turn.answers {
             drop(answer.send(super::requests::internal(error)));

@@ -96,6 +96,8 @@ pub(in crate::daemon) enum Input {
     Garbage(Box<requests::kept::Found>),
     /// Whether nobody needs it still, asked by who is about to remove it.
     StillNeedless { one: Box<crate::environment::Left>, answer: oneshot::Sender<bool> },
+    /// A try to tell somebody has ended: the row of the notice, the number of the try, how it went or why not.
+    Told { id: i64, tries: u32, result: Result<String, String> },
     /// Time to write the records of runs that changed.
     WriteRecords,
 }

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 mod hands_on;
 pub(super) mod kept;
 mod looks;
+mod notices;
 mod questions;
 
 /// What a client gets; a descriptor comes with [`Reply::Pty`].
@@ -146,6 +147,7 @@ impl Core {
             Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),
             Ask::Resources { run } => self.resources(&run),
             Ask::Source { run } => now(self.source(&run)?),
+            Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
             Ask::Again { run, params } => self.again(&run, params, by),
         }
     }

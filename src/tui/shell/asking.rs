@@ -150,6 +150,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Checkpoints { .. }
         | Ask::Resources { .. }
         | Ask::Source { .. }
+        | Ask::Notices { .. }
         | Ask::Subscribe
         | Ask::Decide { .. }
         | Ask::Later { .. }

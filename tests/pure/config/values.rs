@@ -240,6 +240,17 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "[workflow]\nmax_parallel = 99999999999",
         "[secrets]\nX = { from = 'env' }",
         "[[notify]]\nurl = 'x'",
+        "[[notify]]\non = ['escalation', 'run.stopped']\ncommand = ['notify-send', 'dogwatch', '$DOGWATCH_SUMMARY']\nremind = '30m'",
+        "[[notify]]\non = ['escalation']\nurl = 'https://hooks.example.com/x'\ncommand = ['true']",
+        "[[notify]]\non = ['escalation']",
+        "[[notify]]\non = []\nurl = 'https://example.com'",
+        "[[notify]]\non = ['run.failde', 'escalation', 'escalation']\nurl = 'http://127.0.0.1:80/x'",
+        "[[notify]]\non = ['escalation']\nurl = 'ntfy://ntfy.sh/topic'",
+        "[[notify]]\non = ['escalation']\nurl = 'https:///x'",
+        "[[notify]]\non = ['escalation']\nurl = 'https://a b/x'",
+        "[[notify]]\non = ['run.failed']\ncommand = 'notify-send hello'\nremind = '1h'",
+        "[[notify]]\non = ['escalation']\ncommand = []\nremind = '5s'",
+        "[notify]\non = ['escalation']\nurl = 'https://example.com'",
         "[environment]\nimage = 'x'\nisolation = 'always'",
     ]), @r#"
     run = 'twice'
@@ -481,7 +492,58 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 4:2 `secrets` is not supported yet; remove it; until then a step can read a file of the workspace
     [[notify]]
     url = 'x'
-        error 4:3 `notify` is not supported yet; remove it; `dogwatch wait RUN --for escalation` ends when a person is needed
+        error 4:1 [[notify]] rule 1 does not say `on` what; on = ["escalation", "run.failed", "run.succeeded", "run.stopped"], or some of these
+        error 5:7 `url` in [[notify]] rule 1 must begin with https:// or http://; url = "https://hooks.example.com/…"
+    [[notify]]
+    on = ['escalation', 'run.stopped']
+    command = ['notify-send', 'dogwatch', '$DOGWATCH_SUMMARY']
+    remind = '30m'
+        fine
+    [[notify]]
+    on = ['escalation']
+    url = 'https://hooks.example.com/x'
+    command = ['true']
+        error 6:1 [[notify]] rule 1 has both a `command` and a `url`; make it two rules
+    [[notify]]
+    on = ['escalation']
+        error 4:1 [[notify]] rule 1 does not say how to tell it; url = "https://…" or command = ["program", "argument"]
+    [[notify]]
+    on = []
+    url = 'https://example.com'
+        error 5:6 `on` in [[notify]] rule 1 is empty: nobody is ever told; on = ["escalation", "run.failed", "run.succeeded", "run.stopped"], or some of these
+    [[notify]]
+    on = ['run.failde', 'escalation', 'escalation']
+    url = 'http://127.0.0.1:80/x'
+        error 5:7 an element of `on` in [[notify]] rule 1 must be "escalation", "run.failed", "run.succeeded" or "run.stopped", not "run.failde"; did you mean "run.failed"?
+        error 5:35 escalation is there twice; remove one of them
+    [[notify]]
+    on = ['escalation']
+    url = 'ntfy://ntfy.sh/topic'
+        error 6:7 `url` in [[notify]] rule 1 must begin with https:// or http://; url = "https://ntfy.sh/topic"
+    [[notify]]
+    on = ['escalation']
+    url = 'https:///x'
+        error 6:7 `url` in [[notify]] rule 1 is no address; name a host
+    [[notify]]
+    on = ['escalation']
+    url = 'https://a b/x'
+        error 6:7 `url` in [[notify]] rule 1 is no address; write %20 for a blank, and other characters likewise
+    [[notify]]
+    on = ['run.failed']
+    command = 'notify-send hello'
+    remind = '1h'
+        error 6:11 `command` in [[notify]] rule 1 must be a list, not a text; write ["notify-send hello"]
+        error 7:1 `remind` in [[notify]] rule 1 reminds of nothing: only questions are told again; remove it, or add "escalation" to `on`
+    [[notify]]
+    on = ['escalation']
+    command = []
+    remind = '5s'
+        error 6:11 `command` in [[notify]] rule 1 is empty; ["program", "argument"]
+        error 7:10 `remind` in [[notify]] rule 1 must be at least 1m; "30m"
+    [notify]
+    on = ['escalation']
+    url = 'https://example.com'
+        error 4:2 `notify` must be a list of rules; write [[notify]] with double brackets, and below it on = ["escalation"] and url = "https://…"
     [environment]
     image = 'x'
     isolation = 'always'
