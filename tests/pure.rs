@@ -45,5 +45,7 @@ mod table;
 mod tui;
 #[path = "pure/user.rs"]
 mod user;
+#[path = "pure/verify.rs"]
+mod verify;
 #[path = "pure/worlds.rs"]
 mod worlds;

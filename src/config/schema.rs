@@ -316,6 +316,10 @@ struct Step {
     /// Files or folders that the step must have written when it ends.
     #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
     outputs: Option<IndexMap<String, Output>>,
+    /// A script that must end with 0 before an attempt that ended well counts as a success; else the attempt has failed. It
+    /// has the step's environment and its `timeout` (without one: 10m), and must be repeatable: it runs again when dogwatch
+    /// was killed meanwhile.
+    verify: Option<String>,
     /// One lane for each combination of values.
     matrix: Option<Matrix>,
     /// Of one attempt.

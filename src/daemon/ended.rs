@@ -88,6 +88,7 @@ impl Context {
             checkpoint: None,
             outside: None,
             diagnosis: None,
+            verify: None,
         }
     }
 
@@ -113,6 +114,7 @@ impl Context {
             checkpoint,
             outside: Some(outside),
             diagnosis,
+            verify: None,
         }
     }
 
@@ -149,6 +151,7 @@ impl Context {
             checkpoint: read.checkpoint,
             outside: None,
             diagnosis: read.diagnosis,
+            verify: None,
         }
     }
 

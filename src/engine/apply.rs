@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, Time, What};
+use crate::model::{
+    AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What,
+};
 
 use super::Run;
 use super::state::{Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
@@ -33,10 +35,12 @@ impl Run {
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
-                    let how = PastEnd::Exit { end: exit.end, stop: exit.stop, missing: !exit.missing.is_empty() };
+                    let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
+                    let how = PastEnd::Exit { end, stop, missing, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
-                    self.put(place, LaneState::Exited { exit: exit.clone() });
+                    let state = self.closed(place, exit.clone());
+                    self.put(place, state);
                 }
             }
             What::Lost { attempt, why, evidence, checkpoint } => {
@@ -51,19 +55,10 @@ impl Run {
                 }
             }
             What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
-            What::StopAsked { attempt, reason, .. } => {
-                if let Some(place) = self.active_place(attempt)
-                    && !self.lanes[place].keeping
-                    && let LaneState::Active { stop, .. } = &mut self.lanes[place].state
-                    && stop.is_none()
-                {
-                    *stop = Some(*reason);
-                    self.lanes[place].stop_asked = Some(*reason);
-                    self.lanes[place].stop_since = Some(at);
-                }
-            }
+            What::StopAsked { attempt, reason, .. } => self.stop_asked(attempt, *reason, at),
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
             What::Probed { attempt, code, output } => self.probed(attempt, *code, output),
+            What::Verified { attempt, check } => self.verified(attempt, check),
             What::Skipped { lane, why } => self.skipped(lane, why, at),
             What::Opened { escalation } => self.opened(escalation, at),
             What::Answered { escalation, choice, by, note } => {
@@ -126,6 +121,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::ToAsk { .. }
@@ -220,6 +216,30 @@ impl Run {
         if let Some(place) = self.active_place(attempt) {
             self.note_checkpoint(place, Some(checkpoint), Some(at));
         }
+    }
+
+    fn stop_asked(&mut self, attempt: &AttemptId, reason: StopReason, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        match &mut lane.state {
+            LaneState::Active { stop, .. } if !lane.keeping && stop.is_none() => *stop = Some(reason),
+            LaneState::Verifying { .. } if lane.stop_asked.is_none() => {}
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Verifying { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => return,
+        }
+        lane.stop_asked = Some(reason);
+        lane.stop_since = Some(at);
     }
 
     fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {

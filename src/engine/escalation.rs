@@ -82,6 +82,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::Asking { .. }
@@ -102,6 +103,9 @@ impl Run {
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
             Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
+            None if let Some(how) = exit.verify.filter(|how| !how.is_good()) => {
+                format!("ended well after {ran}, but its {how}")
+            }
             None if exit.end == End::Code(0) => {
                 format!("ended well after {ran}, but an output is missing")
             }

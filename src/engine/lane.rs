@@ -79,6 +79,8 @@ pub enum PastEnd {
         stop: Option<StopReason>,
         /// A declared output was not there.
         missing: bool,
+        /// Its `verify` failed.
+        unverified: bool,
     },
     Lost(LostWhy),
 }
@@ -134,6 +136,10 @@ pub enum LaneState {
         evidence: Vec<String>,
         code: Option<i32>,
         output: String,
+    },
+    /// Ended well; its `verify` is to say whether that is a success.
+    Verifying {
+        exit: Box<Exit>,
     },
     /// Another attempt, not before `until`.
     Delayed {

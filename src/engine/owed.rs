@@ -2,7 +2,7 @@
 
 use crate::model::{
     AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StepWhat, StopReason,
-    Time, What,
+    Time, Verdict, What,
 };
 
 use super::Run;
@@ -55,6 +55,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::Done { .. } => {
@@ -99,12 +100,24 @@ impl Run {
                 LaneState::Waiting
                 | LaneState::Active { .. }
                 | LaneState::Probing { .. }
+                | LaneState::Verifying { .. }
                 | LaneState::Delayed { .. }
                 | LaneState::Asking { .. }
                 | LaneState::Done { .. } => continue,
             };
             out.push(self.record(now, What::Judged { attempt, verdict }));
         }
+        // Nobody waits for what a `verify` says of an attempt that is to end.
+        for lane in self.verifying().filter(|lane| lane.stop_asked.is_some()) {
+            let judged = |attempt| self.record(now, What::Judged { attempt, verdict: Verdict::Stopped });
+            out.extend(self.attempt(lane).map(judged));
+        }
+    }
+
+    /// Lanes whose `verify` is being asked.
+    pub(super) fn verifying(&self) -> impl Iterator<Item = &LaneRun> {
+        let lanes = self.sets.probing.iter().map(|place| &self.lanes[*place]);
+        lanes.filter(|lane| matches!(lane.state, LaneState::Verifying { .. }))
     }
 
     /// A question may be owed before the first attempt.
@@ -191,6 +204,10 @@ impl Run {
                 out.push(self.record(now, what));
             }
         }
+        for attempt in self.verifying().filter(|lane| lane.stop_asked.is_none()).filter_map(|lane| self.attempt(lane)) {
+            let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
+            out.push(self.record(now, what));
+        }
     }
 
     /// How the run ends, if there is nothing left that could happen.
@@ -244,7 +261,10 @@ impl Run {
             }
         }
         for &place in &self.sets.probing {
-            out.extend(self.attempt(&self.lanes[place]).map(Command::Probe));
+            let lane = &self.lanes[place];
+            let verifies = matches!(lane.state, LaneState::Verifying { .. });
+            let command = if verifies { Command::Verify } else { Command::Probe };
+            out.extend(self.attempt(lane).map(command));
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));

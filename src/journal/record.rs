@@ -8,13 +8,14 @@ use crate::model::{
     What, Workflow,
 };
 
+mod check;
 mod diagnosis;
 mod stored;
 mod verdict;
 
 use stored::{
-    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,
-    StoredSkip, StoredUsage,
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredSelection, StoredSkip,
+    StoredUsage,
 };
 
 /// Why a stored event cannot be understood.
@@ -79,6 +80,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::StopAsked { .. } => "stop_asked",
         What::ProbeAsked { .. } => "probe_asked",
         What::Probed { .. } => "probed",
+        What::Verified { .. } => "verified",
         What::Skipped { .. } => "skipped",
         What::Opened { .. } => "opened",
         What::Answered { .. } => "answered",
@@ -141,6 +143,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Probed { attempt, code, output } => {
             Stored::Probed { at: at(attempt), code: *code, output: output.clone() }
         }
+        What::Verified { attempt, check } => Stored::Verified { at: at(attempt), check: Box::new(check::write(check)) },
         What::Skipped { lane, why } => Stored::Skipped { lane: lane_at(lane), why: write_skip(why) },
         What::Opened { escalation } => Stored::Opened(Box::new(write_escalation(escalation))),
         What::Answered { escalation, choice, by, note } => {
@@ -226,6 +229,9 @@ pub(super) fn read(
         }
         Stored::ProbeAsked { at, by } => What::ProbeAsked { attempt: at.read(run)?, by: by.into() },
         Stored::Probed { at, code, output } => What::Probed { attempt: at.read(run)?, code, output },
+        Stored::Verified { at, check } => {
+            What::Verified { attempt: at.read(run)?, check: Box::new(check::read(*check)) }
+        }
         Stored::Skipped { lane, why } => What::Skipped { lane: lane.read()?, why: read_skip(why)? },
         Stored::Opened(escalation) => What::Opened { escalation: Box::new(read_escalation(run, *escalation)?) },
         Stored::Answered { escalation, choice, by, note } => {
@@ -320,17 +326,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         oom_kills: exit.oom_kills,
         usage: exit.usage.map(|usage| StoredUsage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing.clone(),
-        hits: exit
-            .hits
-            .iter()
-            .map(|hit| StoredHit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line.clone(),
-                before: hit.before.clone(),
-                after: hit.after.clone(),
-            })
-            .collect(),
+        hits: exit.hits.iter().map(check::write_hit).collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
         outside: exit.outside.as_ref().map(Into::into),
@@ -348,21 +344,13 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         oom_kills: exit.oom_kills,
         usage: exit.usage.map(|usage| model::Usage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing,
-        hits: exit
-            .hits
-            .into_iter()
-            .map(|hit| model::Hit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line,
-                before: hit.before,
-                after: hit.after,
-            })
-            .collect(),
+        hits: exit.hits.into_iter().map(check::read_hit).collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
         outside: exit.outside.map(Into::into),
         diagnosis: exit.diagnosis.map(|said| Box::new(diagnosis::read(*said))),
+        // Told by an event of its own.
+        verify: None,
     }
 }
 

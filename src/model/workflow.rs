@@ -242,6 +242,9 @@ pub struct Step {
     pub autonomy: Autonomy,
     pub allow_failure: bool,
     pub outputs: IndexMap<String, Output>,
+    /// A script for `sh -e` that must end with 0 before an attempt that ended well counts as a success. It may run more than
+    /// once for the same attempt.
+    pub verify: Option<String>,
     pub checkpoint: Option<CheckpointSpec>,
     /// First that matches wins.
     pub on_failure: Vec<FailureRule>,

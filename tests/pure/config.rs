@@ -184,7 +184,7 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     "#);
     // Keys that only the table below the example names.
     for (place, keys) in [
-        ("[steps.a]\nrun = 'true'", &["verify", "wait_for"][..]),
+        ("[steps.a]\nrun = 'true'", &["wait_for"][..]),
         ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
     ] {
         for key in keys {

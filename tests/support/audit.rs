@@ -148,8 +148,13 @@ impl Audit {
                 ensure(truth == Some(&**exit), "an exit that the world does not know")?;
                 if self.newest(attempt) && !self.log(attempt).lost {
                     let ok = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty();
+                    let step = self.shadow.run(&event.run).and_then(|run| run.workflow.steps.get(&attempt.lane.step));
+                    let earned = step.is_some_and(|step| step.verify.is_none());
                     let log = self.log(attempt);
-                    (log.over, log.exit_ok) = (true, Some(ok));
+                    // What is to be verified is neither yet; told once more, it is no news.
+                    if !log.over || earned || !ok {
+                        (log.over, log.exit_ok) = (true, (earned || !ok).then_some(ok));
+                    }
                 }
                 Ok(())
             }
@@ -165,6 +170,14 @@ impl Audit {
             What::Probed { attempt, code, .. } => {
                 if self.newest(attempt) {
                     self.log(attempt).probed = *code;
+                }
+                Ok(())
+            }
+            What::Verified { attempt, check } => {
+                if self.newest(attempt) {
+                    let log = self.log(attempt);
+                    ensure(log.exit_ok != Some(false), "what failed is verified")?;
+                    log.exit_ok = Some(check.how.is_good());
                 }
                 Ok(())
             }

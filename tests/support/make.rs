@@ -59,6 +59,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         autonomy: Autonomy::Act,
         allow_failure: false,
         outputs: IndexMap::new(),
+        verify: None,
         checkpoint: None,
         on_failure: Vec::new(),
         alternatives: IndexMap::new(),
@@ -175,6 +176,7 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     };
     random_alternatives(dice, &mut step);
     step.allow_failure = dice.per_mille(150);
+    step.verify = dice.per_mille(200).then(|| "true".into());
     step.checkpoint = dice.per_mille(300).then(checkpoint);
     step.on_unknown = match dice.below(4) {
         0 => OnUnknown::Rerun,

@@ -80,6 +80,7 @@ impl Patience {
             | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Extended { .. }

@@ -80,6 +80,7 @@ pub(crate) enum Report {
     Exited(AttemptId, Box<Exit>),
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
+    Verified(AttemptId, Option<i32>),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -91,7 +92,8 @@ impl Report {
             | Self::Saved(attempt, _)
             | Self::Exited(attempt, _)
             | Self::Looked(attempt, ..)
-            | Self::Probed(attempt, _) => Some(attempt),
+            | Self::Probed(attempt, _)
+            | Self::Verified(attempt, _) => Some(attempt),
             Self::Environment(..) => None,
         }
     }
@@ -112,6 +114,7 @@ pub(crate) enum Happening {
         grace_ms: u64,
     },
     Probe(AttemptId),
+    Verify(AttemptId),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     KillShim(AttemptId),
@@ -346,6 +349,7 @@ impl World {
             checkpoint: proc.saved.clone(),
             outside: None,
             diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
+            verify: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);
@@ -376,6 +380,15 @@ impl World {
         let mut dice = dice_for(self.seed, (attempt.key(), "probe"));
         let code = *dice.pick(&[Some(0), Some(10), Some(1), None]).expect("four");
         self.send(Report::Probed(attempt.clone(), code));
+    }
+
+    pub(crate) fn verify(&mut self, attempt: &AttemptId) {
+        let mut dice = dice_for(self.seed, (attempt.key(), "verify"));
+        let wrong = dice.per_mille(self.trouble.failures);
+        let code = if wrong { *dice.pick(&[Some(1), Some(2), None]).expect("three") } else { Some(0) };
+        self.counts.verified += 1;
+        self.counts.verify_failed += u64::from(wrong);
+        self.send(Report::Verified(attempt.clone(), code));
     }
 
     pub(crate) fn look(&mut self, attempt: &AttemptId, seen_claimed: bool, intent_boot: u32) {

@@ -63,6 +63,7 @@ impl Style {
             StepState::Starting
             | StepState::Running
             | StepState::Probing
+            | StepState::Verifying
             | StepState::Stopping
             | StepState::Retrying => Self::Active,
             StepState::Asking | StepState::Unknown | StepState::Gate | StepState::Unreachable => Self::Asking,

@@ -127,6 +127,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         autonomy: defaults.autonomy,
         allow_failure: defaults.allow_failure && plain,
         outputs: IndexMap::new(),
+        verify: None,
         checkpoint: None,
         on_failure: vec![],
         alternatives: IndexMap::new(),
@@ -180,6 +181,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
         matrix::read(reader, &item, step);
     }
     step.outputs = outputs(reader, section, step.has_matrix);
+    step.verify = section.get("verify").and_then(|item| script(reader, &item));
     step.checkpoint = checkpoint(reader, section);
     step.autonomy = other::autonomy(reader, section).unwrap_or(step.autonomy);
     step.alternatives = other::alternatives(reader, section, step);

@@ -368,7 +368,7 @@ impl Core {
             let waits = match command {
                 Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
-                Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
+                Command::Stop { .. } | Command::Probe(_) | Command::Verify(_) | Command::CloseEnvironment(_) => false,
             };
             if !waits && self.handed.insert(name_of(command)) {
                 self.effect(command);
@@ -379,7 +379,10 @@ impl Core {
     fn effect(&mut self, command: &Command) {
         crash_point("engine.before-effect");
         let attempt = match command {
-            Command::Launch(attempt) | Command::Probe(attempt) | Command::Stop { attempt, .. } => attempt,
+            Command::Launch(attempt)
+            | Command::Probe(attempt)
+            | Command::Verify(attempt)
+            | Command::Stop { attempt, .. } => attempt,
             Command::CloseEnvironment(run) => return self.close_all(run),
             Command::Record(_) => return,
         };
@@ -440,6 +443,7 @@ fn name_of(command: &Command) -> String {
         Command::Launch(attempt) => format!("launch {attempt}"),
         Command::Stop { attempt, .. } => format!("stop {attempt}"),
         Command::Probe(attempt) => format!("probe {attempt}"),
+        Command::Verify(attempt) => format!("verify {attempt}"),
         Command::CloseEnvironment(run) => format!("close {run}"),
     }
 }
@@ -456,6 +460,7 @@ fn is_fact(what: &What) -> bool {
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Detached { .. }

@@ -91,6 +91,10 @@ pub(super) enum Stored {
         code: Option<i32>,
         output: String,
     },
+    Verified {
+        at: At,
+        check: Box<StoredCheck>,
+    },
     Skipped {
         lane: LaneAt,
         why: StoredSkip,
@@ -223,6 +227,18 @@ pub(super) struct StoredEvidence {
 pub(super) struct StoredUsage {
     pub(super) cpu_ms: u64,
     pub(super) peak_bytes: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredCheck {
+    /// `None`: it gave no answer.
+    pub(super) code: Option<i32>,
+    #[serde(default)]
+    pub(super) output: Vec<String>,
+    #[serde(default)]
+    pub(super) hits: Vec<StoredHit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

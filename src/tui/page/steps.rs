@@ -116,6 +116,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
         StepState::Waiting => waiting(model, step),
         StepState::Starting => "starting".into(),
         StepState::Probing => "asks its probe".into(),
+        StepState::Verifying => "being verified".into(),
         StepState::Stopping => match step.until_ms {
             Some(until) => format!("stopping, killed in {}", span(until - now)),
             None => "stopping".into(),

@@ -123,6 +123,8 @@ pub enum StepState {
     /// An approval is open.
     Gate,
     Probing,
+    /// It has ended well, and its `verify` is to say whether it has.
+    Verifying,
     /// Its environment does not answer; not failed.
     Unreachable,
     Succeeded,
@@ -136,7 +138,7 @@ impl StepState {
     pub fn shape(self) -> &'static str {
         match self {
             Self::Waiting => "○",
-            Self::Starting | Self::Running | Self::Probing => "●",
+            Self::Starting | Self::Running | Self::Probing | Self::Verifying => "●",
             Self::Stopping | Self::Stopped => "■",
             Self::Retrying => "↻",
             Self::Asking | Self::Unknown | Self::Unreachable => "▲",
@@ -159,6 +161,7 @@ impl StepState {
             Self::Unknown => "UNKNOWN",
             Self::Gate => "approval",
             Self::Probing => "probing",
+            Self::Verifying => "verifying",
             Self::Unreachable => "UNREACHABLE",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

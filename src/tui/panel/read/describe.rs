@@ -107,7 +107,9 @@ fn what_next(model: &Model, step: &StepView) -> String {
             k(Action::Stop)
         ),
         StepState::Waiting => "nothing: it starts by itself when what it needs is done".into(),
-        StepState::Starting | StepState::Probing | StepState::Stopping => "nothing: this passes".into(),
+        StepState::Starting | StepState::Probing | StepState::Verifying | StepState::Stopping => {
+            "nothing: this passes".into()
+        }
         StepState::Succeeded => "nothing".into(),
         StepState::Skipped => format!("{} runs it after all", k(Action::Retry)),
     }

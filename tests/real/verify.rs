@@ -1,0 +1,70 @@
+//! Success must be earned: real commands look at what real steps left.
+
+use serde_json::Value;
+
+use crate::desk::Desk;
+use crate::house::within;
+
+fn status(desk: &Desk, run: &str) -> Value {
+    serde_json::from_str(desk.run(&["status", run, "--json"]).out.trim()).expect("it is JSON")
+}
+
+fn step<'v>(view: &'v Value, name: &str) -> &'v Value {
+    let steps = view["steps"].as_array().expect("steps");
+    steps.iter().find(|step| step["step"] == name).expect("the step is there")
+}
+
+#[test]
+fn what_ends_well_and_is_wrong_is_tried_again_or_asked_about() {
+    let desk = Desk::new();
+    // The first attempt of `export` writes too little, the second one enough. `hang` is never told whether it is good.
+    desk.write(
+        "earned",
+        "[steps.export]\nenv = { WANTED = '2' }\nrun = 'echo row >> rows; echo \"attempt $(wc -l < rows)\"'\n\
+         verify = 'n=$(wc -l < rows); echo \"expected $WANTED rows, found $n\"; test \"$n\" -ge \"$WANTED\"'\n\
+         retry = { max_attempts = 3, delay = '50ms' }\n\
+         [steps.after]\nneeds = ['export']\nrun = 'true'\nverify = 'echo ModuleNotFoundError: No module named x; exit 3'\n\
+         [steps.hang]\nrun = 'true'\ntimeout = '1s'\nverify = 'sleep 600'\n",
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    let ended = |view: &Value| {
+        step(view, "export")["state"] == "succeeded"
+            && ["after", "hang"].iter().all(|name| step(view, name)["state"] == "asking")
+    };
+    assert!(within(60_000, || ended(&status(&desk, "earned"))), "{}", desk.run(&["status", "earned"]).out);
+    assert_eq!(std::fs::read_to_string(desk.project().join("rows")).expect("it is there").lines().count(), 2);
+    let why = desk.run(&["why", "earned", "export", "--attempt", "1"]).ends(0);
+    assert!(why.out.contains("verify failed: code 1"), "{}", why.out);
+    let why = desk.run(&["why", "earned", "after", "--json"]).ends(0);
+    let view: Value = serde_json::from_str(why.out.trim()).expect("it is JSON");
+    assert_eq!(view["diagnosis"]["class"], "environment", "{}", why.out);
+    let inbox = desk.run(&["inbox"]).out;
+    assert!(inbox.contains("but its verify failed: code 3"), "{inbox}");
+    assert!(inbox.contains("but its verify failed: it gave no answer"), "{inbox}");
+}
+
+/// kill -9 of the engine while it verifies: verified again, and the step itself is not started again.
+#[test]
+fn an_engine_that_is_killed_while_it_verifies_verifies_again() {
+    let desk = Desk::new();
+    desk.write(
+        "killed",
+        "[steps.export]\nrun = 'echo ran >> ran'\nverify = 'echo asked >> asked; until test -e go; do sleep 0.1; done'\n",
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    let lines = |name: &str| {
+        std::fs::read_to_string(desk.project().join(name)).map(|text| text.lines().count()).unwrap_or_default()
+    };
+    assert!(within(60_000, || lines("asked") == 1), "it is not verified");
+    assert_eq!(step(&status(&desk, "killed"), "export")["state"], "verifying");
+    let pid = desk.engine_pid().expect("an engine runs");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it can be killed");
+    assert!(within(60_000, || {
+        desk.run(&["status", "killed"]);
+        lines("asked") == 2
+    }));
+    std::fs::write(desk.project().join("go"), "").expect("it can be written");
+    assert!(within(60_000, || step(&status(&desk, "killed"), "export")["state"] == "succeeded"));
+    assert_eq!(lines("ran"), 1, "the step itself ran again");
+}
