@@ -46,7 +46,7 @@ fn a_failed_verify_is_a_failure_of_the_attempt() {
         "5s e1 Failed train: retry done skip fail stop-run",
     ]);
     let asked = &story.run().questions[&EscalationId(1)].escalation;
-    assert_eq!(asked.title, "train ended well after 1s, but its verify failed: it gave no answer");
+    assert_eq!(asked.title, "train ended well after 1.0s, but its verify failed: it gave no answer");
     assert!(asked.evidence.contains(&"| expected 3 rows, found 2".into()), "{:?}", asked.evidence);
     // Whoever looked himself may say that all is well.
     story.answers(1, Choice::Done);
@@ -93,7 +93,7 @@ fn what_is_being_verified_has_its_place_and_can_be_stopped() {
     let mut story = Story::of(workflow);
     story.skim().exits("one", 0).says(&["0s one a1 ends: code 0"]);
     let refused = story.run().order(&lane("one"), Order::Retry, person("ann"), None).expect_err("not now");
-    assert!(refused.to_string().contains("being verified"), "{refused}");
+    assert!(refused.0.contains("being verified"), "{refused:?}");
     let stop = story.run().stop_step(&lane("one"), person("ann")).expect("it can be stopped");
     story.tell(stop).says(&["0s one a1 to end: stop by ann", "0s one a1 judged: stopped", "0s two a1 starts: first"]);
     // What its verify says now is too late.

@@ -378,7 +378,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     on_failure = [{ action = 'alternative', use = 'steps.nobody' }, { action = 'retry', use = 'steps.a' }]
         error 4:47 there is no other step "nobody"; name another step of this file
         error 4:85 `use` in rule 2 of [steps.a] has no effect with action = "retry"; action = "retry_modified" or "alternative"
-        error 4:91 there is no other step "a"; did you mean "steps.a"?
+        error 4:91 there is no other step "a"; name another step of this file
     on_failure = [{ action = 'alternative', use = 'hlaf' }]
     alternatives = { half = { description = 'nothing' } }
         error 4:47 step a has no alternative "hlaf"; did you mean "half"?
