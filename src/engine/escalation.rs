@@ -139,6 +139,7 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
+        evidence.extend(lane.damaged_words());
         let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
         let from = end.saturating_sub(TAIL);
         evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));

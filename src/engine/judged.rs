@@ -106,10 +106,14 @@ impl Run {
         }
     }
 
-    /// Where an attempt is that has an exit record: what ended well may have to be verified first.
+    /// Where an attempt is that has an exit record: what ended well may have to be verified first, and where it ended badly,
+    /// what the next one is to go on from.
     pub(super) fn closed(&self, place: usize, exit: Box<Exit>) -> LaneState {
-        let verify = exit.ended_well() && self.step_of(&self.lanes[place]).verify.is_some();
-        if verify { LaneState::Verifying { exit } } else { LaneState::Exited { exit } }
+        let step = self.step_of(&self.lanes[place]);
+        let success = exit.ended_well() && exit.verify.is_none() && step.verify.is_some();
+        let declared = step.checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some());
+        let checkpoints = exit.is_bad() && exit.checkpoint.is_some() && declared;
+        if success || checkpoints { LaneState::Verifying { exit } } else { LaneState::Exited { exit } }
     }
 
     pub(super) fn verified(&mut self, attempt: &AttemptId, check: &Check) {
@@ -120,12 +124,16 @@ impl Run {
         let LaneState::Verifying { exit } = &lane.state else {
             return;
         };
+        if exit.is_bad() {
+            return;
+        }
         let exit = Box::new(exit.as_ref().clone().checked(check.clone()));
         if let Some(PastEnd::Exit { unverified, .. }) = lane.past.last_mut().map(|past| &mut past.how) {
             *unverified = !check.how.is_good();
         }
         lane.last_exit = Some(exit.clone());
-        self.put(place, LaneState::Exited { exit });
+        let state = self.closed(place, exit);
+        self.put(place, state);
     }
 }
 

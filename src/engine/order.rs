@@ -141,7 +141,7 @@ impl Run {
             (LaneState::Active { stop: None, .. }, Some(attempt)) => {
                 Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
             }
-            (LaneState::Verifying { .. }, Some(attempt)) if run.stop_asked.is_none() => {
+            (LaneState::Verifying { exit }, Some(attempt)) if run.stop_asked.is_none() && !exit.is_bad() => {
                 Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
             }
             (LaneState::Active { stop: Some(_), .. }, _) => refused(format!("{name} is being stopped already")),

@@ -108,7 +108,7 @@ impl Run {
             out.push(self.record(now, What::Judged { attempt, verdict }));
         }
         // Nobody waits for what a `verify` says of an attempt that is to end.
-        for lane in self.verifying().filter(|lane| lane.stop_asked.is_some()) {
+        for lane in self.verifying().filter(|lane| lane.stop_asked.is_some() && !asks_checkpoints(lane)) {
             let judged = |attempt| self.record(now, What::Judged { attempt, verdict: Verdict::Stopped });
             out.extend(self.attempt(lane).map(judged));
         }
@@ -204,7 +204,8 @@ impl Run {
                 out.push(self.record(now, what));
             }
         }
-        for attempt in self.verifying().filter(|lane| lane.stop_asked.is_none()).filter_map(|lane| self.attempt(lane)) {
+        let unasked = |lane: &&LaneRun| lane.stop_asked.is_none() && !asks_checkpoints(lane);
+        for attempt in self.verifying().filter(unasked).filter_map(|lane| self.attempt(lane)) {
             let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
             out.push(self.record(now, what));
         }
@@ -263,11 +264,20 @@ impl Run {
         for &place in &self.sets.probing {
             let lane = &self.lanes[place];
             let verifies = matches!(lane.state, LaneState::Verifying { .. });
-            let command = if verifies { Command::Verify } else { Command::Probe };
+            let command = match (verifies, asks_checkpoints(lane)) {
+                (false, _) => Command::Probe,
+                (true, false) => Command::Verify,
+                (true, true) => Command::VerifyCheckpoints,
+            };
             out.extend(self.attempt(lane).map(command));
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));
         }
     }
+}
+
+/// It ended badly, and its checkpoints are looked at.
+fn asks_checkpoints(lane: &LaneRun) -> bool {
+    matches!(&lane.state, LaneState::Verifying { exit } if exit.is_bad())
 }

@@ -14,8 +14,8 @@ mod stored;
 mod verdict;
 
 use stored::{
-    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredSelection, StoredSkip,
-    StoredUsage,
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredDamaged, StoredEscalation, StoredExit, StoredSelection,
+    StoredSkip, StoredUsage,
 };
 
 /// Why a stored event cannot be understood.
@@ -39,6 +39,16 @@ fn at(attempt: &AttemptId) -> At {
 
 fn stored_checkpoint(checkpoint: &model::Checkpoint) -> Checkpoint {
     Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step }
+}
+
+fn write_damaged(damaged: &model::Damaged) -> StoredDamaged {
+    StoredDamaged { checkpoint: stored_checkpoint(&damaged.checkpoint), why: damaged.why.clone() }
+}
+
+impl StoredDamaged {
+    fn read(self) -> model::Damaged {
+        model::Damaged { checkpoint: self.checkpoint.read(), why: self.why }
+    }
 }
 
 impl LaneAt {
@@ -81,6 +91,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::ProbeAsked { .. } => "probe_asked",
         What::Probed { .. } => "probed",
         What::Verified { .. } => "verified",
+        What::CheckpointsVerified { .. } => "checkpoints_verified",
         What::Skipped { .. } => "skipped",
         What::Opened { .. } => "opened",
         What::Answered { .. } => "answered",
@@ -144,6 +155,11 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             Stored::Probed { at: at(attempt), code: *code, output: output.clone() }
         }
         What::Verified { attempt, check } => Stored::Verified { at: at(attempt), check: Box::new(check::write(check)) },
+        What::CheckpointsVerified { attempt, good, damaged } => Stored::CheckpointsVerified {
+            at: at(attempt),
+            good: good.as_ref().map(stored_checkpoint),
+            damaged: damaged.iter().map(write_damaged).collect(),
+        },
         What::Skipped { lane, why } => Stored::Skipped { lane: lane_at(lane), why: write_skip(why) },
         What::Opened { escalation } => Stored::Opened(Box::new(write_escalation(escalation))),
         What::Answered { escalation, choice, by, note } => {
@@ -232,6 +248,11 @@ pub(super) fn read(
         Stored::Verified { at, check } => {
             What::Verified { attempt: at.read(run)?, check: Box::new(check::read(*check)) }
         }
+        Stored::CheckpointsVerified { at, good, damaged } => What::CheckpointsVerified {
+            attempt: at.read(run)?,
+            good: good.map(Checkpoint::read),
+            damaged: damaged.into_iter().map(StoredDamaged::read).collect(),
+        },
         Stored::Skipped { lane, why } => What::Skipped { lane: lane.read()?, why: read_skip(why)? },
         Stored::Opened(escalation) => What::Opened { escalation: Box::new(read_escalation(run, *escalation)?) },
         Stored::Answered { escalation, choice, by, note } => {
@@ -329,6 +350,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         hits: exit.hits.iter().map(check::write_hit).collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
+        damaged: exit.damaged.iter().map(write_damaged).collect(),
         outside: exit.outside.as_ref().map(Into::into),
         diagnosis: exit.diagnosis.as_deref().map(diagnosis::write).map(Box::new),
     }
@@ -347,6 +369,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         hits: exit.hits.into_iter().map(check::read_hit).collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
+        damaged: exit.damaged.into_iter().map(StoredDamaged::read).collect(),
         outside: exit.outside.map(Into::into),
         diagnosis: exit.diagnosis.map(|said| Box::new(diagnosis::read(*said))),
         // Told by an event of its own.

@@ -108,6 +108,13 @@ pub enum What {
         attempt: AttemptId,
         check: Box<Check>,
     },
+    /// The checkpoints of an attempt that ended badly were looked at, newest first, until one was good.
+    CheckpointsVerified {
+        attempt: AttemptId,
+        good: Option<Checkpoint>,
+        /// Those that were tried before it.
+        damaged: Vec<Damaged>,
+    },
     /// A lane will not run.
     Skipped {
         lane: LaneId,
@@ -247,6 +254,14 @@ pub struct Checkpoint {
     pub step: Option<i64>,
 }
 
+/// A checkpoint that nothing can go on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    pub checkpoint: Checkpoint,
+    /// `it is empty`.
+    pub why: String,
+}
+
 /// An environment's checkpoint: an image of its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -293,8 +308,10 @@ pub struct Exit {
     pub hits: Vec<Hit>,
     /// The last lines of the log, plain text.
     pub tail: Vec<String>,
-    /// The newest checkpoint of the lane that is still there.
+    /// The newest checkpoint of the lane that is there and not empty.
     pub checkpoint: Option<Checkpoint>,
+    /// Newer ones, newest first.
+    pub damaged: Vec<Damaged>,
     /// Its whole environment was ended with it: there is no exit record, and this is why.
     pub outside: Option<Outside>,
     /// Why it failed, where it ended badly by itself.
@@ -591,6 +608,8 @@ pub enum Command {
     Probe(AttemptId),
     /// Ask the `verify` of an attempt that ended well.
     Verify(AttemptId),
+    /// Find the newest good checkpoint of an attempt that ended badly.
+    VerifyCheckpoints(AttemptId),
     /// The run is over: its environment may go.
     CloseEnvironment(RunId),
 }

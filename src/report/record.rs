@@ -81,6 +81,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Probed { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
@@ -258,6 +259,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::ProbeAsked { .. }
             | What::Probed { .. }
             | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Held { .. }
             | What::Undone { .. }

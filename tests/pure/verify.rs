@@ -1,10 +1,13 @@
 //! Success must be earned: what ended well is verified before it counts.
 
-use dogwatch::engine::{Ended, LaneState, PastEnd};
-use dogwatch::model::{Choice, Command, EscalationId, Exit, FailureRule, Hit, Match, Order, Step, StopReason, What};
+use dogwatch::engine::{Ended, LaneState, PastEnd, Quality};
+use dogwatch::model::{
+    CheckpointSpec, Choice, Command, Damaged, End, EscalationId, Exit, FailureRule, Hit, Match, Order, Step,
+    StopReason, What,
+};
 
-use crate::support::make::{person, retry, rule, step, workflow};
-use crate::support::story::{Story, check, lane};
+use crate::support::make::{checkpoint, person, retry, rule, step, workflow};
+use crate::support::story::{Story, check, lane, saved};
 
 /// `train`, which is verified, and `next`, which needs it.
 fn story(change: impl FnOnce(&mut Step)) -> Story {
@@ -79,7 +82,7 @@ fn what_did_not_end_well_is_not_verified() {
         story.verified("train", Some(0));
         assert!(story.engine == before);
     };
-    ends(|exit| exit.end = dogwatch::model::End::Code(1));
+    ends(|exit| exit.end = End::Code(1));
     ends(|exit| exit.missing = vec!["model: out".into()]);
     ends(|exit| exit.stop = Some(StopReason::Timeout));
 }
@@ -112,4 +115,79 @@ fn a_run_that_is_stopped_waits_for_no_verify() {
         "0s train a1 judged: stopped",
         "0s run ended: Stopped",
     ]);
+}
+
+/// `train` fails after it has saved at 1200 and at 1800, and its checkpoints are to be verified.
+fn saved_twice(max_attempts: u32) -> Story {
+    let mut story = story(|step| {
+        step.checkpoint = Some(CheckpointSpec { verify: Some("./check.sh".into()), ..checkpoint() });
+        step.retry = retry(max_attempts, 5);
+    });
+    for step in [1200, 1800] {
+        let attempt = story.claimed("train").newest("train");
+        story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step) });
+    }
+    story.skim().exits_with("train", |exit| {
+        exit.end = End::Signal(9);
+        exit.checkpoint = Some(saved("/c/ckpt_1800", 1800));
+    });
+    story.says(&["0s train a1 ends: signal 9"]);
+    assert_eq!(story.effects, [Command::VerifyCheckpoints(story.newest("train"))]);
+    story
+}
+
+fn damaged(path: &str, step: i64) -> Damaged {
+    Damaged { checkpoint: saved(path, step), why: "it is empty".into() }
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let mut story = saved_twice(2);
+    let attempt = story.newest("train");
+    let (good, damaged) = (Some(saved("/c/ckpt_1200", 1200)), vec![damaged("/c/ckpt_1800", 1800)]);
+    story.tell(What::CheckpointsVerified { attempt, good, damaged }).until(5).says(&[
+        "0s train a1 checkpoints: 1 damaged, /c/ckpt_1200 is good",
+        "0s train a1 judged: again at 5s by retry from /c/ckpt_1200",
+        "5s train a2 starts: retry by retry from /c/ckpt_1200",
+    ]);
+    let train = story.run().lane(&lane("train")).expect("it is there");
+    let words = "ckpt_1800 is damaged (it is empty): from ckpt_1200 instead; redo 600 steps";
+    assert_eq!(train.damaged_words().as_deref(), Some(words));
+    let known: Vec<_> = train.sightings.iter().map(|one| (one.checkpoint.path.as_str(), one.quality.clone())).collect();
+    let bad = Quality::Damaged { why: "it is empty".into() };
+    assert_eq!(known, [("/c/ckpt_1200", Quality::Good), ("/c/ckpt_1800", bad)]);
+    // What is damaged is no candidate of the next attempt.
+    assert_eq!(train.older_checkpoints().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["/c/ckpt_1200"]);
+}
+
+#[test]
+fn the_question_says_what_is_damaged_and_what_is_left() {
+    let mut story = saved_twice(1);
+    let attempt = story.newest("train");
+    let both = vec![damaged("/c/ckpt_1800", 1800), damaged("/c/ckpt_1200", 1200)];
+    story.tell(What::CheckpointsVerified { attempt, good: None, damaged: both }).says(&[
+        "0s train a1 checkpoints: 2 damaged, none is good",
+        "0s train a1 judged: ask",
+        "0s e1 Failed train: retry done skip fail stop-run",
+    ]);
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    let words = "ckpt_1800 is damaged (it is empty), and 1 more: no good one is left, from the start instead";
+    assert!(asked.evidence.contains(&words.into()), "{:?}", asked.evidence);
+}
+
+/// A run that is stopped is told how it stands with its checkpoints: somebody may resume it.
+#[test]
+fn a_stopped_run_still_looks_at_its_checkpoints() {
+    let mut story = story(|step| step.checkpoint = Some(CheckpointSpec { verify: Some("x".into()), ..checkpoint() }));
+    story.claimed("train");
+    let stop = story.run().stop_run(person("ann")).expect("it goes");
+    story.tell(stop).skim().exits_with("train", |exit| {
+        (exit.end, exit.stop) = (End::Signal(15), Some(StopReason::Stop));
+        exit.checkpoint = Some(saved("/c/1", 1));
+    });
+    story.says(&["0s train a1 ends: signal 15 (stop)"]);
+    let attempt = story.newest("train");
+    story.tell(What::CheckpointsVerified { attempt, good: None, damaged: vec![damaged("/c/1", 1)] }).skim();
+    let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
+    story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
 }

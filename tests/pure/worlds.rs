@@ -151,6 +151,7 @@ fn ten_thousand_histories_keep_every_promise() {
             ("attached", total.attached),
             ("verified", total.verified),
             ("not verified", total.verify_failed),
+            ("damaged checkpoints", total.damaged),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");

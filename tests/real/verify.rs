@@ -68,3 +68,50 @@ fn an_engine_that_is_killed_while_it_verifies_verifies_again() {
     assert!(within(60_000, || step(&status(&desk, "killed"), "export")["state"] == "succeeded"));
     assert_eq!(lines("ran"), 1, "the step itself ran again");
 }
+
+/// The newest checkpoint is cut short, the one before it empty: the third counts, and that is said.
+#[test]
+fn a_damaged_checkpoint_is_not_gone_on_from() {
+    let desk = Desk::new();
+    desk.write(
+        "damaged",
+        "[steps.train]\nretry = { max_attempts = 2, delay = '50ms' }\nrun = '''\n\
+         echo \"from ${RESUME:-the start}\" >> starts\ntest -z \"$RESUME\" || exit 0\n\
+         for n in 600 1200 1800; do echo \"state $n whole\" > ckpt_$n; echo \"saved ckpt_$n at step $n\"; done\n\
+         : > ckpt_1200; echo \"state\" > ckpt_1800; kill -9 $$\n'''\n\
+         [steps.train.checkpoint]\npattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)'\nresume_env = 'RESUME'\n\
+         verify = 'grep -q whole \"$CHECKPOINT\" || { echo cut short; exit 1; }'\n",
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    assert!(
+        within(60_000, || step(&status(&desk, "damaged"), "train")["state"] == "succeeded"),
+        "{}",
+        desk.run(&["status", "damaged"]).out
+    );
+    let starts = std::fs::read_to_string(desk.project().join("starts")).expect("it was started");
+    let from = format!("from {}", desk.project().join("ckpt_600").display());
+    assert_eq!(starts.lines().collect::<Vec<_>>(), ["from the start", from.as_str()]);
+    let events = desk.run(&["events", "damaged"]).out;
+    let said =
+        "ckpt_1800 is damaged (verify failed: code 1, cut short), and 1 more: from ckpt_600 instead; redo 1200 steps";
+    assert!(events.contains(said), "{events}");
+    let listed = desk.run(&["checkpoints", "damaged"]).out;
+    assert!(listed.contains("damaged (it is empty)") && listed.contains("good"), "{listed}");
+}
+
+/// Without a `verify`, what is there and not empty counts.
+#[test]
+fn an_empty_checkpoint_is_not_gone_on_from() {
+    let desk = Desk::new();
+    desk.write(
+        "empty",
+        "[steps.train]\nretry = { max_attempts = 1 }\nrun = '''\n\
+         for n in 1 2; do echo x > ckpt_$n; echo \"saved ckpt_$n at step $n\"; done; : > ckpt_2; exit 3\n'''\n\
+         [steps.train.checkpoint]\npattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)'\n",
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    let asks = || step(&status(&desk, "empty"), "train")["state"] == "asking";
+    assert!(within(60_000, asks), "{}", desk.run(&["status", "empty"]).out);
+    let shown = desk.run(&["show", "e1"]).out;
+    assert!(shown.contains("ckpt_2 is damaged (it is empty): from ckpt_1 instead; redo 1 step"), "{shown}");
+}

@@ -38,6 +38,8 @@ struct LaneLog {
     tries: u32,
     licence: Option<Licence>,
     exit_ok: Option<bool>,
+    /// Checkpoints that were found damaged.
+    damaged: BTreeSet<String>,
     /// Attempts that were made of each budget since a person's word.
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
@@ -141,7 +143,12 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::Intended { attempt, cause, .. } => self.intended(event.at, attempt, cause),
+            What::Intended { attempt, cause, resume } => {
+                let log = self.log(attempt);
+                let sound = resume.as_ref().is_none_or(|path| !log.damaged.contains(path));
+                ensure(sound, "an attempt goes on from what is known to be damaged")?;
+                self.intended(event.at, attempt, cause)
+            }
             What::Claimed { attempt } => self.claimed(world, attempt),
             What::Exited { attempt, exit } => {
                 let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
@@ -179,6 +186,11 @@ impl Audit {
                     self.log(attempt).exit_ok.get_or_insert(check.how.is_good());
                 }
                 Ok(())
+            }
+            What::CheckpointsVerified { attempt, good, damaged } => {
+                let log = self.log(attempt);
+                log.damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
+                ensure(good.as_ref().is_none_or(|good| !log.damaged.contains(&good.path)), "what was damaged is good")
             }
             What::Opened { escalation } => {
                 let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
@@ -287,7 +299,8 @@ impl Audit {
             log.saved.clear();
         }
         let (spent, saved) = (std::mem::take(&mut log.spent), std::mem::take(&mut log.saved));
-        *log = LaneLog { n: attempt.n, tries: log.tries, spent, saved, ..LaneLog::default() };
+        let damaged = std::mem::take(&mut log.damaged);
+        *log = LaneLog { n: attempt.n, tries: log.tries, spent, saved, damaged, ..LaneLog::default() };
         ensure(self.intents.insert(attempt.clone()), "intended twice")
     }
 

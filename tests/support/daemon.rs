@@ -22,6 +22,7 @@ const ROUNDS: usize = 200;
 struct Hand {
     next_look: Option<Time>,
     next_probe: Option<Time>,
+    next_verify: Option<Time>,
 }
 
 /// An environment, as the daemon knows it.
@@ -79,6 +80,9 @@ impl Daemon {
             }
             Report::Verified(attempt, code) => {
                 fact(&attempt.run.clone(), What::Verified { attempt, check: Box::new(check(code)) })
+            }
+            Report::CheckpointsVerified(attempt, good, damaged) => {
+                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged })
             }
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
@@ -408,6 +412,14 @@ impl Daemon {
                 if hand.next_probe.is_none_or(|next| next <= world.now) {
                     hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
                     world.plan(5, Happening::Verify(attempt));
+                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                }
+            }
+            Command::VerifyCheckpoints(attempt) => {
+                let hand = self.hands.entry(attempt.clone()).or_default();
+                if hand.next_verify.is_none_or(|next| next <= world.now) {
+                    hand.next_verify = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                    world.plan(5, Happening::VerifyCheckpoints(attempt));
                     world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }

@@ -83,7 +83,7 @@ pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
 }
 
 pub(crate) fn checkpoint() -> CheckpointSpec {
-    CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()) }
+    CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()), verify: None }
 }
 
 pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
@@ -177,7 +177,8 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     random_alternatives(dice, &mut step);
     step.allow_failure = dice.per_mille(150);
     step.verify = dice.per_mille(200).then(|| "true".into());
-    step.checkpoint = dice.per_mille(300).then(checkpoint);
+    let verify = dice.per_mille(500).then(|| "true".to_owned());
+    step.checkpoint = dice.per_mille(300).then(|| CheckpointSpec { verify, ..checkpoint() });
     step.on_unknown = match dice.below(4) {
         0 => OnUnknown::Rerun,
         1 => OnUnknown::Probe { script: "true".into() },

@@ -81,6 +81,7 @@ impl Patience {
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
             | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Extended { .. }

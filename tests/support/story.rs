@@ -40,6 +40,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         hits: Vec::new(),
         tail: vec!["the last line".into()],
         checkpoint: None,
+        damaged: Vec::new(),
         outside: None,
         diagnosis: None,
         verify: None,
@@ -270,6 +271,10 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         What::StopAsked { attempt: id, reason, by } => format!("{} to end: {} by {by}", attempt(id), stop(*reason)),
         What::ProbeAsked { attempt: id, .. } => format!("{} to be probed", attempt(id)),
         What::Probed { attempt: id, code, .. } => format!("{} probed: {code:?}", attempt(id)),
+        What::CheckpointsVerified { attempt: id, good, damaged } => {
+            let good = good.as_ref().map_or("none", |good| good.path.as_str());
+            format!("{} checkpoints: {} damaged, {good} is good", attempt(id), damaged.len())
+        }
         What::Verified { attempt: id, check } => format!("{} {}", attempt(id), check.how),
         What::Skipped { lane, why } => format!("{} left out: {why:?}", name(lane)),
         What::Opened { escalation } => {

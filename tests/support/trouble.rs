@@ -68,6 +68,7 @@ pub(crate) struct Counts {
     pub(crate) attached: u64,
     pub(crate) verified: u64,
     pub(crate) verify_failed: u64,
+    pub(crate) damaged: u64,
 }
 
 impl Counts {
@@ -94,6 +95,7 @@ impl Counts {
             (&mut self.attached, other.attached),
             (&mut self.verified, other.verified),
             (&mut self.verify_failed, other.verify_failed),
+            (&mut self.damaged, other.damaged),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

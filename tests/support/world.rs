@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use dogwatch::model::{
-    AttemptId, Checkpoint, Class, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
+    AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
 };
 
 use super::dice::{Dice, dice_for};
@@ -24,6 +24,8 @@ pub(crate) struct Proc {
     stop: Option<StopReason>,
     started: Time,
     saved: Option<Checkpoint>,
+    /// All of them, oldest first.
+    saves: Vec<Checkpoint>,
     /// Killed together with its shim: it can never be known how it ended.
     pub(crate) killed: bool,
 }
@@ -81,6 +83,7 @@ pub(crate) enum Report {
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
     Verified(AttemptId, Option<i32>),
+    CheckpointsVerified(AttemptId, Option<Checkpoint>, Vec<Damaged>),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -93,7 +96,8 @@ impl Report {
             | Self::Exited(attempt, _)
             | Self::Looked(attempt, ..)
             | Self::Probed(attempt, _)
-            | Self::Verified(attempt, _) => Some(attempt),
+            | Self::Verified(attempt, _)
+            | Self::CheckpointsVerified(attempt, ..) => Some(attempt),
             Self::Environment(..) => None,
         }
     }
@@ -115,6 +119,7 @@ pub(crate) enum Happening {
     },
     Probe(AttemptId),
     Verify(AttemptId),
+    VerifyCheckpoints(AttemptId),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     KillShim(AttemptId),
@@ -347,6 +352,7 @@ impl World {
             },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
+            damaged: Vec::new(),
             outside: None,
             diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
             verify: None,
@@ -362,6 +368,7 @@ impl World {
         };
         let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
         proc.saved = Some(saved.clone());
+        proc.saves.push(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
     }
 
@@ -389,6 +396,24 @@ impl World {
         self.counts.verified += 1;
         self.counts.verify_failed += u64::from(wrong);
         self.send(Report::Verified(attempt.clone(), code));
+    }
+
+    /// Some are damaged, as it follows from the seed and the path.
+    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId) {
+        let own = (1..=attempt.n).rev().map(|n| AttemptId { n, ..attempt.clone() });
+        let procs = own.filter_map(|attempt| self.procs.get(&attempt));
+        let candidates: Vec<Checkpoint> = procs.flat_map(|proc| proc.saves.iter().rev().cloned()).collect();
+        let mut damaged = Vec::new();
+        let mut good = None;
+        for checkpoint in candidates {
+            if !dice_for(self.seed, (checkpoint.path.as_str(), "verify")).per_mille(self.trouble.failures) {
+                good = Some(checkpoint);
+                break;
+            }
+            self.counts.damaged += 1;
+            damaged.push(Damaged { checkpoint, why: "verify failed: code 1".into() });
+        }
+        self.send(Report::CheckpointsVerified(attempt.clone(), good, damaged));
     }
 
     pub(crate) fn look(&mut self, attempt: &AttemptId, seen_claimed: bool, intent_boot: u32) {

@@ -143,6 +143,7 @@ impl Actor {
                 Task::Stop { attempt, reason, grace } => self.stop(attempt, reason, grace).await,
                 Task::Probe(beside) => self.probe(beside).await,
                 Task::Verify(beside, workflow) => self.verify(beside, workflow).await,
+                Task::VerifyCheckpoints(beside, context) => self.verify_checkpoints(beside, *context).await,
                 Task::Look(look) => self.look(look).await,
                 Task::Input { key, text, answer } => self.input(key, &text, answer).await,
                 Task::Pty { ask, title, work_dir, answer, without } => {

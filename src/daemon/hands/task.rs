@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{Keeping, verify};
 use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
+use crate::daemon::ended::Context;
 use crate::daemon::requests::Answer;
 use crate::engine::{Base, LaneState, Run};
 use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What, Workflow};
@@ -46,6 +47,8 @@ pub(in crate::daemon) enum Task {
     Probe(Beside),
     /// The `verify` of an attempt of this workflow.
     Verify(Beside, Arc<Workflow>),
+    /// The newest good checkpoint is to be found; the script is asked about each.
+    VerifyCheckpoints(Beside, Box<Context>),
     Look(Look),
     /// Typing into a step.
     Input {
@@ -97,6 +100,7 @@ pub(in crate::daemon) fn task(
         }
         Command::Probe(attempt) => probe(run, attempt, parts).map(Some),
         Command::Verify(attempt) => verify(run, attempt, parts).map(Some),
+        Command::VerifyCheckpoints(attempt) => Ok(verify_checkpoints(run, attempt, parts)),
         Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
     }
 }
@@ -157,6 +161,19 @@ fn verify(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Eve
     let limit = run.lane(&attempt.lane).and_then(|lane| run.timeout_of(lane)).unwrap_or(VERIFY);
     let beside = beside(run, attempt, script, limit).map_err(failed)?;
     Ok(Task::Verify(beside, Arc::clone(&run.workflow)))
+}
+
+/// `None` where there is nothing to ask any more.
+fn verify_checkpoints(run: &Run, attempt: &AttemptId, parts: &Parts) -> Option<Task> {
+    let lane = run.lane(&attempt.lane)?;
+    let script = run.step_of(lane).checkpoint.as_ref()?.verify.clone()?;
+    let limit = run.timeout_of(lane).unwrap_or(VERIFY);
+    // What the step could not be started with is told when it is.
+    let env = run.environment(attempt).unwrap_or_default();
+    let context = Box::new(Context::new(run, lane, attempt.clone(), parts));
+    let cwd = run.workflow.environment_of(&attempt.lane.step).workspace.clone();
+    let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
+    Some(Task::VerifyCheckpoints(Beside { attempt: attempt.clone(), script, env, cwd, work_dir, limit }, context))
 }
 
 fn beside(run: &Run, attempt: &AttemptId, script: String, limit: Duration) -> Result<Beside, String> {

@@ -213,10 +213,16 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { claimed: None, .. } => "starting".into(),
         LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
-        LaneState::Active { resume: Some(path), .. } => format!("resumed from {path}"),
+        LaneState::Active { resume: Some(path), .. } => {
+            let damaged = lane.damaged_words().filter(|_| lane.checkpoint.as_ref().is_some_and(|it| it.path == *path));
+            damaged.map_or_else(|| format!("resumed from {path}"), |words| format!("resumed from {path}: {words}"))
+        }
         LaneState::Active { .. } | LaneState::Exited { .. } => String::new(),
         LaneState::Lost { .. } | LaneState::Probed { .. } => "it cannot be known whether it finished".into(),
         LaneState::Probing { .. } => "asking its probe whether it finished".into(),
+        LaneState::Verifying { exit } if exit.is_bad() => {
+            format!("{}; its checkpoints are being verified", ended_words(exit))
+        }
         LaneState::Verifying { .. } => "ended well; its verify is to say whether that is a success".into(),
         LaneState::Delayed { rule, .. } => {
             let how = lane.last_exit.as_deref().map(ended_words).unwrap_or_default();

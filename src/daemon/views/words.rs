@@ -1,6 +1,6 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
-use crate::engine::Run;
+use crate::engine::{Run, damaged_words};
 use crate::model::{
     AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
     SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words, span_words,
@@ -67,7 +67,10 @@ fn line(run: &Run, what: &What) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.stopping", lane, n, stop_asked(*reason, by))
         }
-        What::ProbeAsked { attempt, .. } | What::Probed { attempt, .. } | What::Verified { attempt, .. } => {
+        What::ProbeAsked { attempt, .. }
+        | What::Probed { attempt, .. }
+        | What::Verified { attempt, .. }
+        | What::CheckpointsVerified { attempt, .. } => {
             let ((lane, n), (kind, text)) = (about(attempt), beside(what));
             (kind, lane, n, text)
         }
@@ -161,6 +164,10 @@ fn beside(what: &What) -> (&'static str, String) {
         ("attempt.probing", format!("asking the probe, by {by}"))
     } else if let What::Verified { attempt, check } = what {
         ("attempt.verified", format!("attempt {}: {}", attempt.n, check.how))
+    } else if let What::CheckpointsVerified { good, damaged, .. } = what {
+        let whole =
+            good.as_ref().map_or_else(|| "no checkpoint is good".into(), |good| format!("{} is good", good.path));
+        ("checkpoint.verified", damaged_words(damaged, good.as_ref()).unwrap_or(whole))
     } else if let What::Probed { code: Some(code), .. } = what {
         ("attempt.probed", format!("the probe said {code}"))
     } else {

@@ -95,6 +95,12 @@ pub(super) enum Stored {
         at: At,
         check: Box<StoredCheck>,
     },
+    CheckpointsVerified {
+        at: At,
+        good: Option<Checkpoint>,
+        #[serde(default)]
+        damaged: Vec<StoredDamaged>,
+    },
     Skipped {
         lane: LaneAt,
         why: StoredSkip,
@@ -183,6 +189,12 @@ pub(super) struct Checkpoint {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredDamaged {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredExit {
     pub(super) end: StoredEnd,
     pub(super) started_ms: i64,
@@ -196,6 +208,8 @@ pub(super) struct StoredExit {
     pub(super) hits: Vec<StoredHit>,
     pub(super) tail: Vec<String>,
     pub(super) checkpoint: Option<Checkpoint>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) damaged: Vec<StoredDamaged>,
     pub(super) outside: Option<StoredOutside>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,

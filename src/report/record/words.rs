@@ -185,6 +185,11 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::ProbeAsked { attempt, by: who } => {
             format!("{} is probed, by {}", name(attempt), by(who))
         }
+        What::CheckpointsVerified { attempt, good, damaged } => {
+            let words = crate::engine::damaged_words(damaged, good.as_ref());
+            let words = words.unwrap_or_else(|| "the newest checkpoint is good".into());
+            format!("{}: {}", name(attempt), inline(&words))
+        }
         What::Verified { attempt, check } => format!("{}: {}", name(attempt), check.how),
         What::Skipped { lane, why } => format!("{} is left out: {}", inline(&run.lane_name(lane)), skipped(why)),
         What::Opened { escalation } => {

@@ -270,6 +270,9 @@ pub struct CheckpointView {
     pub bytes: Option<u64>,
     /// What a resumption would take.
     pub newest: bool,
+    /// `good`, `damaged (why)`; empty where nobody has looked.
+    #[serde(default)]
+    pub says: String,
 }
 
 /// An environment as it was kept after an attempt.
