@@ -104,7 +104,7 @@ impl Kind {
                 "approval",
             ],
             Self::Output => &["path"],
-            Self::Checkpoint => &["pattern", "resume_env", "verify"],
+            Self::Checkpoint => &["pattern", "resume_env", "verify", "every"],
             Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
             Self::Match => &["class", "output", "exit_code", "signal"],
@@ -199,7 +199,6 @@ const OUTPUT: &[NotYet] =
 
 const CHECKPOINT: &[NotYet] = &[
     not_yet("keep", "remove it; dogwatch deletes no checkpoints"),
-    not_yet("every", "remove it"),
     not_yet("save_signal", "remove it; a stopped program gets TERM and `grace` to save"),
 ];
 

@@ -394,6 +394,8 @@ struct Checkpoint {
     /// The variable that tells a new attempt which checkpoint to go on from.
     #[schemars(regex(pattern = "^(?!DOGWATCH_)[A-Za-z_][A-Za-z0-9_]*$"))]
     resume_env: Option<String>,
+    /// How often the program saves one; when it is late, that is shown.
+    every: Option<Duration>,
     /// A script that must end with 0 before an attempt goes on from the checkpoint `$CHECKPOINT`; else the one before is
     /// tried. It has the step's environment and its `timeout` (without one: 10m), and must be repeatable. Without it, a
     /// checkpoint counts when it is there and not empty.

@@ -1,6 +1,8 @@
 //! The checkpoints of a lane: which ones were seen, which are known to be good or damaged, and which one an attempt goes on
 //! from. Folds what was found, decides nothing.
 
+use std::time::Duration;
+
 use crate::model::{AttemptId, Checkpoint, Damaged, Time};
 
 use super::Run;
@@ -37,6 +39,14 @@ impl LaneRun {
         usable.map(|one| &one.checkpoint)
     }
 
+    /// When the program should have saved the next one: an interval after the last one, or after the attempt began.
+    fn next_checkpoint(&self, every: Duration) -> Option<Time> {
+        let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &self.state else {
+            return None;
+        };
+        Some(self.checkpoint_seen.map_or(*claimed, |seen| seen.max(*claimed)).plus(every))
+    }
+
     /// `ckpt_1800 is damaged (it is empty): from ckpt_1200 instead; redo 600 steps`; `None` where nothing is.
     pub fn damaged_words(&self) -> Option<String> {
         damaged_words(&self.damaged, self.checkpoint.as_ref())
@@ -66,6 +76,11 @@ impl LaneRun {
 }
 
 impl Run {
+    /// When a running step that says how often it saves is to save next.
+    pub fn checkpoint_due(&self, lane: &LaneRun) -> Option<Time> {
+        lane.next_checkpoint(self.step_of(lane).checkpoint.as_ref()?.every?)
+    }
+
     pub(super) fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
         if let Some(place) = self.active_place(attempt) {
             self.note_checkpoint(place, Some(checkpoint), Some(at));

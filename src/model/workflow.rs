@@ -344,6 +344,8 @@ pub struct CheckpointSpec {
     pub pattern: String,
     /// The variable that tells a new attempt where to go on from.
     pub resume_env: Option<String>,
+    /// How often the program should save one; nothing follows from being late but that it is shown.
+    pub every: Option<Duration>,
     /// A script for `sh -e` that must end with 0 before an attempt goes on from `$CHECKPOINT`. It may run more than once.
     pub verify: Option<String>,
 }

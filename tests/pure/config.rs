@@ -184,7 +184,7 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     // Keys that only the table below the example names.
     for (place, keys) in [
         ("[steps.a]\nrun = 'true'", &["wait_for"][..]),
-        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal"]),
+        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["keep", "save_signal"]),
     ] {
         for key in keys {
             let problems = parse(&format!("version = 1\n{place}\n{key} = 1\n")).unwrap_err();

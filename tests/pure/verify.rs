@@ -6,7 +6,7 @@ use dogwatch::model::{
     StopReason, What,
 };
 
-use crate::support::make::{checkpoint, person, retry, rule, step, workflow};
+use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
 use crate::support::story::{Story, check, lane, saved};
 
 /// `train`, which is verified, and `next`, which needs it.
@@ -190,4 +190,26 @@ fn a_stopped_run_still_looks_at_its_checkpoints() {
     story.tell(What::CheckpointsVerified { attempt, good: None, damaged: vec![damaged("/c/1", 1)] }).skim();
     let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
     story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
+}
+
+#[test]
+fn a_checkpoint_is_due_an_interval_after_the_last_one() {
+    let mut story = story(|step| {
+        step.checkpoint = Some(CheckpointSpec { every: Some(seconds(60)), ..checkpoint() });
+    });
+    let due = |story: &Story| {
+        let train = story.run().lane(&lane("train")).expect("it is there");
+        story.run().checkpoint_due(train).map(|due| due.as_ms() / 1000)
+    };
+    assert_eq!(due(&story), None, "it does not run yet");
+    story.until(10).claimed("train");
+    assert_eq!(due(&story), Some(70));
+    let attempt = story.until(50).newest("train");
+    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c/1", 1) });
+    assert_eq!(due(&story), Some(110));
+    story.until(200).exits("train", 1);
+    assert_eq!(due(&story), None);
+    // What an earlier attempt saved is no checkpoint of this one.
+    story.answers(1, Choice::Resume).until(300).claimed("train");
+    assert_eq!(due(&story), Some(360));
 }

@@ -144,9 +144,7 @@ impl Audit {
                 Ok(())
             }
             What::Intended { attempt, cause, resume } => {
-                let log = self.log(attempt);
-                let sound = resume.as_ref().is_none_or(|path| !log.damaged.contains(path));
-                ensure(sound, "an attempt goes on from what is known to be damaged")?;
+                self.sound(attempt, resume.as_ref())?;
                 self.intended(event.at, attempt, cause)
             }
             What::Claimed { attempt } => self.claimed(world, attempt),
@@ -188,9 +186,8 @@ impl Audit {
                 Ok(())
             }
             What::CheckpointsVerified { attempt, good, damaged } => {
-                let log = self.log(attempt);
-                log.damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
-                ensure(good.as_ref().is_none_or(|good| !log.damaged.contains(&good.path)), "what was damaged is good")
+                self.log(attempt).damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
+                self.sound(attempt, good.as_ref().map(|good| &good.path))
             }
             What::Opened { escalation } => {
                 let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
@@ -235,6 +232,12 @@ impl Audit {
             | What::Unpaused { .. }
             | What::RunStopAsked { .. } => Ok(()),
         }
+    }
+
+    /// Nothing goes on from a checkpoint that was found damaged.
+    fn sound(&mut self, attempt: &AttemptId, from: Option<&String>) -> Result<(), String> {
+        let damaged = &self.log(attempt).damaged;
+        ensure(from.is_none_or(|path| !damaged.contains(path)), "an attempt goes on from what is damaged")
     }
 
     fn newest(&mut self, attempt: &AttemptId) -> bool {
@@ -392,7 +395,10 @@ impl Audit {
             let back = way(&run.workflow, &from.id, &lane.step);
             ensure(!back.is_empty(), "a gate is sent back to a step that does not lead to it")?;
             for ((of, other), log) in &mut self.lanes {
-                if *of == event.run && back.contains(&other.step) && !log.lost && (log.n == 0 || log.over) {
+                // What a person has ordered already and has not started yet is not sent back.
+                let done = run.lane(other).is_some_and(|lane| matches!(lane.state, LaneState::Done { .. }));
+                let free = !log.lost && (log.n == 0 || log.over) && (done || log.licence.is_none());
+                if *of == event.run && back.contains(&other.step) && free {
                     log.licence = Some(Licence::Start);
                 }
             }

@@ -22,7 +22,6 @@ const ROUNDS: usize = 200;
 struct Hand {
     next_look: Option<Time>,
     next_probe: Option<Time>,
-    next_verify: Option<Time>,
 }
 
 /// An environment, as the daemon knows it.
@@ -417,8 +416,8 @@ impl Daemon {
             }
             Command::VerifyCheckpoints(attempt) => {
                 let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_verify.is_none_or(|next| next <= world.now) {
-                    hand.next_verify = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if hand.next_probe.is_none_or(|next| next <= world.now) {
+                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
                     world.plan(5, Happening::VerifyCheckpoints(attempt));
                     world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }

@@ -83,7 +83,12 @@ pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
 }
 
 pub(crate) fn checkpoint() -> CheckpointSpec {
-    CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()), verify: None }
+    CheckpointSpec {
+        pattern: "saved (?P<path>.*)".into(),
+        resume_env: Some("RESUME".into()),
+        every: None,
+        verify: None,
+    }
 }
 
 pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {

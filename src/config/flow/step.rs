@@ -421,6 +421,7 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
         check_variable(reader, name, &item.at);
         Some(name.to_owned())
     });
+    let every = table.get("every").and_then(|item| reader.duration(&item));
     let verify = table.get("verify").and_then(|item| script(reader, &item));
     let Some(item) = table.get("pattern") else {
         reader
@@ -437,5 +438,5 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
             .hint("name the part that is the checkpoint's path: (?P<path>\\S+)");
         return None;
     }
-    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env, verify })
+    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env, every, verify })
 }

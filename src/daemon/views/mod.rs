@@ -146,6 +146,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
+        checkpoint_due_ms: run.checkpoint_due(lane).map(Time::as_ms),
         escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
         waits: run.waits(lane).into_iter().map(wait).collect(),
         attached: lane

@@ -164,6 +164,9 @@ fn running(model: &Model, step: &StepView, columns: usize) -> String {
     if step.attached.is_some() {
         return fit(&format!("typed into  {elapsed}"), columns);
     }
+    if let Some(late) = step.overdue(model.now_ms) {
+        return fit(&format!("checkpoint {} late", span(late)), columns);
+    }
     let Some(progress) = model.progress.get(&model.lane_key(step)) else {
         return fit(&elapsed, columns);
     };

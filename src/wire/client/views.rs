@@ -196,6 +196,9 @@ pub struct StepView {
     /// The newest checkpoint seen.
     pub checkpoint: Option<String>,
     pub checkpoint_step: Option<i64>,
+    /// When the step should save the next one, where it says how often it does.
+    #[serde(default)]
+    pub checkpoint_due_ms: Option<i64>,
     pub escalation: Option<u64>,
     /// Every timer that runs for it, the nearest first.
     #[serde(default)]
@@ -215,6 +218,11 @@ pub struct StepView {
 }
 
 impl StepView {
+    /// For how many milliseconds a checkpoint has been overdue.
+    pub fn overdue(&self, now_ms: i64) -> Option<i64> {
+        self.checkpoint_due_ms.map(|due| now_ms - due).filter(|late| *late > 0)
+    }
+
     /// `train` or `train[lr=0.1]`.
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }

@@ -130,6 +130,9 @@ fn circumstances(model: &Model, step: &StepView, all: &mut Vec<Told>) {
         let at = step.checkpoint_step.map_or_else(String::new, |at| format!("step {at}, "));
         all.push(Told::new("checkpoint", Role::Good, format!("{at}{path}")));
     }
+    if let Some(late) = step.overdue(model.now_ms) {
+        all.push(Told::new("checkpoint", Role::Attention, format!("overdue by {}", span(late))));
+    }
     let used = model.resources.iter().flat_map(|all| &all.steps).find(|used| used.step_name == step.name());
     if let Some(used) = used.filter(|_| step.ended_ms.is_none()) {
         all.push(Told::new("uses", Role::Plain, used_words(used)));
