@@ -10,11 +10,18 @@
 //! * `DOGWATCH_CRASH_HOLD=1`: instead of dying, the process stands still until `<path>.go` is there beside that file. So a
 //!   test kills the engine while somebody else is exactly at this point.
 //! * `DOGWATCH_PANIC=<name>[:nth]` lets a thread panic when it passes that panic point the nth time.
+//! * `DOGWATCH_PROTOCOL=<oldest>-<newest>`: passes for a build that speaks these versions of the keeper's protocol.
 //! * `DOGWATCH_MUTANT=<name>[,<name>]` turns on a deliberate defect that a test must catch.
 
 /// The variables that a process hands on to the processes it starts, so that one setting reaches keeper and shims.
-pub const VARIABLES: [&str; 5] =
-    ["DOGWATCH_CRASH", "DOGWATCH_CRASH_LOG", "DOGWATCH_CRASH_ONCE", "DOGWATCH_CRASH_HOLD", "DOGWATCH_MUTANT"];
+pub const VARIABLES: [&str; 6] = [
+    "DOGWATCH_CRASH",
+    "DOGWATCH_CRASH_LOG",
+    "DOGWATCH_CRASH_ONCE",
+    "DOGWATCH_CRASH_HOLD",
+    "DOGWATCH_PROTOCOL",
+    "DOGWATCH_MUTANT",
+];
 
 /// The variables of [`VARIABLES`] that are set; always empty in a released binary.
 pub fn handed_on() -> Vec<(&'static str, std::ffi::OsString)> {
@@ -56,6 +63,21 @@ pub fn panic_point(name: &'static str) {
         None => wish == name && nth == 1,
     };
     assert!(!wanted, "the test wanted a panic at {name}");
+}
+
+/// The oldest and the newest version of the keeper's protocol of the build that this one is to pass for.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn protocol() -> Option<(u32, u32)> {
+    None
+}
+
+/// The oldest and the newest version of the keeper's protocol of the build that this one is to pass for.
+#[cfg(feature = "faults")]
+pub fn protocol() -> Option<(u32, u32)> {
+    let wish = std::env::var("DOGWATCH_PROTOCOL").ok()?;
+    let (oldest, newest) = wish.split_once('-')?;
+    Some((oldest.parse().ok()?, newest.parse().ok()?))
 }
 
 /// Is this deliberate defect turned on? Never in a released binary.

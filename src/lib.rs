@@ -19,11 +19,13 @@
 //!               faults      crash points and mutants of the fault tests
 //! L1 mind       engine gauge report
 //!               judge       why an attempt failed: output and facts to a class, an advice and the evidence
+//!               patience    when to look next, how much time is left, when silence means trouble
+//!               series      metrics as series: stored small, drawn fast
 //! L0 nouns      model
 //! ```
 //!
 //! Invariants:
-//! * The mind (`engine`, `gauge`, `judge`, `report`) never reads a clock, a file or a socket.
+//! * The mind (`engine`, `gauge`, `judge`, `patience`, `report`, `series`) never reads a clock, a file or a socket.
 //! * An intent is committed to the journal before its effect; an exit record is on disk before anything is decided about it.
 //! * Faces never name the engine: whatever they show came over the wire.
 
@@ -42,8 +44,10 @@ pub mod journal;
 pub mod judge;
 pub mod keep;
 pub mod model;
+pub mod patience;
 pub mod report;
 pub mod screen;
+pub mod series;
 pub mod session;
 pub mod shim;
 pub mod spawn;

@@ -21,6 +21,10 @@ mod hands;
 mod judge;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/meter.rs"]
+mod meter;
+#[path = "pure/metrics.rs"]
+mod metrics;
 #[path = "pure/orders.rs"]
 mod orders;
 #[path = "pure/pages.rs"]
@@ -47,5 +51,7 @@ mod tui;
 mod user;
 #[path = "pure/verify.rs"]
 mod verify;
+#[path = "pure/waiting.rs"]
+mod waiting;
 #[path = "pure/worlds.rs"]
 mod worlds;

@@ -153,6 +153,9 @@ pub enum Verb {
         /// The same answer to every question of the run that asks the same
         #[arg(long, conflicts_with = "confirm")]
         all_like_this: bool,
+        /// Decide nothing: print the rule that would always answer so
+        #[arg(long, conflicts_with_all = ["confirm", "all_like_this", "message"])]
+        as_rule: bool,
     },
     /// Take back an answer that has not taken effect yet
     Undo {

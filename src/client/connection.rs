@@ -127,6 +127,16 @@ impl Client {
         }
     }
 
+    /// Nobody is at the other end any more.
+    pub fn is_over(&self) -> bool {
+        let mut one = [0u8; 1];
+        let looked = rustix::net::recv(&self.stream, &mut one, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        match looked {
+            Ok((_, count)) => count == 0,
+            Err(errno) => !matches!(errno, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+        }
+    }
+
     /// From now on changes are told: see [`Client::wait`].
     pub fn subscribe(&mut self) -> Result<(), Error> {
         self.ask(Ask::Subscribe).map(drop)

@@ -44,7 +44,8 @@ pub(super) fn facts(end: End, stop: Option<StopReason>, oom_kills: Option<u64>, 
 /// Of an attempt whose environment was ended with it. An engine that was started anew explains itself.
 pub(super) fn facts_outside(outside: Outside) -> Option<Facts> {
     let oom = match outside {
-        Outside::EngineRestarted => return None,
+        // What the log says of an end by itself is judged with the log.
+        Outside::EngineRestarted | Outside::GpusLost | Outside::SharedMemoryFull => return None,
         Outside::Killed => false,
         Outside::OutOfMemory => true,
     };

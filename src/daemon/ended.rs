@@ -26,6 +26,11 @@ const TAIL: usize = 20;
 const LONGEST_LINE: usize = 4096;
 /// Lines before and after a match that are kept with it.
 const AROUND: usize = 2;
+/// What NVIDIA's library says in a container whose devices were taken away, and nowhere else: nvidia-docker#1730.
+const GPUS_LOST: &str = "Failed to initialize NVML: Unknown Error";
+/// What programs say whose container has too little shared memory; the first with each of its words.
+const SHM_FULL: [&[&str]; 3] =
+    [&["insufficient shared memory"], &["out of shared memory"], &["/dev/shm", "No space left"]];
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 /// Checkpoints that are looked at, at most, to find one that is good.
@@ -153,7 +158,7 @@ impl Context {
             tail: read.tail,
             checkpoint: read.checkpoint,
             damaged: read.damaged,
-            outside: None,
+            outside: read.outside,
             diagnosis: read.diagnosis,
             verify: None,
         }
@@ -235,6 +240,7 @@ impl Context {
         }
         read.hits = scan.hits;
         read.diagnosis = scan.judge.zip(facts).map(|(judge, facts)| Box::new(judge.end(&facts)));
+        read.outside = scan.outside;
         read.sighted = scan.sightings.into_iter().rev().collect();
         let all = read.sighted.iter().chain(&self.older).cloned();
         (read.checkpoint, read.damaged) = self.usable(all);
@@ -275,6 +281,7 @@ struct Read {
     damaged: Vec<Damaged>,
     /// All that the log tells of, newest first.
     sighted: Vec<Checkpoint>,
+    outside: Option<Outside>,
 }
 
 /// Each path once.
@@ -317,6 +324,9 @@ struct Scan<'a> {
     checkpoint: Option<Regex>,
     /// Judges what stands in it.
     judge: Option<Judge>,
+    /// It failed in a container, which may be why.
+    contained: bool,
+    outside: Option<Outside>,
     hits: Vec<Hit>,
     sightings: Vec<Checkpoint>,
     line_number: u64,
@@ -334,6 +344,8 @@ impl<'a> Scan<'a> {
             rules: rules.collect(),
             checkpoint,
             judge: None,
+            contained: !good && context.workflow.environment_of(&context.step).container.is_some(),
+            outside: None,
             hits: Vec::new(),
             sightings: Vec::new(),
             line_number: 0,
@@ -342,7 +354,7 @@ impl<'a> Scan<'a> {
     }
 
     fn has_work(&self) -> bool {
-        !self.rules.is_empty() || self.checkpoint.is_some() || self.judge.is_some()
+        !self.rules.is_empty() || self.checkpoint.is_some() || self.judge.is_some() || self.contained
     }
 
     fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
@@ -384,6 +396,9 @@ impl<'a> Scan<'a> {
         for hit in self.hits.iter_mut().filter(|hit| number <= hit.line_number + near) {
             hit.after.push(short());
         }
+        if self.contained && self.outside.is_none() {
+            self.outside = said_of_its_container(&line);
+        }
         let (hits, last) = (&mut self.hits, &self.last);
         self.rules.retain(|(rule, pattern)| {
             let hit = pattern.is_match(&line);
@@ -404,6 +419,15 @@ impl<'a> Scan<'a> {
             self.last.push_back(line.chars().take(400).collect());
         }
     }
+}
+
+/// What a line says of the container that it was written in.
+fn said_of_its_container(line: &str) -> Option<Outside> {
+    if line.contains(GPUS_LOST) {
+        return Some(Outside::GpusLost);
+    }
+    let full = SHM_FULL.iter().any(|words| words.iter().all(|word| line.contains(word)));
+    full.then_some(Outside::SharedMemoryFull)
 }
 
 /// The checkpoint that a line tells of.

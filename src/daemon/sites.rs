@@ -51,13 +51,13 @@ impl Waiting {
         self.known.retain(|(of, _), _| of != run);
     }
 
-    /// What this lane waits for.
-    pub(super) fn words(&self, run: &Run, lane: &LaneRun, now: Time) -> Option<String> {
+    /// What this lane waits for; `silent`: its environment does not answer.
+    pub(super) fn words(&self, run: &Run, lane: &LaneRun, now: Time, silent: bool) -> Option<String> {
         let LaneState::Active { claimed, .. } = lane.state else { return None };
         let attempt = run.attempt(lane)?;
         let (since, (words, kept)) = self.known.get(&(run.id.clone(), run.site(&attempt)))?;
-        // What has begun waits for nothing, unless its environment is being kept after it.
-        if kept.as_ref().map_or(claimed.is_some(), |kept| *kept != attempt) {
+        // What has begun waits for nothing, unless its environment is being kept after it, or cannot be asked.
+        if !silent && kept.as_ref().map_or(claimed.is_some(), |kept| *kept != attempt) {
             return None;
         }
         let waited = now.since(*since);

@@ -35,7 +35,7 @@ impl Run {
                     self.note_damaged(place, &exit.damaged);
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
                     let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
-                    let how = PastEnd::Exit { end, stop, missing, unverified: false };
+                    let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
                     let state = self.closed(place, exit.clone());

@@ -29,6 +29,13 @@ pub fn outside_words(outside: Outside) -> &'static str {
         Outside::Killed => "its container was killed from outside (137, not for want of memory)",
         Outside::OutOfMemory => "its container's memory was used up, and the kernel killed it",
         Outside::EngineRestarted => "the container engine was started anew, and its containers ended with it",
+        Outside::GpusLost => {
+            "its container lost its GPUs (as after `systemctl daemon-reload`); a retry starts the container anew, with what is in it"
+        }
+        Outside::SharedMemoryFull => {
+            "its container's shared memory (/dev/shm) was too small: say `shm = \"8GiB\"` in its [environment] (without, it \
+             is as large as `memory`), or use fewer workers"
+        }
     }
 }
 
@@ -46,26 +53,11 @@ pub(super) fn lost_words(why: LostWhy) -> &'static str {
 impl Run {
     /// What the command line calls a choice: `retry`, `send-back:train`.
     pub fn word(&self, choice: Choice) -> Cow<'static, str> {
-        Cow::Borrowed(match choice {
-            Choice::Accept => "accept",
-            Choice::Retry => "retry",
-            Choice::Resume => "resume",
-            Choice::Probe => "probe",
-            Choice::Done => "done",
-            Choice::Skip => "skip",
-            Choice::Fail => "fail",
-            Choice::StopRun => "stop-run",
-            Choice::Approve => "approve",
-            Choice::Reject => "reject",
-            Choice::Alternative { .. } => {
-                let name = self.alternative_named(choice).map_or("?", |(name, _)| name);
-                return Cow::Owned(format!("alternative:{name}"));
-            }
-            Choice::SendBack(_) => {
-                let step = self.back_to(choice).map_or("?", |step| step.id.as_str());
-                return Cow::Owned(format!("send-back:{step}"));
-            }
-        })
+        let named = self.alternative_named(choice).map(|(name, _)| name);
+        match named.or_else(|| self.back_to(choice).map(|step| step.id.as_str())) {
+            Some(name) => Cow::Owned(format!("{}:{name}", choice.plain_word())),
+            None => Cow::Borrowed(choice.plain_word()),
+        }
     }
 
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
@@ -110,6 +102,9 @@ impl Run {
                 format!("ended well after {ran}, but an output is missing")
             }
             None => match exit.outside {
+                Some(outside @ (Outside::GpusLost | Outside::SharedMemoryFull)) => {
+                    format!("failed with {} after {ran}: {}", end_words(exit.end), outside_words(outside))
+                }
                 Some(outside) => format!("was ended after {ran}: {}", outside_words(outside)),
                 None => format!("failed with {} after {ran}", end_words(exit.end)),
             },
@@ -125,6 +120,12 @@ impl Run {
         let told = known(exit);
         evidence.extend(told.map(|said| format!("{}: {}", said.class, said.explanation)));
         let Pointed { of_rule, shown, line: pointed, words, rule: deciding } = self.pointed(lane, rule, exit);
+        // In the order in which it was printed: what stands round the match may be the end of the output.
+        let twice = shown.map_or(0, |hit| told_already(hit, &exit.tail));
+        let end = exit.tail.len() - twice;
+        let tail = exit.tail[end.saturating_sub(TAIL)..end].iter().map(|line| format!("| {line}"));
+        let (before, after) = if twice > 0 { (Some(tail), None) } else { (None, Some(tail)) };
+        evidence.extend(before.into_iter().flatten());
         let mut matched = of_rule.map(|hit| evidence.len() + hit.before.len());
         evidence.extend(shown.into_iter().flat_map(around));
         if let Some(pointed) = pointed {
@@ -140,9 +141,7 @@ impl Run {
         }
         evidence.extend(checkpoint_line(lane));
         evidence.extend(lane.damaged_words());
-        let end = exit.tail.len() - shown.map_or(0, |hit| told_already(hit, &exit.tail));
-        let from = end.saturating_sub(TAIL);
-        evidence.extend(exit.tail[from..end].iter().map(|line| format!("| {line}")));
+        evidence.extend(after.into_iter().flatten());
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, deciding, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));
         let asked = self.escalation(lane, id, EscalationKind::Failed, title, evidence);

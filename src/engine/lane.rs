@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Patch, Principal,
-    Proposal, SkipWhy, StopReason, Time,
+    Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch,
+    Principal, Proposal, SkipWhy, StopReason, Time,
 };
 
 use super::checkpoint::Sighting;
@@ -84,6 +84,7 @@ pub enum PastEnd {
         stop: Option<StopReason>,
         /// A declared output was not there.
         missing: bool,
+        outside: Option<Outside>,
         /// Its `verify` failed.
         unverified: bool,
     },

@@ -37,7 +37,7 @@ pub use checkpoint::{Quality, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
-pub use sites::{Base, Kept};
+pub use sites::{Base, Kept, Refresh};
 pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
 pub use timers::{Timer, Wait};
 

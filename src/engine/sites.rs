@@ -1,10 +1,10 @@
 //! Where attempts run: environments that they share or have alone, and what such an environment is made of: its image, or
 //! what was kept of it after a step. Pure.
 
-use crate::model::{AttemptId, EnvironmentId, Keep, LaneId, RunResult, Site, Snapshot, SnapshotMark, Time};
+use crate::model::{AttemptId, EnvironmentId, Keep, LaneId, Outside, RunResult, Site, Snapshot, SnapshotMark, Time};
 
 use super::Run;
-use super::state::{Ended, LaneState, Phase};
+use super::state::{Ended, LaneRun, LaneState, Past, PastEnd, Phase};
 
 /// An environment as it was when an attempt had succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub struct Base {
     pub image: String,
     /// The environment is to be made anew of it for this attempt: all that ran in it since is to be done again.
     pub anew: bool,
+}
+
+/// A container that is to be started anew, with what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    /// Unless it was started after this.
+    pub since: Time,
+    /// Nothing else runs in it. Else that is waited for.
+    pub alone: bool,
 }
 
 impl Run {
@@ -123,6 +132,23 @@ impl Run {
             any |= there && ran;
         }
         any
+    }
+
+    /// The environment of this attempt lost its GPUs: its container is to be started anew before anything else runs there,
+    /// unless that was done since.
+    pub fn refresh(&self, attempt: &AttemptId) -> Option<Refresh> {
+        let site = self.site(attempt);
+        if site.own.is_some() {
+            return None;
+        }
+        let there = |lane: &&LaneRun| self.attempt(lane).is_some_and(|attempt| self.site(&attempt) == site);
+        let lost = |past: &Past| {
+            matches!(past.how, PastEnd::Exit { outside: Some(Outside::GpusLost), .. }).then_some(past.ended)
+        };
+        let since = self.lanes.iter().filter(there).flat_map(|lane| lane.past.iter().filter_map(lost)).max()?;
+        let runs = |lane: &LaneRun| matches!(lane.state, LaneState::Active { claimed: Some(_), .. });
+        let alone = !self.lanes.iter().filter(there).any(|lane| lane.id != attempt.lane && runs(lane));
+        Some(Refresh { since, alone })
     }
 
     pub(super) fn keep(&mut self, attempt: &AttemptId, snapshot: &Snapshot, at: Time) {

@@ -207,6 +207,11 @@ pub fn note_made_for(spec: &Spec, key: &str) -> Result<(), Error> {
     docker::note_made_for(&spec.dir(), key)
 }
 
+/// Was the container of this environment last started before this, in milliseconds since 1970? False where that is not known.
+pub fn was_started_before(spec: &Spec, wall_ms: i64) -> bool {
+    spec.container.is_some() && docker::was_started_before(&spec.dir(), wall_ms)
+}
+
 /// Leaves the container of an environment whose keeper has ended where it is, until `dogwatch gc` or another attempt.
 pub fn leave_container(spec: &Spec) -> Result<(), Error> {
     docker::leave(&spec.dir())

@@ -135,22 +135,40 @@ impl Sandbox {
         if !force {
             return refuse("its keeper still holds its socket");
         }
-        let Some(process) = noted_keeper(dir).await? else {
-            return refuse("its keeper is not the process that was noted, so nothing was killed");
+        let why = match noted_keeper(dir).await? {
+            Noted::Lives(process) => {
+                rustix::process::pidfd_send_signal(&process, Signal::KILL)
+                    .map_err(Error::io("killing the keeper of", dir))?;
+                "its keeper was killed but is still there"
+            }
+            // It has just ended, and its porter is about to see that; on a starved machine that takes a while.
+            Noted::Gone => "its keeper has ended, but something else holds its socket or its lock; nothing was killed",
+            Noted::Nobody => return refuse("nobody noted which process its keeper is, so nothing was killed"),
         };
-        rustix::process::pidfd_send_signal(&process, Signal::KILL).map_err(Error::io("killing the keeper of", dir))?;
-        if ended_within(dir, START).await { Ok(()) } else { refuse("its keeper was killed but is still there") }
+        if ended_within(dir, START).await {
+            launch::forget_runtime_dir(dir);
+            return Ok(());
+        }
+        refuse(why)
     }
 }
 
+/// What was noted of a keeper.
+enum Noted {
+    Lives(OwnedFd),
+    /// The process that was noted is there no more.
+    Gone,
+    Nobody,
+}
+
 /// The keeper's process. Its porter notes it a moment after it started, when it may have been spoken to already.
-async fn noted_keeper(dir: &Path) -> Result<Option<OwnedFd>, Error> {
+async fn noted_keeper(dir: &Path) -> Result<Noted, Error> {
     let deadline = clock::boottime_ms() + 2_000;
     loop {
         let noted = dir::read_json::<Running>(dir, dir::RUNNING)?.and_then(|running| running.keeper);
         let keeper = noted.or_else(|| launch::named_keeper(dir));
         if keeper.is_some() || clock::boottime_ms() >= deadline {
-            return Ok(keeper.and_then(|keeper| keeper.open()));
+            return Ok(keeper.map_or(Noted::Nobody, |keeper| keeper.open().map_or(Noted::Gone, Noted::Lives)));
         }
         clock::sleep(LOOK).await;
     }

@@ -28,6 +28,11 @@ impl Key {
         }
     }
 
+    /// Whether these bytes are what a plain terminal sends for it.
+    pub fn is(self, bytes: &[u8]) -> bool {
+        *bytes == [self.control()]
+    }
+
     /// What a plain terminal sends for it.
     fn control(self) -> u8 {
         self.character.to_ascii_uppercase() & 0x1f

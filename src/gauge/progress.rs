@@ -3,9 +3,15 @@
 //! A guess that is wrong is worse than none: a fraction counts only with a word, a bar or brackets around it, never within
 //! a path, a date, an address or a version.
 
+mod meter;
+mod parser;
+
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
+
+pub use meter::Meter;
+pub use parser::{BadPattern, Parser};
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +48,7 @@ pub fn of_line(line: &str) -> Option<Progress> {
     if !line.contains(['/', '%']) && !line.contains(" of ") {
         return None;
     }
-    tqdm(line).or_else(|| counted(line)).or_else(|| barred(line))
+    tqdm(line).or_else(|| counted(line)).or_else(|| barred(line)).or_else(|| parser::known(line))
 }
 
 fn regex(pattern: &str) -> Regex {
@@ -55,6 +61,12 @@ fn tqdm(line: &str) -> Option<Progress> {
         LazyLock::new(|| regex(r"\d%\|[^|]*\|\s*([\d.]+[kKMGTP]?)/([\d.]+[kKMGTP]?)\w*\s*\[[\d:]+<([\d:]+|\?)"));
     let found = PATTERN.captures(line)?;
     Progress::new(scaled(&found[1])?, scaled(&found[2])?, clock(&found[3]))
+}
+
+/// A count as a number.
+#[expect(clippy::cast_precision_loss, reason = "layers are few")]
+fn units(n: usize) -> f64 {
+    n as f64
 }
 
 /// `1.5k`

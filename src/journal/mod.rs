@@ -5,6 +5,7 @@
 //! One transaction holds what belongs together: facts, the decisions about them, and the intents that follow. Every
 //! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.
 
+mod answers;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use crate::model::{Event, RunId, Time, What, Workflow};
 
+pub use answers::Before;
 pub use record::Unreadable;
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// What the journal cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -333,6 +335,7 @@ fn migrate(db: &mut Connection) -> Result<(), Error> {
              kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
          CREATE INDEX IF NOT EXISTS events_run ON events (run, seq);",
     )?;
+    transaction.execute_batch(answers::TABLE)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
 }
@@ -386,5 +389,5 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
         let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
         transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
     }
-    Ok(())
+    answers::note(transaction, event)
 }

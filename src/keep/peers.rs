@@ -9,7 +9,7 @@ use super::asks::Answer;
 use super::jobs::Asker;
 use super::keeper::Keeper;
 use crate::clock;
-use crate::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, VERSION, Welcome, proof};
+use crate::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, Spoken, Welcome, proof};
 use crate::wire::lines::{Lines, Lost};
 
 /// A peer that has not proven itself by then is dropped.
@@ -41,8 +41,14 @@ impl Keeper {
             return;
         };
         let nonce = blake3::Hash::from_bytes(clock::random_bytes::<32>()).to_hex()[..32].to_owned();
-        let greeting =
-            Greeting { v: VERSION, boot_id: clock::boot_id(), nonce: nonce.clone(), pid: std::process::id() };
+        let Spoken { newest, oldest } = Spoken::by_this_build();
+        let greeting = Greeting {
+            v: newest,
+            oldest: (newest > 1).then_some(oldest),
+            boot_id: clock::boot_id(),
+            nonce: nonce.clone(),
+            pid: std::process::id(),
+        };
         if lines.say(&greeting).is_ok() {
             let stage = Stage::Greeted { nonce, until: clock::boottime_ms() + HANDSHAKE_MS };
             self.peers.insert(self.next_peer, Peer { lines, stage });
@@ -93,8 +99,9 @@ impl Keeper {
 
     /// Checks what a newcomer knows, and proves the keeper to it.
     fn welcome(&mut self, number: u64, nonce: &str, hello: &Hello) -> Result<(), Lost> {
-        let refusal = if hello.v != VERSION {
-            Some(format!("this keeper speaks version {VERSION} of the protocol, not {}", hello.v))
+        let ours = Spoken::by_this_build();
+        let refusal = if !ours.has(hello.v) {
+            Some(format!("this keeper speaks {ours} of the protocol, not {}", hello.v))
         } else if !is_proof(&proof(&self.secret, "engine", nonce), &hello.proof) {
             Some("the peer does not know the secret of this environment".to_owned())
         } else if hello.epoch < self.epoch {
@@ -114,7 +121,7 @@ impl Keeper {
         }
         self.epoch = hello.epoch;
         peer.stage = Stage::Engine { epoch: hello.epoch };
-        peer.lines.say(&Welcome { v: VERSION, proof: proof(&self.secret, "keeper", &hello.nonce) })
+        peer.lines.say(&Welcome { v: hello.v, proof: proof(&self.secret, "keeper", &hello.nonce) })
     }
 
     fn attend(&mut self, asker: Asker, ask: Ask, epoch: u64) {

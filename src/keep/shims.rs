@@ -13,6 +13,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::attempt;
+use crate::model::RUN_FOLDERS;
 use crate::wire::keeper::{Event, Launch, Place, proof};
 use crate::wire::lines::{Lines, Lost};
 use crate::wire::shim::{End, FromShim, Greeting, Opening, Order, ToShim, VERSION, Want};
@@ -346,12 +347,14 @@ impl Shim {
     }
 }
 
-/// Where the attempt of this key lives, by the rule that both follow: `dw-<run>-<step>-<lane>-a<n>` in `step/lane/a<n>`.
+/// Where the attempt of this key lives, by the rule that both follow: `dw-<run>-<step>-<lane>-a<n>` in `step/lane/a<n>`,
+/// with the folders of [`RUN_FOLDERS`] set apart.
 fn place_of(key: &str) -> Option<Place> {
     let (_run, rest) = key.strip_prefix("dw-")?.split_once('-')?;
     let (rest, attempt) = rest.rsplit_once('-')?;
     let (step, lane) = rest.rsplit_once('-')?;
-    Some(Place { key: key.into(), dir: format!("{step}/{lane}/{attempt}") })
+    let apart = if RUN_FOLDERS.contains(&step) { "_" } else { "" };
+    Some(Place { key: key.into(), dir: format!("{apart}{step}/{lane}/{attempt}") })
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -312,7 +312,8 @@ pub struct Exit {
     pub checkpoint: Option<Checkpoint>,
     /// Newer ones, newest first.
     pub damaged: Vec<Damaged>,
-    /// Its whole environment was ended with it: there is no exit record, and this is why.
+    /// What was done to its environment, and ended or failed it. There is no exit record where the environment itself was
+    /// ended.
     pub outside: Option<Outside>,
     /// Why it failed, where it ended badly by itself.
     pub diagnosis: Option<Box<Diagnosis>>,
@@ -379,7 +380,7 @@ impl Exit {
     }
 }
 
-/// What ended the environment of an attempt, and the attempt with it.
+/// What happened to the environment of an attempt, and to the attempt with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
     /// Somebody killed the container.
@@ -388,6 +389,11 @@ pub enum Outside {
     OutOfMemory,
     /// The container engine was started anew: a disruption, and no failure of the step.
     EngineRestarted,
+    /// The container may not use its GPUs any more, as after `systemctl daemon-reload`. It lives on, and whatever is tried
+    /// in it fails until it has been started anew.
+    GpusLost,
+    /// The container's `/dev/shm` was too small for it.
+    SharedMemoryFull,
 }
 
 /// What the processes of an attempt used.
@@ -558,6 +564,26 @@ pub enum Choice {
     Reject,
     /// To a gate: what led to it runs again, from the step with this place in the workflow; then it asks anew.
     SendBack(u32),
+}
+
+impl Choice {
+    /// Its word without a name: what is kept over all runs.
+    pub fn plain_word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Alternative { .. } => "alternative",
+            Self::Retry => "retry",
+            Self::Resume => "resume",
+            Self::Probe => "probe",
+            Self::Done => "done",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+            Self::StopRun => "stop-run",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::SendBack(_) => "send-back",
+        }
+    }
 }
 
 /// A person's order about a lane, outside a question.

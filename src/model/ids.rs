@@ -160,11 +160,17 @@ impl AttemptId {
         format!("dw-{}-{}-{}-a{}", self.run, self.lane.step, self.lane.lane, self.n)
     }
 
-    /// The attempt's directory below the run's: `<step>/<lane>/a<n>`.
+    /// The attempt's directory below the run's: `<step>/<lane>/a<n>`. A step that has the name of one of the run's own
+    /// folders is set apart by a letter that no name begins with: what lies in `work` may be written by every step.
     pub fn dir(&self) -> String {
-        format!("{}/{}/a{}", self.lane.step, self.lane.lane, self.n)
+        let step = self.lane.step.as_str();
+        let apart = if RUN_FOLDERS.contains(&step) { "_" } else { "" };
+        format!("{apart}{step}/{}/a{}", self.lane.lane, self.n)
     }
 }
+
+/// The run's own folders, beside those of its steps: what steps write, and where its environments are.
+pub const RUN_FOLDERS: [&str; 2] = ["work", "env"];
 
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

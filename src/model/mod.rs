@@ -18,7 +18,9 @@ pub use event::{
     Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot,
     SnapshotMark, StopReason, Usage, Verdict, What,
 };
-pub use ids::{AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RunId, Site, StepId};
+pub use ids::{
+    AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
+};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;
 pub use time::{Time, span_words};

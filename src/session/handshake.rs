@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::socket::Socket;
 use crate::clock;
-use crate::wire::keeper::{FromKeeper, Greeting, Hello, Outcome, VERSION, Welcome, proof};
+use crate::wire::keeper::{FromKeeper, Greeting, Hello, Outcome, Spoken, Welcome, proof};
 
 /// A connection whose other end is known.
 #[derive(Debug)]
@@ -23,15 +23,17 @@ pub(super) async fn shake(dir: &Path, secret: &[u8; 32], epoch: u64) -> Result<S
     let strange = |what: String| Error::Protocol { dir: dir.to_owned(), what };
     let mut socket = Socket::connect(dir).await.map_err(ended)?;
     let greeting: Greeting = parse(&next(&mut socket).await.map_err(ended)?).map_err(strange)?;
-    if greeting.v != VERSION {
-        return Err(strange(format!("it speaks version {} of the protocol, this engine {VERSION}", greeting.v)));
-    }
+    let (ours, theirs) = (Spoken::by_this_build(), Spoken::by(&greeting));
+    let Some(version) = ours.with(theirs) else {
+        let newer = theirs.newest > ours.newest;
+        return Err(Error::OtherBuild { age: if newer { "a newer" } else { "an older" }, theirs, ours });
+    };
     let nonce = clock::random_bytes::<16>().iter().fold(String::new(), |mut text, byte| {
         use std::fmt::Write as _;
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let hello = Hello { v: VERSION, nonce: nonce.clone(), proof: proof(secret, "engine", &greeting.nonce), epoch };
+    let hello = Hello { v: version, nonce: nonce.clone(), proof: proof(secret, "engine", &greeting.nonce), epoch };
     let line = serde_json::to_vec(&hello).map_err(|error| strange(error.to_string()))?;
     socket.send(&line).map_err(ended)?;
     let answer = next(&mut socket).await.map_err(ended)?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire::keeper::{Ask, Event, Outcome, Reply};
+use crate::wire::keeper::{Ask, Event, Outcome, Reply, Spoken};
 pub use verdict::{Intent, Verdict, Why, verdict};
 
 /// Deadline of an ask that has none of its own.
@@ -35,6 +35,13 @@ pub enum Error {
     /// The keeper refuses this engine, in its words.
     #[error("the keeper refuses: {0}")]
     Refused(String),
+    /// A keeper of another build of dogwatch, and there is no version of the protocol that both speak.
+    #[error(
+        "its environment was started by {age} dogwatch (it speaks {theirs} of the protocol, this one {ours}): what runs \
+         there goes on, and nothing can be started or stopped there but by that dogwatch; start its engine again, or let \
+         the run end"
+    )]
+    OtherBuild { age: &'static str, theirs: Spoken, ours: Spoken },
     /// It speaks, but not this protocol.
     #[error("the keeper in {dir} is not understood: {what}", dir = dir.display())]
     Protocol { dir: std::path::PathBuf, what: String },

@@ -96,28 +96,80 @@ fn top(model: &Model, area: Rect, buf: &mut Buffer) {
     }
     let theme = &model.manner.theme;
     let mut pen = Pen::new(buf, theme, area);
-    pen.space(1).text(Role::Strong, "dogwatch");
+    if let Some(run) = asked_run(model) {
+        let need = need(model);
+        let room = pen.left().saturating_sub(width(&need) + 3);
+        pen.space(1).field(Role::Strong, run, room.min(width(run)));
+        pen.until_left(width(&need) + 1).text(Role::Attention, &need);
+        return;
+    }
+    let need = need(model);
+    let spared = Spared::of(model, pen.left(), &need);
+    if spared.brand {
+        pen.space(1).text(Role::Strong, "dogwatch");
+    }
     if model.manner.readonly {
         pen.text(Role::Attention, " read-only");
     }
-    let need = need(model);
-    let machine = machine(model);
-    let reserved = width(&need) + if machine.is_empty() { 0 } else { width(&machine) + 2 } + 2;
+    let reserved = width(&need) + if spared.machine.is_empty() { 0 } else { width(&spared.machine) + 2 } + 2;
     if let Some(run) = &model.run {
         let room = pen.left().saturating_sub(reserved);
         let name = run_name(&run.line);
-        let took = span(run.line.ended_ms.unwrap_or(model.now_ms) - run.line.created_ms);
-        let state = format!("{} {} {took}", shape(run.line.state), run.line.state.word());
-        let named = room.saturating_sub(width(&state) + 6).min(width(&name));
-        pen.space(2).field(Role::Strong, &name, named).space(2).text(run_role(run.line.state), &state);
+        let gap = if spared.brand { 2 } else { 1 };
+        let named = room.saturating_sub(width(&spared.state) + gap + 4).min(width(&name));
+        let role = run_role(run.line.shown());
+        pen.space(gap).field(Role::Strong, &name, named).space(2).text(role, &spared.state);
         if let Some(words) = extra(model) {
             pen.space(2).text(Role::Dim, &words);
         }
     }
     pen.until_left(reserved.saturating_sub(1)).text(Role::Attention, &need);
-    if !machine.is_empty() {
-        pen.space(2).text(Role::Dim, &machine);
+    if !spared.machine.is_empty() {
+        pen.space(2).text(Role::Dim, &spared.machine);
     }
+}
+
+/// What of the top line gives way to the run's name.
+struct Spared {
+    brand: bool,
+    machine: String,
+    state: String,
+}
+
+impl Spared {
+    fn of(model: &Model, columns: usize, need: &str) -> Self {
+        let Some(line) = model.run.as_ref().map(|run| &run.line) else {
+            return Self { brand: true, machine: machine(model), state: String::new() };
+        };
+        let took = span(line.ended_ms.unwrap_or(model.now_ms) - line.created_ms);
+        let state = format!("{} {} {took}", shape(line.shown()), line.shown().word());
+        let readonly = if model.manner.readonly { 10 } else { 0 };
+        let fixed = width(&run_name(line)) + width(need) + readonly + 8;
+        let mut spared = Self { brand: true, machine: machine(model), state };
+        let fits = |spared: &Self| {
+            let brand = if spared.brand { 9 } else { 0 };
+            let machine = if spared.machine.is_empty() { 0 } else { width(&spared.machine) + 2 };
+            fixed + brand + machine + width(&spared.state) <= columns
+        };
+        if !fits(&spared) {
+            spared.machine.clear();
+        }
+        if !fits(&spared) {
+            spared.brand = false;
+        }
+        if !fits(&spared) {
+            spared.state = format!("{} {took}", shape(line.shown()));
+        }
+        spared
+    }
+}
+
+/// The run that a prompt asks about, where only the top line has room for its name.
+fn asked_run(model: &Model) -> Option<&str> {
+    let Some(Panel::Prompt(prompt)) = model.panels.last().filter(|_| model.size.columns < 60) else {
+        return None;
+    };
+    model.question(prompt.id).map(|asked| asked.run_name.as_str())
 }
 
 /// How many questions are open and how to come to them; in a prompt: which of them it is, and how to leave it.
@@ -135,6 +187,7 @@ fn need(model: &Model) -> String {
     let key = keys.words_of(Place::Any, Action::NextQuestion);
     match open.len() {
         0 => String::new(),
+        n if model.size.columns < 60 => format!("▲ {n} ({key})"),
         1 => format!("▲ 1 needs you ({key})"),
         n => format!("▲ {n} need you ({key})"),
     }
@@ -200,16 +253,19 @@ pub fn run_role(state: RunState) -> Role {
 }
 
 fn attached_line(model: &Model, area: Rect, buf: &mut Buffer) -> bool {
-    let Some(attached) = &model.attached else {
-        return false;
+    let (sign, what, way_out) = match (&model.attached, model.panels.last()) {
+        (Some(attached), _) => {
+            let what = if attached.kind == LiveKind::Shell { "beside" } else { "into" };
+            ("ATTACHED", format!("you are typing {what} {}", attached.lane.name), "lets go")
+        }
+        (None, Some(Panel::Released(released))) if !released.fleeting() => {
+            ("LET GO", format!("nobody gets what you type: not {}", released.lane.name), "leaves")
+        }
+        (None, _) => return false,
     };
-    let what = match attached.kind {
-        LiveKind::Attach | LiveKind::Look => format!("you are typing into {}", attached.lane.name),
-        LiveKind::Shell => format!("you are typing beside {}", attached.lane.name),
-    };
-    let way_out = format!("{} lets go", model.manner.let_go);
+    let way_out = format!("{} {way_out}", model.manner.let_go);
     let mut pen = Pen::new(buf, &model.manner.theme, area).over(Role::Attached);
-    pen.text(Role::Plain, "▓▓ ATTACHED ▓▓ ");
+    pen.text(Role::Plain, &format!("▓▓ {sign} ▓▓ "));
     let room = pen.left().saturating_sub(width(&way_out) + 8);
     pen.field(Role::Plain, &what, room.min(width(&what))).text(Role::Plain, " ▓▓ ").text(Role::Plain, &way_out);
     let left = pen.left().saturating_sub(1);
@@ -223,7 +279,7 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, theme, area);
     pen.space(1);
     if let Link::Lost { why } = &model.link {
-        pen.text(Role::Attention, &format!("the engine is away ({why}); steps go on, coming back … "));
+        pen.text(Role::Attention, &format!("the engine is away, coming back …; steps go on  ({why})"));
         return;
     }
     if let Some(flash) = &model.flash {
@@ -272,7 +328,13 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
         binding.hint.is_some() && keys.reaches(place, binding) && update::available(model, binding.action)
     };
     let mut hinted: Vec<&Binding> = keys.here(place).filter(acts).collect();
-    hinted.sort_by_key(|binding| binding.action != Action::Undo);
+    // On a narrow terminal only the first have room: what somebody waits for is one of them.
+    let narrow = model.size.columns < 60;
+    hinted.sort_by_key(|binding| match binding.action {
+        Action::Undo => 0,
+        Action::NextQuestion if narrow && place != Place::Prompt => 1,
+        _ => 2,
+    });
     hinted
 }
 
@@ -280,7 +342,13 @@ pub fn hinted(model: &Model) -> Vec<&Binding> {
 pub fn in_frame(action: Action) -> bool {
     matches!(
         action,
-        Action::Log | Action::Shell | Action::Comment | Action::SameForAll | Action::Snooze | Action::Compare
+        Action::Log
+            | Action::Shell
+            | Action::Comment
+            | Action::SameForAll
+            | Action::ShowRule
+            | Action::Snooze
+            | Action::Compare
     )
 }
 

@@ -1,9 +1,9 @@
-//! Engine <-> keeper, one JSON object a line, over the keeper's Unix socket. Version 1.
+//! Engine <-> keeper, one JSON object a line, over the keeper's Unix socket. Versions 1 and 2.
 //!
 //! ```text
-//! keeper: {"v":1,"boot_id":"…","nonce":"<32 hex>","pid":1}
-//! engine: {"v":1,"nonce":"<32 hex>","proof":"<hex>","epoch":7}     proof  = MAC(secret, "engine" + keeper nonce)
-//! keeper: {"v":1,"proof":"<hex>"}                                  answer = MAC(secret, "keeper" + engine nonce)
+//! keeper: {"v":2,"oldest":1,"boot_id":"…","nonce":"<32 hex>","pid":1}
+//! engine: {"v":2,"nonce":"<32 hex>","proof":"<hex>","epoch":7}     proof  = MAC(secret, "engine" + keeper nonce)
+//! keeper: {"v":2,"proof":"<hex>"}                                  answer = MAC(secret, "keeper" + engine nonce)
 //! engine: {"id":1,"ask":{"look_up":{"attempts":[…]}}}
 //! keeper: {"answer":{"id":1,"result":{"reply":{"found":[…]}}}}
 //! keeper: {"event":{"claimed":{"key":"…"}}}                        to every connected engine, in between
@@ -11,13 +11,59 @@
 //! Both prove that they know the environment's secret before anything else is said: a step that shares the
 //! environment can neither command the keeper nor play it. A reply may carry one file descriptor (`SCM_RIGHTS` with
 //! its first byte): only [`Reply::Pty`] does.
+//!
+//! A keeper lives as long as its environment, so engine and keeper may be of different builds. The keeper says the newest
+//! and the oldest version that it speaks, the engine answers in the newest that both do: see [`Spoken::with`]. Version 1
+//! says no `oldest`; it is spoken as it is. Nothing is said in a version that does not have it. Where there is none that
+//! both speak nothing is commanded and nothing given up: what runs goes on, and its engine says which dogwatch it waits for.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The version that this build speaks.
-pub const VERSION: u32 = 1;
+use crate::faults;
+
+/// The versions of this protocol that a build speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    pub newest: u32,
+    pub oldest: u32,
+}
+
+/// What this build speaks. `oldest` rises only with a release note that says which dogwatch has to end its runs first.
+const THIS_BUILD: Spoken = Spoken { newest: 2, oldest: 1 };
+
+impl Spoken {
+    /// By this build. A test may have it pass for another one.
+    pub fn by_this_build() -> Self {
+        faults::protocol().map_or(THIS_BUILD, |(oldest, newest)| Self { newest, oldest })
+    }
+
+    /// By the keeper that greets so.
+    pub fn by(greeting: &Greeting) -> Self {
+        Self { newest: greeting.v, oldest: greeting.oldest.unwrap_or(greeting.v).min(greeting.v) }
+    }
+
+    /// Does it speak this version?
+    pub fn has(self, version: u32) -> bool {
+        (self.oldest..=self.newest).contains(&version)
+    }
+
+    /// The newest version that both speak.
+    pub fn with(self, other: Self) -> Option<u32> {
+        Some(self.newest.min(other.newest)).filter(|version| self.has(*version) && other.has(*version))
+    }
+}
+
+impl std::fmt::Display for Spoken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.oldest == self.newest {
+            write!(f, "version {}", self.newest)
+        } else {
+            write!(f, "versions {} to {}", self.oldest, self.newest)
+        }
+    }
+}
 
 /// What the porter says at the door of a container, together with the keeper's listening socket, the run's directory, the
 /// bell and the secret to be read, as descriptors in this order. The first line of a conversation that has no second.
@@ -26,7 +72,11 @@ pub const DOOR: &[u8; 16] = b"dogwatch door 1\n";
 /// First line, from the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
+    /// The newest version that it speaks.
     pub v: u32,
+    /// The oldest one; version 1 does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u32>,
     /// Boot id of the environment's host.
     pub boot_id: String,
     /// Hex; what the engine must prove its knowledge of the secret with.
@@ -200,4 +250,30 @@ pub enum Event {
     ShimGone { key: String, status: String },
     /// The tmux server was gone and has been started again.
     TmuxRestarted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoken(oldest: u32, newest: u32) -> Spoken {
+        Spoken { newest, oldest }
+    }
+
+    #[test]
+    fn two_builds_speak_the_newest_version_that_both_know() {
+        assert_eq!(spoken(1, 2).with(spoken(1, 2)), Some(2));
+        assert_eq!(spoken(1, 2).with(spoken(1, 1)), Some(1), "a keeper of an older build");
+        assert_eq!(spoken(1, 2).with(spoken(2, 5)), Some(2), "a keeper of a newer build that still knows ours");
+        assert_eq!(spoken(1, 2).with(spoken(3, 5)), None);
+        assert_eq!(spoken(3, 5).with(spoken(1, 2)), None);
+    }
+
+    #[test]
+    fn a_greeting_of_version_1_is_understood_and_said_as_it_was() {
+        let said = r#"{"v":1,"boot_id":"b","nonce":"n","pid":1}"#;
+        let greeting: Greeting = serde_json::from_str(said).expect("it is understood");
+        assert_eq!(Spoken::by(&greeting), spoken(1, 1));
+        assert_eq!(serde_json::to_string(&greeting).expect("it is plain data"), said);
+    }
 }

@@ -233,6 +233,7 @@ fn view(state: RunState) -> RunView {
             ended_ms: None,
             steps: 5,
             steps_done: 1,
+            paused: false,
             asking: 1,
         },
         by: "ops@box".into(),
@@ -539,6 +540,7 @@ fn each_risk_of_a_container_engine_is_told() {
         socket: "/var/run/docker.sock".into(),
         podman: false,
         rootless: false,
+        networks: true,
         live_restore: false,
         cgroup: "2".into(),
         new_enough: Some(true),
@@ -557,8 +559,9 @@ fn each_risk_of_a_container_engine_is_told() {
     };
     let debian = EngineFacts { runtime_version: Some("1.1.5+ds1".into()), live_restore: true, ..docker.clone() };
     let new = EngineFacts { runtime_version: Some("1.2.0".into()), new_enough: Some(false), ..docker.clone() };
+    let alone = EngineFacts { networks: false, cgroup: "2".into(), runtime: "runc".into(), ..podman.clone() };
     let mut told = Vec::new();
-    for facts in [&docker, &podman, &debian, &new] {
+    for facts in [&docker, &podman, &debian, &new, &alone] {
         for finding in [engine(facts), cgroups(facts), runtime(facts), gpus(facts, facts.rootless)] {
             let todo = finding.todo.map(|todo| format!("\n    -> {todo}")).unwrap_or_default();
             told.push(format!("{:?} {}: {}{todo}", finding.mark, finding.what, finding.says));
@@ -573,7 +576,7 @@ fn each_risk_of_a_container_engine_is_told() {
     Ok gpus: no NVIDIA device here
     Ok containers: Podman 4.3.1 at /var/run/docker.sock, without root; a restart of its service leaves steps alone
     Warn cgroups: version 1, and the engine has no root
-        -> cpus, memory and the limit of processes do not hold: one step can take the whole machine; boot with cgroup v2
+        -> cpus, memory and the limit of processes do not hold: one step can take the whole machine, and whether the kernel killed for memory is not known; boot with cgroup v2
     Warn runtime: crun 1.1.11 on cgroup v1
         -> it does not start containers on hybrid cgroups: install runc, and say runtime = "runc" in containers.conf
     Warn gpus: there is an NVIDIA device, and no CDI file describes it: containers ask for the nvidia driver instead
@@ -587,5 +590,12 @@ fn each_risk_of_a_container_engine_is_told() {
     Ok cgroups: version 2
     Ok runtime: runc 1.2.0
     Ok gpus: no NVIDIA device here
+    Warn containers: Podman 4.3.1 at /var/run/docker.sock, without root
+        -> neither slirp4netns nor pasta (passt) is here: only containers with `network = false` start; install one of them
+    Ok cgroups: version 2; without root limits hold as far as systemd delegates them
+    Warn runtime: runc 1.1.11
+        -> an image can take over this host (CVE-2024-21626): use runc 1.1.12 or newer, and until then only images you trust
+    Warn gpus: there is an NVIDIA device, and no CDI file describes it: containers ask for the nvidia driver instead
+        -> with NVIDIA's toolkit up to 1.16.1 an image can reach this host that way (CVE-2024-0132): nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml
     "#);
 }

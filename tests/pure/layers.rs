@@ -13,11 +13,13 @@ struct Room {
     pure: bool,
 }
 
-const BASE: [&str; 13] = [
+const BASE: [&str; 15] = [
     "model",
     "engine",
     "gauge",
     "judge",
+    "patience",
+    "series",
     "report",
     "clock",
     "wire",
@@ -38,6 +40,8 @@ const ROOMS: &[Room] = &[
     Room { name: "engine", may: &["model"], pure: true },
     Room { name: "gauge", may: &["model"], pure: true },
     Room { name: "judge", may: &["model"], pure: true },
+    Room { name: "patience", may: &["model"], pure: true },
+    Room { name: "series", may: &["model"], pure: true },
     Room { name: "report", may: &["model", "engine", "gauge"], pure: true },
     Room { name: "clock", may: &BASE, pure: false },
     Room { name: "wire", may: &BASE, pure: false },

@@ -176,11 +176,11 @@ fn a_failure_is_asked_with_the_line_that_matched_and_those_round_it() {
     fails(&mut story, "train", &["0", "a", "b", "X", "c"], "2.5");
     fails(&mut story, "train.1", &["much", "later"], "17");
     let asked = |id| &story.run().questions[&EscalationId(id)].escalation;
-    // What is shown as the match is not told twice.
+    // What is shown as the match is not told twice, and what was printed before it stands before it.
     let first = "attempt 1 (try 1 of 1), rule \"oom\"";
-    let lines = ["line 5: a", "line 6: b", "line 7: out of memory: 2.5 GiB", "line 8: c", "| 0"];
+    let lines = ["| 0", "line 5: a", "line 6: b", "line 7: out of memory: 2.5 GiB", "line 8: c"];
     assert_eq!(asked(1).evidence, [&[first][..], &lines[..]].concat());
-    assert_eq!(asked(1).matched, Some(3));
+    assert_eq!(asked(1).matched, Some(4));
     assert_eq!(asked(2).evidence[4..], ["line 8: c", "| much", "| later"]);
     // The other lane asks the same, although the numbers differ.
     assert_eq!(asked(1).fingerprint, asked(2).fingerprint);

@@ -249,3 +249,26 @@ fn nothing_is_repeated_beside_what_still_lives_nor_after_a_persons_hands() {
     });
     assert_eq!(evidence(&story, 1)[1], "not repeated: it may be network, and that is not sure enough to act on");
 }
+
+#[test]
+fn an_answer_can_be_written_as_a_rule_that_the_file_takes() {
+    let mut story = silent(|step| step.checkpoint = Some(checkpoint()));
+    fails_with(&mut story, Class::Environment, "No module", |exit| exit.checkpoint = Some(saved("/w/ckpt_1", 1)));
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    let lane = &story.run().lanes[0];
+    let mut rules = 0;
+    for choice in &asked.choices {
+        let Some(text) = dogwatch::report::rule::rule(story.run(), lane, asked, *choice) else { continue };
+        let file = format!(
+            "version = 1\n[steps.train]\nrun = 'true'\ncheckpoint = {{ pattern = '(?P<path>.*)' }}\n\
+             [steps.train.alternatives.half]\nenv = {{ A = '1' }}\n[steps.train.alternatives.lora]\nenv = {{ A = '2' }}\n{text}"
+        );
+        let loaded = dogwatch::config::parse(&file, "a.toml", std::path::Path::new("/w"), &[]);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
+        let rule = &loaded.workflow.steps[0].on_failure[0];
+        assert_eq!(rule.matcher.class, [Class::Environment], "{text}");
+        rules += 1;
+    }
+    // Resume, two alternatives, retry, skip and stop-run.
+    assert_eq!(rules, 6);
+}

@@ -14,8 +14,14 @@ mod hints;
 mod inbox;
 #[path = "tui/marks.rs"]
 mod marks;
+#[path = "tui/menus.rs"]
+mod menus;
 #[path = "tui/prompt.rs"]
 mod prompt;
+#[path = "tui/released.rs"]
+mod released;
+#[path = "tui/told.rs"]
+mod told;
 
 /// A key by its name: `n`, `A`, `enter`, `ctrl-u`.
 fn key(name: &str) -> KeyEvent {

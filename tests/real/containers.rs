@@ -64,6 +64,11 @@ mod only_docker {
 /// What only Podman is: nobody's daemon.
 mod only_podman {
     #[test]
+    fn without_root_steps_write_their_users_files_and_limits_that_do_not_hold_are_told() {
+        super::without_root();
+    }
+
+    #[test]
     fn a_service_that_is_restarted_is_not_noticed() {
         super::restarted(super::Kind::Podman);
     }
@@ -563,6 +568,41 @@ fn the_example_trains_in_a_container(kind: Kind) {
     assert!(wait.status.success(), "{}{}", house.said(&["status"]), words(&wait));
     assert_eq!(house.log("show/0/a1"), "trained with learning rate 0.1\r\n");
     until("its container is gone", || engine.containers(&house.state()).is_empty());
+}
+
+/// The files that a step writes are its user's, and limits that do not hold are told.
+fn without_root() {
+    let engine = Engine::start_without_root();
+    let mut house = house(&engine);
+    house.become_ordinary();
+    let said = house.dogwatch(&["doctor", "--json"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(text.contains("without root"), "{text}");
+    if has_old_cgroups() {
+        assert!(text.contains("memory and the limit of processes do not hold"), "{text}");
+    }
+    house.workflow(&format!(
+        "{ENVIRONMENT}memory = \"256MiB\"\n[steps.a]\nsnapshot = true\nrun = 'id -u; echo made > made; touch /bin/mark'\n\
+         [steps.b]\nneeds = [\"a\"]\nrun = 'ls /bin/mark; echo \"start $DOGWATCH_KEY\" >> effects'\n"
+    ));
+    house.start();
+    ended_and_gone(&house, &engine, 0);
+    assert_eq!((house.log("a/0/a1").as_str(), house.log("b/0/a1").as_str()), ("0\r\n", "/bin/mark\r\n"));
+    let made = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(house.work().join("made")).expect("it is there"));
+    assert_eq!(made, 65534, "root inside is its user outside");
+    house.said(&["checkpoints", "@last", "prune", "--all"]);
+    // Somebody else's engine without root cannot give this user's files to a container.
+    let other = self::house(&engine);
+    other.workflow(&format!("{ENVIRONMENT}[steps.a]\nrun = 'true'\n"));
+    other.start();
+    assert_eq!(other.wait(), Some(3), "{}", other.said(&["status"]));
+    let shown = other.said(&["show", "e1"]);
+    assert!(shown.contains("belongs to user 65534"), "{shown}");
+    other.said(&["stop", "@last"]);
+}
+
+fn has_old_cgroups() -> bool {
+    !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// A restart that containers survive: docker with live-restore, podman always.

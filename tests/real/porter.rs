@@ -359,3 +359,25 @@ fn a_porter_that_is_to_watch_starts_nothing() {
     assert!(status.success());
     assert!(!dir.join("keeper.sock").exists() && sandboxes(&place).is_empty());
 }
+
+/// Its porter holds the lock a moment longer, on a starved machine for long.
+#[test]
+fn a_keeper_that_has_just_ended_is_waited_for_until_its_porter_has_seen_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let isolation = dogwatch::environment::Isolation::None { why: "of the test".into() };
+    let keeper = serde_json::json!({ "pid": ended.id(), "start": 1, "boot_id": "b" });
+    let running = serde_json::json!({ "v": 1, "isolation": isolation, "keeper": keeper });
+    std::fs::write(dir.path().join("running.json"), running.to_string()).unwrap();
+    let lock = std::fs::File::create(dir.path().join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let path = dir.path().to_owned();
+    let removing = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Sandbox::remove(&path, Duration::ZERO, true))
+    });
+    assert!(!crate::house::within(500, || removing.is_finished()), "{:?}", removing.join().unwrap());
+    drop(lock);
+    removing.join().unwrap().unwrap();
+}

@@ -206,3 +206,30 @@ fn real_failures_end_well_without_a_person_wherever_a_rule_allows_it() {
     let starts: Vec<f64> = starts.lines().map(|line| line.parse().expect("seconds")).collect();
     assert!(starts[1] - starts[0] >= 2.0, "{starts:?}");
 }
+
+#[test]
+fn how_the_same_failure_was_answered_before_is_told_and_how_that_ended() {
+    let desk = Desk::new();
+    let step = "version = 1\n[steps.train]\nretry = { max_attempts = 1 }\nrun = 'test -e fixed || { echo no such file; exit 4; }'\n";
+    std::fs::write(desk.project().join("again.toml"), step).expect("a file");
+    let asks = |desk: &Desk| {
+        desk.run(&["run", "again.toml", "--detach"]).ends(0);
+        let asked = || desk.run(&["inbox", "--json"]).out.contains("\"escalation\"");
+        assert!(crate::house::within(30_000, asked), "{}", desk.run(&["status"]).out);
+        let said = desk.run(&["inbox", "--json"]).ends(0);
+        let view: Value = serde_json::from_str(said.out.lines().next().expect("a question")).expect("it is JSON");
+        (format!("e{}", view["id"]), desk.run(&["show", &format!("e{}", view["id"])]).ends(0).out)
+    };
+    let (first, shown) = asks(&desk);
+    assert!(!shown.contains("before"), "{shown}");
+    std::fs::write(desk.project().join("fixed"), "").expect("a file");
+    let rule = desk.run(&["decide", &first, "retry", "--as-rule"]).ends(0);
+    assert!(rule.out.contains("[[steps.train.on_failure]]") && rule.out.contains("action = \"retry\""), "{}", rule.out);
+    desk.run(&["decide", &first, "retry"]).ends(0);
+    desk.run(&["wait", "again"]).ends(0);
+    std::fs::remove_file(desk.project().join("fixed")).expect("it was there");
+    // Also by an engine that was started since.
+    desk.run(&["engine", "stop"]).ends(0);
+    let (_, shown) = asks(&desk);
+    assert!(shown.contains("retry by") && shown.contains("in again #1: it succeeded"), "{shown}");
+}

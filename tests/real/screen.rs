@@ -104,8 +104,15 @@ fn a_shell_beside_a_step_reaches_its_programs_with_every_key() {
     terminal.press("exit\r");
     terminal.shows("the shell beside a has ended");
     std::fs::write(desk.project().join("go"), "").unwrap();
-    terminal.press("q");
-    terminal.ends(130);
+    // What is typed with the line that ends the shell is for nobody.
+    let left = crate::house::within(60_000, || {
+        terminal.press("q");
+        crate::house::within(2_000, || {
+            terminal.read();
+            terminal.child.try_wait().expect("its state").is_some()
+        })
+    });
+    assert!(left, "it cannot be left:\n{}", terminal.picture());
 }
 
 #[test]
@@ -203,6 +210,74 @@ fn storms_of_sizes_break_nothing() {
     assert!(left, "it cannot be left:\n{}", terminal.picture());
     terminal.ends_somehow();
     assert_eq!(left_on(&terminal.raw), Vec::<String>::new());
+}
+
+#[test]
+fn who_is_attached_while_the_engine_dies_goes_on_and_types_no_commands_when_the_step_ends() {
+    let desk = Desk::new();
+    desk.write("lost", TALK);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut terminal = desk.on_terminal(&["ui", "lost"]);
+    terminal.shows("ready");
+    terminal.press("a");
+    terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
+    terminal.press("hel");
+    terminal.until("the step echoes it", |picture| picture.lines().any(|line| line.starts_with("┃hel ")));
+    desk.kill_engine();
+    terminal.shows("the engine is back: you type into a again");
+    terminal.press("lo\r");
+    terminal.shows("heard hello");
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.shows("You do not type into a any more.");
+    terminal.press("pX");
+    terminal.shows("2 keys went nowhere.");
+    terminal.press("\u{1d}");
+    terminal.until("it is left", |picture| !picture.contains("LET GO"));
+    let said = desk.run(&["status", "lost", "--json"]).ends(0);
+    assert!(said.out.contains("\"paused\":false"), "{}", said.out);
+    terminal.press("q");
+    terminal.ends_somehow();
+    assert_eq!(desk.read("heard"), "hello\n");
+}
+
+#[test]
+fn the_first_answer_after_the_engine_was_started_anew_is_taken() {
+    let desk = Desk::new();
+    desk.write("anew", "[steps.a]\nrun = \"[ -e go ]\"\n");
+    desk.run(&["run", "--detach"]);
+    let mut terminal = desk.on_terminal(&["ui", "anew"]);
+    terminal.shows("1 needs you");
+    // The connection that asks was used before.
+    terminal.press("p");
+    terminal.shows("‖ paused");
+    let mut faults = 0;
+    for _ in 0..2 {
+        desk.kill_engine();
+        desk.run(&["engine", "start"]);
+        faults += 1;
+        terminal.shows("the engine is back");
+        terminal.press("p");
+        terminal.until("p is taken", |picture| picture.contains("‖ paused") == (faults % 2 == 0));
+    }
+    desk.kill_engine();
+    desk.run(&["engine", "start"]);
+    std::fs::write(desk.project().join("go"), "").unwrap();
+    terminal.press("p");
+    terminal.until("it goes on", |picture| !picture.contains("‖ paused"));
+    terminal.press("n");
+    terminal.shows("❯ 1 wait");
+    crate::keeper::until("it is answered", || {
+        terminal.press("2");
+        terminal.read();
+        terminal.picture().contains("u undoes")
+    });
+    terminal.shows("✓ succeeded");
+    for words in ["before you ask again", "answer again"] {
+        assert!(!terminal.shown.contains(words), "{words}: {}", terminal.shown);
+    }
+    assert_eq!(faults, 2);
+    terminal.press("q");
+    terminal.ends_somehow();
 }
 
 #[test]

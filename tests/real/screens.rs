@@ -49,13 +49,14 @@ fn number_of(screen: &Terminal, choice: &str) -> String {
     place.unwrap_or_else(|| panic!("{choice} is not offered:\n{picture}")).to_string()
 }
 
-/// Presses a key of a prompt, which ignores keys for a moment after it has come.
+/// Presses a key of a prompt or a menu, which ignores keys for a moment after it has come.
 #[track_caller]
 fn answer(screen: &mut Terminal, key: &str, receipt: &str) {
     let mut pressed_ms = 0;
     let deadline = boottime_ms() + PATIENCE_MS;
     while !screen.picture().contains(receipt) {
-        if screen.picture().contains("if nobody answers") && boottime_ms() > pressed_ms + 1_000 {
+        let asks = ["if nobody answers", "take over"].iter().any(|words| screen.picture().contains(words));
+        if asks && boottime_ms() > pressed_ms + 1_000 {
             pressed_ms = boottime_ms();
             screen.press(key);
         }
@@ -113,14 +114,18 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     bob.shows("ann@desk is typing");
     bob.press("a");
     bob.shows("take over");
-    bob.press("2");
+    answer(&mut bob, "2", "ATTACHED");
     all_until(&mut [&mut ann, &mut bob], "he types, she is told", |pictures| {
-        pictures[0].contains("somebody else types into it") && pictures[1].contains("ATTACHED")
+        pictures[0].contains("bob@lap types into it now") && pictures[1].contains("ATTACHED")
     });
     bob.press("two\r");
     bob.shows("got two");
     assert!(!ann.picture().contains("ATTACHED"), "{}", ann.picture());
-    // What she goes on typing are keys of the screen.
+    // What she goes on typing is nobody's, until she has let go, too.
+    ann.press("p");
+    ann.shows("1 key went nowhere");
+    ann.press("\u{1d}");
+    ann.until("she has seen it", |picture| !picture.contains("LET GO"));
     ann.shows("bob@lap is typing");
     bob.press("end\r");
     bob.until("it has ended", |picture| picture.contains("exited 0") || picture.contains("succeeded"));
@@ -185,8 +190,7 @@ fn nobody_waits(stop: impl Fn(&Terminal), stands: impl Fn(&mut Terminal) -> bool
     other.shows("recorded as other@lap");
     let key = number_of(&other, "done");
     answer(&mut other, &key, "nothing is decided");
-    other.press("2");
-    other.shows("u undoes");
+    answer(&mut other, "2", "u undoes");
     desk.run(&["wait", "floods"]).ends(0);
     other.shows("succeeded");
     assert_eq!(typed, 3);
@@ -250,6 +254,9 @@ fn who_lets_go_and_attaches_again_in_one_go_types_into_the_step() {
     }
     assert_eq!(words, 4);
     ann.shows("succeeded");
+    // The step ended under her.
+    ann.press("\u{1d}");
+    ann.until("she has seen it", |picture| !picture.contains("ATTACHED") && !picture.contains("LET GO"));
     ann.press("q");
     ann.ends(0);
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use dogwatch::session::{AskError, Error, Keeper};
-use dogwatch::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, VERSION, Welcome, proof};
+use dogwatch::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, Welcome, proof};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -76,7 +76,7 @@ impl Fake {
     async fn accept(&self) -> Peer {
         let (stream, _) = self.listener.accept().await.unwrap();
         let mut peer = Peer { stream: BufReader::new(stream) };
-        peer.say(&Greeting { v: VERSION, boot_id: "boot".into(), nonce: "0a".into(), pid: 1 }).await;
+        peer.say(&Greeting { v: 2, oldest: Some(1), boot_id: "boot".into(), nonce: "0a".into(), pid: 1 }).await;
         peer
     }
 
@@ -90,7 +90,7 @@ impl Fake {
             let mut peer = self.accept().await;
             let hello: Hello = serde_json::from_str(&peer.line().await).unwrap();
             assert_eq!((hello.proof, hello.epoch), (proof(&SECRET, "engine", "0a"), 7));
-            peer.say(&Welcome { v: VERSION, proof: proof(&SECRET, "keeper", &hello.nonce) }).await;
+            peer.say(&Welcome { v: 2, proof: proof(&SECRET, "keeper", &hello.nonce) }).await;
             peer
         };
         let (connected, peer) = tokio::join!(self.connect(), serve);
@@ -116,7 +116,7 @@ async fn a_keeper_without_the_secret_is_an_impostor() {
         let mut peer = fake.accept().await;
         let hello: Hello = serde_json::from_str(&peer.line().await).unwrap();
         // What it could know: the engine's own proof, sent back.
-        peer.say(&Welcome { v: VERSION, proof: hello.proof }).await;
+        peer.say(&Welcome { v: 2, proof: hello.proof }).await;
         peer
     };
     let (connected, _peer) = tokio::join!(fake.connect(), serve);

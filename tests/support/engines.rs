@@ -23,6 +23,8 @@ pub(crate) struct Engine {
     guard: Mutex<Child>,
     daemon: Mutex<Option<Child>>,
     live_restore: bool,
+    /// Its daemon is `nobody`'s.
+    rootless: bool,
     /// Where it may pull from.
     pub(crate) registry: Registry,
 }
@@ -54,9 +56,27 @@ pub(crate) fn shared(kind: Kind) -> &'static Engine {
 impl Engine {
     /// One of its own, for a test that does something to it.
     pub(crate) fn start(kind: Kind, live_restore: bool) -> Self {
+        Self::start_as(kind, live_restore, false)
+    }
+
+    /// Podman without root: the service of `nobody`, whose only number is the root of its containers.
+    pub(crate) fn start_without_root() -> Self {
+        Self::start_as(Kind::Podman, false, true)
+    }
+
+    fn start_as(kind: Kind, live_restore: bool, rootless: bool) -> Self {
         // Images are large, and `/tmp` is memory on many machines.
         let root = tempfile::Builder::new().prefix("dwe").tempdir_in("/var/tmp").expect("a directory").keep();
         std::fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("an open folder");
+        if rootless {
+            for folder in ["home", "run", "tmp", "data", "exec"] {
+                std::fs::create_dir(root.join(folder)).expect("a folder");
+            }
+            // The layers of an image are copied: without root not every kernel lays them over each other.
+            std::fs::write(root.join("driver"), "vfs").expect("its driver");
+            let own = Command::new("chown").args(["-R", "65534:65534"]).arg(&root).status().expect("chown");
+            assert!(own.success(), "only root gives its files away");
+        }
         let guard = Command::new("setsid")
             .args(["sh", "-c", &format!("read -r _; {CLEAN}"), "guard"])
             .arg(&root)
@@ -71,6 +91,7 @@ impl Engine {
             guard: Mutex::new(guard),
             daemon: Mutex::new(None),
             live_restore,
+            rootless,
             registry: Registry::open(),
         };
         engine.begin();
@@ -147,7 +168,10 @@ impl Engine {
                     path("exec")
                 );
                 std::fs::write(&storage, text).expect("a configuration");
-                let mut command = Command::new("podman");
+                let mut command = self.podman();
+                // It leaves what it was given to import.
+                std::fs::create_dir_all(path("tmp")).expect("a folder");
+                command.env("TMPDIR", path("tmp"));
                 let registries = self.root.join("registries.conf");
                 let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", self.registry.name());
                 std::fs::write(&registries, text).expect("a configuration");
@@ -158,6 +182,16 @@ impl Engine {
             }
         };
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+        command
+    }
+
+    fn podman(&self) -> Command {
+        if !self.rootless {
+            return Command::new("podman");
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "podman"]).current_dir(&self.root);
+        command.env("HOME", self.root.join("home")).env("XDG_RUNTIME_DIR", self.root.join("run"));
         command
     }
 

@@ -12,14 +12,17 @@ use serde_json::Value;
 /// Nothing in these tests takes longer on a working machine.
 pub(crate) const DEADLINE_MS: i64 = 40_000;
 
-/// Asks again until it is so; false when it is not within `deadline_ms`.
+/// Asks again until it is so; false when it is not within `deadline_ms`. What takes long is asked for less and less often:
+/// most questions start a process, and would take the processor from what they wait for.
 pub(crate) fn within(deadline_ms: i64, mut is_so: impl FnMut() -> bool) -> bool {
-    let deadline = dogwatch::clock::boottime_ms() + deadline_ms;
+    let begun = dogwatch::clock::boottime_ms();
     while !is_so() {
-        if dogwatch::clock::boottime_ms() >= deadline {
+        let waited = dogwatch::clock::boottime_ms() - begun;
+        if waited >= deadline_ms {
             return false;
         }
-        dogwatch::clock::pause(Duration::from_millis(5));
+        let pause = (waited / 10).clamp(5, 100).unsigned_abs();
+        dogwatch::clock::pause(Duration::from_millis(pause));
     }
     true
 }
@@ -250,10 +253,13 @@ impl House {
     pub(crate) fn attempts(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
         for run in folders(&self.state().join("runs")) {
-            for step in folders(&run) {
+            let own = |folder: &PathBuf| dogwatch::model::RUN_FOLDERS.contains(&name(folder).as_str());
+            for step in folders(&run).into_iter().filter(|folder| !own(folder)) {
                 for lane in folders(&step) {
                     for attempt in folders(&lane).into_iter().filter(|path| name(path).starts_with('a')) {
-                        let place = format!("{}/{}/{}", name(&step), name(&lane), name(&attempt));
+                        // A step that is called as a folder of the run is set apart.
+                        let step = name(&step).trim_start_matches('_').to_owned();
+                        let place = format!("{step}/{}/{}", name(&lane), name(&attempt));
                         found.insert(place, attempt);
                     }
                 }

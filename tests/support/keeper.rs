@@ -12,7 +12,7 @@ use dogwatch::attempt;
 use dogwatch::attempt::log::Log;
 use dogwatch::attempt::record::ExitRecord;
 use dogwatch::wire::keeper::{
-    Ask, Asked, Event, Found, FromKeeper, Greeting, Hello, Launch, Outcome, Place, Reply, StopReason, VERSION, Welcome,
+    Ask, Asked, Event, Found, FromKeeper, Greeting, Hello, Launch, Outcome, Place, Reply, Spoken, StopReason, Welcome,
     proof,
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -207,7 +207,12 @@ impl Engine {
             .expect("a deadline");
         let mut engine = Self { socket, inbox: Vec::new(), next_id: 1, events: Vec::new(), terminals: Vec::new() };
         let greeting: Greeting = serde_json::from_slice(&engine.line()?).map_err(|error| error.to_string())?;
-        let hello = Hello { v: VERSION, nonce: "00ff".into(), proof: proof(secret, "engine", &greeting.nonce), epoch };
+        let hello = Hello {
+            v: Spoken::by_this_build().newest,
+            nonce: "00ff".into(),
+            proof: proof(secret, "engine", &greeting.nonce),
+            epoch,
+        };
         engine.send(&hello);
         let line = engine.line()?;
         match serde_json::from_slice::<Welcome>(&line) {

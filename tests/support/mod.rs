@@ -10,6 +10,7 @@ pub(crate) mod make;
 pub(crate) mod outer;
 pub(crate) mod pages;
 pub(crate) mod patience;
+pub(crate) mod rhythms;
 pub(crate) mod screen_text;
 pub(crate) mod shown;
 pub(crate) mod source;

@@ -27,6 +27,7 @@ pub(crate) fn run_line(name: &str, number: u64, state: RunState) -> RunLine {
         ended_ms,
         steps: 3,
         steps_done: 1,
+        paused: false,
         asking: 0,
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
 
 /// A choice that one key makes.
 pub(crate) fn choice(word: &str, effect: &str) -> ChoiceView {
-    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key }
+    let rule = (word == "retry").then(|| "[[steps.train.on_failure]]\naction = \"retry\"\n".to_owned());
+    ChoiceView { word: word.into(), effect: effect.into(), strength: Strength::Key, rule }
 }
 
 /// A question that was opened just now, without evidence, choices or answer.
@@ -98,6 +99,7 @@ pub(crate) fn run(id: &str, number: u64, steps: Vec<StepView>) -> RunView {
         ended_ms: None,
         steps: steps.len(),
         steps_done: 0,
+        paused: false,
         asking: 0,
     };
     RunView {

@@ -12,7 +12,7 @@ pub fn runs(lines: &[RunLine], now_ms: i64, look: &Look) -> Vec<Row> {
     let longest = names.iter().map(|name| width(name)).max().unwrap_or(0);
     let columns = longest.min((look.width / 3).clamp(8, 48));
     let row = |(line, name): (&RunLine, &String)| {
-        let style = Style::of_run(line.state);
+        let style = Style::of_run(line.shown());
         let took = span(line.ended_ms.unwrap_or(now_ms) - line.created_ms);
         let asking = match line.asking {
             0 => String::new(),
@@ -20,11 +20,11 @@ pub fn runs(lines: &[RunLine], now_ms: i64, look: &Look) -> Vec<Row> {
             n => format!("  {n} questions"),
         };
         Row::new()
-            .add(style, run_shape(line.state))
+            .add(style, run_shape(line.shown()))
             .space(1)
             .field(Style::Bold, name, columns)
             .space(2)
-            .field(style, line.state.word(), 9)
+            .field(style, line.shown().word(), 9)
             .space(2)
             .field(Style::Plain, &format!("{}/{}", line.steps_done, line.steps), 7)
             .field(Style::Plain, &format!("{took:>6}"), 6)

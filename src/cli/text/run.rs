@@ -18,14 +18,14 @@ pub fn status(view: &RunView, look: &Look) -> Vec<Row> {
 /// `● digits #3  running  2/6 steps  4m12s`.
 pub fn head(view: &RunView) -> Row {
     let line = &view.line;
-    let style = Style::of_run(line.state);
+    let style = Style::of_run(line.shown());
     let end = line.ended_ms.unwrap_or(view.now_ms);
     Row::new()
-        .add(style, run_shape(line.state))
+        .add(style, run_shape(line.shown()))
         .space(1)
         .add(Style::Bold, &run_name(line))
         .space(2)
-        .add(style, line.state.word())
+        .add(style, line.shown().word())
         .space(2)
         .text(&format!("{}/{} steps", line.steps_done, line.steps))
         .space(2)
@@ -146,7 +146,7 @@ pub fn questions(view: &RunView) -> Vec<Row> {
 /// The commands that a person would type next, where there are obvious ones.
 pub fn next(view: &RunView) -> Vec<Row> {
     let run = run_arg(&view.line);
-    let commands = match view.line.state {
+    let commands = match view.line.shown() {
         RunState::Failed => after_failure(view, &run),
         RunState::Stopped => vec![format!("dogwatch resume {run}")],
         RunState::Paused => vec![format!("dogwatch unpause {run}")],

@@ -63,6 +63,22 @@ pub(super) fn decide(face: &Face, id: u64, choice: &str, note: Option<String>, c
     tell(face, &mut client, id, word, note)
 }
 
+/// `decide --as-rule`: the rule that would always answer so, for the workflow file. Decides nothing.
+pub(super) fn as_rule(face: &Face, id: u64, choice: &str) -> Ended {
+    let mut client = face.engine()?;
+    let asked = ask(&mut client, id)?;
+    let word = chosen(&asked, choice)?;
+    let rule = asked.choices.iter().find(|known| known.word == word).and_then(|known| known.rule.as_ref());
+    let Some(rule) = rule else {
+        let with: Vec<&str> =
+            asked.choices.iter().filter(|known| known.rule.is_some()).map(|known| known.word.as_str()).collect();
+        let hint = if with.is_empty() { "this question has none".into() } else { format!("try: {}", with.join(", ")) };
+        return Err(Failure::usage(format!("no rule can answer {word} to e{id}"), hint));
+    };
+    face.screen.write(rule)?;
+    Ok(Exit::Good)
+}
+
 /// `decide --all-like-this`: each open question of the run with the same fingerprint, one after the other.
 pub(super) fn decide_all(face: &Face, id: u64, choice: &str, note: Option<&String>) -> Ended {
     let mut client = face.engine()?;

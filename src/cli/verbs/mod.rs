@@ -41,10 +41,11 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Wait(wait) => wait::wait(face, &wait),
         Verb::Inbox => answer::inbox(face),
         Verb::Show { escalation } => answer::show(face, escalation),
-        Verb::Decide { escalation, choice, message, all_like_this: true, confirm: _ } => {
+        Verb::Decide { escalation, choice, as_rule: true, .. } => answer::as_rule(face, escalation, &choice),
+        Verb::Decide { escalation, choice, message, all_like_this: true, .. } => {
             answer::decide_all(face, escalation, &choice, message.as_ref())
         }
-        Verb::Decide { escalation, choice, message, confirm, all_like_this: false } => {
+        Verb::Decide { escalation, choice, message, confirm, .. } => {
             answer::decide(face, escalation, &choice, message, confirm.as_deref())
         }
         Verb::Checkpoints(args) => kept::checkpoints(face, args),

@@ -4,7 +4,7 @@
 
 use super::{AGAIN, Actor, BUSY, Task};
 use crate::daemon::core::{Core, Input};
-use crate::engine::{Base, Run};
+use crate::engine::{Base, Refresh, Run};
 use crate::environment;
 use crate::faults::crash_point;
 use crate::model::{AttemptId, Command, Event, Exit, Snapshot, What};
@@ -77,7 +77,7 @@ impl Actor {
             return false;
         }
         crash_point("hands.before-anew");
-        if !self.shut_down(again()).await {
+        if !self.shut_down(again(), true).await {
             self.wait_for(Some("a shell is open in the environment, which is to be made anew".into()));
             return false;
         }
@@ -103,6 +103,38 @@ impl Actor {
                 false
             }
         }
+    }
+
+    /// Starts the container anew where it lost its GPUs, with all that is in it: only then are they given to it again. False
+    /// when it has to be tried again.
+    pub(super) async fn refresh(&mut self, attempt: &AttemptId, refresh: Option<Refresh>) -> bool {
+        let Some(refresh) =
+            refresh.filter(|refresh| environment::was_started_before(&self.spec, refresh.since.as_ms()))
+        else {
+            return true;
+        };
+        let again = || Input::Again(Command::Launch(attempt.clone()));
+        if !refresh.alone {
+            self.wait_for(Some(
+                "its container lost its GPUs: it is started anew when what runs in it has ended".into(),
+            ));
+            self.parts.tell_after(AGAIN, again());
+            return false;
+        }
+        crash_point("hands.before-refresh");
+        if !self.shut_down(again(), false).await {
+            let words = "its container lost its GPUs: it is started anew when the shells and steps in it have ended";
+            self.wait_for(Some(words.into()));
+            return false;
+        }
+        // Its engine notices the end a moment later, and would start nothing before.
+        let noticed = environment::fate(&self.spec).await;
+        crash_point("hands.after-refresh");
+        if let Err(error) = noticed {
+            tracing::warn!("{error}");
+        }
+        tracing::info!("the container of {attempt} is started anew: it had lost its GPUs");
+        true
     }
 
     /// Is that there which the environment is to be made anew of? The old one is not given up before that is known. Where
@@ -160,7 +192,7 @@ impl Actor {
         crash_point("hands.before-close");
         let again = || Input::CloseAgain { run: self.run.clone(), site: self.site.clone() };
         let (shell, later) = (again(), again());
-        if !self.shut_down(shell).await {
+        if !self.shut_down(shell, true).await {
             return;
         }
         let done = if keep {

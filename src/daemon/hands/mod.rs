@@ -134,8 +134,8 @@ impl Actor {
         while let Some(task) = queue.recv().await {
             self.taken += 1;
             match task {
-                Task::Launch { attempt, launch, work_dir, base, unwanted } => {
-                    if self.prepare(&attempt, base).await {
+                Task::Launch { attempt, launch, work_dir, base, refresh, unwanted } => {
+                    if self.prepare(&attempt, base).await && self.refresh(&attempt, refresh).await {
                         self.launch(attempt, launch, work_dir, unwanted).await;
                     }
                 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Actor, BUSY, DYING};
+use super::{AGAIN, Actor, BUSY, DYING};
 use crate::clock;
 use crate::daemon::adopt::{Life, Look};
 use crate::daemon::core::Input;
@@ -148,17 +148,24 @@ impl Actor {
             }
         };
         match self.connect(&secret).await {
-            Ok(_) => Life::Answers,
+            Ok(_) => {
+                self.wait_for(None);
+                Life::Answers
+            }
             Err(session::Error::Nobody { .. }) => Life::Dead,
             Err(error) => {
                 tracing::warn!("{error}");
+                if matches!(error, session::Error::OtherBuild { .. }) {
+                    self.wait_for(Some(error.to_string()));
+                }
                 Life::Silent
             }
         }
     }
 
-    /// Ends what runs in the environment; false while somebody works in a shell there, and `again` is told later.
-    pub(super) async fn shut_down(&mut self, again: Input) -> bool {
+    /// Ends what runs in the environment; false while somebody works in a shell there, and `again` is told later. Without
+    /// `force` also while a step runs there.
+    pub(super) async fn shut_down(&mut self, again: Input, force: bool) -> bool {
         let dir = self.spec.dir();
         let keeper = match self.keeper.take() {
             Some(keeper) => Some(keeper),
@@ -168,11 +175,10 @@ impl Actor {
         if let Some(keeper) = keeper {
             crash_point("hands.before-shutdown");
             let mut asked = keeper.ask(Ask::Shutdown { force: false }).await;
-            if let Ok(Reply::Busy { shells }) = asked {
-                // Who works in a shell beside a step is not thrown out because the run has ended.
-                tracing::info!("the environment of {} stays: {shells} shell(s) are open in it", self.run);
+            if let Some((why, later)) = stays(&asked, force) {
+                tracing::info!("the environment of {} stays: {why}", self.run);
                 self.keeper = Some(keeper);
-                self.parts.tell_after(BUSY, again);
+                self.parts.tell_after(later, again);
                 return false;
             }
             if matches!(asked, Err(AskError::Refused(_))) {
@@ -188,5 +194,15 @@ impl Actor {
             }
         }
         true
+    }
+}
+
+/// Why an environment is not shut down by what its keeper said, and when it is to be asked again.
+fn stays(asked: &Result<Reply, AskError>, force: bool) -> Option<(String, Duration)> {
+    match asked {
+        // Who works in a shell beside a step is not thrown out because the run has ended.
+        Ok(Reply::Busy { shells }) => Some((format!("{shells} shell(s) are open in it"), BUSY)),
+        Err(AskError::Refused(why)) if !force => Some((why.clone(), AGAIN)),
+        Ok(_) | Err(_) => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
 use crate::daemon::ended::Context;
 use crate::daemon::requests::Answer;
-use crate::engine::{Base, LaneState, Run};
+use crate::engine::{Base, LaneState, Refresh, Run};
 use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What, Workflow};
 use crate::wire::keeper::{Ask, Launch, Place};
 
@@ -34,6 +34,8 @@ pub(in crate::daemon) enum Task {
         work_dir: PathBuf,
         /// What its environment is made of, if not of its image.
         base: Option<Base>,
+        /// Its container is to be started anew before.
+        refresh: Option<Refresh>,
         /// It is to be stopped: it is only launched where it may have begun already.
         unwanted: bool,
     },
@@ -128,10 +130,10 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
         log_half: LOG_HALF,
     };
     let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
-    let base = run.base(attempt);
+    let (base, refresh) = (run.base(attempt), run.refresh(attempt));
     let state = run.lane(&attempt.lane).map(|lane| &lane.state);
     let unwanted = matches!(state, Some(LaneState::Active { stop: Some(_), .. }));
-    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir, base, unwanted })
+    Ok(Task::Launch { attempt: attempt.clone(), launch: Box::new(launch), work_dir, base, refresh, unwanted })
 }
 
 fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Event>> {

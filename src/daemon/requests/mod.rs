@@ -285,7 +285,7 @@ impl Core {
         // A run that is not written yet has no file to tell of.
         let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
         let now = self.parts.clock.now();
-        views::run(
+        let mut view = views::run(
             run,
             views::Beside {
                 file,
@@ -295,7 +295,11 @@ impl Core {
                 space: &self.space,
                 waiting: &self.waiting,
             },
-        )
+        );
+        for asked in &mut view.escalations {
+            self.remember(asked);
+        }
+        view
     }
 }
 

@@ -1,12 +1,14 @@
 //! Requests about questions: show, answer, take back, later. Every change is an event that the mind allows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Answer, Reaction, Refusable, internal, refusal, refuse, reply, usage};
 use crate::daemon::core::Core;
 use crate::daemon::views;
 use crate::engine::{self, Phase, Run};
-use crate::model::{Choice, EscalationId, Principal};
+use crate::journal::Before;
+use crate::model::{Choice, EscalationId, Principal, Time, span_words};
 use crate::wire::client::{self as wire, RefusalKind, Reply};
 
 /// Nobody needs longer to see that he pressed the wrong key.
@@ -33,7 +35,7 @@ impl Core {
             if hold.is_zero() {
                 return Ok((run.decide(id, choice, by, note)?, run.word(choice).into_owned()));
             }
-            let words = format!("{}, takes effect in {}", run.word(choice), crate::model::span_words(hold));
+            let words = format!("{}, takes effect in {}", run.word(choice), span_words(hold));
             Ok((run.decide_later(id, choice, by, note, until)?, words))
         })
     }
@@ -69,7 +71,11 @@ impl Core {
     pub(super) fn question(&self, id: u64) -> Refusable<Answer> {
         let run = self.run_asked(id)?;
         match run.questions.get(&EscalationId(id)) {
-            Some(question) => Ok(reply(Reply::Escalation(views::escalation(&run, question)))),
+            Some(question) => {
+                let mut view = views::escalation(&run, question);
+                self.remember(&mut view);
+                Ok(reply(Reply::Escalation(view)))
+            }
             None => Err(Box::new(refusal(RefusalKind::NotFound, format!("there is no question e{id}"), None))),
         }
     }
@@ -96,8 +102,48 @@ impl Core {
         });
         let mut all: Vec<_> = open.collect();
         all.sort_by_key(|view| view.id);
+        for view in &mut all {
+            self.remember(view);
+        }
         all
     }
+
+    /// Tells how the same question was answered before, and how that ended.
+    pub(super) fn remember(&self, view: &mut wire::EscalationView) {
+        if view.answer.is_some() || view.fingerprint.is_empty() || view.kind == "gate" {
+            return;
+        }
+        match self.journal.read().answers_like(&view.fingerprint, view.id, MOST_BEFORE) {
+            Ok(before) if before.is_empty() => {}
+            Ok(before) => {
+                let now = self.parts.clock.now();
+                view.facts.insert(0, wire::FactView { label: "before".into(), text: told_before(&before, now) });
+            }
+            Err(error) => tracing::warn!("how e{} was answered before cannot be read: {error}", view.id),
+        }
+    }
+}
+
+/// So many answers of before are counted.
+const MOST_BEFORE: usize = 20;
+
+/// `resume by ann@host, 3d ago in digits #4: it succeeded; 4 more: retry 3x, resume 1x`.
+fn told_before(before: &[Before], now: Time) -> String {
+    let one = |told: &Before| {
+        let ended = told.ended.as_ref().map(|ended| format!(": {ended}")).unwrap_or_default();
+        format!("{} by {}, {} ago in {}{ended}", told.choice, told.by, span_words(now.since(told.at)), told.run)
+    };
+    let (newest, rest) = (&before[..before.len().min(1)], &before[before.len().min(1)..]);
+    let mut words: Vec<String> = newest.iter().map(one).collect();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for told in rest {
+        *counts.entry((told.choice.as_str(), told.ended.as_deref().unwrap_or(""))).or_default() += 1;
+    }
+    words.extend(counts.into_iter().map(|((choice, ended), n)| {
+        let ended = if ended.is_empty() { String::new() } else { format!(" ({ended})") };
+        format!("{n}x {choice}{ended}")
+    }));
+    words.join("; ")
 }
 
 /// A choice by its word, its beginning or its number.

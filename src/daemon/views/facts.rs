@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::exit_words;
 use super::question::start;
 use crate::engine::{LaneRun, Past, PastEnd, Question, Run};
-use crate::model::{Escalation, EscalationKind, LostWhy, Step, StopReason, size_words, span_words};
+use crate::model::{Escalation, EscalationKind, LostWhy, Outside, Step, StopReason, size_words, span_words};
 
 /// Attempts that are told one by one.
 const ATTEMPTS: usize = 4;
@@ -151,6 +151,10 @@ fn how(how: PastEnd) -> String {
         PastEnd::Exit { stop: Some(StopReason::Stop), .. } => "stopped".into(),
         PastEnd::Exit { end, unverified: true, .. } => format!("{}, its verify failed", exit_words(end)),
         PastEnd::Exit { end, missing: true, .. } => format!("{}, an output was missing", exit_words(end)),
+        PastEnd::Exit { end, outside: Some(Outside::GpusLost), .. } => format!("{}, GPUs lost", exit_words(end)),
+        PastEnd::Exit { end, outside: Some(Outside::SharedMemoryFull), .. } => {
+            format!("{}, shared memory too small", exit_words(end))
+        }
         PastEnd::Exit { end, .. } => exit_words(end),
         PastEnd::Lost(LostWhy::HostRestarted) => "unknown, host restarted".into(),
         PastEnd::Lost(_) => "unknown".into(),

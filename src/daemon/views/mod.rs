@@ -40,6 +40,7 @@ pub(super) fn run_line(run: &Run) -> RunLine {
         steps: run.lanes.len(),
         steps_done: done,
         asking: run.questions.values().filter(|question| question.is_open()).count(),
+        paused: run.paused && matches!(run.phase, Phase::Going),
     }
 }
 
@@ -121,12 +122,9 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
-    let state = match run.attempt(lane) {
-        Some(attempt) if unreachable.contains(&attempt) && matches!(lane.state, LaneState::Active { .. }) => {
-            StepState::Unreachable
-        }
-        Some(_) | None => step_state(run, lane),
-    };
+    let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }));
+    let silent = live.is_some_and(|attempt| unreachable.contains(&attempt));
+    let state = if silent { StepState::Unreachable } else { step_state(run, lane) };
     let held = run.attempt(lane).and_then(|attempt| space.held(&attempt).map(exit_words));
     StepView {
         step: lane.id.step.to_string(),
@@ -140,7 +138,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| ended_words(exit)),
         detail: held.map_or_else(
-            || waiting.words(run, lane, now).unwrap_or_else(|| detail(run, step, lane)),
+            || waiting.words(run, lane, now, silent).unwrap_or_else(|| detail(run, step, lane)),
             |end| format!("ended, {end}; not recorded yet"),
         ),
         until_ms: run.until(lane).map(Time::as_ms),

@@ -9,6 +9,7 @@ use super::facts::{self, names};
 use super::run_name;
 use crate::engine::{LaneRun, Question, Run, proposal_words};
 use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
+use crate::report;
 use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
 
 /// A question, whole.
@@ -28,6 +29,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         word: run.word(*choice).into(),
         effect: effect(run, question, *choice),
         strength: strength(*choice),
+        rule: run.lane(&escalation.lane).and_then(|lane| report::rule::rule(run, lane, escalation, *choice)),
     });
     EscalationView {
         id: escalation.id.0,

@@ -91,6 +91,8 @@ pub(super) fn body(spec: &Spec, container: &Container, facts: &Facts<'_>) -> Res
         working_dir: Some("/".into()),
         labels: Some(labels(spec, facts)),
         stop_signal: Some("SIGTERM".into()),
+        // The keeper is deaf to it: what ends from outside must look like that. Nobody needs to wait for it.
+        stop_timeout: Some(1),
         // An image's own check would start processes beside the steps.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
         host_config: Some(host_config(spec, container, facts)?),

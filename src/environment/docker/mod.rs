@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use self::bundle::Bundle;
 pub use self::connect::EngineFacts;
 pub(super) use self::connect::facts;
-use self::connect::{Engine, QUICK, status, words};
+use self::connect::{Engine, QUICK, status, with_remedy, words};
 use self::create::Limits;
 pub(super) use self::fate::fate;
 pub(super) use self::ours::{all as everything, remove as remove_left};
@@ -77,6 +77,9 @@ struct Record {
     /// The attempt that it was made anew for.
     #[serde(default)]
     made_for: Option<String>,
+    /// When it was last started, in milliseconds since 1970; noted just before.
+    #[serde(default)]
+    started_ms: Option<i64>,
 }
 
 /// The path of programs in images that do not say it.
@@ -105,6 +108,11 @@ pub(super) fn is_made_for(dir: &Path, key: &str) -> bool {
 /// See [`super::note_made_for`].
 pub(super) fn note_made_for(dir: &Path, key: &str) -> Result<(), Error> {
     change(dir, |record| record.made_for = Some(key.to_owned()))
+}
+
+/// See [`super::was_started_before`].
+pub(super) fn was_started_before(dir: &Path, wall_ms: i64) -> bool {
+    matches!(read(dir), Ok(Some(Record { started_ms: Some(started), .. })) if started < wall_ms)
 }
 
 /// See [`super::leave_container`].
@@ -199,7 +207,7 @@ fn failed(what: &'static str, name: &str, engine: &Engine, error: &bollard::erro
             what,
             name: name.to_owned(),
             engine: engine.name.clone(),
-            why: words(error).trim_end_matches('.').to_owned(),
+            why: with_remedy(words(error).trim_end_matches('.')),
         },
         None => Error::EngineGone { tried: format!("{}: {}", engine.socket.display(), words(error)) },
     }
@@ -213,6 +221,7 @@ async fn make(
     (is_there, mut wish): (bool, Wish),
     pulls: &Pulls,
 ) -> Result<(), Error> {
+    engine.serves_us()?;
     let image = image::have(engine, container, pulls).await?;
     let bundle = bundle_of(spec).await?;
     if !is_there {
@@ -244,6 +253,7 @@ async fn make(
         lacks: wish.lacks,
         left: false,
         made_for: None,
+        started_ms: None,
     };
     dir::replace_json(&spec.dir(), RECORD, &record)
 }
@@ -261,11 +271,7 @@ async fn create(
     (image, bundle): (&image::Image, &Bundle),
     wish: &Wish,
 ) -> Result<(), Error> {
-    let info = match tokio::time::timeout(QUICK, engine.api.info()).await {
-        Err(_) => return Err(Error::EngineSilent { socket: engine.socket.clone(), after_s: QUICK.as_secs() }),
-        Ok(info) => info.map_err(|error| failed("asking about", &container.name, engine, &error))?,
-    };
-    let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    let rootless = engine.is_rootless().await?;
     let facts = create::Facts {
         bundle,
         image_id: &image.id,
@@ -348,6 +354,7 @@ async fn start_as_it_can(engine: &Engine, spec: &Spec, container: &Container, pu
     let again = Container { base: record.as_ref().map(|record| record.image_id.clone()), ..container.clone() };
     let mut wish = Wish { limits: Limits::Generous, lacks: record.and_then(|record| record.lacks) };
     loop {
+        change(&spec.dir(), |record| record.started_ms = Some(clock::wall_ms()))?;
         let Err(why) = start(engine, &container.name).await else { return Ok(()) };
         let Error::Container { why: said, .. } = &why else { return Err(why) };
         let found = inspect(engine, &container.name).await?;

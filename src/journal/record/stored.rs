@@ -379,7 +379,7 @@ stored! {
     StoredMark { Pinned, Unpinned, Removed }
     StoredStop { Timeout, Stop }
     StoredEnd { Code(i32), Signal(i32) }
-    StoredOutside { Killed, OutOfMemory, EngineRestarted }
+    StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
     StoredKind { Failed, Unknown, CannotStart, Gate }
     StoredChoice { Accept, Alternative { step: u32, place: u32 }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
     StoredOrder { Resume, Retry, Skip, Done }
@@ -394,7 +394,7 @@ mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
 mirror!(StoredStop = StopReason { Timeout, Stop });
-mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted });
+mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
 mirror!(StoredChoice = Choice {

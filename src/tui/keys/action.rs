@@ -183,13 +183,15 @@ pub enum Place {
     Text,
     /// Everything goes to the step.
     Attached,
+    /// Typing ended without its operator; only these keys do something.
+    Released,
 }
 
 impl Place {
     /// This place and those round it, the nearest first.
     pub fn outward(self) -> impl Iterator<Item = Place> {
         let round = match self {
-            Self::Any | Self::Prompt | Self::Menu | Self::Text | Self::Attached => None,
+            Self::Any | Self::Prompt | Self::Menu | Self::Text | Self::Attached | Self::Released => None,
             Self::Step
             | Self::Log
             | Self::Describe

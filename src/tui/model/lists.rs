@@ -8,7 +8,7 @@ impl Model {
     pub fn shown_runs(&self) -> Vec<&RunLine> {
         let wanted = words(&self.filters.runs);
         let has = |line: &&RunLine| {
-            let text = format!("{} #{} {}", line.name, line.number, line.state.word()).to_lowercase();
+            let text = format!("{} #{} {}", line.name, line.number, line.shown().word()).to_lowercase();
             wanted.iter().all(|word| text.contains(word))
         };
         self.runs.iter().filter(has).collect()

@@ -20,7 +20,7 @@ use crate::wire::client::{
 use super::draw::Picked;
 use super::keys::{Keys, Place};
 use super::message::{Link, LiveKind};
-use super::panel::Panel;
+use super::panel::{Panel, Prompt};
 use super::theme::Theme;
 
 /// The size of the terminal, clamped to what can be drawn: at most 1000x500.
@@ -145,6 +145,34 @@ pub struct Undo {
     pub until_ms: i64,
 }
 
+/// An answer that the engine has not taken yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// As it was when it was sent.
+    pub prompt: Option<Prompt>,
+    /// The question was marked in the inbox.
+    pub marked: bool,
+}
+
+/// What was written for a question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Goes with the answer.
+    pub note: Option<String>,
+    /// Was begun and left.
+    pub draft: Option<String>,
+}
+
+/// The run that was looked at before a question of another one was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    pub run: String,
+    pub selected: Option<RowKey>,
+    pub chosen: bool,
+    /// It was asked for again.
+    pub over: bool,
+}
+
 /// Where lists stand.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cursors {
@@ -164,6 +192,8 @@ pub struct Model {
     /// Engine time now, milliseconds.
     pub now_ms: i64,
     pub link: Link,
+    /// When the engine came back last, in engine time.
+    pub back_ms: Option<i64>,
     pub engine: Option<EngineView>,
     pub runs: Vec<RunLine>,
     /// The runs have been heard of at least once.
@@ -202,6 +232,13 @@ pub struct Model {
     pub picked: Option<Picked>,
     pub flash: Option<Flash>,
     pub undo: Option<Undo>,
+    /// Answers on their way, by their question.
+    pub sent: BTreeMap<u64, Sent>,
+    /// What was written for questions that are not answered.
+    pub notes: BTreeMap<u64, Note>,
+    pub aside: Option<Aside>,
+    /// What took the keys was closed by somebody else: until then (engine time) keys mean nothing.
+    pub deaf_until_ms: i64,
     /// Questions that are to be answered together.
     pub marked_questions: BTreeSet<u64>,
     /// Questions that `n` passes over, until then (engine time).
@@ -221,6 +258,7 @@ impl Model {
             size,
             now_ms,
             link: Link::Connecting,
+            back_ms: None,
             engine: None,
             runs: Vec::new(),
             heard: false,
@@ -248,6 +286,10 @@ impl Model {
             picked: None,
             flash: None,
             undo: None,
+            sent: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            aside: None,
+            deaf_until_ms: 0,
             marked_questions: BTreeSet::new(),
             snoozed: BTreeMap::new(),
             attached: None,
@@ -346,6 +388,18 @@ impl Model {
     /// Says something for some seconds.
     pub fn say(&mut self, words: impl Into<String>) {
         self.flash = Some(Flash { words: words.into(), bad: false, until_ms: self.now_ms + 6_000 });
+    }
+
+    /// Says something for as long as it is so.
+    pub fn say_until(&mut self, words: impl Into<String>, until_ms: i64) {
+        self.flash = Some(Flash { words: words.into(), bad: false, until_ms });
+    }
+
+    /// When something on the screen is over by itself, in engine time.
+    pub fn expires_ms(&self) -> Option<i64> {
+        let flash = self.flash.as_ref().map(|flash| flash.until_ms);
+        let undo = self.undo.as_ref().map(|undo| undo.until_ms);
+        flash.into_iter().chain(undo).min()
     }
 
     /// Says that something was refused or went wrong.

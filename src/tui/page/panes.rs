@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::Line;
 
-use super::steps::{held, state_words};
+use super::steps::{held, open_needs, state_words};
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, row, wrap};
 use crate::tui::message::LiveKind;
@@ -146,7 +146,7 @@ fn pane(
     if let Some(cursor) = pictures.paint(lane, inner, back, buf) {
         return cursor.filter(|_| attached.is_some());
     }
-    let words = step.map_or_else(|| "this step is not part of the run".into(), nothing);
+    let words = step.map_or_else(|| "this step is not part of the run".into(), |step| nothing(model, step));
     for (nth, words) in (0..inner.height).zip(wrap(&words, usize::from(inner.width))) {
         Pen::new(buf, &model.manner.theme, row(inner, nth)).text(Role::Dim, &words);
     }
@@ -161,10 +161,17 @@ fn frame_role(state: StepState) -> Role {
     }
 }
 
-fn nothing(step: &StepView) -> String {
+fn nothing(model: &Model, step: &StepView) -> String {
+    let needs = open_needs(model, step);
     match step.state {
         StepState::Gate => "an approval: nothing runs; ↵ opens the question".into(),
-        StepState::Waiting if !step.needs.is_empty() => format!("not started: waits for {}", step.needs.join(", ")),
+        StepState::Waiting if !needs.is_empty() => format!("not started: waits for {}", needs.join(", ")),
+        StepState::Waiting if !step.detail.is_empty() => format!("not started: {}", step.detail),
+        StepState::Failed if step.attempt == 0 && step.command.is_empty() => "an approval: it was rejected".into(),
+        StepState::Succeeded if step.attempt == 0 && step.command.is_empty() => {
+            let by = if step.detail.is_empty() { String::new() } else { format!(" {}", step.detail) };
+            format!("an approval: it was given{by}")
+        }
         _ if step.attempt == 0 => format!("not started: {}", step.state.word()),
         _ => "no output yet".into(),
     }
@@ -173,23 +180,34 @@ fn nothing(step: &StepView) -> String {
 fn status(model: &Model, step: &StepView, back: usize, area: Rect) -> String {
     let columns = usize::from(area.width).saturating_sub(24).clamp(6, 40);
     let words = if area.width < 44 { step.state.word().to_owned() } else { state_words(model, step, columns) };
-    let scrolled = if back > 0 { format!(" · {back} up") } else { String::new() };
+    let scrolled = match back {
+        0 => String::new(),
+        // How far that is is not counted yet.
+        usize::MAX => " · top".into(),
+        _ => format!(" · {back} up"),
+    };
     format!("{} {words}{scrolled}", step.state.shape())
 }
 
 fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
+    let lives = matches!(step.state, StepState::Running | StepState::Starting | StepState::Stopping);
     match attached {
+        Some(LiveKind::Attach | LiveKind::Look) if !lives => {
+            return format!("it has ended: {} lets go", model.manner.let_go);
+        }
         Some(LiveKind::Attach | LiveKind::Look) => {
             return "its time limit and retries stand still while you are attached".into();
         }
         Some(LiveKind::Shell) => return "a shell beside the step: exit ends it".into(),
         None => {}
     }
+    let over = model.run.as_ref().is_some_and(|run| run.line.state.ended());
     if let Some(writer) = &step.attached {
         return format!("{} is typing ({} ago)", writer.by, span(model.now_ms - writer.since_ms));
     }
     match step.state {
         StepState::Asking | StepState::Unknown | StepState::Gate if held(step).is_some() => String::new(),
+        StepState::Asking | StepState::Unknown | StepState::Gate if over => String::new(),
         StepState::Asking | StepState::Unknown => "▲ n: decide".into(),
         StepState::Gate => "◆ n: answer".into(),
         StepState::Unreachable => "its environment does not answer; not failed".into(),

@@ -132,8 +132,8 @@ fn one(model: &Model, run: &RunLine, columns: &Columns, here: bool, pen: &mut Pe
     pen.text(Role::Focus, mark).space(1);
     pen.field(Role::Strong, &format!("#{}", run.number), columns.number).space(2);
     pen.field(Role::Plain, &run.name, columns.name).space(2);
-    let state = format!("{} {}", shape(run.state), run.state.word());
-    pen.field(run_role(run.state), &state, columns.state).space(2);
+    let state = format!("{} {}", shape(run.shown()), run.shown().word());
+    pen.field(run_role(run.shown()), &state, columns.state).space(2);
     if columns.started > 0 {
         pen.field(Role::Dim, &started(model, run.created_ms), columns.started).space(2);
     }

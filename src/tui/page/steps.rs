@@ -107,6 +107,7 @@ pub(super) fn held(step: &StepView) -> Option<i64> {
 /// How a lane is and what it waits for, in at most so many columns.
 pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     let now = model.now_ms;
+    let over = model.run.as_ref().is_some_and(|run| run.line.state.ended());
     let needs_you = |what: &str| format!("{what} needs you");
     if let Some(until) = held(step) {
         return fit(&format!("answered, in {}", span(until - now)), columns);
@@ -125,9 +126,15 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
             let tries = format!("{}/{}", step.attempt + 1, step.max_attempts.max(step.attempt + 1));
             match step.until_ms {
                 Some(until) if until > now => format!("retry {tries} in {}", span(until - now)),
+                Some(_) | None if model.run.as_ref().is_some_and(|run| run.line.paused) => {
+                    format!("retry {tries}, paused")
+                }
                 Some(_) | None => format!("retry {tries} now"),
             }
         }
+        // Nobody waits for an answer any more.
+        StepState::Asking if over => step.exit.clone().unwrap_or_else(|| "not answered".into()),
+        StepState::Unknown if over => "UNKNOWN".into(),
         StepState::Asking => needs_you(&step.exit.as_ref().map_or_else(String::new, |exit| format!("{exit} -"))),
         StepState::Unknown => needs_you("UNKNOWN -"),
         StepState::Gate => match step.until_ms {
@@ -136,6 +143,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
         },
         StepState::Unreachable => "UNREACHABLE, waits".into(),
         StepState::Succeeded => took(step, now).map_or_else(|| step.detail.clone(), span),
+        StepState::Failed if step.attempt == 0 && step.command.is_empty() => "rejected".into(),
         StepState::Failed => step.exit.clone().unwrap_or_else(|| "failed".into()),
         StepState::Skipped if step.detail.is_empty() => "skipped".into(),
         StepState::Skipped => step.detail.clone(),
@@ -144,14 +152,19 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     fit(words.trim(), columns)
 }
 
-fn waiting(model: &Model, step: &StepView) -> String {
+/// The needs of a step that are not met yet.
+pub(super) fn open_needs<'a>(model: &Model, step: &'a StepView) -> Vec<&'a str> {
     let done = |need: &&String| {
         model.run.as_ref().is_some_and(|run| {
             let mut lanes = run.steps.iter().filter(|one| one.step == **need).peekable();
             lanes.peek().is_some() && lanes.all(|lane| matches!(lane.state, StepState::Succeeded | StepState::Skipped))
         })
     };
-    let open: Vec<&str> = step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect();
+    step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect()
+}
+
+fn waiting(model: &Model, step: &StepView) -> String {
+    let open = open_needs(model, step);
     match open[..] {
         [] if step.detail.is_empty() => "waits".into(),
         [] => step.detail.clone(),

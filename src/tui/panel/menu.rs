@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::centred;
+use super::{Guard, centred};
 use crate::tui::draw::{Frame, Pen, blank, first_shown, row, width, wrap};
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::Effect;
@@ -22,6 +22,17 @@ pub struct Menu {
     pub words: Vec<String>,
     pub items: Vec<Item>,
     pub cursor: usize,
+    /// When it begins to listen.
+    pub guard: Guard,
+}
+
+impl Menu {
+    /// Opened now, the first item marked. One that changes something takes no key before it can have been seen.
+    pub fn new(title: String, words: Vec<String>, items: Vec<Item>, now_ms: i64) -> Self {
+        let changes = items.iter().flat_map(|item| &item.does).any(|effect| !matches!(effect, Effect::Copy(_)));
+        let guard = if changes { Guard::new(now_ms) } else { Guard::none() };
+        Self { title, words, items, cursor: 0, guard }
+    }
 }
 
 /// One thing to choose.
@@ -53,6 +64,10 @@ impl Item {
 
 /// A key: chooses, moves, or closes it. The menu is gone after a choice.
 pub fn key(model: &mut Model, mut menu: Menu, key: KeyEvent) -> Vec<Effect> {
+    if menu.guard.deaf(model.now_ms) {
+        model.panels.push(super::Panel::Menu(menu));
+        return Vec::new();
+    }
     let last = menu.items.len().saturating_sub(1);
     let pressed = model.manner.keys.pressed(Place::Menu, key);
     let chosen = match pressed {

@@ -5,10 +5,12 @@ pub mod again;
 pub mod confirm;
 pub mod entry;
 pub mod field;
+pub mod guard;
 pub mod menu;
 pub mod palette;
 pub mod prompt;
 pub mod read;
+pub mod released;
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -24,6 +26,7 @@ pub use again::Again;
 pub use confirm::Confirm;
 pub use entry::Entry;
 pub use field::Field;
+pub use guard::Guard;
 pub use menu::Menu;
 pub use palette::Palette;
 pub use prompt::Prompt;
@@ -31,6 +34,7 @@ pub use read::compare;
 pub use read::help::{self, Help};
 pub use read::log::{self, Log};
 pub use read::sheet::{self, Sheet};
+pub use released::Released;
 
 /// A panel. The innermost takes the keys.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,8 @@ pub enum Panel {
     /// The whole log of an attempt.
     Log(Log),
     Prompt(Prompt),
+    /// Typing ended without its operator.
+    Released(Released),
 }
 
 impl Panel {
@@ -59,6 +65,7 @@ impl Panel {
             Self::Help(_) => Place::Help,
             Self::Log(_) => Place::Log,
             Self::Prompt(prompt) => prompt.place(),
+            Self::Released(_) => Place::Released,
         }
     }
 }
@@ -72,6 +79,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Vec<Effect>> {
         Panel::Palette(panel) => Some(palette::key(model, panel, key)),
         Panel::Again(panel) => Some(again::key(model, panel, key)),
         Panel::Prompt(panel) => Some(update::questions::key(model, panel, key)),
+        Panel::Released(panel) => Some(released::key(model, panel, key)),
         panel @ (Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)) => {
             model.panels.push(panel);
             None
@@ -95,6 +103,11 @@ pub fn pasted(model: &mut Model, text: &str) {
         Some(Panel::Entry(panel)) => entry::pasted(model, panel, text),
         Some(Panel::Palette(panel)) => palette::pasted(model, panel, text),
         Some(Panel::Again(panel)) => again::pasted(model, panel, text),
+        Some(Panel::Released(mut panel)) => {
+            panel.keys += 1;
+            panel.heard_ms = model.now_ms;
+            model.panels.push(Panel::Released(panel));
+        }
         Some(panel @ (Panel::Menu(_) | Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_))) => model.panels.push(panel),
         None => {}
     }
@@ -116,6 +129,7 @@ pub fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         | Panel::Entry(_)
         | Panel::Palette(_)
         | Panel::Again(_)
+        | Panel::Released(_)
         | Panel::Prompt(_) => None,
     }
 }
@@ -136,6 +150,7 @@ pub fn draw(
         Panel::Sheet(sheet) => sheet::draw(model, sheet, room, buf),
         Panel::Help(help) => help::draw(model, help, room, buf),
         Panel::Log(log) => log::draw(model, pictures, (log, room), buf),
+        Panel::Released(released) => released::draw(model, released, room, buf),
         Panel::Prompt(prompt) => return prompt::draw(model, prompt, room, buf),
     }
     None

@@ -1,6 +1,6 @@
 //! The screen's connections to the engine: one that is told of changes and asks what is new, one that asks for what the
-//! operator wants, and one for terminals that are only looked at. Each on a thread of its own, so that no slow answer holds up a key. Never repeats a request that changes
-//! something.
+//! operator wants, and one for terminals that are only looked at. Each on a thread of its own, so that no slow answer
+//! holds up a key. What is asked, and what is asked again, is `asking`'s.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::asking::Asking;
 use super::{Event, Over, To};
 use crate::client::{Client, Error, Place, Wake};
 use crate::clock::{boottime_ms, pause};
-use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose, Refused};
+use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose};
 use crate::tui::model::{LaneKey, Size};
 use crate::wire::client::{Ask, Reply};
 
@@ -83,12 +84,12 @@ impl Feed {
         let out = to.clone();
         let third = second.clone();
         std::thread::Builder::new().name("requests".into()).spawn(move || {
-            Asking { place: second, to: out, client: None }.run(&asked);
+            Asking::new(second, out).run(&asked);
         })?;
         let (terminals, asked) = channel();
         let out = to.clone();
         std::thread::Builder::new().name("terminals".into()).spawn(move || {
-            Asking { place: third, to: out, client: None }.run(&asked);
+            Asking::new(third, out).run(&asked);
         })?;
         Ok(Self { look, wake, requests, terminals })
     }
@@ -254,78 +255,6 @@ impl Telling {
 
     fn tell(&self, news: News) -> Result<(), Over> {
         self.to.send(Event::Message(Message::News(Box::new(news))))
-    }
-}
-
-struct Asking {
-    place: Place,
-    to: To,
-    client: Option<Client>,
-}
-
-impl Asking {
-    fn run(mut self, requests: &Receiver<Request>) {
-        while let Ok(request) = requests.recv() {
-            let event = match request {
-                Request::Ask { why, ask } => {
-                    let result = self.ask(*ask);
-                    Event::Message(Message::Answered { why, result })
-                }
-                Request::Live { lane, kind, number, size, take_over } => {
-                    let result = self.live(&lane, kind, size, take_over);
-                    Event::Live { lane, kind, number, result }
-                }
-                Request::Log { lane, attempt } => {
-                    let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };
-                    let place = self.ask(ask).and_then(|reply| match reply {
-                        Reply::Log(place) => Ok(place),
-                        _ => Err(Refused { words: "the engine's answer is not understood".into(), hint: None }),
-                    });
-                    Event::LogPlace { lane, attempt, place }
-                }
-            };
-            if self.to.send(event).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn with<T>(&mut self, act: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, Refused> {
-        let client = match &mut self.client {
-            Some(client) => client,
-            none => none.insert(self.place.connect().map_err(|why| refused(&why))?),
-        };
-        act(client).map_err(|why| {
-            if !matches!(why, Error::Refused(_)) {
-                self.client = None;
-            }
-            refused(&why)
-        })
-    }
-
-    fn ask(&mut self, ask: Ask) -> Result<Reply, Refused> {
-        self.with(|client| client.ask(ask))
-    }
-
-    fn live(&mut self, lane: &LaneKey, kind: LiveKind, size: Size, take_over: bool) -> Result<OwnedFd, Refused> {
-        let (run, step) = (lane.run.clone(), lane.name.clone());
-        let (rows, cols) = (size.rows.max(2), size.columns.max(2));
-        let ask = match kind {
-            LiveKind::Shell => Ask::Shell { run, step, rows, cols },
-            LiveKind::Attach => Ask::Attach { run, step, rows, cols, readonly: false, take_over },
-            LiveKind::Look => Ask::Attach { run, step, rows, cols, readonly: true, take_over: false },
-        };
-        self.with(|client| client.ask_pty(ask)).map(|(terminal, _)| terminal)
-    }
-}
-
-fn refused(why: &Error) -> Refused {
-    match why {
-        Error::Refused(refusal) => Refused { words: refusal.words.clone(), hint: refusal.hint.clone() },
-        other => {
-            let hint = other.passing().then(|| "look whether it was done before you ask again".to_owned());
-            Refused { words: other.to_string(), hint }
-        }
     }
 }
 

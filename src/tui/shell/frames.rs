@@ -62,7 +62,8 @@ impl Shell {
         let behind = busy.then_some(now);
         // While somebody attaches nothing is looked at.
         let look = self.panes.look_due_ms().filter(|_| self.model.attached.is_none());
-        let next = [frame, held, beat, behind, look].into_iter().flatten().min();
+        let over = self.model.expires_ms().map(|at| at - self.ahead_ms);
+        let next = [frame, held, beat, behind, look, over].into_iter().flatten().min();
         next.map_or(3_600_000, |at| (at - now).max(0))
     }
 
@@ -84,9 +85,9 @@ impl Shell {
             bytes.extend(self.watch.flush());
             self.pass(bytes, before);
         }
-        if self.model.ticks()
-            && (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000)
-        {
+        let beat = (now + self.ahead_ms).div_euclid(1_000) != (self.drawn_ms + self.ahead_ms).div_euclid(1_000);
+        let over = self.model.expires_ms().is_some_and(|at| at <= now + self.ahead_ms);
+        if over || (self.model.ticks() && beat) {
             self.tell(Message::Tick);
         }
     }

@@ -1,6 +1,7 @@
 //! The screen on a real terminal: its loop, threads and connections. Owns all of its IO; every decision is `update`'s and
 //! every picture `view`'s.
 
+mod asking;
 mod causes;
 mod copy;
 mod feed;

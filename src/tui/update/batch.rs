@@ -1,7 +1,8 @@
 //! One answer for several questions that ask the same, after a summary; and the inbox, where they are marked. What cannot
 //! be undone is never offered here.
 
-use super::questions::{decide, later, open};
+use super::answers::{decide, later};
+use super::questions::open;
 use crate::faces::words::count;
 use crate::tui::keys::Action;
 use crate::tui::message::Effect;
@@ -65,7 +66,7 @@ pub(super) fn summary(
         Item::nothing("no", "nothing is decided"),
         Item::several(&choice.word, format!("all {} of them", targets.len()), effects),
     ];
-    model.panels.push(Panel::Menu(Menu { title, words, items, cursor: 0 }));
+    model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
     Vec::new()
 }
 

@@ -152,7 +152,7 @@ fn resume(model: &mut Model) -> Option<()> {
         Item::new("resume", format!("a new attempt from {}", at(newest)), order(model, &step, Order::Resume)),
     ];
     let title = format!("go on with {} from its checkpoint?", step.name());
-    model.panels.push(Panel::Menu(Menu { title, words, items, cursor: 0 }));
+    model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
     Some(())
 }
 

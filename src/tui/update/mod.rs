@@ -1,6 +1,7 @@
 //! What every message does to the model, and what it causes outside. Pure: no clock, no IO; the same messages give the same
 //! model and the same effects.
 
+mod answers;
 mod attach;
 mod batch;
 mod lists;
@@ -10,8 +11,10 @@ mod news;
 pub(super) mod questions;
 mod step;
 
+pub use answers::HOLD_MS;
+pub(super) use attach::again as attach_again;
 pub use batch::{offered, withheld};
-pub use questions::{HOLD_MS, SNOOZE_MS};
+pub use questions::SNOOZE_MS;
 pub use step::{allowed, available};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
@@ -33,6 +36,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     if read && !reads(model) {
         effects.push(Effect::CloseLog);
     }
+    questions::look_back(model, &mut effects);
     effects.extend(lists::wants(model));
     effects
 }
@@ -69,13 +73,17 @@ fn expire(model: &mut Model) {
     let now = model.now_ms;
     model.flash.take_if(|flash| flash.until_ms <= now);
     model.undo.take_if(|undo| undo.until_ms <= now);
+    // A shell that has ended is left by what is typed after a moment.
+    model.panels.pop_if(|panel| matches!(panel, Panel::Released(one) if one.fleeting() && one.quiet(now)));
 }
 
-/// A picture of the model has reached the terminal. A prompt listens only from then on.
+/// A picture of the model has reached the terminal. What acts on one key listens only from then on.
 pub fn drawn(model: &mut Model) {
     let now = model.now_ms;
-    if let Some(Panel::Prompt(prompt)) = model.panels.last_mut() {
-        prompt.seen(now);
+    match model.panels.last_mut() {
+        Some(Panel::Prompt(prompt)) => prompt.guard.seen(now),
+        Some(Panel::Menu(menu)) => menu.guard.seen(now),
+        Some(_) | None => {}
     }
 }
 
@@ -83,13 +91,16 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.attached.is_some() {
         return attach::key(model, key);
     }
+    if model.panels.is_empty() && model.now_ms < model.deaf_until_ms {
+        return Vec::new();
+    }
     // What was said is read by now; the key still does what it does.
     model.flash = None;
     model.picked = None;
     let prompted = matches!(model.panels.last(), Some(Panel::Prompt(_)));
     if let Some(effects) = panel::key(model, key) {
         if !prompted {
-            questions::sent(model, &effects);
+            answers::sent(model, &effects);
         }
         step::opening(model, &effects);
         return effects;
@@ -144,7 +155,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Leave => leave(model),
         Action::Back => back(model),
-        Action::Undo => questions::undo(model),
+        Action::Undo => answers::undo(model),
         Action::NextQuestion => questions::next(model, false),
         Action::PreviousQuestion => questions::next(model, true),
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
@@ -261,7 +272,7 @@ fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
     };
     let run = line.id.clone();
     match action {
-        Action::Pause if line.state == crate::wire::client::RunState::Paused => {
+        Action::Pause if line.paused => {
             vec![Effect::tell(Ask::Unpause { run })]
         }
         Action::Pause => vec![Effect::tell(Ask::Pause { run })],
@@ -290,7 +301,7 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
         }
         Err(refused) => {
             if let Purpose::Decide { id } = why {
-                questions::refused(model, id);
+                answers::refused(model, id);
             }
             let hint = refused.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             model.complain(format!("{}{hint}", refused.words));
@@ -309,13 +320,16 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             told(model, reply)
         }
         (Purpose::Over { .. }, Reply::Escalation(asked)) => {
-            if let Some(words) = questions::over_words(&asked) {
+            if let Some(words) = answers::over_words(&asked) {
                 model.complain(words);
             }
             Vec::new()
         }
         // The receipt was shown when it was sent.
-        (Purpose::Decide { .. }, _) => Vec::new(),
+        (Purpose::Decide { id }, _) => {
+            answers::taken(model, id);
+            Vec::new()
+        }
         (
             Purpose::Tell
             | Purpose::Quiet

@@ -22,6 +22,9 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         let banner = y == 0 && matches!(event.kind, MouseEventKind::Down(MouseButton::Left));
         return if banner { attach::let_go(model) } else { Vec::new() };
     }
+    if y == 0 && matches!((event.kind, model.panels.last()), (MouseEventKind::Down(_), Some(Panel::Released(_)))) {
+        return attach::let_go(model);
+    }
     if !model.panels.is_empty() {
         return over_panel(model, event.kind, (x, y));
     }
@@ -124,5 +127,5 @@ fn let_up(model: &mut Model) -> Vec<Effect> {
 
 fn wheel(model: &mut Model, back: bool) {
     let now = model.lane().map_or(0, |step| model.scroll.get(&model.lane_key(step)).copied().unwrap_or(0));
-    scroll_to(model, if back { now + WHEEL } else { now.saturating_sub(WHEEL) });
+    scroll_to(model, if back { now.saturating_add(WHEEL) } else { now.saturating_sub(WHEEL) });
 }

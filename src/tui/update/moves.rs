@@ -117,7 +117,7 @@ fn scroll(model: &mut Model, pages: i32) {
 
 /// Scrolls the selected pane so many rows back from its end; the picture knows where its beginning is.
 pub(super) fn scroll_to(model: &mut Model, back: usize) {
-    let Some(key) = model.lane().map(|step| model.lane_key(step)) else {
+    let Some(key) = model.lane().filter(|step| step.attempt > 0).map(|step| model.lane_key(step)) else {
         return;
     };
     if back == 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::questions;
+use super::{attach, questions};
 use crate::tui::message::{Effect, Link, News};
 use crate::tui::model::{Model, RowKey, Sourced, urgency};
 use crate::wire::client::{CheckpointView, RunLine, RunState, RunView, StepView};
@@ -16,10 +16,14 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         News::Link(link) => {
             if matches!((&model.link, &link), (Link::Lost { .. }, Link::Up)) {
                 model.say("the engine is back");
+                model.back_ms = Some(model.now_ms);
             }
             if link == Link::Up {
                 // What could not be asked can be now.
                 model.sources.retain(|_, source| matches!(source, Sourced::Known(_)));
+            }
+            if matches!(link, Link::Lost { .. }) {
+                attach::lost(model);
             }
             model.link = link;
         }
@@ -28,7 +32,9 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
         News::Run(run) => {
             let asked = run.escalations.clone();
             run_news(model, *run);
-            return questions::over(model, &asked, false);
+            let mut effects = questions::over(model, &asked, false);
+            effects.extend(attach::come_back(model));
+            return effects;
         }
         News::Events { run, events, fresh } => {
             if model.run.as_ref().is_some_and(|view| view.line.id == run) {
@@ -111,8 +117,8 @@ fn folded(all: Vec<CheckpointView>) -> (Vec<CheckpointView>, BTreeMap<String, us
 fn run_news(model: &mut Model, run: RunView) {
     let other = model.run.as_ref().is_none_or(|old| old.line.id != run.line.id);
     if other {
-        model.selected = None;
-        model.chosen = false;
+        let back = model.aside.take_if(|aside| aside.over && aside.run == run.line.id);
+        (model.selected, model.chosen) = back.map_or((None, false), |aside| (aside.selected, aside.chosen));
         model.events.clear();
         model.checkpoints.clear();
         model.gone.clear();
@@ -135,6 +141,8 @@ fn run_news(model: &mut Model, run: RunView) {
         let first = run.steps.iter().min_by_key(|step| (urgency(step.state), kept(step)));
         model.selected = first.map(|step| RowKey::Lane(step.name()));
     }
+    // Nothing else was looked at in between.
+    model.aside.take_if(|aside| aside.over && aside.run == run.line.id);
     model.run = Some(run);
     // A lane of a folded matrix is not a row: its matrix is.
     let hidden = model.selected.clone().filter(|key| !model.rows().iter().any(|row| row.key == *key));

@@ -1,43 +1,63 @@
-//! Questions and answers: which prompt opens, what a choice sends, taking back, several at once, and what happens when
-//! somebody else was faster. Decides nothing: the engine takes an answer or refuses it, and says who was first.
+//! Questions: which prompt opens, what its keys do but to answer, and what happens when somebody else was faster. Decides
+//! nothing: the engine says who was first.
 
 use crossterm::event::KeyEvent;
 
-use super::batch;
+use super::answers::{choose, over_words};
 use crate::faces::words::span;
-use crate::tui::draw::{clean, middle};
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, LiveKind, Purpose};
-use crate::tui::model::{LaneKey, Model, Undo};
-use crate::tui::panel::menu::Item;
-use crate::tui::panel::prompt::Offer;
+use crate::tui::model::{Aside, LaneKey, Model, Note};
 use crate::tui::panel::sheet::About;
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Prompt, Sheet, log, prompt};
-use crate::wire::client::{Ask, ChoiceView, EscalationView, Strength};
+use crate::tui::panel::{Field, Panel, Prompt, Sheet, log, prompt};
+use crate::wire::client::{Ask, EscalationView};
 
-/// So long an answer can be taken back before it takes effect.
-pub const HOLD_MS: u64 = 5_000;
+/// So long after somebody else was faster keys mean nothing.
+const CLOSED_MS: i64 = 700;
 /// So long `n` passes over a question that was snoozed.
 pub const SNOOZE_MS: i64 = 30 * 60_000;
 
-/// Opens the prompt of a question; one that is open gives way. A question of another run brings that run to the screen.
+/// Opens the prompt of a question; one that is open gives way. A question of another run brings that run to the screen, and
+/// the one that was looked at is back when no question is open any more.
 pub(super) fn open(model: &mut Model, id: u64) -> Vec<Effect> {
     let Some(run) = model.question(id).map(|asked| asked.run.clone()) else {
         model.say("this question was answered meanwhile");
         return Vec::new();
     };
     model.panels.retain(|panel| !matches!(panel, Panel::Prompt(_)));
-    model.panels.push(Panel::Prompt(Prompt::new(id, model.now_ms)));
-    if model.run.as_ref().is_some_and(|view| view.line.id == run) {
+    let Note { note, draft } = model.notes.get(&id).cloned().unwrap_or_default();
+    model.panels.push(Panel::Prompt(Prompt { note, draft, ..Prompt::new(id, model.now_ms) }));
+    let here = model.run.as_ref().map(|view| view.line.id.clone());
+    if model.aside.is_none() && here.as_ref() == Some(&run) {
         return Vec::new();
+    }
+    if model.aside.is_none() {
+        model.aside =
+            here.map(|run| Aside { run, selected: model.selected.clone(), chosen: model.chosen, over: false });
     }
     vec![Effect::Watch { run }]
 }
 
-/// The next question after the one that is open, or the most urgent.
+/// No question is open any more: the run from before is looked at again, unless another was chosen meanwhile.
+pub(super) fn look_back(model: &mut Model, effects: &mut Vec<Effect>) {
+    let still = model.attached.is_some() || model.panels.iter().any(|panel| matches!(panel, Panel::Prompt(_)));
+    let Some(aside) = model.aside.as_mut().filter(|aside| !still && !aside.over) else {
+        return;
+    };
+    if effects.iter().any(|effect| matches!(effect, Effect::Watch { .. })) {
+        model.aside = None;
+        return;
+    }
+    aside.over = true;
+    effects.push(Effect::Watch { run: aside.run.clone() });
+}
+
+/// The next question after the one that is open, or the most urgent. One that was snoozed is passed over.
 pub(super) fn next(model: &mut Model, back: bool) -> Vec<Effect> {
-    let ids: Vec<u64> = model.awake().iter().map(|asked| asked.id).collect();
-    let here = opened(model).and_then(|open| ids.iter().position(|id| *id == open));
+    let here = opened(model);
+    let awake = |id: u64| Some(id) == here || model.snoozed_until(id).is_none();
+    let ids: Vec<u64> = model.questions().iter().map(|asked| asked.id).filter(|id| awake(*id)).collect();
+    let here = here.and_then(|open| ids.iter().position(|id| *id == open));
     let there = match (here, back) {
         (Some(here), false) => (here + 1) % ids.len(),
         (Some(here), true) => (here + ids.len() - 1) % ids.len(),
@@ -93,6 +113,10 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
             compared(model, prompt.id).is_some(),
             "no earlier run of this name was good: there is nothing to compare",
         ),
+        Action::ShowRule => some(
+            rule_of(model, prompt).is_some(),
+            "no rule can answer so: mark a choice like retry, resume or skip first",
+        ),
         Action::Choose | Action::Accept | Action::Comment | Action::Snooze => some(true, ""),
         _ => None,
     }
@@ -101,12 +125,13 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
 /// A key while a prompt is the innermost panel.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a prompt names only the actions that are its own")]
 pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
-    if prompt.deaf(model.now_ms) {
+    if prompt.guard.deaf(model.now_ms) {
         model.panels.push(Panel::Prompt(prompt));
         return Vec::new();
     }
     if prompt.writing.is_some() {
         writing(model, &mut prompt, key);
+        keep(model, &prompt);
         model.panels.push(Panel::Prompt(prompt));
         return Vec::new();
     }
@@ -130,6 +155,7 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
         Action::Shell => shell(model, prompt.id),
         Action::Log => log_of(model, prompt.id),
         Action::Compare => compare(model, prompt.id),
+        Action::ShowRule => show_rule(model, &prompt),
         Action::Up | Action::Down | Action::Top | Action::Bottom | Action::Comment | Action::SameForAll => {
             model.panels.pop();
             stay(model, &mut prompt, action);
@@ -149,20 +175,24 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
         Action::Down => prompt.cursor = (prompt.cursor + 1).min(last),
         Action::Top => prompt.cursor = 0,
         Action::Bottom => prompt.cursor = last,
-        Action::Comment => prompt.writing = Some(Field::new(prompt.note.as_deref().unwrap_or(""))),
+        Action::Comment => {
+            let text = prompt.draft.as_ref().or(prompt.note.as_ref());
+            prompt.writing = Some(Field::new(text.map_or("", String::as_str)));
+        }
         Action::SameForAll => prompt.all = !prompt.all,
         _ => {}
     }
 }
 
-/// A key for the note.
+/// A key for the note. One that is left unfinished is not sent, and goes on where it was.
 fn writing(model: &Model, prompt: &mut Prompt, key: KeyEvent) {
+    let text = prompt.writing.as_ref().map(|field| field.text().trim().to_owned()).filter(|text| !text.is_empty());
     match model.manner.keys.action(Place::Text, key) {
-        Some(Action::Accept) => {
-            let text = prompt.writing.take().map(|field| field.text().trim().to_owned());
-            prompt.note = text.filter(|text| !text.is_empty());
+        Some(Action::Accept) => (prompt.note, prompt.draft, prompt.writing) = (text, None, None),
+        Some(Action::Back) => {
+            prompt.draft = text.filter(|text| Some(text) != prompt.note.as_ref());
+            prompt.writing = None;
         }
-        Some(Action::Back) => prompt.writing = None,
         Some(_) | None => {
             if let Some(line) = &mut prompt.writing {
                 line.key(key);
@@ -171,99 +201,14 @@ fn writing(model: &Model, prompt: &mut Prompt, key: KeyEvent) {
     }
 }
 
-/// Takes the choice with this number on the screen.
-fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Effect> {
-    let Some(asked) = model.question(prompt.id).filter(|asked| asked.answer.is_none() && asked.held.is_none()).cloned()
-    else {
-        let over = model.question(prompt.id).and_then(over_words);
-        model.panels.pop();
-        model.complain(over.unwrap_or_else(|| "this question was answered meanwhile".into()));
-        return Vec::new();
-    };
-    let targets: Vec<EscalationView> =
-        if prompt.all { model.same_in_run(&asked).into_iter().cloned().collect() } else { vec![asked.clone()] };
-    let choice = match prompt::offers(&asked).into_iter().nth(place) {
-        None => return Vec::new(),
-        Some(Offer::Later) => {
-            model.panels.pop();
-            return later(model, &targets);
-        }
-        Some(Offer::Back(_)) if prompt.all => {
-            model.complain("send back is not for several at once: answer them one by one");
-            return Vec::new();
-        }
-        Some(Offer::Back(steps)) => {
-            model.panels.push(Panel::Menu(send_back(&asked, &steps, prompt.note.as_ref())));
-            return Vec::new();
-        }
-        Some(Offer::One(choice)) => choice,
-    };
-    if prompt.all {
-        return batch::summary(model, &targets, choice, prompt.note.as_ref());
+/// What was written for a question is there again when its prompt is.
+fn keep(model: &mut Model, prompt: &Prompt) {
+    let (note, draft) = (prompt.note.clone(), prompt.draft.clone());
+    if note.is_none() && draft.is_none() {
+        model.notes.remove(&prompt.id);
+    } else {
+        model.notes.insert(prompt.id, Note { note, draft });
     }
-    let effect = decide(asked.id, &choice.word, prompt.note.clone());
-    match choice.strength {
-        Strength::Key => {
-            let effects = vec![effect];
-            sent(model, &effects);
-            effects
-        }
-        Strength::Summary => {
-            model.panels.push(Panel::Menu(summary(&asked, choice, effect)));
-            Vec::new()
-        }
-        Strength::Typed => {
-            model.panels.push(Panel::Confirm(confirm(&asked, choice, effect)));
-            Vec::new()
-        }
-    }
-}
-
-/// The request that answers a question.
-pub(super) fn decide(id: u64, choice: &str, note: Option<String>) -> Effect {
-    let ask = Ask::Decide { id, choice: choice.to_owned(), note, hold_ms: HOLD_MS };
-    Effect::Ask { why: Purpose::Decide { id }, ask: Box::new(ask) }
-}
-
-fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Menu {
-    Menu {
-        title: format!("{}: {}?", asked.step, choice.word),
-        words: vec![asked.title.clone()],
-        items: vec![Item::nothing("no", "nothing is decided"), Item::new(&choice.word, &choice.effect, effect)],
-        cursor: 0,
-    }
-}
-
-/// Which step to send back to.
-fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String>) -> Menu {
-    let mut items = vec![Item::nothing("no", "nothing is decided")];
-    items.extend(steps.iter().map(|choice| {
-        let effect = decide(asked.id, &choice.word, note.cloned());
-        Item::new(choice.back_to().unwrap_or_default(), &choice.effect, effect)
-    }));
-    let mut words = vec![asked.title.clone()];
-    words.extend(note.map(|note| format!("note: {note}")));
-    Menu { title: format!("{}: send back to", asked.step), words, items, cursor: 0 }
-}
-
-fn confirm(asked: &EscalationView, choice: &ChoiceView, effect: Effect) -> Confirm {
-    Confirm {
-        title: format!("{} · {}", choice.word, asked.run_name),
-        words: vec![choice.effect.clone(), asked.title.clone()],
-        name: prompt::run_word(asked).to_owned(),
-        typed: Field::default(),
-        does: effect,
-    }
-}
-
-/// Everything stays as it is; deadlines that exist begin anew.
-pub(super) fn later(model: &mut Model, targets: &[EscalationView]) -> Vec<Effect> {
-    let timed: Vec<u64> = targets.iter().filter(|asked| asked.deadline_ms.is_some()).map(|asked| asked.id).collect();
-    if timed.is_empty() {
-        let key = model.manner.keys.words_of(Place::Any, Action::NextQuestion);
-        model.say(format!("nothing is changed; {key} asks again"));
-    }
-    timed.into_iter().map(|id| Effect::tell(Ask::Later { id })).collect()
 }
 
 fn snooze(model: &mut Model, id: u64) -> Vec<Effect> {
@@ -295,6 +240,25 @@ fn compared(model: &Model, id: u64) -> Option<(String, String)> {
     Some((model.good_before(here)?.id.clone(), here.id.clone()))
 }
 
+/// The rule that would always give the marked answer, with the word of the answer.
+fn rule_of(model: &Model, prompt: &Prompt) -> Option<(String, String)> {
+    match prompt::offers(model.question(prompt.id)?).get(prompt.cursor)? {
+        prompt::Offer::One(choice) => Some((choice.word.clone(), choice.rule.clone()?)),
+        prompt::Offer::Later | prompt::Offer::Back(_) => None,
+    }
+}
+
+/// Shows the rule and copies it; Esc comes back to the prompt.
+fn show_rule(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
+    let Some((word, rule)) = rule_of(model, prompt) else {
+        return Vec::new();
+    };
+    let title = format!("The rule that always answers {word}");
+    let about = About::Words { title, text: rule.clone() };
+    model.panels.push(Panel::Sheet(Sheet { about, top: 0 }));
+    vec![Effect::Copy(rule)]
+}
+
 /// What has changed since the last run that was good; Esc comes back to the prompt.
 fn compare(model: &mut Model, id: u64) -> Vec<Effect> {
     if let Some((older, newer)) = compared(model, id) {
@@ -313,58 +277,6 @@ fn log_of(model: &mut Model, id: u64) -> Vec<Effect> {
     log::open(model, lane, asked.attempt, &pattern)
 }
 
-/// Answers were sent: their prompts close, and for a while they can be taken back.
-pub(super) fn sent(model: &mut Model, effects: &[Effect]) {
-    let mut ids = Vec::new();
-    let mut word = None;
-    for effect in effects {
-        if let Effect::Ask { why: Purpose::Decide { id }, ask } = effect
-            && let Ask::Decide { choice, .. } = &**ask
-        {
-            ids.push(*id);
-            word = word.or(Some(choice.clone()));
-        }
-    }
-    let Some(word) = word else {
-        return;
-    };
-    let receipt = receipt(model, &ids, &word);
-    model.panels.retain(|panel| !matches!(panel, Panel::Prompt(prompt) if ids.contains(&prompt.id)));
-    model.marked_questions.retain(|id| !ids.contains(id));
-    let hold = i64::try_from(HOLD_MS).unwrap_or(i64::MAX);
-    model.undo = Some(Undo { ids, until_ms: model.now_ms + hold });
-    model.say(receipt);
-}
-
-/// What was sent, in a line that fits: what, when, how to take it back.
-fn receipt(model: &Model, ids: &[u64], word: &str) -> String {
-    let key = model.manner.keys.words_of(Place::Any, Action::Undo);
-    let starts = format!("starts in {}; {key} undoes", span(i64::try_from(HOLD_MS).unwrap_or(0)));
-    let [id] = ids else {
-        return format!("{word} for {} questions, {starts}", ids.len());
-    };
-    let asked = model.question(*id);
-    let effect = asked.and_then(|asked| asked.choices.iter().find(|choice| choice.word == word));
-    let first = effect.and_then(|choice| choice.effect.split(';').next()).unwrap_or("");
-    let room = usize::from(model.size.columns).saturating_sub(word.len() + starts.len() + 6).max(12);
-    format!("{word}: {}, {starts}", middle(&clean(first), room))
-}
-
-/// Takes back what was answered from here last.
-pub(super) fn undo(model: &mut Model) -> Vec<Effect> {
-    let ids = model.undo.take().map(|undo| undo.ids).unwrap_or_default();
-    let ask = |id| Effect::Ask { why: Purpose::Undo { id }, ask: Box::new(Ask::Undo { id }) };
-    ids.into_iter().map(ask).collect()
-}
-
-/// The engine did not take an answer: there is nothing to take back of it.
-pub(super) fn refused(model: &mut Model, id: u64) {
-    if let Some(undo) = &mut model.undo {
-        undo.ids.retain(|one| *one != id);
-    }
-    model.undo.take_if(|undo| undo.ids.is_empty());
-}
-
 /// What the engine says of questions now. A prompt whose question is answered closes, and says who was faster; a text
 /// that is being typed stays, so that its letters do not become keys: the engine refuses the answer then.
 pub(super) fn over(model: &mut Model, fresh: &[EscalationView], complete: bool) -> Vec<Effect> {
@@ -379,6 +291,7 @@ pub(super) fn over(model: &mut Model, fresh: &[EscalationView], complete: bool) 
         None if !complete => return Vec::new(),
         None => model.question(id).and_then(over_words).unwrap_or_default(),
     };
+    let listened = model.panels.len();
     match model.panels.last() {
         Some(Panel::Menu(_)) => {
             let place = model.panels.iter().position(|panel| matches!(panel, Panel::Prompt(_)));
@@ -387,20 +300,14 @@ pub(super) fn over(model: &mut Model, fresh: &[EscalationView], complete: bool) 
         Some(top) if top.place() == Place::Text => {}
         Some(_) | None => model.panels.retain(|panel| !matches!(panel, Panel::Prompt(_))),
     }
+    if model.panels.len() < listened {
+        // A digit that was meant for it is no view.
+        model.deaf_until_ms = model.now_ms + CLOSED_MS;
+    }
     if words.is_empty() {
         model.complain(format!("e{id} was answered meanwhile"));
         return vec![Effect::Ask { why: Purpose::Over { id }, ask: Box::new(Ask::Escalation { id }) }];
     }
     model.complain(words);
     Vec::new()
-}
-
-/// `train: answered retry by ops@host`; `None` while it is open.
-pub(super) fn over_words(asked: &EscalationView) -> Option<String> {
-    let (choice, by) = match (&asked.answer, &asked.held) {
-        (Some(answer), _) => (&answer.choice, &answer.by),
-        (None, Some(held)) => (&held.choice, &held.by),
-        (None, None) => return None,
-    };
-    Some(format!("{}: answered {choice} by {by}", asked.step))
 }

@@ -8,7 +8,7 @@ use crate::tui::message::{Effect, LiveKind};
 use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
-use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log};
+use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log, released};
 use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
@@ -64,6 +64,7 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
             | Panel::Again(_)
             | Panel::Palette(_),
         ) => return Ok(()),
+        Some(Panel::Released(released)) => return released::allowed(model, released, action),
         Some(Panel::Help(_)) => {}
         None => {
             let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
@@ -228,15 +229,15 @@ fn attach(model: &mut Model, step: &StepView) -> Vec<Effect> {
     let take = Effect::OpenLive { lane, kind: LiveKind::Attach, take_over: true };
     menu(
         model,
-        Menu {
-            title: format!("attach to {}", step.name()),
-            words: vec![words],
-            items: vec![
+        Menu::new(
+            format!("attach to {}", step.name()),
+            vec![words],
+            vec![
                 Item::nothing("watch", "go on looking; what is typed is seen here"),
                 Item::new("take over", "the other terminal is let go", take),
             ],
-            cursor: 0,
-        },
+            model.now_ms,
+        ),
     )
 }
 
@@ -288,7 +289,7 @@ fn retry(model: &Model, step: &StepView) -> Menu {
     if matches!(step.state, StepState::Failed | StepState::Stopped) {
         items.push(Item::new("mark done", "it counts as succeeded: fixed by hand", order(model, step, Order::Done)));
     }
-    Menu { title: format!("run {} again?", step.name()), words: Vec::new(), items, cursor: 0 }
+    Menu::new(format!("run {} again?", step.name()), Vec::new(), items, model.now_ms)
 }
 
 fn skip(model: &Model, step: &StepView) -> Menu {
@@ -300,7 +301,7 @@ fn skip(model: &Model, step: &StepView) -> Menu {
             order(model, step, Order::Skip),
         ),
     ];
-    Menu { title: format!("go on without {}?", step.name()), words: Vec::new(), items, cursor: 0 }
+    Menu::new(format!("go on without {}?", step.name()), Vec::new(), items, model.now_ms)
 }
 
 fn stop(model: &Model, step: &StepView) -> Menu {
@@ -319,7 +320,7 @@ fn stop(model: &Model, step: &StepView) -> Menu {
             Effect::tell(Ask::StopStep { run, step: step.name() }),
         ),
     ];
-    Menu { title: format!("stop {}, after {ran}?", step.name()), words: vec![kept], items, cursor: 0 }
+    Menu::new(format!("stop {}, after {ran}?", step.name()), vec![kept], items, model.now_ms)
 }
 
 fn copy(model: &Model, step: &StepView) -> Menu {
@@ -335,7 +336,7 @@ fn copy(model: &Model, step: &StepView) -> Menu {
     if let Some(path) = &step.checkpoint {
         items.push(Item::new("checkpoint", path.clone(), Effect::Copy(path.clone())));
     }
-    Menu { title: format!("copy, of {}", step.name()), words: Vec::new(), items, cursor: 0 }
+    Menu::new(format!("copy, of {}", step.name()), Vec::new(), items, model.now_ms)
 }
 
 /// Stopping the whole run asks for its name.

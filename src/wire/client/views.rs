@@ -71,6 +71,17 @@ pub struct RunLine {
     pub steps_done: usize,
     /// Open questions.
     pub asking: usize,
+    /// Nothing new starts until somebody lets it go on; also where the state says that it waits.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+impl RunLine {
+    /// The state as it is shown: that a run waits for a person does not hide that it is paused; who is asked is counted
+    /// beside it.
+    pub fn shown(&self) -> RunState {
+        if self.paused && self.state == RunState::Waiting { RunState::Paused } else { self.state }
+    }
 }
 
 /// A run, whole.
@@ -461,6 +472,9 @@ pub struct ChoiceView {
     pub effect: String,
     #[serde(default)]
     pub strength: Strength,
+    /// The rule that would make it permanent, as text for the workflow file.
+    #[serde(default)]
+    pub rule: Option<String>,
 }
 
 impl ChoiceView {

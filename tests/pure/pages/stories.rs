@@ -231,6 +231,7 @@ fn a_step_goes_on_from_its_newest_checkpoint() {
     press(&mut model, "j r");
     let shown = text(&model, &Shown::default());
     assert!(shown.contains("The newest one is taken: step 3600, not step 2400."), "{shown}");
+    model.now_ms += 300;
     let caused = press(&mut model, "2");
     let order = Ask::Order { run: "run42".into(), step: "train[lr=0.1]".into(), order: Order::Resume, note: None };
     assert_eq!(caused, [Effect::tell(order)]);

@@ -28,7 +28,7 @@ fn extreme() -> EscalationView {
     let lane = format!("{name}[{label}]");
     let path = format!("/workspace/{}/checkpoint-000000001800.pt", "deep/".repeat(30));
     let after = format!("{name}-a, {name}-b, {name}-c and 40 more");
-    let long = |word: &str, effect: String, strength| ChoiceView { word: word.into(), effect, strength };
+    let long = |word: &str, effect: String, strength| ChoiceView { word: word.into(), effect, strength, rule: None };
     let mut asked = failed(7, &lane);
     asked.run_name = format!("{name} #123456");
     asked.title = format!("{lane} failed with signal 9 (SIGKILL) after 41h02m");

@@ -18,6 +18,7 @@ fn screens() -> Vec<(String, Model)> {
             for way in [
                 "n",
                 "n+down",
+                "n+down+down",
                 "n+3",
                 "n+7",
                 "n+c",

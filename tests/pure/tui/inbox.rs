@@ -71,6 +71,7 @@ fn marked_ones_get_one_answer_after_a_summary() {
     assert_eq!(model.place(), Place::Menu);
     let shown = text(&model);
     assert!(shown.contains("resume for 3 questions?") && shown.contains("redo 40 steps"), "{shown}");
+    wait(&mut model, 300);
     let mut no = model.clone();
     assert_eq!(press(&mut no, "enter"), []);
     assert_eq!(no.marked_questions, [1, 2, 3].into(), "no keeps the marks");

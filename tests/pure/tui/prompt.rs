@@ -101,9 +101,11 @@ fn a_gate_is_sent_back_to_a_step_that_is_picked() {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     // The harmless one is marked, and leads back to the question.
+    wait(&mut model, 300);
     press(&mut model, "enter");
-    assert_eq!(prompt_of(&model), Some(9));
+    assert_eq!((model.place(), prompt_of(&model)), (Place::Prompt, Some(9)));
     press(&mut model, "4");
+    wait(&mut model, 300);
     assert_eq!(press(&mut model, "3"), [decide(9, "send-back:train", Some("too few epochs"))]);
     assert_eq!((prompt_of(&model), model.undo.is_some()), (None, true));
 }
@@ -180,6 +182,9 @@ fn some_choices_say_first_what_they_do() {
     assert_eq!(press(&mut model, "5"), []);
     assert_eq!(model.place(), Place::Menu);
     assert!(text(&model).contains("go on without it; without its result: server, evaluate"));
+    // Two digits in one go say nothing twice.
+    assert_eq!(press(&mut model, "2"), []);
+    wait(&mut model, 300);
     let mut no = model.clone();
     assert_eq!(press(&mut no, "enter"), []);
     assert_eq!((no.place(), prompt_of(&no)), (Place::Prompt, Some(7)), "no comes back to the prompt");
@@ -278,6 +283,20 @@ fn somebody_else_was_faster() {
 }
 
 #[test]
+fn a_digit_for_a_prompt_that_somebody_else_closed_is_no_view() {
+    let mut model = open();
+    asked(&mut model, &[]);
+    for name in ["2", "5", "p", "q", "enter"] {
+        assert_eq!(press(&mut model, name), [], "{name}");
+        wait(&mut model, 100);
+    }
+    assert_eq!((model.view, said(&model).as_str()), (View::Overview, "e7 was answered meanwhile"));
+    wait(&mut model, 200);
+    press(&mut model, "2");
+    assert_eq!(model.view, View::Panes);
+}
+
+#[test]
 fn who_was_faster_is_asked_where_it_is_not_known() {
     let mut model = open();
     let ask = Effect::Ask { why: Purpose::Over { id: 7 }, ask: Box::new(Ask::Escalation { id: 7 }) };
@@ -340,12 +359,41 @@ fn the_nearest_deadline_comes_first_then_the_oldest() {
 #[test]
 fn a_question_of_another_run_brings_that_run() {
     let mut model = one();
+    press(&mut model, "k");
     asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }]);
     assert_eq!(press(&mut model, "n"), [Effect::Watch { run: "other1".into() }]);
     let mut lane = step("train", "", StepState::Asking);
     lane.escalation = Some(7);
     news(&mut model, News::Run(Box::new(run("other1", 43, vec![lane]))));
     assert_eq!(prompt_of(&model), Some(7));
+    // Answered or left, the run from before is back, with what was selected in it.
+    for (way, effects) in [("3", 2), ("esc", 1), ("z", 1)] {
+        let mut model = model.clone();
+        wait(&mut model, 300);
+        let watch = Effect::Watch { run: "tqcuq3".into() };
+        let caused = press(&mut model, way);
+        assert_eq!((caused.last(), caused.len()), (Some(&watch), effects), "{way}");
+        assert_eq!(news(&mut model, News::Inbox(Vec::new())), [], "{way}: it is asked for once");
+        let mut lane = step("train", "", StepState::Asking);
+        lane.escalation = Some(3);
+        news(&mut model, News::Run(Box::new(run("tqcuq3", 42, vec![step("prepare", "", StepState::Succeeded), lane]))));
+        assert_eq!(model.lane().map(|lane| lane.step.as_str()), Some("prepare"), "{way}");
+        assert_eq!(model.aside, None, "{way}");
+    }
+}
+
+#[test]
+fn a_run_that_was_chosen_in_between_stays() {
+    let mut model = one();
+    asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }]);
+    press(&mut model, "n");
+    let mut lane = step("train", "", StepState::Asking);
+    lane.escalation = Some(7);
+    news(&mut model, News::Run(Box::new(run("other1", 43, vec![lane]))));
+    wait(&mut model, 300);
+    // A question of the run from before is of that run again.
+    asked(&mut model, &[EscalationView { run: "other1".into(), ..failed(7, "train") }, failed(8, "train")]);
+    assert_eq!(press(&mut model, "tab"), [Effect::Watch { run: "tqcuq3".into() }]);
 }
 
 #[test]
@@ -368,6 +416,15 @@ fn a_snoozed_question_is_passed_over_for_half_an_hour() {
     press(&mut model, "n");
     assert_eq!(prompt_of(&model), None);
     assert_eq!(said(&model), "nothing needs you now; 1 snoozed: ! lists what is open");
+    // Opened nevertheless, Tab goes on from it, past others that were snoozed.
+    let mut several = model.clone();
+    asked(&mut several, &[failed(6, "a"), failed(7, "train"), failed(8, "b"), failed(9, "c")]);
+    press(&mut several, "! enter");
+    several.snoozed.insert(8, NOW * 2);
+    assert_eq!(prompt_of(&several), Some(7));
+    wait(&mut several, 300);
+    press(&mut several, "tab");
+    assert_eq!(prompt_of(&several), Some(9));
     assert_eq!(model.questions().len(), 1, "it is still open");
     wait(&mut model, 30 * 60_000);
     press(&mut model, "n");
@@ -394,6 +451,64 @@ fn a_note_that_is_left_is_as_it_was() {
     type_in(&mut model, " two");
     press(&mut model, "esc");
     assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("one"))]);
+}
+
+#[test]
+fn a_note_that_was_begun_is_there_again_and_not_sent() {
+    // Left by Esc; then the prompt is left, too, in each way there is.
+    for way in ["esc", "tab", "z", "q"] {
+        let mut model = open();
+        asked(&mut model, &[failed(7, "train"), failed(8, "prepare")]);
+        press(&mut model, "c");
+        type_in(&mut model, "batch is too");
+        press(&mut model, &format!("esc {way}"));
+        model.panels.clear();
+        model.snoozed.clear();
+        press(&mut model, "n");
+        wait(&mut model, 300);
+        assert_eq!(prompt_of(&model), Some(7), "{way}");
+        assert!(text(&model).contains("note  not finished, not sent (c): batch is too"), "{way}: {}", text(&model));
+        let mut unsent = model.clone();
+        assert_eq!(press(&mut unsent, "3"), [decide(7, "retry", None)], "{way}");
+        press(&mut model, "c");
+        type_in(&mut model, " big");
+        press(&mut model, "enter tab");
+        model.panels.clear();
+        press(&mut model, "n");
+        wait(&mut model, 300);
+        assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("batch is too big"))], "{way}");
+        // Taken: the next question of that number has no note.
+        answered(&mut model, Purpose::Decide { id: 7 }, Reply::Done { words: String::new() });
+        assert!(model.notes.is_empty(), "{way}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_not_taken_leaves_the_prompt_as_it_was() {
+    let mut model = open();
+    press(&mut model, "c");
+    type_in(&mut model, "why");
+    press(&mut model, "enter down down enter");
+    assert_eq!(model.panels, []);
+    refused(&mut model, Purpose::Decide { id: 7 }, "the engine went away (Broken pipe); steps go on without it");
+    assert_eq!((prompt_of(&model), &model.undo), (Some(7), &None));
+    let shown = text(&model);
+    assert!(shown.contains("note  why") && shown.contains("❯ 3 retry"), "{shown}");
+    // It is not answered by what was typed meanwhile.
+    assert_eq!(press(&mut model, "3"), []);
+    wait(&mut model, 300);
+    assert_eq!(press(&mut model, "3"), [decide(7, "retry", Some("why"))]);
+    // Over something else it does not open: what was written is kept.
+    press(&mut model, "?");
+    refused(&mut model, Purpose::Decide { id: 7 }, "the engine went away");
+    assert_eq!((model.place(), prompt_of(&model)), (Place::Help, None));
+    assert!(model.notes.contains_key(&7));
+    // Nor where somebody else was faster.
+    let mut late = open();
+    press(&mut late, "3");
+    asked(&mut late, &[]);
+    refused(&mut late, Purpose::Decide { id: 7 }, "e7 was answered skip by ada@laptop");
+    assert_eq!(prompt_of(&late), None);
 }
 
 #[test]
@@ -442,6 +557,7 @@ fn the_same_answer_for_all_that_are_alike() {
     assert_eq!(said(&model), "stop-run is not for several at once: answer them one by one");
     assert_eq!(press(&mut model, "3"), []);
     assert_eq!(model.place(), Place::Menu);
+    wait(&mut model, 300);
     assert_eq!(press(&mut model, "2"), [decide(7, "retry", None), decide(8, "retry", None)]);
     assert_eq!(model.panels, []);
     assert_eq!(said(&model), "retry for 2 questions, starts in 5s; u undoes");
@@ -488,6 +604,60 @@ fn an_unknown_end_uses_the_same_prompt() {
     wait(&mut model, 300);
     insta::assert_snapshot!("prompt-unknown-80x24", text(&model));
     assert_eq!(press(&mut model, "2"), [decide(7, "resume", None)]);
+}
+
+#[test]
+fn of_which_run_it_is_is_said_on_every_terminal() {
+    for (columns, rows) in [(40, 12), (59, 15), (60, 15), (80, 24), (120, 40), (200, 60)] {
+        let mut model = open();
+        model.size = Size { columns, rows };
+        assert!(text(&model).contains("tiny-lm #42"), "{columns}x{rows}: {}", text(&model));
+        // Also before the run that it is of is there.
+        asked(&mut model, &[EscalationView { run: "other1".into(), run_name: "etl #9".into(), ..failed(7, "train") }]);
+        assert!(text(&model).contains("etl #9"), "{columns}x{rows}: {}", text(&model));
+    }
+}
+
+#[test]
+fn what_was_printed_stands_in_its_order() {
+    let order = |evidence: &[&str], matched: usize| {
+        let mut model = one();
+        let evidence = evidence.iter().map(|line| (*line).to_owned()).collect();
+        asked(&mut model, &[EscalationView { evidence, matched: Some(matched), ..failed(7, "train") }]);
+        model.size = Size { columns: 120, rows: 40 };
+        press(&mut model, "n");
+        let shown = text(&model);
+        let places: Vec<usize> = ["Traceback", "in main", "in grow", "MemoryError", "[exited 1]"]
+            .iter()
+            .map(|words| shown.find(words).unwrap_or_else(|| panic!("{words}: {shown}")))
+            .collect();
+        assert!(places.is_sorted(), "{places:?}: {shown}");
+        assert!(shown.lines().any(|line| line.contains("▸ ") && line.contains("MemoryError")), "{shown}");
+        assert_eq!(shown.matches("in grow").count(), 1, "{shown}");
+    };
+    // The output ends with the match; the match is in its end; the match came long before its end.
+    let end = ["attempt 1", "| Traceback", "| in main", "line 40: in grow", "line 41: MemoryError", "| [exited 1]"];
+    order(&end, 4);
+    let within = [
+        "attempt 1",
+        "line 40: in grow",
+        "line 41: MemoryError",
+        "| Traceback",
+        "| in main",
+        "| in grow",
+        "| MemoryError",
+        "| [exited 1]",
+    ];
+    order(&within, 2);
+    let before = [
+        "attempt 1",
+        "line 38: Traceback",
+        "line 39: in main",
+        "line 40: in grow",
+        "line 41: MemoryError",
+        "| [exited 1]",
+    ];
+    order(&before, 4);
 }
 
 #[test]

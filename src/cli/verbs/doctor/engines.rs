@@ -19,6 +19,13 @@ pub fn engine(facts: &EngineFacts) -> Finding {
         let least = if facts.podman { "Podman 4.3" } else { "Docker 20.10" };
         return Finding::bad("containers", says, format!("{least} or newer is needed for steps with an `image`"));
     }
+    if !facts.networks {
+        return Finding::warn(
+            "containers",
+            says,
+            "neither slirp4netns nor pasta (passt) is here: only containers with `network = false` start; install one of them",
+        );
+    }
     if facts.podman {
         return Finding::ok("containers", format!("{says}; a restart of its service leaves steps alone"));
     }
@@ -39,7 +46,8 @@ pub fn cgroups(facts: &EngineFacts) -> Finding {
         (true, "1") => Finding::warn(
             "cgroups",
             format!("{says}, and the engine has no root"),
-            "cpus, memory and the limit of processes do not hold: one step can take the whole machine; boot with cgroup v2",
+            "cpus, memory and the limit of processes do not hold: one step can take the whole machine, and whether the kernel \
+             killed for memory is not known; boot with cgroup v2",
         ),
         (true, _) => {
             Finding::ok("cgroups", format!("{says}; without root limits hold as far as systemd delegates them"))

@@ -260,6 +260,11 @@ fn own_words(model: &Model, prompt: &Prompt, asked: &EscalationView) -> Vec<Bloc
     } else if let Some(note) = &prompt.note {
         blocks.push(Block::new(head(), Role::Strong, note.clone(), &[5, 15]));
     }
+    if let Some(draft) = prompt.draft.as_ref().filter(|_| prompt.writing.is_none()) {
+        let key = model.manner.keys.words_of(Place::Prompt, crate::tui::keys::Action::Comment);
+        let words = format!("not finished, not sent ({key}): {draft}");
+        blocks.push(Block::new(head(), Role::Dim, words, &[10]));
+    }
     blocks
 }
 

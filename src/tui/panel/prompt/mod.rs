@@ -9,28 +9,25 @@ mod told;
 pub use draw::{choice_at, draw};
 pub use told::{consequence, later_effect, later_word, matched_text};
 
-use super::Field;
+use super::{Field, Guard};
 use crate::tui::keys::Place;
 use crate::wire::client::{ChoiceView, EscalationView};
-
-/// For so long after it opened it takes no key: whatever was pressed before was not meant for it.
-pub const GUARD_MS: i64 = 300;
 
 /// The prompt of one question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     /// The question's number.
     pub id: u64,
-    /// Engine time when it came to the screen.
-    pub opened_ms: i64,
-    /// Nobody can have seen it yet: see [`Prompt::seen`].
-    pub unseen: bool,
+    /// When it begins to listen.
+    pub guard: Guard,
     /// The marked choice; 0 leaves everything as it is.
     pub cursor: usize,
     /// The answer is for all questions of the run that ask the same.
     pub all: bool,
     /// Goes with the answer.
     pub note: Option<String>,
+    /// A note that was begun and left: not sent.
+    pub draft: Option<String>,
     /// The note while it is being written.
     pub writing: Option<Field>,
 }
@@ -38,26 +35,12 @@ pub struct Prompt {
 impl Prompt {
     /// Of a question, opened now; the harmless choice is marked.
     pub fn new(id: u64, now_ms: i64) -> Self {
-        Self { id, opened_ms: now_ms, unseen: true, cursor: 0, all: false, note: None, writing: None }
+        Self { id, guard: Guard::new(now_ms), cursor: 0, all: false, note: None, draft: None, writing: None }
     }
 
     /// Where keys act while it is the innermost panel.
     pub fn place(&self) -> Place {
         if self.writing.is_some() { Place::Text } else { Place::Prompt }
-    }
-
-    /// It does not listen yet.
-    pub fn deaf(&self, now_ms: i64) -> bool {
-        now_ms < self.opened_ms + GUARD_MS
-    }
-
-    /// A picture with it has reached the terminal: from now on its time counts, for on a slow line keys are pressed
-    /// before it is to be seen.
-    pub fn seen(&mut self, now_ms: i64) {
-        if self.unseen {
-            self.unseen = false;
-            self.opened_ms = now_ms;
-        }
     }
 }
 

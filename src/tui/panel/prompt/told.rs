@@ -64,7 +64,9 @@ pub(super) fn evidence(asked: &EscalationView) -> Vec<Proof> {
         let matched = asked.matched == Some(place);
         match output(line) {
             Some(line) => printed.push((line, matched)),
-            None if matched || (!has_output && asked.matched.is_some()) => printed.push((line, matched)),
+            None if matched || (asked.matched.is_some() && (!has_output || numbered(line).is_some())) => {
+                printed.push((line, matched));
+            }
             // The fact says it, with what is lost.
             None if known_checkpoint && line.starts_with("newest checkpoint:") => {}
             None => notes.push(line.as_str()),
@@ -114,16 +116,17 @@ fn numbered(line: &str) -> Option<&str> {
 
 /// `line 211: text` once more where it was printed: there it is marked, with the lines round it.
 fn joined(mut printed: Vec<(&str, bool)>) -> Vec<(&str, bool)> {
-    let Some(place) = printed.iter().position(|(_, matched)| *matched) else {
+    let again: Vec<Option<usize>> = printed
+        .iter()
+        .map(|(line, _)| {
+            let text = numbered(line)?.trim();
+            printed.iter().rposition(|(other, _)| numbered(other).is_none() && other.trim() == text)
+        })
+        .collect();
+    let marked = printed.iter().position(|(_, matched)| *matched).and_then(|place| again[place]);
+    let Some(marked) = marked else {
         return printed;
     };
-    let Some(text) = numbered(printed[place].0).map(str::trim) else {
-        return printed;
-    };
-    let again = printed.iter().enumerate().rposition(|(other, (line, _))| other != place && line.trim() == text);
-    if let Some(again) = again {
-        printed[again].1 = true;
-        printed.remove(place);
-    }
-    printed
+    printed[marked].1 = true;
+    printed.into_iter().zip(again).filter(|(_, again)| again.is_none()).map(|(line, _)| line).collect()
 }

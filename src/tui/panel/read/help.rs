@@ -49,6 +49,7 @@ pub fn place_words(place: Place) -> &'static str {
         Place::Menu => "a menu",
         Place::Text => "a text field",
         Place::Attached => "attached",
+        Place::Released => "let go of",
     }
 }
 

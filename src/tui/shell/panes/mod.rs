@@ -4,6 +4,7 @@
 pub(super) mod book;
 mod live;
 mod look;
+mod paces;
 mod scrolled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,12 +17,13 @@ use ratatui::text::Line;
 use self::book::Book;
 use self::live::LivePane;
 use self::look::Looks;
+use self::paces::Paces;
 use self::scrolled::Scrolled;
-use crate::gauge::progress::{self, Pace};
+use crate::gauge::progress;
 use crate::screen::{Glance, Tail, Watch, Work};
 use crate::tui::draw::{Room, layout};
 use crate::tui::message::LiveKind;
-use crate::tui::model::{LaneKey, Model, Progress, Size};
+use crate::tui::model::{LaneKey, Model, Size};
 use crate::tui::page::panes::{Pictures, places, shown};
 use crate::wire::client::{LogPlace, StepState};
 
@@ -37,6 +39,7 @@ pub(in crate::tui::shell) struct Panes {
     /// By lane and attempt: where its log lies; `None` while that is being asked.
     found: BTreeMap<(LaneKey, u32), Option<PathBuf>>,
     passive: BTreeMap<LaneKey, Passive>,
+    paces: Paces,
     live: Option<LivePane>,
     looks: Looks,
     watch: Watch<u32>,
@@ -54,8 +57,7 @@ struct Passive {
     dir: PathBuf,
     /// Something was written that is not taken in.
     fresh: bool,
-    /// How fast it gets on, and when that was last looked at.
-    pace: Pace,
+    /// When it was last looked at how far it is.
     paced_ms: i64,
     /// While somebody scrolls back in it.
     scrolled: Option<Scrolled>,
@@ -72,6 +74,7 @@ impl Panes {
         Ok(Self {
             found: BTreeMap::new(),
             passive: BTreeMap::new(),
+            paces: Paces::default(),
             live: None,
             looks: Looks::default(),
             watch: Watch::new()?,
@@ -137,20 +140,8 @@ impl Panes {
         };
         // An attempt directory that cannot be watched is looked at with every change that the engine tells.
         let watched = self.watch.add(&dir, name).unwrap_or(false);
-        self.passive.insert(
-            lane,
-            Passive {
-                attempt,
-                name,
-                watched,
-                picture,
-                dir,
-                fresh: true,
-                pace: Pace::default(),
-                paced_ms: 0,
-                scrolled: None,
-            },
-        );
+        self.passive
+            .insert(lane, Passive { attempt, name, watched, picture, dir, fresh: true, paced_ms: 0, scrolled: None });
     }
 
     /// The engine said where a log lies.
@@ -210,9 +201,8 @@ impl Panes {
             };
             if let Some(newest) = lines.and_then(|lines| progress::newest(lines.iter().map(String::as_str))) {
                 pane.paced_ms = model.now_ms;
-                pane.pace.see(model.now_ms, newest);
-                let left_ms = newest.left_ms.or_else(|| pane.pace.left_ms(model.now_ms));
-                model.progress.insert(lane.clone(), Progress { fraction: newest.fraction(), left_ms });
+                let progress = self.paces.see(lane, pane.attempt, model.now_ms, newest);
+                model.progress.insert(lane.clone(), progress);
             }
         }
         self.scroll(model);
@@ -229,9 +219,18 @@ impl Panes {
             let rows = inner(model, lane).height;
             let scrolled = pane.scrolled.get_or_insert_with(|| Scrolled::new(pane.dir.clone()));
             match scrolled.to(back, rows) {
-                Ok(0) | Err(_) => _ = model.scroll.remove(lane),
+                // There is nothing before what the pane shows: it stays as it is.
+                Ok(0) | Err(_) => {
+                    model.scroll.remove(lane);
+                    pane.scrolled = None;
+                }
                 Ok(back) => _ = model.scroll.insert(lane.clone(), back),
             }
+        }
+        // Where nothing was printed there is nothing to go back in.
+        let here = model.lane().map(|step| model.lane_key(step)).filter(|lane| !self.passive.contains_key(lane));
+        if let Some(lane) = here {
+            model.scroll.remove(&lane);
         }
     }
 }

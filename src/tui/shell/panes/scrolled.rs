@@ -35,6 +35,10 @@ impl Scrolled {
         self.counting = !self.history.step(BUDGET)?;
         let count = self.history.count();
         let rows = u64::from(rows.max(1));
+        if count <= rows && !self.counting {
+            // All of it is on the screen.
+            return Ok(0);
+        }
         let (was, wish) = (self.back as u64, back as u64);
         let from = self.below.min(count);
         let below = if wish >= was { from.saturating_sub(wish - was) } else { from.saturating_add(was - wish) };
@@ -96,4 +100,22 @@ fn wrapped(line: &Line, columns: usize) -> Vec<Vec<(String, Style)>> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_goes_back_further_than_there_is_something() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut scrolled = Scrolled::new(dir.path().into());
+        assert_eq!(scrolled.to(usize::MAX, 20).expect("no log is an empty one"), 0);
+        std::fs::write(dir.path().join("log"), "1\r\n2\r\n3\r\n4\r\n5\r\n").expect("a log");
+        let mut scrolled = Scrolled::new(dir.path().into());
+        assert_eq!(scrolled.to(3, 20).expect("it can be read"), 0, "all of it is to be seen");
+        let mut scrolled = Scrolled::new(dir.path().into());
+        let back = scrolled.to(usize::MAX, 3).expect("it can be read");
+        assert!((1..=3).contains(&back), "{back}");
+    }
 }
