@@ -51,6 +51,8 @@ mod table;
 mod tui;
 #[path = "pure/user.rs"]
 mod user;
+#[path = "pure/verify.rs"]
+mod verify;
 #[path = "pure/waiting.rs"]
 mod waiting;
 #[path = "pure/worlds.rs"]

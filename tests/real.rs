@@ -70,5 +70,7 @@ mod shim;
 mod space;
 #[path = "real/sweep.rs"]
 mod sweep;
+#[path = "real/verify.rs"]
+mod verify;
 #[path = "real/why.rs"]
 mod why;

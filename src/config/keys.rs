@@ -93,6 +93,7 @@ impl Kind {
                 "env",
                 "inputs",
                 "outputs",
+                "verify",
                 "matrix",
                 "timeout",
                 "grace",
@@ -107,7 +108,7 @@ impl Kind {
                 "approval",
             ],
             Self::Output => &["path"],
-            Self::Checkpoint => &["pattern", "resume_env"],
+            Self::Checkpoint => &["pattern", "resume_env", "verify", "every"],
             Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
             Self::Match => &["class", "output", "exit_code", "signal"],
@@ -183,7 +184,6 @@ const STEP: &[NotYet] = &[
     not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
     not_yet("cpus", LIMITS),
     not_yet("memory", LIMITS),
-    not_yet("verify", "remove it and check at the end of `run`: what fails there fails the step"),
     not_yet("service", READY),
     not_yet("readiness_probe", READY),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
@@ -204,8 +204,6 @@ const OUTPUT: &[NotYet] =
 
 const CHECKPOINT: &[NotYet] = &[
     not_yet("keep", "remove it; dogwatch deletes no checkpoints"),
-    not_yet("verify", "remove it; the newest checkpoint that is there is used"),
-    not_yet("every", "remove it"),
     not_yet("save_signal", "remove it; a stopped program gets TERM and `grace` to save"),
 ];
 

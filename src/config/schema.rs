@@ -318,6 +318,10 @@ struct Step {
     /// Files or folders that the step must have written when it ends.
     #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" }))]
     outputs: Option<IndexMap<String, Output>>,
+    /// A script that must end with 0 before an attempt that ended well counts as a success; else the attempt has failed. It
+    /// has the step's environment and its `timeout` (without one: 10m), and must be repeatable: it runs again when dogwatch
+    /// was killed meanwhile.
+    verify: Option<String>,
     /// One lane for each combination of values.
     matrix: Option<Matrix>,
     /// Of one attempt.
@@ -392,6 +396,12 @@ struct Checkpoint {
     /// The variable that tells a new attempt which checkpoint to go on from.
     #[schemars(regex(pattern = "^(?!DOGWATCH_)[A-Za-z_][A-Za-z0-9_]*$"))]
     resume_env: Option<String>,
+    /// How often the program saves one; when it is late, that is shown.
+    every: Option<Duration>,
+    /// A script that must end with 0 before an attempt goes on from the checkpoint `$CHECKPOINT`; else the one before is
+    /// tried. It has the step's environment and its `timeout` (without one: 10m), and must be repeatable. Without it, a
+    /// checkpoint counts when it is there and not empty.
+    verify: Option<String>,
 }
 
 /// What to do about a failure.

@@ -160,7 +160,9 @@ fn exited(item: &Item) -> Found {
 fn lost(item: &Item, why: LostWhy, mut evidence: Vec<String>) -> Found {
     evidence.push("no exit record; the last output:".into());
     evidence.extend(item.context.tail(8).into_iter().map(|line| format!("| {line}")));
-    Found::Lost { why, evidence, checkpoint: item.context.newest_checkpoint() }
+    let (checkpoint, damaged) = item.context.newest_checkpoint();
+    evidence.extend(crate::engine::damaged_words(&damaged, checkpoint.as_ref()));
+    Found::Lost { why, evidence, checkpoint }
 }
 
 impl Core {

@@ -1,7 +1,7 @@
 //! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
 //! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::engine::{LaneRun, Run};
 use crate::gauge::plain;
 use crate::judge::{Facts, Judge};
 use crate::model::{
-    AttemptId, Checkpoint, Diagnosis, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow,
+    AttemptId, Checkpoint, Damaged, Diagnosis, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow,
 };
 use crate::wire;
 
@@ -33,6 +33,8 @@ const SHM_FULL: [&[&str]; 3] =
     [&["insufficient shared memory"], &["out of shared memory"], &["/dev/shm", "No space left"]];
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
+/// Checkpoints that are looked at, at most, to find one that is good.
+const CANDIDATES: usize = 16;
 
 /// What is needed to know of an attempt to tell how it ended.
 #[derive(Debug, Clone)]
@@ -42,8 +44,8 @@ pub(super) struct Context {
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
-    /// The newest checkpoint known of the lane.
-    pub(super) checkpoint: Option<Checkpoint>,
+    /// Checkpoints known of the lane that nothing is known against, newest first.
+    pub(super) older: Vec<Checkpoint>,
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -56,7 +58,7 @@ impl Context {
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
-            checkpoint: lane.checkpoint.clone(),
+            older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
             boot_id: parts.boot_id.clone(),
@@ -91,8 +93,10 @@ impl Context {
             hits: Vec::new(),
             tail: Vec::new(),
             checkpoint: None,
+            damaged: Vec::new(),
             outside: None,
             diagnosis: None,
+            verify: None,
         }
     }
 
@@ -101,8 +105,7 @@ impl Context {
         let now = self.clock.now();
         let facts = diagnose::facts_outside(outside);
         let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false, facts));
-        let Read { hits, tail, checkpoint, diagnosis, .. } =
-            read.unwrap_or_else(|| Read { checkpoint: self.checkpoint.clone(), ..Read::default() });
+        let Read { hits, tail, checkpoint, damaged, diagnosis, .. } = read.unwrap_or_else(|| self.unread());
         let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
         Exit {
             end: End::Signal(9),
@@ -116,8 +119,10 @@ impl Context {
             hits,
             tail,
             checkpoint,
+            damaged,
             outside: Some(outside),
             diagnosis,
+            verify: None,
         }
     }
 
@@ -152,8 +157,10 @@ impl Context {
             hits: read.hits,
             tail: read.tail,
             checkpoint: read.checkpoint,
+            damaged: read.damaged,
             outside: read.outside,
             diagnosis: read.diagnosis,
+            verify: None,
         }
     }
 
@@ -173,11 +180,47 @@ impl Context {
     }
 
     /// The newest checkpoint that is there, also of an attempt without an exit record.
-    pub(super) fn newest_checkpoint(&self) -> Option<Checkpoint> {
-        match self.open() {
-            Ok(Some(dir)) => self.read_log(dir, false, None).checkpoint,
-            Ok(None) | Err(_) => self.checkpoint.clone().filter(|checkpoint| self.is_there(&checkpoint.path)),
+    pub(super) fn newest_checkpoint(&self) -> (Option<Checkpoint>, Vec<Damaged>) {
+        let read = match self.open() {
+            Ok(Some(dir)) => self.read_log(dir, false, None),
+            Ok(None) | Err(_) => self.unread(),
+        };
+        (read.checkpoint, read.damaged)
+    }
+
+    /// Without a log: what was known before.
+    fn unread(&self) -> Read {
+        let (checkpoint, damaged) = self.usable(self.older.iter().cloned());
+        Read { checkpoint, damaged, ..Read::default() }
+    }
+
+    /// Checkpoints that an attempt could go on from, newest first, as far as a look at the files tells: those that its log
+    /// tells of, then older ones of the lane.
+    pub(super) fn candidates(&self) -> Vec<(Checkpoint, Option<String>)> {
+        let dir = self.open().ok().flatten();
+        let sighted = dir.map(|dir| self.read_log(dir, false, None).sighted).unwrap_or_default();
+        let all = newest_first(sighted.into_iter().chain(self.older.iter().cloned()));
+        all.map(|found| (found.clone(), self.flaw(&found.path))).collect()
+    }
+
+    /// The first of these that is there and not empty, and those before it.
+    fn usable(&self, all: impl Iterator<Item = Checkpoint>) -> (Option<Checkpoint>, Vec<Damaged>) {
+        let mut damaged = Vec::new();
+        for checkpoint in newest_first(all) {
+            match self.flaw(&checkpoint.path) {
+                None => return (Some(checkpoint), damaged),
+                Some(why) => damaged.push(Damaged { checkpoint, why }),
+            }
         }
+        (None, damaged)
+    }
+
+    /// What is wrong with a checkpoint, as far as a look at it tells. Whoever wrote it has ended: its size changes no more.
+    fn flaw(&self, path: &str) -> Option<String> {
+        if !self.is_there(path) {
+            return Some("it is gone".into());
+        }
+        (!has_bytes(Path::new(path))).then(|| "it is empty".into())
     }
 
     /// Reads the log once, for everything that is looked for in it; with the facts of a bad end, for its reason too.
@@ -198,8 +241,9 @@ impl Context {
         read.hits = scan.hits;
         read.diagnosis = scan.judge.zip(facts).map(|(judge, facts)| Box::new(judge.end(&facts)));
         read.outside = scan.outside;
-        let older = self.checkpoint.clone();
-        read.checkpoint = scan.sightings.into_iter().rev().chain(older).find(|found| self.is_there(&found.path));
+        read.sighted = scan.sightings.into_iter().rev().collect();
+        let all = read.sighted.iter().chain(&self.older).cloned();
+        (read.checkpoint, read.damaged) = self.usable(all);
         read
     }
 
@@ -234,7 +278,36 @@ struct Read {
     hits: Vec<Hit>,
     tail: Vec<String>,
     checkpoint: Option<Checkpoint>,
+    damaged: Vec<Damaged>,
+    /// All that the log tells of, newest first.
+    sighted: Vec<Checkpoint>,
     outside: Option<Outside>,
+}
+
+/// Each path once.
+fn newest_first(all: impl Iterator<Item = Checkpoint>) -> impl Iterator<Item = Checkpoint> {
+    let mut seen = HashSet::new();
+    all.filter(move |one| seen.insert(one.path.clone())).take(CANDIDATES)
+}
+
+/// A file that is not empty, or a folder with one in it.
+fn has_bytes(path: &Path) -> bool {
+    let Ok(about) = path.metadata() else { return false };
+    if !about.is_dir() {
+        return about.len() > 0;
+    }
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            // Of the entry itself: no link is followed.
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) if found.len() > 0 => return true,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    false
 }
 
 fn tail_of(log: &mut Log, lines: usize) -> Result<Vec<String>, attempt::Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, LaneId, SkipWhy, Time, What};
+use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What};
 
 use super::Run;
 use super::state::{Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
@@ -32,16 +32,19 @@ impl Run {
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
+                    self.note_damaged(place, &exit.damaged);
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
-                    let missing = !exit.missing.is_empty();
-                    let how = PastEnd::Exit { end: exit.end, stop: exit.stop, missing, outside: exit.outside };
+                    let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
+                    let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
-                    self.put(place, LaneState::Exited { exit: exit.clone() });
+                    let state = self.closed(place, exit.clone());
+                    self.put(place, state);
                 }
             }
             What::Lost { attempt, why, evidence, checkpoint } => {
                 if let Some(place) = self.active_place(attempt) {
+                    self.note_damaged(place, &[]);
                     self.note_checkpoint(place, checkpoint.as_ref(), None);
                     let started = self.lanes[place].started.unwrap_or(at);
                     self.note_past(place, (started, at), PastEnd::Lost(*why));
@@ -52,19 +55,13 @@ impl Run {
                 }
             }
             What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
-            What::StopAsked { attempt, reason, .. } => {
-                if let Some(place) = self.active_place(attempt)
-                    && !self.lanes[place].keeping
-                    && let LaneState::Active { stop, .. } = &mut self.lanes[place].state
-                    && stop.is_none()
-                {
-                    *stop = Some(*reason);
-                    self.lanes[place].stop_asked = Some(*reason);
-                    self.lanes[place].stop_since = Some(at);
-                }
-            }
+            What::StopAsked { attempt, reason, .. } => self.stop_asked(attempt, *reason, at),
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
             What::Probed { attempt, code, output } => self.probed(attempt, *code, output),
+            What::Verified { attempt, check } => self.verified(attempt, check),
+            What::CheckpointsVerified { attempt, good, damaged } => {
+                self.checkpoints_verified(attempt, good.as_ref(), damaged);
+            }
             What::Skipped { lane, why } => self.skipped(lane, why, at),
             What::Opened { escalation } => self.opened(escalation, at),
             What::Answered { escalation, choice, by, note } => {
@@ -97,25 +94,13 @@ impl Run {
     }
 
     /// The place of this attempt, if it is the lane's newest and intended or running.
-    fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
+    pub(super) fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
         self.current(attempt).filter(|place| matches!(self.lanes[*place].state, LaneState::Active { .. }))
     }
 
     /// An exit record that turns up after the attempt was thought lost still counts, as long as nobody has answered.
     fn lives_or_lost(&self, place: usize) -> bool {
         matches!(self.lanes[place].state, LaneState::Active { .. } | LaneState::Lost { .. })
-    }
-
-    /// What is the newest checkpoint now, and when it was seen to be written, if it was.
-    fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>, seen: Option<Time>) {
-        if self.step_of(&self.lanes[place]).checkpoint.is_none() {
-            return;
-        }
-        let lane = &mut self.lanes[place];
-        if seen.is_some() || lane.checkpoint.as_ref() != checkpoint {
-            lane.checkpoint_seen = seen;
-        }
-        lane.checkpoint = checkpoint.cloned();
     }
 
     fn note_past(&mut self, place: usize, (started, ended): (Time, Time), how: PastEnd) {
@@ -127,6 +112,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::ToAsk { .. }
@@ -217,10 +203,28 @@ impl Run {
         }
     }
 
-    fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
-        if let Some(place) = self.active_place(attempt) {
-            self.note_checkpoint(place, Some(checkpoint), Some(at));
+    fn stop_asked(&mut self, attempt: &AttemptId, reason: StopReason, at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        match &mut lane.state {
+            LaneState::Active { stop, .. } if !lane.keeping && stop.is_none() => *stop = Some(reason),
+            LaneState::Verifying { .. } if lane.stop_asked.is_none() => {}
+            LaneState::Waiting
+            | LaneState::Active { .. }
+            | LaneState::Exited { .. }
+            | LaneState::Lost { .. }
+            | LaneState::Probing { .. }
+            | LaneState::Probed { .. }
+            | LaneState::Verifying { .. }
+            | LaneState::Delayed { .. }
+            | LaneState::ToAsk { .. }
+            | LaneState::Asking { .. }
+            | LaneState::Done { .. } => return,
         }
+        lane.stop_asked = Some(reason);
+        lane.stop_since = Some(at);
     }
 
     fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {

@@ -74,6 +74,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::Asking { .. }
@@ -94,6 +95,9 @@ impl Run {
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
             Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
+            None if let Some(how) = exit.verify.filter(|how| !how.is_good()) => {
+                format!("ended well after {ran}, but its {how}")
+            }
             None if exit.end == End::Code(0) => {
                 format!("ended well after {ran}, but an output is missing")
             }
@@ -132,6 +136,7 @@ impl Run {
             evidence.push(format!("left behind: {}", names.join(", ")));
         }
         evidence.extend(checkpoint_line(lane));
+        evidence.extend(lane.damaged_words());
         evidence.extend(after.into_iter().flatten());
         let print = fingerprint(EscalationKind::Failed, &lane.id.step, deciding, words);
         let title = format!("{} {what}", self.lane_name(&lane.id));

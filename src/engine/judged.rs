@@ -1,9 +1,10 @@
-//! Folding what was decided about an attempt that ended or was lost, and what its probe said. Decides nothing.
+//! Folding what was decided about an attempt that ended or was lost, and what its probe or its `verify` said. Decides
+//! nothing.
 
-use crate::model::{AskWhy, AttemptId, Cause, Exit, LostWhy, Outside, Principal, RunStopWhy, Time, Verdict};
+use crate::model::{AskWhy, AttemptId, Cause, Check, Exit, LostWhy, Outside, Principal, RunStopWhy, Time, Verdict};
 
 use super::Run;
-use super::state::{Ended, Finish, LaneState, Next, ToAsk};
+use super::state::{Ended, Finish, LaneState, Next, PastEnd, ToAsk};
 
 /// What a decision is about.
 enum Close {
@@ -15,7 +16,7 @@ impl Run {
     /// How the lane's newest attempt ended, while nothing is decided about it.
     fn close(&self, place: usize) -> Option<Close> {
         match &self.lanes[place].state {
-            LaneState::Exited { exit } => Some(Close::Exit(exit.clone())),
+            LaneState::Exited { exit } | LaneState::Verifying { exit } => Some(Close::Exit(exit.clone())),
             LaneState::Lost { why, evidence } => Some(Close::Unknown(*why, evidence.clone())),
             LaneState::Probed { why, evidence, code, output } => {
                 Some(Close::Unknown(*why, probed_evidence(evidence, *code, output)))
@@ -103,6 +104,36 @@ impl Run {
             let state = LaneState::Probed { why: *why, evidence: evidence.clone(), code, output: output.to_owned() };
             self.put(place, state);
         }
+    }
+
+    /// Where an attempt is that has an exit record: what ended well may have to be verified first, and where it ended badly,
+    /// what the next one is to go on from.
+    pub(super) fn closed(&self, place: usize, exit: Box<Exit>) -> LaneState {
+        let step = self.step_of(&self.lanes[place]);
+        let success = exit.ended_well() && exit.verify.is_none() && step.verify.is_some();
+        let declared = step.checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some());
+        let checkpoints = exit.is_bad() && exit.checkpoint.is_some() && declared;
+        if success || checkpoints { LaneState::Verifying { exit } } else { LaneState::Exited { exit } }
+    }
+
+    pub(super) fn verified(&mut self, attempt: &AttemptId, check: &Check) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        let LaneState::Verifying { exit } = &lane.state else {
+            return;
+        };
+        if exit.is_bad() {
+            return;
+        }
+        let exit = Box::new(exit.as_ref().clone().checked(check.clone()));
+        if let Some(PastEnd::Exit { unverified, .. }) = lane.past.last_mut().map(|past| &mut past.how) {
+            *unverified = !check.how.is_good();
+        }
+        lane.last_exit = Some(exit.clone());
+        let state = self.closed(place, exit);
+        self.put(place, state);
     }
 }
 

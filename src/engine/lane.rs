@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch, Principal,
-    Proposal, SkipWhy, StopReason, Time,
+    Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch,
+    Principal, Proposal, SkipWhy, StopReason, Time,
 };
 
+use super::checkpoint::Sighting;
 use super::recovery::Spent;
 
 /// One lane of one step.
@@ -38,6 +39,10 @@ pub struct LaneRun {
     pub checkpoint: Option<Checkpoint>,
     /// When it was seen while it was written; `None` where it was found only afterwards.
     pub checkpoint_seen: Option<Time>,
+    /// Those that were seen, of any attempt, the newest last.
+    pub sightings: Vec<Sighting>,
+    /// Those that were found damaged when the last attempt ended, and are newer than `checkpoint`; newest first.
+    pub damaged: Vec<Damaged>,
     /// Every attempt that has ended or was lost, oldest first.
     pub past: Vec<Past>,
     /// Who types into it: meanwhile nothing is done to it automatically.
@@ -80,6 +85,8 @@ pub enum PastEnd {
         /// A declared output was not there.
         missing: bool,
         outside: Option<Outside>,
+        /// Its `verify` failed.
+        unverified: bool,
     },
     Lost(LostWhy),
 }
@@ -135,6 +142,10 @@ pub enum LaneState {
         evidence: Vec<String>,
         code: Option<i32>,
         output: String,
+    },
+    /// Ended well, and its `verify` is to say whether that is a success; or ended badly, and its checkpoints are looked at.
+    Verifying {
+        exit: Box<Exit>,
     },
     /// Another attempt, not before `until`.
     Delayed {
@@ -255,6 +266,8 @@ impl LaneRun {
             stop_since: None,
             checkpoint: None,
             checkpoint_seen: None,
+            sightings: Vec::new(),
+            damaged: Vec::new(),
             past: Vec::new(),
             attached: None,
             stood_still: Duration::ZERO,

@@ -12,6 +12,7 @@
 //! Recovery has no path of its own: fold the journal, look up what lives, ask `owed`.
 
 mod apply;
+mod checkpoint;
 mod escalation;
 pub mod expr;
 mod fingerprint;
@@ -32,6 +33,7 @@ mod wish;
 
 use std::collections::BTreeMap;
 
+pub use checkpoint::{Quality, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;

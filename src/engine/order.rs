@@ -113,6 +113,9 @@ impl Run {
             }
             LaneState::Active { .. } => refused(format!("{name} is running; stop it first: dogwatch stop RUN {name}")),
             LaneState::Probing { .. } => refused(format!("{name} is being probed; wait for the answer")),
+            LaneState::Verifying { .. } => {
+                refused(format!("{name} is being verified; wait, or stop it: dogwatch stop RUN {name}"))
+            }
             LaneState::Exited { .. } | LaneState::Lost { .. } | LaneState::Probed { .. } | LaneState::ToAsk { .. } => {
                 refused(format!("{name} has just ended; ask again"))
             }
@@ -136,6 +139,9 @@ impl Run {
         let name = self.lane_name(lane);
         match (&run.state, self.attempt(run)) {
             (LaneState::Active { stop: None, .. }, Some(attempt)) => {
+                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
+            }
+            (LaneState::Verifying { exit }, Some(attempt)) if run.stop_asked.is_none() && !exit.is_bad() => {
                 Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
             }
             (LaneState::Active { stop: Some(_), .. }, _) => refused(format!("{name} is being stopped already")),

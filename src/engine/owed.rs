@@ -2,7 +2,7 @@
 
 use crate::model::{
     AttemptId, Command, EscalationId, EscalationKind, Event, Principal, RunResult, RunStopWhy, StepWhat, StopReason,
-    Time, What,
+    Time, Verdict, What,
 };
 
 use super::Run;
@@ -55,6 +55,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::Done { .. } => {
@@ -99,12 +100,24 @@ impl Run {
                 LaneState::Waiting
                 | LaneState::Active { .. }
                 | LaneState::Probing { .. }
+                | LaneState::Verifying { .. }
                 | LaneState::Delayed { .. }
                 | LaneState::Asking { .. }
                 | LaneState::Done { .. } => continue,
             };
             out.push(self.record(now, What::Judged { attempt, verdict }));
         }
+        // Nobody waits for what a `verify` says of an attempt that is to end.
+        for lane in self.verifying().filter(|lane| lane.stop_asked.is_some() && !asks_checkpoints(lane)) {
+            let judged = |attempt| self.record(now, What::Judged { attempt, verdict: Verdict::Stopped });
+            out.extend(self.attempt(lane).map(judged));
+        }
+    }
+
+    /// Lanes whose `verify` is being asked.
+    pub(super) fn verifying(&self) -> impl Iterator<Item = &LaneRun> {
+        let lanes = self.sets.probing.iter().map(|place| &self.lanes[*place]);
+        lanes.filter(|lane| matches!(lane.state, LaneState::Verifying { .. }))
     }
 
     /// A question may be owed before the first attempt.
@@ -191,6 +204,11 @@ impl Run {
                 out.push(self.record(now, what));
             }
         }
+        let unasked = |lane: &&LaneRun| lane.stop_asked.is_none() && !asks_checkpoints(lane);
+        for attempt in self.verifying().filter(unasked).filter_map(|lane| self.attempt(lane)) {
+            let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
+            out.push(self.record(now, what));
+        }
     }
 
     /// How the run ends, if there is nothing left that could happen.
@@ -244,10 +262,22 @@ impl Run {
             }
         }
         for &place in &self.sets.probing {
-            out.extend(self.attempt(&self.lanes[place]).map(Command::Probe));
+            let lane = &self.lanes[place];
+            let verifies = matches!(lane.state, LaneState::Verifying { .. });
+            let command = match (verifies, asks_checkpoints(lane)) {
+                (false, _) => Command::Probe,
+                (true, false) => Command::Verify,
+                (true, true) => Command::VerifyCheckpoints,
+            };
+            out.extend(self.attempt(lane).map(command));
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));
         }
     }
+}
+
+/// It ended badly, and its checkpoints are looked at.
+fn asks_checkpoints(lane: &LaneRun) -> bool {
+    matches!(&lane.state, LaneState::Verifying { exit } if exit.is_bad())
 }

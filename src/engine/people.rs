@@ -264,6 +264,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::ToAsk { .. } => false,
@@ -321,6 +322,8 @@ impl Run {
                 lane.next = (lane.n > 0).then_some(Next { cause, resume: None, patch, heeds: true });
                 // What was saved belongs to what is not wanted any more.
                 lane.checkpoint = None;
+                lane.sightings.clear();
+                lane.damaged.clear();
                 lane.state = LaneState::Waiting;
             }
         }

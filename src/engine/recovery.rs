@@ -55,7 +55,7 @@ impl Run {
         if exit.stop == Some(StopReason::Stop) {
             return Verdict::Stopped;
         }
-        if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() {
+        if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() && !exit.is_bad() {
             return Verdict::Succeeded;
         }
         // It ended by itself just before the stop reached it: still nobody wants it repeated.

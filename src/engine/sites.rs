@@ -57,6 +57,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::ToAsk { .. }
             | LaneState::Asking { .. } => lane.n != *n,

@@ -29,7 +29,7 @@ impl Places<'_> {
     }
 
     fn take(&mut self, lane: &LaneRun) {
-        self.free -= 1;
+        self.free = self.free.saturating_sub(1);
         *self.taken.entry(lane.step).or_default() += 1;
     }
 }
@@ -37,7 +37,10 @@ impl Places<'_> {
 impl Run {
     fn places(&self) -> Places<'_> {
         let most = usize::try_from(self.workflow.max_parallel).unwrap_or(usize::MAX);
-        Places { run: self, free: most.saturating_sub(self.sets.active.len()), taken: HashMap::new() }
+        let mut places = Places { run: self, free: most.saturating_sub(self.sets.active.len()), taken: HashMap::new() };
+        // What is being verified may need as much as the step itself: it has its place until then.
+        self.verifying().for_each(|lane| places.take(lane));
+        places
     }
 
     fn at_once(&self, lane: &LaneRun) -> usize {
@@ -133,6 +136,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::ToAsk { .. }
@@ -158,6 +162,7 @@ impl Run {
             | LaneState::Exited { .. }
             | LaneState::Lost { .. }
             | LaneState::Probing { .. }
+            | LaneState::Verifying { .. }
             | LaneState::Probed { .. }
             | LaneState::Delayed { .. }
             | LaneState::ToAsk { .. }

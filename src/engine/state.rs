@@ -67,6 +67,7 @@ pub(super) struct Sets {
     /// Ended or lost, and nothing decided yet; or decided, and the question not open yet.
     pub(super) undecided: BTreeSet<usize>,
     pub(super) delayed: BTreeSet<usize>,
+    /// A probe or a `verify` is being asked.
     pub(super) probing: BTreeSet<usize>,
     pub(super) asking: BTreeSet<usize>,
     /// Lanes that are not done.
@@ -364,7 +365,7 @@ impl Sets {
             LaneState::Exited { .. } | LaneState::Lost { .. } | LaneState::Probed { .. } | LaneState::ToAsk { .. } => {
                 Some(&mut self.undecided)
             }
-            LaneState::Probing { .. } => Some(&mut self.probing),
+            LaneState::Probing { .. } | LaneState::Verifying { .. } => Some(&mut self.probing),
             LaneState::Delayed { .. } => Some(&mut self.delayed),
             LaneState::Asking { .. } => Some(&mut self.asking),
             LaneState::Done { .. } => None,

@@ -8,12 +8,13 @@ use crate::model::{
     What, Workflow,
 };
 
+mod check;
 mod diagnosis;
 mod stored;
 mod verdict;
 
 use stored::{
-    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredEscalation, StoredExit, StoredHit, StoredSelection,
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredDamaged, StoredEscalation, StoredExit, StoredSelection,
     StoredSkip, StoredUsage,
 };
 
@@ -38,6 +39,16 @@ fn at(attempt: &AttemptId) -> At {
 
 fn stored_checkpoint(checkpoint: &model::Checkpoint) -> Checkpoint {
     Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step }
+}
+
+fn write_damaged(damaged: &model::Damaged) -> StoredDamaged {
+    StoredDamaged { checkpoint: stored_checkpoint(&damaged.checkpoint), why: damaged.why.clone() }
+}
+
+impl StoredDamaged {
+    fn read(self) -> model::Damaged {
+        model::Damaged { checkpoint: self.checkpoint.read(), why: self.why }
+    }
 }
 
 impl LaneAt {
@@ -79,6 +90,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::StopAsked { .. } => "stop_asked",
         What::ProbeAsked { .. } => "probe_asked",
         What::Probed { .. } => "probed",
+        What::Verified { .. } => "verified",
+        What::CheckpointsVerified { .. } => "checkpoints_verified",
         What::Skipped { .. } => "skipped",
         What::Opened { .. } => "opened",
         What::Answered { .. } => "answered",
@@ -141,6 +154,12 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Probed { attempt, code, output } => {
             Stored::Probed { at: at(attempt), code: *code, output: output.clone() }
         }
+        What::Verified { attempt, check } => Stored::Verified { at: at(attempt), check: Box::new(check::write(check)) },
+        What::CheckpointsVerified { attempt, good, damaged } => Stored::CheckpointsVerified {
+            at: at(attempt),
+            good: good.as_ref().map(stored_checkpoint),
+            damaged: damaged.iter().map(write_damaged).collect(),
+        },
         What::Skipped { lane, why } => Stored::Skipped { lane: lane_at(lane), why: write_skip(why) },
         What::Opened { escalation } => Stored::Opened(Box::new(write_escalation(escalation))),
         What::Answered { escalation, choice, by, note } => {
@@ -226,6 +245,14 @@ pub(super) fn read(
         }
         Stored::ProbeAsked { at, by } => What::ProbeAsked { attempt: at.read(run)?, by: by.into() },
         Stored::Probed { at, code, output } => What::Probed { attempt: at.read(run)?, code, output },
+        Stored::Verified { at, check } => {
+            What::Verified { attempt: at.read(run)?, check: Box::new(check::read(*check)) }
+        }
+        Stored::CheckpointsVerified { at, good, damaged } => What::CheckpointsVerified {
+            attempt: at.read(run)?,
+            good: good.map(Checkpoint::read),
+            damaged: damaged.into_iter().map(StoredDamaged::read).collect(),
+        },
         Stored::Skipped { lane, why } => What::Skipped { lane: lane.read()?, why: read_skip(why)? },
         Stored::Opened(escalation) => What::Opened { escalation: Box::new(read_escalation(run, *escalation)?) },
         Stored::Answered { escalation, choice, by, note } => {
@@ -320,19 +347,10 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         oom_kills: exit.oom_kills,
         usage: exit.usage.map(|usage| StoredUsage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing.clone(),
-        hits: exit
-            .hits
-            .iter()
-            .map(|hit| StoredHit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line.clone(),
-                before: hit.before.clone(),
-                after: hit.after.clone(),
-            })
-            .collect(),
+        hits: exit.hits.iter().map(check::write_hit).collect(),
         tail: exit.tail.clone(),
         checkpoint: exit.checkpoint.as_ref().map(stored_checkpoint),
+        damaged: exit.damaged.iter().map(write_damaged).collect(),
         outside: exit.outside.as_ref().map(Into::into),
         diagnosis: exit.diagnosis.as_deref().map(diagnosis::write).map(Box::new),
     }
@@ -348,21 +366,14 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         oom_kills: exit.oom_kills,
         usage: exit.usage.map(|usage| model::Usage { cpu_ms: usage.cpu_ms, peak_bytes: usage.peak_bytes }),
         missing: exit.missing,
-        hits: exit
-            .hits
-            .into_iter()
-            .map(|hit| model::Hit {
-                rule: hit.rule,
-                line_number: hit.line_number,
-                line: hit.line,
-                before: hit.before,
-                after: hit.after,
-            })
-            .collect(),
+        hits: exit.hits.into_iter().map(check::read_hit).collect(),
         tail: exit.tail,
         checkpoint: exit.checkpoint.map(Checkpoint::read),
+        damaged: exit.damaged.into_iter().map(StoredDamaged::read).collect(),
         outside: exit.outside.map(Into::into),
         diagnosis: exit.diagnosis.map(|said| Box::new(diagnosis::read(*said))),
+        // Told by an event of its own.
+        verify: None,
     }
 }
 

@@ -103,6 +103,18 @@ pub enum What {
         code: Option<i32>,
         output: String,
     },
+    /// The `verify` of an attempt that ended well has ended.
+    Verified {
+        attempt: AttemptId,
+        check: Box<Check>,
+    },
+    /// The checkpoints of an attempt that ended badly were looked at, newest first, until one was good.
+    CheckpointsVerified {
+        attempt: AttemptId,
+        good: Option<Checkpoint>,
+        /// Those that were tried before it.
+        damaged: Vec<Damaged>,
+    },
     /// A lane will not run.
     Skipped {
         lane: LaneId,
@@ -242,6 +254,14 @@ pub struct Checkpoint {
     pub step: Option<i64>,
 }
 
+/// A checkpoint that nothing can go on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    pub checkpoint: Checkpoint,
+    /// `it is empty`.
+    pub why: String,
+}
+
 /// An environment's checkpoint: an image of its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -288,19 +308,75 @@ pub struct Exit {
     pub hits: Vec<Hit>,
     /// The last lines of the log, plain text.
     pub tail: Vec<String>,
-    /// The newest checkpoint of the lane that is still there.
+    /// The newest checkpoint of the lane that is there and not empty.
     pub checkpoint: Option<Checkpoint>,
+    /// Newer ones, newest first.
+    pub damaged: Vec<Damaged>,
     /// What was done to its environment, and ended or failed it. There is no exit record where the environment itself was
     /// ended.
     pub outside: Option<Outside>,
     /// Why it failed, where it ended badly by itself.
+    pub diagnosis: Option<Box<Diagnosis>>,
+    /// What its `verify` said; `None` where it was not asked, or not yet.
+    pub verify: Option<Checked>,
+}
+
+/// How a `verify` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    Code(i32),
+    /// It gave no answer in its time, or could not be run.
+    NoAnswer,
+}
+
+impl Checked {
+    /// It found nothing wrong.
+    pub fn is_good(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl std::fmt::Display for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(0) => f.write_str("verified"),
+            Self::Code(code) => write!(f, "verify failed: code {code}"),
+            Self::NoAnswer => f.write_str("verify failed: it gave no answer"),
+        }
+    }
+}
+
+/// What a `verify` said about an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub how: Checked,
+    /// The last lines that it printed, or why it gave no answer; empty where all is well.
+    pub output: Vec<String>,
+    /// Rules whose `output` pattern matched what it printed.
+    pub hits: Vec<Hit>,
+    /// Why it failed, where it did.
     pub diagnosis: Option<Box<Diagnosis>>,
 }
 
 impl Exit {
     /// It did not do what it was to do, or not by itself.
     pub fn is_bad(&self) -> bool {
-        self.end != End::Code(0) || self.stop.is_some() || !self.missing.is_empty() || self.outside.is_some()
+        !self.ended_well() || self.verify.is_some_and(|how| !how.is_good())
+    }
+
+    /// It ended by itself with 0, and all that it declares is there. Whether that is a success, its `verify` may have to say.
+    pub fn ended_well(&self) -> bool {
+        self.end == End::Code(0) && self.stop.is_none() && self.missing.is_empty() && self.outside.is_none()
+    }
+
+    /// The end with what its `verify` said about it.
+    #[must_use]
+    pub fn checked(mut self, check: Check) -> Self {
+        self.verify = Some(check.how);
+        if !check.how.is_good() {
+            (self.hits, self.tail, self.diagnosis) = (check.hits, check.output, check.diagnosis);
+        }
+        self
     }
 }
 
@@ -556,6 +632,10 @@ pub enum Command {
         grace: std::time::Duration,
     },
     Probe(AttemptId),
+    /// Ask the `verify` of an attempt that ended well.
+    Verify(AttemptId),
+    /// Find the newest good checkpoint of an attempt that ended badly.
+    VerifyCheckpoints(AttemptId),
     /// The run is over: its environment may go.
     CloseEnvironment(RunId),
 }

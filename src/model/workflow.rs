@@ -244,6 +244,9 @@ pub struct Step {
     pub autonomy: Autonomy,
     pub allow_failure: bool,
     pub outputs: IndexMap<String, Output>,
+    /// A script for `sh -e` that must end with 0 before an attempt that ended well counts as a success. It may run more than
+    /// once for the same attempt.
+    pub verify: Option<String>,
     pub checkpoint: Option<CheckpointSpec>,
     /// First that matches wins.
     pub on_failure: Vec<FailureRule>,
@@ -343,6 +346,10 @@ pub struct CheckpointSpec {
     pub pattern: String,
     /// The variable that tells a new attempt where to go on from.
     pub resume_env: Option<String>,
+    /// How often the program should save one; nothing follows from being late but that it is shown.
+    pub every: Option<Duration>,
+    /// A script for `sh -e` that must end with 0 before an attempt goes on from `$CHECKPOINT`. It may run more than once.
+    pub verify: Option<String>,
 }
 
 /// `on_unknown`.

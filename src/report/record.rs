@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::engine::{LaneRun, Phase, Run};
-use crate::model::{AttemptId, Escalation, Event, Exit, LaneId, LostWhy, Verdict, What, span_words};
+use crate::model::{AttemptId, Check, Escalation, Event, Exit, LaneId, LostWhy, Verdict, What, span_words};
 
 use text::{block, inline, iso};
 
@@ -25,6 +25,8 @@ enum Close<'a> {
 #[derive(Default)]
 struct Story<'a> {
     close: Option<Close<'a>>,
+    /// What its `verify` said, where that is no success.
+    check: Option<&'a Check>,
     verdict: Option<&'a Verdict>,
 }
 
@@ -58,6 +60,10 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
                 let story = stories.entry(attempt.clone()).or_default();
                 story.close.get_or_insert(Close::Lost(*why, evidence));
             }
+            What::Verified { attempt, check } => {
+                let story = stories.entry(attempt.clone()).or_default();
+                story.check = Some(check.as_ref()).filter(|check| !check.how.is_good());
+            }
             What::Judged { attempt, verdict } => {
                 stories.entry(attempt.clone()).or_default().verdict = Some(verdict);
             }
@@ -75,6 +81,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Probed { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
@@ -176,11 +183,14 @@ fn troubles(run: &Run, stories: &BTreeMap<AttemptId, Story<'_>>, out: &mut Strin
             }
             None => {}
         }
+        if let Some(check) = story.check {
+            line(out, format_args!("- {}", check.how));
+        }
         if let Some(verdict) = story.verdict {
             line(out, format_args!("- then: {}", words::verdict(verdict)));
         }
         let tail: &[String] = match &story.close {
-            Some(Close::Exit(exit)) => &exit.tail,
+            Some(Close::Exit(exit)) => story.check.map_or(&exit.tail, |check| &check.output),
             Some(Close::Lost(_, evidence)) => evidence,
             None => &[],
         };
@@ -248,6 +258,8 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Held { .. }
             | What::Undone { .. }

@@ -178,13 +178,12 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `secrets` in [steps.train]
     `secrets`
     `service` in [steps.server]
-    `verify` in [steps.train.checkpoint]
     `wait` in [steps.train]
     "#);
     // Keys that only the table below the example names.
     for (place, keys) in [
-        ("[steps.a]\nrun = 'true'", &["verify", "wait_for"][..]),
-        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["every", "save_signal", "verify"]),
+        ("[steps.a]\nrun = 'true'", &["wait_for"][..]),
+        ("[steps.a]\nrun = 'true'\n[steps.a.checkpoint]\npattern = '(?P<path>.)'", &["keep", "save_signal"]),
     ] {
         for key in keys {
             let problems = parse(&format!("version = 1\n{place}\n{key} = 1\n")).unwrap_err();

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
 use dogwatch::model::{
-    AskWhy, AttemptId, Cause, Choice, End, EnvironmentId, EscalationId, Event, Isolation, LostWhy, OnUnknown, Order,
-    RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason, Time, Verdict, What,
+    AskWhy, AttemptId, Cause, CheckpointSpec, Choice, End, EnvironmentId, EscalationId, Event, Isolation, LostWhy,
+    OnUnknown, Order, RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason, Time, Verdict, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
-use crate::support::story::{Story, exit, lane, run_id, saved};
+use crate::support::story::{Story, check, exit, lane, run_id, saved};
 
 fn state_word(state: &LaneState) -> &'static str {
     match state {
@@ -23,6 +23,8 @@ fn state_word(state: &LaneState) -> &'static str {
         LaneState::Lost { .. } => "Lost",
         LaneState::Probing { .. } => "Probing",
         LaneState::Probed { .. } => "Probed",
+        LaneState::Verifying { exit } if exit.is_bad() => "Verifying checkpoints",
+        LaneState::Verifying { .. } => "Verifying",
         LaneState::Delayed { .. } => "Delayed",
         LaneState::ToAsk { .. } => "ToAsk",
         LaneState::Asking { .. } => "Asking",
@@ -78,6 +80,19 @@ fn states() -> Vec<Engine> {
     let mut probing = started(|step| step.on_unknown = OnUnknown::Probe { script: "x".into() });
     all.push(probing.lost("a").engine.clone());
     all.push(raw(&probing, What::Probed { attempt: attempt.clone(), code: Some(1), output: String::new() }));
+    all.push(started(|step| step.verify = Some("x".into())).exits("a", 0).engine.clone());
+    let mut saved_then_failed = started(|step| {
+        step.checkpoint = Some(CheckpointSpec { verify: Some("x".into()), ..checkpoint() });
+    });
+    all.push(
+        saved_then_failed
+            .exits_with("a", |exit| {
+                exit.end = End::Code(1);
+                exit.checkpoint = Some(saved("/c", 1));
+            })
+            .engine
+            .clone(),
+    );
     all.push(started(|step| step.retry = retry(2, 10)).exits("a", 1).engine.clone());
     let why = AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None };
     let mut to_ask = exited;
@@ -139,6 +154,9 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("StopAsked", What::StopAsked { attempt: of(n), reason: StopReason::Stop, by: ann() }),
         ("ProbeAsked", What::ProbeAsked { attempt: of(n), by: ann() }),
         ("Probed", What::Probed { attempt: of(n), code: Some(0), output: String::new() }),
+        ("Verified", What::Verified { attempt: of(n), check: Box::new(check(Some(0))) }),
+        ("Verified, and bad", What::Verified { attempt: of(n), check: Box::new(check(None)) }),
+        ("CheckpointsVerified", What::CheckpointsVerified { attempt: of(n), good: None, damaged: Vec::new() }),
         ("Skipped", What::Skipped { lane: lane("a"), why: SkipWhy::Condition }),
         ("Answered Retry", answered(Choice::Retry)),
         ("Answered Probe", answered(Choice::Probe)),

@@ -149,6 +149,9 @@ fn ten_thousand_histories_keep_every_promise() {
             ("answers taken back", total.undone),
             ("gates sent back", total.sent_back),
             ("attached", total.attached),
+            ("verified", total.verified),
+            ("not verified", total.verify_failed),
+            ("damaged checkpoints", total.damaged),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");

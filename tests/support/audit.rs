@@ -38,6 +38,8 @@ struct LaneLog {
     tries: u32,
     licence: Option<Licence>,
     exit_ok: Option<bool>,
+    /// Checkpoints that were found damaged.
+    damaged: BTreeSet<String>,
     /// Attempts that were made of each budget since a person's word.
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
@@ -141,15 +143,23 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::Intended { attempt, cause, .. } => self.intended(event.at, attempt, cause),
+            What::Intended { attempt, cause, resume } => {
+                self.sound(attempt, resume.as_ref())?;
+                self.intended(event.at, attempt, cause)
+            }
             What::Claimed { attempt } => self.claimed(world, attempt),
             What::Exited { attempt, exit } => {
                 let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
                 ensure(truth == Some(&**exit), "an exit that the world does not know")?;
                 if self.newest(attempt) && !self.log(attempt).lost {
                     let ok = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty();
+                    let step = self.shadow.run(&event.run).and_then(|run| run.workflow.steps.get(&attempt.lane.step));
+                    let earned = step.is_some_and(|step| step.verify.is_none());
                     let log = self.log(attempt);
-                    (log.over, log.exit_ok) = (true, Some(ok));
+                    // What is to be verified is neither yet; told once more, it is no news.
+                    if !log.over || earned || !ok {
+                        (log.over, log.exit_ok) = (true, (earned || !ok).then_some(ok));
+                    }
                 }
                 Ok(())
             }
@@ -167,6 +177,17 @@ impl Audit {
                     self.log(attempt).probed = *code;
                 }
                 Ok(())
+            }
+            What::Verified { attempt, check } => {
+                // Told once more, it is no news.
+                if self.newest(attempt) && self.log(attempt).over {
+                    self.log(attempt).exit_ok.get_or_insert(check.how.is_good());
+                }
+                Ok(())
+            }
+            What::CheckpointsVerified { attempt, good, damaged } => {
+                self.log(attempt).damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
+                self.sound(attempt, good.as_ref().map(|good| &good.path))
             }
             What::Opened { escalation } => {
                 let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
@@ -211,6 +232,12 @@ impl Audit {
             | What::Unpaused { .. }
             | What::RunStopAsked { .. } => Ok(()),
         }
+    }
+
+    /// Nothing goes on from a checkpoint that was found damaged.
+    fn sound(&mut self, attempt: &AttemptId, from: Option<&String>) -> Result<(), String> {
+        let damaged = &self.log(attempt).damaged;
+        ensure(from.is_none_or(|path| !damaged.contains(path)), "an attempt goes on from what is damaged")
     }
 
     fn newest(&mut self, attempt: &AttemptId) -> bool {
@@ -275,7 +302,8 @@ impl Audit {
             log.saved.clear();
         }
         let (spent, saved) = (std::mem::take(&mut log.spent), std::mem::take(&mut log.saved));
-        *log = LaneLog { n: attempt.n, tries: log.tries, spent, saved, ..LaneLog::default() };
+        let damaged = std::mem::take(&mut log.damaged);
+        *log = LaneLog { n: attempt.n, tries: log.tries, spent, saved, damaged, ..LaneLog::default() };
         ensure(self.intents.insert(attempt.clone()), "intended twice")
     }
 
@@ -367,7 +395,10 @@ impl Audit {
             let back = way(&run.workflow, &from.id, &lane.step);
             ensure(!back.is_empty(), "a gate is sent back to a step that does not lead to it")?;
             for ((of, other), log) in &mut self.lanes {
-                if *of == event.run && back.contains(&other.step) && !log.lost && (log.n == 0 || log.over) {
+                // What a person has ordered already and has not started yet is not sent back.
+                let done = run.lane(other).is_some_and(|lane| matches!(lane.state, LaneState::Done { .. }));
+                let free = !log.lost && (log.n == 0 || log.over) && (done || log.licence.is_none());
+                if *of == event.run && back.contains(&other.step) && free {
                     log.licence = Some(Licence::Start);
                 }
             }

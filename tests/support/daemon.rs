@@ -8,6 +8,7 @@ use dogwatch::model::{AttemptId, Cause, Choice, Command, EnvironmentId, Event, I
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
+use super::story::check;
 use super::world::{Happening, Meaning, Mutant, Report, World};
 
 /// How often a hand looks whether what it holds is still so.
@@ -75,6 +76,12 @@ impl Daemon {
             }
             Report::Probed(attempt, code) => {
                 fact(&attempt.run.clone(), What::Probed { attempt, code, output: String::new() })
+            }
+            Report::Verified(attempt, code) => {
+                fact(&attempt.run.clone(), What::Verified { attempt, check: Box::new(check(code)) })
+            }
+            Report::CheckpointsVerified(attempt, good, damaged) => {
+                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged })
             }
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
@@ -396,6 +403,22 @@ impl Daemon {
                 if hand.next_probe.is_none_or(|next| next <= world.now) {
                     hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
                     world.plan(5, Happening::Probe(attempt));
+                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                }
+            }
+            Command::Verify(attempt) => {
+                let hand = self.hands.entry(attempt.clone()).or_default();
+                if hand.next_probe.is_none_or(|next| next <= world.now) {
+                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                    world.plan(5, Happening::Verify(attempt));
+                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                }
+            }
+            Command::VerifyCheckpoints(attempt) => {
+                let hand = self.hands.entry(attempt.clone()).or_default();
+                if hand.next_probe.is_none_or(|next| next <= world.now) {
+                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                    world.plan(5, Happening::VerifyCheckpoints(attempt));
                     world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }

@@ -168,6 +168,8 @@ impl History {
             Happening::Look { attempt, seen_claimed, intent_boot } => world.look(&attempt, seen_claimed, intent_boot),
             Happening::Stop { attempt, reason, grace_ms } => world.stop(&attempt, reason, grace_ms),
             Happening::Probe(attempt) => world.probe(&attempt),
+            Happening::Verify(attempt) => world.verify(&attempt),
+            Happening::VerifyCheckpoints(attempt) => world.verify_checkpoints(&attempt),
             Happening::Ends(attempt, end) => world.ends(&attempt, end),
             Happening::Saves(attempt, step) => world.saves(&attempt, step),
             Happening::KillShim(attempt) => world.kill_shim(&attempt),

@@ -59,6 +59,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         autonomy: Autonomy::Act,
         allow_failure: false,
         outputs: IndexMap::new(),
+        verify: None,
         checkpoint: None,
         on_failure: Vec::new(),
         alternatives: IndexMap::new(),
@@ -82,7 +83,12 @@ pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
 }
 
 pub(crate) fn checkpoint() -> CheckpointSpec {
-    CheckpointSpec { pattern: "saved (?P<path>.*)".into(), resume_env: Some("RESUME".into()) }
+    CheckpointSpec {
+        pattern: "saved (?P<path>.*)".into(),
+        resume_env: Some("RESUME".into()),
+        every: None,
+        verify: None,
+    }
 }
 
 pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
@@ -176,7 +182,9 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     };
     random_alternatives(dice, &mut step);
     step.allow_failure = dice.per_mille(150);
-    step.checkpoint = dice.per_mille(300).then(checkpoint);
+    step.verify = dice.per_mille(200).then(|| "true".into());
+    let verify = dice.per_mille(500).then(|| "true".to_owned());
+    step.checkpoint = dice.per_mille(300).then(|| CheckpointSpec { verify, ..checkpoint() });
     step.on_unknown = match dice.below(4) {
         0 => OnUnknown::Rerun,
         1 => OnUnknown::Probe { script: "true".into() },

@@ -80,6 +80,8 @@ impl Patience {
             | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Extended { .. }

@@ -29,6 +29,7 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
         until_ms: None,
         checkpoint: None,
         checkpoint_step: None,
+        checkpoint_due_ms: None,
         escalation: None,
         waits: Vec::new(),
         attached: None,

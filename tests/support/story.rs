@@ -2,8 +2,8 @@
 
 use dogwatch::engine::{Engine, LaneState, Run};
 use dogwatch::model::{
-    AttemptId, Cause, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane, LaneId, LostWhy,
-    Order, RunId, Selection, Snapshot, StopReason, Time, Verdict, What, Workflow,
+    AttemptId, Cause, Check, Checked, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane,
+    LaneId, LostWhy, Order, RunId, Selection, Snapshot, StopReason, Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -40,9 +40,17 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         hits: Vec::new(),
         tail: vec!["the last line".into()],
         checkpoint: None,
+        damaged: Vec::new(),
         outside: None,
         diagnosis: None,
+        verify: None,
     }
+}
+
+/// What a `verify` said that ended with this code, or gave no answer.
+pub(crate) fn check(code: Option<i32>) -> Check {
+    let output = if code == Some(0) { Vec::new() } else { vec!["expected 3 rows, found 2".into()] };
+    Check { how: code.map_or(Checked::NoAnswer, Checked::Code), output, hits: Vec::new(), diagnosis: None }
 }
 
 impl Story {
@@ -136,6 +144,12 @@ impl Story {
         let attempt = self.newest(name);
         let snapshot = Snapshot { image: format!("sha256:{name}"), bytes: 0 };
         self.tell(What::Snapshotted { attempt, snapshot })
+    }
+
+    /// Its `verify` ended with this code, or gave no answer.
+    pub(crate) fn verified(&mut self, name: &str, code: Option<i32>) -> &mut Self {
+        let attempt = self.newest(name);
+        self.tell(What::Verified { attempt, check: Box::new(check(code)) })
     }
 
     pub(crate) fn lost(&mut self, name: &str) -> &mut Self {
@@ -257,6 +271,11 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         What::StopAsked { attempt: id, reason, by } => format!("{} to end: {} by {by}", attempt(id), stop(*reason)),
         What::ProbeAsked { attempt: id, .. } => format!("{} to be probed", attempt(id)),
         What::Probed { attempt: id, code, .. } => format!("{} probed: {code:?}", attempt(id)),
+        What::CheckpointsVerified { attempt: id, good, damaged } => {
+            let good = good.as_ref().map_or("none", |good| good.path.as_str());
+            format!("{} checkpoints: {} damaged, {good} is good", attempt(id), damaged.len())
+        }
+        What::Verified { attempt: id, check } => format!("{} {}", attempt(id), check.how),
         What::Skipped { lane, why } => format!("{} left out: {why:?}", name(lane)),
         What::Opened { escalation } => {
             let choices: Vec<_> = escalation.choices.iter().map(|choice| run.word(*choice)).collect();

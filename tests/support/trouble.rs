@@ -66,6 +66,9 @@ pub(crate) struct Counts {
     pub(crate) undone: u64,
     pub(crate) sent_back: u64,
     pub(crate) attached: u64,
+    pub(crate) verified: u64,
+    pub(crate) verify_failed: u64,
+    pub(crate) damaged: u64,
 }
 
 impl Counts {
@@ -90,6 +93,9 @@ impl Counts {
             (&mut self.undone, other.undone),
             (&mut self.sent_back, other.sent_back),
             (&mut self.attached, other.attached),
+            (&mut self.verified, other.verified),
+            (&mut self.verify_failed, other.verify_failed),
+            (&mut self.damaged, other.damaged),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use dogwatch::model::{
-    AttemptId, Checkpoint, Class, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
+    AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
 };
 
 use super::dice::{Dice, dice_for};
@@ -24,6 +24,8 @@ pub(crate) struct Proc {
     stop: Option<StopReason>,
     started: Time,
     saved: Option<Checkpoint>,
+    /// All of them, oldest first.
+    saves: Vec<Checkpoint>,
     /// Killed together with its shim: it can never be known how it ended.
     pub(crate) killed: bool,
 }
@@ -80,6 +82,8 @@ pub(crate) enum Report {
     Exited(AttemptId, Box<Exit>),
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
+    Verified(AttemptId, Option<i32>),
+    CheckpointsVerified(AttemptId, Option<Checkpoint>, Vec<Damaged>),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -91,7 +95,9 @@ impl Report {
             | Self::Saved(attempt, _)
             | Self::Exited(attempt, _)
             | Self::Looked(attempt, ..)
-            | Self::Probed(attempt, _) => Some(attempt),
+            | Self::Probed(attempt, _)
+            | Self::Verified(attempt, _)
+            | Self::CheckpointsVerified(attempt, ..) => Some(attempt),
             Self::Environment(..) => None,
         }
     }
@@ -112,6 +118,8 @@ pub(crate) enum Happening {
         grace_ms: u64,
     },
     Probe(AttemptId),
+    Verify(AttemptId),
+    VerifyCheckpoints(AttemptId),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     KillShim(AttemptId),
@@ -344,8 +352,10 @@ impl World {
             },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
+            damaged: Vec::new(),
             outside: None,
             diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
+            verify: None,
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);
@@ -358,6 +368,7 @@ impl World {
         };
         let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
         proc.saved = Some(saved.clone());
+        proc.saves.push(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
     }
 
@@ -376,6 +387,33 @@ impl World {
         let mut dice = dice_for(self.seed, (attempt.key(), "probe"));
         let code = *dice.pick(&[Some(0), Some(10), Some(1), None]).expect("four");
         self.send(Report::Probed(attempt.clone(), code));
+    }
+
+    pub(crate) fn verify(&mut self, attempt: &AttemptId) {
+        let mut dice = dice_for(self.seed, (attempt.key(), "verify"));
+        let wrong = dice.per_mille(self.trouble.failures);
+        let code = if wrong { *dice.pick(&[Some(1), Some(2), None]).expect("three") } else { Some(0) };
+        self.counts.verified += 1;
+        self.counts.verify_failed += u64::from(wrong);
+        self.send(Report::Verified(attempt.clone(), code));
+    }
+
+    /// Some are damaged, as it follows from the seed and the path.
+    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId) {
+        let own = (1..=attempt.n).rev().map(|n| AttemptId { n, ..attempt.clone() });
+        let procs = own.filter_map(|attempt| self.procs.get(&attempt));
+        let candidates: Vec<Checkpoint> = procs.flat_map(|proc| proc.saves.iter().rev().cloned()).collect();
+        let mut damaged = Vec::new();
+        let mut good = None;
+        for checkpoint in candidates {
+            if !dice_for(self.seed, (checkpoint.path.as_str(), "verify")).per_mille(self.trouble.failures) {
+                good = Some(checkpoint);
+                break;
+            }
+            self.counts.damaged += 1;
+            damaged.push(Damaged { checkpoint, why: "verify failed: code 1".into() });
+        }
+        self.send(Report::CheckpointsVerified(attempt.clone(), good, damaged));
     }
 
     pub(crate) fn look(&mut self, attempt: &AttemptId, seen_claimed: bool, intent_boot: u32) {

@@ -85,13 +85,15 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
             step = &checkpoint.step_name;
             rows.push(Row::new().add(Style::Bold, step));
         }
-        let (style, shape) = match (checkpoint.bytes, checkpoint.newest) {
+        let damaged = checkpoint.says.starts_with("damaged");
+        let (style, shape) = match (checkpoint.bytes.filter(|_| !damaged), checkpoint.newest) {
             (None, _) => (Style::Bad, "×"),
             (Some(_), true) => (Style::Good, "●"),
             (Some(_), false) => (Style::Plain, "○"),
         };
         let number = checkpoint.step.map_or_else(String::new, |step| format!("step {step}"));
         let size = checkpoint.bytes.map_or_else(|| "gone".into(), size_words);
+        let says = Some(format!("  {}", checkpoint.says)).filter(|_| !checkpoint.says.is_empty()).unwrap_or_default();
         let mark = if checkpoint.newest { "  a resumption takes it" } else { "" };
         rows.push(
             Row::new()
@@ -104,6 +106,7 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
                 .field(style, &format!("{size:>9}"), 9)
                 .space(2)
                 .text(&checkpoint.path)
+                .add(if damaged { Style::Bad } else { Style::Dim }, &says)
                 .add(Style::Dim, mark),
         );
     }

@@ -64,6 +64,7 @@ impl Style {
             StepState::Starting
             | StepState::Running
             | StepState::Probing
+            | StepState::Verifying
             | StepState::Stopping
             | StepState::Retrying => Self::Active,
             StepState::Asking | StepState::Unknown | StepState::Gate | StepState::Unreachable => Self::Asking,

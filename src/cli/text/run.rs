@@ -99,6 +99,9 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     {
         parts.push(format!("again in {}", span(until - now_ms)));
     }
+    if let Some(late) = step.overdue(now_ms) {
+        parts.push(format!("checkpoint overdue by {}", span(late)));
+    }
     // What a step says itself is newer than what is known about it.
     if !output.is_empty() {
         parts.push(short_paths(output));

@@ -184,6 +184,7 @@ fn lanes_over(lanes: &[&StepView], run: Option<Exit>) -> Option<Exit> {
             | StepState::Unknown
             | StepState::Gate
             | StepState::Probing
+            | StepState::Verifying
             | StepState::Unreachable => run?,
         };
         if exit != Exit::Good && worst != Exit::Failed {

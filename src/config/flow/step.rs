@@ -127,6 +127,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         autonomy: defaults.autonomy,
         allow_failure: defaults.allow_failure && plain,
         outputs: IndexMap::new(),
+        verify: None,
         checkpoint: None,
         on_failure: vec![],
         alternatives: IndexMap::new(),
@@ -180,6 +181,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
         matrix::read(reader, &item, step);
     }
     step.outputs = outputs(reader, section, step.has_matrix);
+    step.verify = section.get("verify").and_then(|item| script(reader, &item));
     step.checkpoint = checkpoint(reader, section);
     step.autonomy = other::autonomy(reader, section).unwrap_or(step.autonomy);
     step.alternatives = other::alternatives(reader, section, step);
@@ -419,6 +421,8 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
         check_variable(reader, name, &item.at);
         Some(name.to_owned())
     });
+    let every = table.get("every").and_then(|item| reader.duration(&item));
+    let verify = table.get("verify").and_then(|item| script(reader, &item));
     let Some(item) = table.get("pattern") else {
         reader
             .found
@@ -434,5 +438,5 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
             .hint("name the part that is the checkpoint's path: (?P<path>\\S+)");
         return None;
     }
-    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env })
+    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env, every, verify })
 }

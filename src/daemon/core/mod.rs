@@ -383,7 +383,11 @@ impl Core {
             let waits = match command {
                 Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
-                Command::Stop { .. } | Command::Probe(_) | Command::CloseEnvironment(_) => false,
+                Command::Stop { .. }
+                | Command::Probe(_)
+                | Command::Verify(_)
+                | Command::VerifyCheckpoints(_)
+                | Command::CloseEnvironment(_) => false,
             };
             if !waits && self.handed.insert(name_of(command)) {
                 self.effect(command);
@@ -394,7 +398,11 @@ impl Core {
     fn effect(&mut self, command: &Command) {
         crash_point("engine.before-effect");
         let attempt = match command {
-            Command::Launch(attempt) | Command::Probe(attempt) | Command::Stop { attempt, .. } => attempt,
+            Command::Launch(attempt)
+            | Command::Probe(attempt)
+            | Command::Verify(attempt)
+            | Command::VerifyCheckpoints(attempt)
+            | Command::Stop { attempt, .. } => attempt,
             Command::CloseEnvironment(run) => return self.close_all(run),
             Command::Record(_) => return,
         };
@@ -455,6 +463,8 @@ fn name_of(command: &Command) -> String {
         Command::Launch(attempt) => format!("launch {attempt}"),
         Command::Stop { attempt, .. } => format!("stop {attempt}"),
         Command::Probe(attempt) => format!("probe {attempt}"),
+        Command::Verify(attempt) => format!("verify {attempt}"),
+        Command::VerifyCheckpoints(attempt) => format!("verify checkpoints {attempt}"),
         Command::CloseEnvironment(run) => format!("close {run}"),
     }
 }
@@ -471,6 +481,8 @@ fn is_fact(what: &What) -> bool {
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Detached { .. }

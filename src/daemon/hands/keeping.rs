@@ -7,7 +7,7 @@ use crate::daemon::core::{Core, Input};
 use crate::engine::{Base, Refresh, Run};
 use crate::environment;
 use crate::faults::crash_point;
-use crate::model::{AttemptId, Command, End, Event, Exit, Snapshot, What};
+use crate::model::{AttemptId, Command, Event, Exit, Snapshot, What};
 
 /// An environment that is to be kept after an attempt.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Core {
         let What::Exited { attempt, exit } = &fact.what else { return Some(fact) };
         let Some(run) = self.engine.run(&attempt.run) else { return Some(fact) };
         let wanted = run.workflow.steps.get(&attempt.lane.step).is_some_and(|step| step.place.snapshot);
-        let good = exit.end == End::Code(0) && exit.stop.is_none() && exit.missing.is_empty() && exit.outside.is_none();
+        let good = exit.ended_well();
         let live = run.live_attempts().any(|(live, _)| live == *attempt);
         if !wanted || !good || !live {
             return Some(fact);

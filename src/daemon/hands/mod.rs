@@ -4,9 +4,9 @@
 //! * [`task`]: what it can be given.
 //! * [`reach`]: how it gets hold of the environment and lets go of it.
 //! * [`container`]: what a run in a container needs besides.
+//! * [`verify`]: probes, and whether what ended well is a success.
 //! * [`keeping`]: an environment made anew, kept and closed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,15 +30,13 @@ mod container;
 mod keeping;
 mod reach;
 mod task;
+mod verify;
 
 pub(super) use container::spec;
 pub(super) use keeping::Keeping;
 use reach::NoKeeper;
-use task::shell;
 pub(super) use task::{Task, task};
 
-/// A probe is given up after this long.
-const PROBE: Duration = Duration::from_secs(300);
 /// Before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether the shells in the environment of an ended run are closed.
@@ -143,9 +141,9 @@ impl Actor {
                 }
                 Task::Keep(keeping) => self.keep(keeping).await,
                 Task::Stop { attempt, reason, grace } => self.stop(attempt, reason, grace).await,
-                Task::Probe { attempt, script, env, cwd, work_dir } => {
-                    self.probe(attempt, script, env, cwd, work_dir).await;
-                }
+                Task::Probe(beside) => self.probe(beside).await,
+                Task::Verify(beside, workflow) => self.verify(beside, workflow).await,
+                Task::VerifyCheckpoints(beside, context) => self.verify_checkpoints(beside, *context).await,
                 Task::Look(look) => self.look(look).await,
                 Task::Input { key, text, answer } => self.input(key, &text, answer).await,
                 Task::Pty { ask, title, work_dir, answer, without } => {
@@ -273,48 +271,6 @@ impl Actor {
                 tracing::warn!("{attempt} is not known to be stopped: {error}");
                 parts.tell_after(AGAIN, Input::Again(command));
             }
-        });
-    }
-
-    async fn probe(
-        &mut self,
-        attempt: AttemptId,
-        script: String,
-        env: BTreeMap<String, String>,
-        cwd: String,
-        work_dir: PathBuf,
-    ) {
-        let command = Command::Probe(attempt.clone());
-        if let Err(error) = self.make_work_dir(&work_dir) {
-            tracing::warn!("the probe of {attempt} has no place of its own: {error}");
-        }
-        let keeper = match self.keeper().await {
-            Ok(keeper) => keeper,
-            Err(NoKeeper::Failed(why)) => return self.fact(What::Probed { attempt, code: None, output: why }),
-            Err(NoKeeper::Later(_) | NoKeeper::NotYet(_)) => {
-                return self.parts.tell_after(AGAIN, Input::Again(command));
-            }
-        };
-        let (mut argv, mut env) = (shell(&script), env);
-        container::fit(&self.spec, &mut argv, &mut env);
-        let (parts, run) = (self.parts.clone(), self.run.clone());
-        crash_point("hands.before-probe");
-        tokio::spawn(async move {
-            let timeout_ms = u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX);
-            let answer = keeper.ask(Ask::Run { argv, env, cwd, timeout_ms }).await;
-            crash_point("hands.after-probe");
-            let (code, output) = match answer {
-                Ok(Reply::Ran { code, output, timed_out: false }) => (Some(code), output),
-                Ok(Reply::Ran { .. }) => (None, format!("given up after {} s", PROBE.as_secs())),
-                Ok(other) => (None, format!("the keeper answered {other:?}")),
-                Err(AskError::Gone | AskError::Unreachable(_)) => {
-                    return parts.tell_after(AGAIN, Input::Again(command));
-                }
-                Err(error) => (None, error.to_string()),
-            };
-            let output = crate::gauge::plain::lines(output.as_bytes()).collect::<Vec<_>>().join("\n");
-            let what = What::Probed { attempt, code, output };
-            parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
         });
     }
 

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Keeping;
+use super::{Keeping, verify};
 use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
+use crate::daemon::ended::Context;
 use crate::daemon::requests::Answer;
 use crate::engine::{Base, LaneState, Refresh, Run};
-use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What};
+use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What, Workflow};
 use crate::wire::keeper::{Ask, Launch, Place};
 
 /// Bytes kept of the start and of the end of a log, each.
@@ -19,6 +21,11 @@ const LOG_HALF: u64 = 32 * 1024 * 1024;
 /// The terminal that a step starts with.
 const ROWS: u16 = 40;
 const COLS: u16 = 120;
+/// A probe is given up after this long.
+const PROBE: Duration = Duration::from_secs(300);
+/// The `verify` of a step without a time limit is given up after this long.
+const VERIFY: Duration = Duration::from_secs(600);
+
 /// What hands can be given.
 pub(in crate::daemon) enum Task {
     Launch {
@@ -39,13 +46,11 @@ pub(in crate::daemon) enum Task {
         reason: StopReason,
         grace: Duration,
     },
-    Probe {
-        attempt: AttemptId,
-        script: String,
-        env: BTreeMap<String, String>,
-        cwd: String,
-        work_dir: PathBuf,
-    },
+    Probe(Beside),
+    /// The `verify` of an attempt of this workflow.
+    Verify(Beside, Arc<Workflow>),
+    /// The newest good checkpoint is to be found; the script is asked about each.
+    VerifyCheckpoints(Beside, Box<Context>),
     Look(Look),
     /// Typing into a step.
     Input {
@@ -72,6 +77,17 @@ pub(in crate::daemon) enum Task {
     },
 }
 
+/// A script that is run beside the steps, as if it were one of the attempt's own.
+pub(in crate::daemon) struct Beside {
+    pub(super) attempt: AttemptId,
+    pub(super) script: String,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: String,
+    pub(super) work_dir: PathBuf,
+    /// It is given up after this long.
+    pub(super) limit: Duration,
+}
+
 /// The task for an effect on an attempt, or the fact that it cannot be one.
 pub(in crate::daemon) fn task(
     run: &Run,
@@ -85,6 +101,8 @@ pub(in crate::daemon) fn task(
             Ok(Some(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace }))
         }
         Command::Probe(attempt) => probe(run, attempt, parts).map(Some),
+        Command::Verify(attempt) => verify(run, attempt, parts).map(Some),
+        Command::VerifyCheckpoints(attempt) => Ok(verify_checkpoints(run, attempt, parts)),
         Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
     }
 }
@@ -123,17 +141,52 @@ fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Even
         let what = What::Probed { attempt: attempt.clone(), code: None, output };
         Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what })
     };
-    let env = run.environment(attempt).map_err(failed)?;
     match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.on_unknown) {
-        Some(OnUnknown::Probe { script }) => Ok(Task::Probe {
-            attempt: attempt.clone(),
-            script: script.clone(),
-            env,
-            cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
-            work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
-        }),
+        Some(OnUnknown::Probe { script }) => {
+            beside(run, attempt, script.clone(), PROBE).map(Task::Probe).map_err(failed)
+        }
         Some(OnUnknown::Ask | OnUnknown::Rerun) | None => Err(failed("the step declares no probe".into())),
     }
+}
+
+fn verify(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Event>> {
+    let failed = |output: String| {
+        let check = Box::new(verify::check(&run.workflow, attempt, None, &output));
+        Box::new(Event {
+            run: run.id.clone(),
+            at: parts.clock.now(),
+            what: What::Verified { attempt: attempt.clone(), check },
+        })
+    };
+    let script = run.workflow.steps.get(&attempt.lane.step).and_then(|step| step.verify.clone());
+    let script = script.ok_or_else(|| failed("the step declares no verify".into()))?;
+    let limit = run.lane(&attempt.lane).and_then(|lane| run.timeout_of(lane)).unwrap_or(VERIFY);
+    let beside = beside(run, attempt, script, limit).map_err(failed)?;
+    Ok(Task::Verify(beside, Arc::clone(&run.workflow)))
+}
+
+/// `None` where there is nothing to ask any more.
+fn verify_checkpoints(run: &Run, attempt: &AttemptId, parts: &Parts) -> Option<Task> {
+    let lane = run.lane(&attempt.lane)?;
+    let script = run.step_of(lane).checkpoint.as_ref()?.verify.clone()?;
+    let limit = run.timeout_of(lane).unwrap_or(VERIFY);
+    // What the step could not be started with is told when it is.
+    let env = run.environment(attempt).unwrap_or_default();
+    let context = Box::new(Context::new(run, lane, attempt.clone(), parts));
+    let cwd = run.workflow.environment_of(&attempt.lane.step).workspace.clone();
+    let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
+    Some(Task::VerifyCheckpoints(Beside { attempt: attempt.clone(), script, env, cwd, work_dir, limit }, context))
+}
+
+fn beside(run: &Run, attempt: &AttemptId, script: String, limit: Duration) -> Result<Beside, String> {
+    Ok(Beside {
+        attempt: attempt.clone(),
+        script,
+        env: run.environment(attempt)?,
+        cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
+        work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
+        limit,
+    })
 }
 
 /// Lets a program deal with Ctrl-C itself, as bash does: dash ends with the signal even when the program that it waited for

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
 use crate::attempt;
 use crate::daemon::core::Core;
-use crate::daemon::views::{exit_words, words};
-use crate::engine::Run;
+use crate::daemon::views::{ended_words, words};
+use crate::engine::{LaneRun, Quality, Run};
 use crate::journal::RunRow;
-use crate::model::{AttemptId, Checkpoint, Event, Principal, Selection, Time, What};
+use crate::model::{AttemptId, Checkpoint, Event, Exit, Principal, Selection, Time, What};
 use crate::usage::{self, Root};
 use crate::wire::client::{self as wire, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
 
@@ -39,9 +39,10 @@ impl Core {
         let workflow = || Ok(std::sync::Arc::clone(&run.workflow));
         let events = self.journal.read().events(&run.id, 0, &workflow).map_err(|error| Box::new(internal(&error)))?;
         let is_meant = |attempt: &AttemptId| attempt.lane == lane && n.is_none_or(|n| attempt.n == n);
-        let ended = events.iter().rev().find_map(|(_, event)| {
+        let ended = events.iter().enumerate().rev().find_map(|(place, (_, event))| {
             let What::Exited { attempt, exit } = &event.what else { return None };
-            (is_meant(attempt) && exit.is_bad()).then_some((attempt, exit))
+            let exit = is_meant(attempt).then(|| verified(attempt, exit, &events[place..]))?;
+            exit.is_bad().then_some((attempt, exit))
         });
         let Some((attempt, exit)) = ended else {
             let which = n.map_or_else(|| "no attempt".to_owned(), |n| format!("attempt {n}"));
@@ -58,7 +59,7 @@ impl Core {
         Ok(reply(Reply::Why(Box::new(WhyView {
             step_name: name,
             attempt: attempt.n,
-            end: exit_words(exit.end),
+            end: ended_words(&exit),
             ran_ms: i64::try_from(exit.ended.since(exit.started).as_millis()).unwrap_or(i64::MAX),
             decided: decided.unwrap_or_default(),
             diagnosis: exit.diagnosis.as_deref().map(Into::into),
@@ -122,6 +123,15 @@ impl Core {
     }
 }
 
+/// How this attempt ended, with what its `verify` said of it later.
+fn verified(attempt: &AttemptId, exit: &Exit, later: &[(u64, Event)]) -> Exit {
+    let check = later.iter().find_map(|(_, event)| {
+        let What::Verified { attempt: about, check } = &event.what else { return None };
+        (about == attempt).then(|| check.as_ref().clone())
+    });
+    check.map_or_else(|| exit.clone(), |check| exit.clone().checked(check))
+}
+
 /// An answer that has to read the disk.
 fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
     Reaction::Later(Box::new(move |answer| {
@@ -134,6 +144,16 @@ fn shim_of(run_dir: &Path, place: &str) -> Option<u32> {
     let run_dir = attempt::open_run_dir(run_dir).ok()?;
     let dir = attempt::open(&run_dir, place).ok()??;
     attempt::claim::holder(&dir).ok()?
+}
+
+/// What is known of a checkpoint of this lane.
+fn says(lane: &LaneRun, checkpoint: &Checkpoint) -> String {
+    let known = lane.sightings.iter().find(|one| one.checkpoint.path == checkpoint.path);
+    match known.map(|one| &one.quality) {
+        Some(Quality::Good) => "good".into(),
+        Some(Quality::Damaged { why }) => format!("damaged ({why})"),
+        Some(Quality::Unverified) | None => String::new(),
+    }
 }
 
 /// Every checkpoint of the run once, in the order of the steps, newest first within each.
@@ -162,6 +182,8 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Probed { .. }
+            | What::Verified { .. }
+            | What::CheckpointsVerified { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
@@ -197,6 +219,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             seen_ms: at.as_ms(),
             bytes: None,
             newest: lane.checkpoint.as_ref().is_some_and(|newest| newest.path == checkpoint.path),
+            says: says(lane, checkpoint),
         })
     });
     views.collect()

@@ -149,6 +149,7 @@ fn how(how: PastEnd) -> String {
     match how {
         PastEnd::Exit { stop: Some(StopReason::Timeout), .. } => "time limit".into(),
         PastEnd::Exit { stop: Some(StopReason::Stop), .. } => "stopped".into(),
+        PastEnd::Exit { end, unverified: true, .. } => format!("{}, its verify failed", exit_words(end)),
         PastEnd::Exit { end, missing: true, .. } => format!("{}, an output was missing", exit_words(end)),
         PastEnd::Exit { end, outside: Some(Outside::GpusLost), .. } => format!("{}, GPUs lost", exit_words(end)),
         PastEnd::Exit { end, outside: Some(Outside::SharedMemoryFull), .. } => {

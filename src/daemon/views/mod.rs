@@ -7,7 +7,7 @@ use super::space::Space;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
-    AttemptId, End, EscalationKind, Event, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
+    AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
 };
 use crate::wire::client::{
     AttachedView, IsolationView, RunLine, RunState, RunView, StepState, StepView, WaitKind, WaitView,
@@ -136,7 +136,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         max_attempts: lane.of.unwrap_or(step.retry.max_attempts),
         started_ms: exit.map(|exit| exit.started).or(lane.started).map(Time::as_ms),
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
-        exit: exit.map(|exit| exit_words(exit.end)),
+        exit: exit.map(|exit| ended_words(exit)),
         detail: held.map_or_else(
             || waiting.words(run, lane, now, silent).unwrap_or_else(|| detail(run, step, lane)),
             |end| format!("ended, {end}; not recorded yet"),
@@ -144,6 +144,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         until_ms: run.until(lane).map(Time::as_ms),
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
+        checkpoint_due_ms: run.checkpoint_due(lane).map(Time::as_ms),
         escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
         waits: run.waits(lane).into_iter().map(wait).collect(),
         attached: lane
@@ -187,6 +188,7 @@ fn step_state(run: &Run, lane: &LaneRun) -> StepState {
         LaneState::Active { claimed: None, .. } => StepState::Starting,
         LaneState::Lost { .. } | LaneState::Probed { .. } => StepState::Unknown,
         LaneState::Probing { .. } => StepState::Probing,
+        LaneState::Verifying { .. } => StepState::Verifying,
         LaneState::Delayed { .. } => StepState::Retrying,
         LaneState::ToAsk { .. } => StepState::Asking,
         LaneState::Asking { escalation } => match run.questions.get(escalation).map(|q| q.escalation.kind) {
@@ -210,12 +212,19 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { claimed: None, .. } => "starting".into(),
         LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
-        LaneState::Active { resume: Some(path), .. } => format!("resumed from {path}"),
+        LaneState::Active { resume: Some(path), .. } => {
+            let damaged = lane.damaged_words().filter(|_| lane.checkpoint.as_ref().is_some_and(|it| it.path == *path));
+            damaged.map_or_else(|| format!("resumed from {path}"), |words| format!("resumed from {path}: {words}"))
+        }
         LaneState::Active { .. } | LaneState::Exited { .. } => String::new(),
         LaneState::Lost { .. } | LaneState::Probed { .. } => "it cannot be known whether it finished".into(),
         LaneState::Probing { .. } => "asking its probe whether it finished".into(),
+        LaneState::Verifying { exit } if exit.is_bad() => {
+            format!("{}; its checkpoints are being verified", ended_words(exit))
+        }
+        LaneState::Verifying { .. } => "ended well; its verify is to say whether that is a success".into(),
         LaneState::Delayed { rule, .. } => {
-            let how = lane.last_exit.as_ref().map(|exit| exit_words(exit.end)).unwrap_or_default();
+            let how = lane.last_exit.as_deref().map(ended_words).unwrap_or_default();
             format!("{how}; attempt {} by rule \"{rule}\"", lane.n + 1)
         }
         LaneState::ToAsk { .. } => "a question is being opened".into(),
@@ -253,7 +262,7 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
         Ended::Succeeded(Finish::Probe) => "its probe said that it had finished".into(),
         Ended::Succeeded(Finish::Person(by)) => format!("by {by}"),
         Ended::Allowed => "failed, which is allowed".into(),
-        Ended::Failed => lane.last_exit.as_ref().map(|exit| exit_words(exit.end)).unwrap_or_default(),
+        Ended::Failed => lane.last_exit.as_deref().map(ended_words).unwrap_or_default(),
         Ended::Skipped(SkipWhy::Condition) => "its `if` is false".into(),
         Ended::Skipped(SkipWhy::Need(need)) => format!("{need} did not succeed"),
         Ended::Skipped(SkipWhy::NotSelected) => "not selected".into(),
@@ -266,6 +275,11 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
         Some(leaked) => format!("{words}; {leaked}"),
         None => words,
     }
+}
+
+/// How an attempt ended, with what its `verify` said of it.
+pub(super) fn ended_words(exit: &Exit) -> String {
+    exit.verify.filter(|how| !how.is_good()).map_or_else(|| exit_words(exit.end), |how| how.to_string())
 }
 
 /// `code 1`, `signal 9 (SIGKILL)`.

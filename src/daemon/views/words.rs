@@ -1,6 +1,6 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
-use crate::engine::Run;
+use crate::engine::{Run, damaged_words};
 use crate::model::{
     AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
     SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words, span_words,
@@ -67,14 +67,12 @@ fn line(run: &Run, what: &What) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.stopping", lane, n, stop_asked(*reason, by))
         }
-        What::ProbeAsked { attempt, by } => {
-            let (lane, n) = about(attempt);
-            ("attempt.probing", lane, n, format!("asking the probe, by {by}"))
-        }
-        What::Probed { attempt, code, .. } => {
-            let (lane, n) = about(attempt);
-            let text = code.map_or_else(|| "the probe gave no answer".into(), |code| format!("the probe said {code}"));
-            ("attempt.probed", lane, n, text)
+        What::ProbeAsked { attempt, .. }
+        | What::Probed { attempt, .. }
+        | What::Verified { attempt, .. }
+        | What::CheckpointsVerified { attempt, .. } => {
+            let ((lane, n), (kind, text)) = (about(attempt), beside(what));
+            (kind, lane, n, text)
         }
         What::Skipped { lane, why } => ("step.skipped", Some(lane.clone()), None, skipped(why)),
         What::Opened { escalation } => {
@@ -158,6 +156,23 @@ fn ready(environment: &EnvironmentId, isolation: &Isolation) -> String {
         Isolation::None { why } => format!("NOT ISOLATED: {why}"),
     };
     if *environment == EnvironmentId::default() { words } else { format!("{environment}: {words}") }
+}
+
+/// What was asked beside an attempt, and what came of it.
+fn beside(what: &What) -> (&'static str, String) {
+    if let What::ProbeAsked { by, .. } = what {
+        ("attempt.probing", format!("asking the probe, by {by}"))
+    } else if let What::Verified { attempt, check } = what {
+        ("attempt.verified", format!("attempt {}: {}", attempt.n, check.how))
+    } else if let What::CheckpointsVerified { good, damaged, .. } = what {
+        let whole =
+            good.as_ref().map_or_else(|| "no checkpoint is good".into(), |good| format!("{} is good", good.path));
+        ("checkpoint.verified", damaged_words(damaged, good.as_ref()).unwrap_or(whole))
+    } else if let What::Probed { code: Some(code), .. } = what {
+        ("attempt.probed", format!("the probe said {code}"))
+    } else {
+        ("attempt.probed", "the probe gave no answer".into())
+    }
 }
 
 fn exited(n: u32, exit: &Exit) -> String {

@@ -91,6 +91,16 @@ pub(super) enum Stored {
         code: Option<i32>,
         output: String,
     },
+    Verified {
+        at: At,
+        check: Box<StoredCheck>,
+    },
+    CheckpointsVerified {
+        at: At,
+        good: Option<Checkpoint>,
+        #[serde(default)]
+        damaged: Vec<StoredDamaged>,
+    },
     Skipped {
         lane: LaneAt,
         why: StoredSkip,
@@ -179,6 +189,12 @@ pub(super) struct Checkpoint {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredDamaged {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredExit {
     pub(super) end: StoredEnd,
     pub(super) started_ms: i64,
@@ -192,6 +208,8 @@ pub(super) struct StoredExit {
     pub(super) hits: Vec<StoredHit>,
     pub(super) tail: Vec<String>,
     pub(super) checkpoint: Option<Checkpoint>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) damaged: Vec<StoredDamaged>,
     pub(super) outside: Option<StoredOutside>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
@@ -223,6 +241,18 @@ pub(super) struct StoredEvidence {
 pub(super) struct StoredUsage {
     pub(super) cpu_ms: u64,
     pub(super) peak_bytes: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredCheck {
+    /// `None`: it gave no answer.
+    pub(super) code: Option<i32>,
+    #[serde(default)]
+    pub(super) output: Vec<String>,
+    #[serde(default)]
+    pub(super) hits: Vec<StoredHit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

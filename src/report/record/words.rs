@@ -87,6 +87,7 @@ pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(_), .. } => "being stopped".into(),
         LaneState::Active { .. } => "running".into(),
         LaneState::Exited { .. } => "ended".into(),
+        LaneState::Verifying { .. } => "ended well, being verified".into(),
         LaneState::Lost { .. } | LaneState::Probing { .. } | LaneState::Probed { .. } => "UNKNOWN".into(),
         LaneState::Delayed { until, .. } => format!("retries at {}", iso(*until)),
         LaneState::ToAsk { .. } => "waits for a person".into(),
@@ -184,6 +185,12 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::ProbeAsked { attempt, by: who } => {
             format!("{} is probed, by {}", name(attempt), by(who))
         }
+        What::CheckpointsVerified { attempt, good, damaged } => {
+            let words = crate::engine::damaged_words(damaged, good.as_ref());
+            let words = words.unwrap_or_else(|| "the newest checkpoint is good".into());
+            format!("{}: {}", name(attempt), inline(&words))
+        }
+        What::Verified { attempt, check } => format!("{}: {}", name(attempt), check.how),
         What::Skipped { lane, why } => format!("{} is left out: {}", inline(&run.lane_name(lane)), skipped(why)),
         What::Opened { escalation } => {
             format!("{} is asked: {}", escalation.id, inline(&escalation.title))

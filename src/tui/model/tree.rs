@@ -87,7 +87,7 @@ pub fn urgency(state: StepState) -> u8 {
         StepState::Gate => 2,
         StepState::Unreachable => 3,
         StepState::Running => 4,
-        StepState::Starting | StepState::Probing | StepState::Stopping => 5,
+        StepState::Starting | StepState::Probing | StepState::Verifying | StepState::Stopping => 5,
         StepState::Retrying => 6,
         StepState::Failed => 7,
         StepState::Stopped => 8,

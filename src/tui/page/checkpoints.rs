@@ -65,7 +65,8 @@ fn items(model: &Model) -> Vec<Item<'_>> {
 
 /// Draws the page.
 pub fn draw(model: &Model, room: Rect, buf: &mut Buffer) {
-    let good = model.checkpoints.iter().filter(|one| one.bytes.is_some()).count();
+    let is_good = |one: &&CheckpointView| one.bytes.is_some() && !one.says.starts_with("damaged");
+    let good = model.checkpoints.iter().filter(is_good).count();
     let bytes: u64 = model.checkpoints.iter().filter_map(|one| one.bytes).sum();
     let right = format!("{good} good, {}", size(bytes));
     let foot = match (model.resources.as_ref(), &model.run) {
@@ -122,7 +123,9 @@ fn nothing(model: &Model, inner: Rect, buf: &mut Buffer) {
 }
 
 fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
-    let (role, mark) = if checkpoint.bytes.is_some() { (Role::Good, "●") } else { (Role::Bad, "×") };
+    let damaged = checkpoint.says.starts_with("damaged");
+    let there = checkpoint.bytes.is_some() && !damaged;
+    let (role, mark) = if there { (Role::Good, "●") } else { (Role::Bad, "×") };
     pen.space(2).text(role, mark).space(1);
     let at = checkpoint.step.map_or_else(|| "seen".into(), |at| format!("step {at}"));
     let age = format!("{} ago", span(model.now_ms - checkpoint.seen_ms));
@@ -135,6 +138,10 @@ fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
     pen.field(Role::Plain, &at, at_columns).space(1).field(Role::Dim, &age, 11).space(1).text(role, &end);
     if pen.left() > width(&attempt) + 2 {
         pen.space(2).text(Role::Dim, &attempt);
+    }
+    let says = if damaged { "damaged" } else { checkpoint.says.as_str() };
+    if !says.is_empty() && pen.left() > width(says) + 2 {
+        pen.space(2).text(if damaged { Role::Bad } else { Role::Dim }, says);
     }
     // What is left of the line is the end of the path: what tells one file from another.
     let left = pen.left();

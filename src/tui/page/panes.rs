@@ -218,6 +218,7 @@ fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
         | StepState::Stopping
         | StepState::Retrying
         | StepState::Probing
+        | StepState::Verifying
         | StepState::Succeeded
         | StepState::Skipped => String::new(),
     }

@@ -117,6 +117,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
         StepState::Waiting => waiting(model, step),
         StepState::Starting => "starting".into(),
         StepState::Probing => "asks its probe".into(),
+        StepState::Verifying => "being verified".into(),
         StepState::Stopping => match step.until_ms {
             Some(until) => format!("stopping, killed in {}", span(until - now)),
             None => "stopping".into(),
@@ -175,6 +176,9 @@ fn running(model: &Model, step: &StepView, columns: usize) -> String {
     let elapsed = took(step, model.now_ms).map_or_else(String::new, span);
     if step.attached.is_some() {
         return fit(&format!("typed into  {elapsed}"), columns);
+    }
+    if let Some(late) = step.overdue(model.now_ms) {
+        return fit(&format!("checkpoint {} late", span(late)), columns);
     }
     let Some(progress) = model.progress.get(&model.lane_key(step)) else {
         return fit(&elapsed, columns);

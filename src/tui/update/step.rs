@@ -144,7 +144,11 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
             !gate
                 && !matches!(
                     step.state,
-                    StepState::Running | StepState::Starting | StepState::Stopping | StepState::Probing
+                    StepState::Running
+                        | StepState::Starting
+                        | StepState::Stopping
+                        | StepState::Probing
+                        | StepState::Verifying
                 ),
             format!("{name} is {is}: stop it first"),
         ),

@@ -134,6 +134,8 @@ pub enum StepState {
     /// An approval is open.
     Gate,
     Probing,
+    /// It has ended well, and its `verify` is to say whether it has.
+    Verifying,
     /// Its environment does not answer; not failed.
     Unreachable,
     Succeeded,
@@ -147,7 +149,7 @@ impl StepState {
     pub fn shape(self) -> &'static str {
         match self {
             Self::Waiting => "○",
-            Self::Starting | Self::Running | Self::Probing => "●",
+            Self::Starting | Self::Running | Self::Probing | Self::Verifying => "●",
             Self::Stopping | Self::Stopped => "■",
             Self::Retrying => "↻",
             Self::Asking | Self::Unknown | Self::Unreachable => "▲",
@@ -170,6 +172,7 @@ impl StepState {
             Self::Unknown => "UNKNOWN",
             Self::Gate => "approval",
             Self::Probing => "probing",
+            Self::Verifying => "verifying",
             Self::Unreachable => "UNREACHABLE",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -204,6 +207,9 @@ pub struct StepView {
     /// The newest checkpoint seen.
     pub checkpoint: Option<String>,
     pub checkpoint_step: Option<i64>,
+    /// When the step should save the next one, where it says how often it does.
+    #[serde(default)]
+    pub checkpoint_due_ms: Option<i64>,
     pub escalation: Option<u64>,
     /// Every timer that runs for it, the nearest first.
     #[serde(default)]
@@ -223,6 +229,11 @@ pub struct StepView {
 }
 
 impl StepView {
+    /// For how many milliseconds a checkpoint has been overdue.
+    pub fn overdue(&self, now_ms: i64) -> Option<i64> {
+        self.checkpoint_due_ms.map(|due| now_ms - due).filter(|late| *late > 0)
+    }
+
     /// `train` or `train[lr=0.1]`.
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
@@ -278,6 +289,9 @@ pub struct CheckpointView {
     pub bytes: Option<u64>,
     /// What a resumption would take.
     pub newest: bool,
+    /// `good`, `damaged (why)`; empty where nobody has looked.
+    #[serde(default)]
+    pub says: String,
 }
 
 /// An environment as it was kept after an attempt.

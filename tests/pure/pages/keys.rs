@@ -31,6 +31,7 @@ fn places() -> Vec<(&'static str, Model)> {
         seen_ms: NOW,
         bytes: Some(1),
         newest: true,
+        says: String::new(),
     };
     tell(&mut model, News::Checkpoints(vec![seen]));
     let runs = vec![run_line("tiny-lm", 42, RunState::Running), run_line("tiny-lm", 41, RunState::Failed)];

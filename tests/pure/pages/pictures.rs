@@ -63,6 +63,7 @@ fn busy(name: &str) -> Model {
         seen_ms: NOW - (4_000 - at) * 600,
         bytes,
         newest,
+        says: String::new(),
     };
     let good = Some(2_254_857_830);
     tell(

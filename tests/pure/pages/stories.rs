@@ -167,6 +167,7 @@ fn checkpoint(step: &str, at: i64, newest: bool, bytes: Option<u64>) -> Checkpoi
         seen_ms: NOW - 240_000,
         bytes,
         newest,
+        says: String::new(),
     }
 }
 

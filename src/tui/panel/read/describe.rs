@@ -107,7 +107,9 @@ fn what_next(model: &Model, step: &StepView) -> String {
             k(Action::Stop)
         ),
         StepState::Waiting => "nothing: it starts by itself when what it needs is done".into(),
-        StepState::Starting | StepState::Probing | StepState::Stopping => "nothing: this passes".into(),
+        StepState::Starting | StepState::Probing | StepState::Verifying | StepState::Stopping => {
+            "nothing: this passes".into()
+        }
         StepState::Succeeded => "nothing".into(),
         StepState::Skipped => format!("{} runs it after all", k(Action::Retry)),
     }
@@ -127,6 +129,9 @@ fn circumstances(model: &Model, step: &StepView, all: &mut Vec<Told>) {
     if let Some(path) = &step.checkpoint {
         let at = step.checkpoint_step.map_or_else(String::new, |at| format!("step {at}, "));
         all.push(Told::new("checkpoint", Role::Good, format!("{at}{path}")));
+    }
+    if let Some(late) = step.overdue(model.now_ms) {
+        all.push(Told::new("checkpoint", Role::Attention, format!("overdue by {}", span(late))));
     }
     let used = model.resources.iter().flat_map(|all| &all.steps).find(|used| used.step_name == step.name());
     if let Some(used) = used.filter(|_| step.ended_ms.is_none()) {

@@ -1,0 +1,157 @@
+//! The checkpoints of a lane: which ones were seen, which are known to be good or damaged, and which one an attempt goes on
+//! from. Folds what was found, decides nothing.
+
+use std::time::Duration;
+
+use crate::model::{AttemptId, Checkpoint, Damaged, Time};
+
+use super::Run;
+use super::state::{LaneRun, LaneState};
+
+/// Sightings of a lane that are remembered; a path counts once.
+const SIGHTINGS: usize = 64;
+
+/// A checkpoint that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub checkpoint: Checkpoint,
+    /// When it was seen while it was written; `None` where it was found only afterwards.
+    pub seen: Option<Time>,
+    pub quality: Quality,
+}
+
+/// What is known of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quality {
+    /// Nobody has looked.
+    Unverified,
+    /// Its `verify` found nothing wrong.
+    Good,
+    Damaged {
+        why: String,
+    },
+}
+
+impl LaneRun {
+    /// Older ones that nothing is known against, newest first.
+    pub fn older_checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        let usable = self.sightings.iter().rev().filter(|one| !matches!(one.quality, Quality::Damaged { .. }));
+        usable.map(|one| &one.checkpoint)
+    }
+
+    /// When the program should have saved the next one: an interval after the last one, or after the attempt began.
+    fn next_checkpoint(&self, every: Duration) -> Option<Time> {
+        let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &self.state else {
+            return None;
+        };
+        Some(self.checkpoint_seen.map_or(*claimed, |seen| seen.max(*claimed)).plus(every))
+    }
+
+    /// `ckpt_1800 is damaged (it is empty): from ckpt_1200 instead; redo 600 steps`; `None` where nothing is.
+    pub fn damaged_words(&self) -> Option<String> {
+        damaged_words(&self.damaged, self.checkpoint.as_ref())
+    }
+
+    fn sighted(&mut self, checkpoint: &Checkpoint, seen: Option<Time>) {
+        let known = self.sightings.iter().position(|one| one.checkpoint.path == checkpoint.path);
+        match known {
+            // What is found again at the end of an attempt is no news.
+            Some(known) if seen.is_none() && self.sightings[known].checkpoint == *checkpoint => return,
+            Some(known) => drop(self.sightings.remove(known)),
+            None => {}
+        }
+        self.sightings.push(Sighting { checkpoint: checkpoint.clone(), seen, quality: Quality::Unverified });
+        let over = self.sightings.len().saturating_sub(SIGHTINGS);
+        self.sightings.drain(..over);
+    }
+
+    fn mark(&mut self, checkpoint: &Checkpoint, quality: Quality) {
+        if !self.sightings.iter().any(|one| one.checkpoint.path == checkpoint.path) {
+            self.sighted(checkpoint, None);
+        }
+        if let Some(one) = self.sightings.iter_mut().find(|one| one.checkpoint.path == checkpoint.path) {
+            one.quality = quality;
+        }
+    }
+}
+
+impl Run {
+    /// When a running step that says how often it saves is to save next.
+    pub fn checkpoint_due(&self, lane: &LaneRun) -> Option<Time> {
+        lane.next_checkpoint(self.step_of(lane).checkpoint.as_ref()?.every?)
+    }
+
+    pub(super) fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
+        if let Some(place) = self.active_place(attempt) {
+            self.note_checkpoint(place, Some(checkpoint), Some(at));
+        }
+    }
+
+    /// What is the newest checkpoint now, and when it was seen to be written, if it was.
+    pub(super) fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>, seen: Option<Time>) {
+        if self.step_of(&self.lanes[place]).checkpoint.is_none() {
+            return;
+        }
+        let lane = &mut self.lanes[place];
+        if let Some(checkpoint) = checkpoint {
+            lane.sighted(checkpoint, seen);
+        }
+        if seen.is_some() || lane.checkpoint.as_ref() != checkpoint {
+            let known = lane.sightings.iter().find(|one| Some(&one.checkpoint) == checkpoint);
+            lane.checkpoint_seen = seen.or(known.and_then(|one| one.seen));
+        }
+        lane.checkpoint = checkpoint.cloned();
+    }
+
+    /// Newer ones than that were found damaged.
+    pub(super) fn note_damaged(&mut self, place: usize, damaged: &[Damaged]) {
+        let lane = &mut self.lanes[place];
+        for one in damaged {
+            lane.mark(&one.checkpoint, Quality::Damaged { why: one.why.clone() });
+        }
+        lane.damaged = damaged.to_vec();
+    }
+
+    pub(super) fn checkpoints_verified(&mut self, attempt: &AttemptId, good: Option<&Checkpoint>, found: &[Damaged]) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        let LaneState::Verifying { exit } = &self.lanes[place].state else {
+            return;
+        };
+        if !exit.is_bad() {
+            return;
+        }
+        let mut exit = exit.clone();
+        exit.checkpoint = good.cloned();
+        // All of them were looked at anew.
+        exit.damaged = found.to_vec();
+        self.note_damaged(place, found);
+        self.note_checkpoint(place, good, None);
+        if let Some(good) = good {
+            self.lanes[place].mark(good, Quality::Good);
+        }
+        self.lanes[place].last_exit = Some(exit.clone());
+        self.put(place, LaneState::Exited { exit });
+    }
+}
+
+/// What is said where the newest checkpoints are damaged, and what is gone on from instead.
+pub fn damaged_words(damaged: &[Damaged], good: Option<&Checkpoint>) -> Option<String> {
+    let newest = damaged.first()?;
+    let more = damaged.len() - 1;
+    let and = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let head = format!("{} is damaged ({}){and}", name(&newest.checkpoint), newest.why);
+    let Some(good) = good else {
+        return Some(format!("{head}: no good one is left, from the start instead"));
+    };
+    let redo = newest.checkpoint.step.zip(good.step).map(|(lost, kept)| lost - kept).filter(|steps| *steps > 0);
+    let redo =
+        redo.map(|steps| format!("; redo {steps} step{}", if steps == 1 { "" } else { "s" })).unwrap_or_default();
+    Some(format!("{head}: from {} instead{redo}", name(good)))
+}
+
+fn name(checkpoint: &Checkpoint) -> &str {
+    let path = checkpoint.path.trim_end_matches('/');
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}

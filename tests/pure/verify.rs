@@ -1,0 +1,215 @@
+//! Success must be earned: what ended well is verified before it counts.
+
+use dogwatch::engine::{Ended, LaneState, PastEnd, Quality};
+use dogwatch::model::{
+    CheckpointSpec, Choice, Command, Damaged, End, EscalationId, Exit, FailureRule, Hit, Match, Order, Step,
+    StopReason, What,
+};
+
+use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
+use crate::support::story::{Story, check, lane, saved};
+
+/// `train`, which is verified, and `next`, which needs it.
+fn story(change: impl FnOnce(&mut Step)) -> Story {
+    let mut train = step("train", &[]);
+    train.verify = Some("./check.sh".into());
+    change(&mut train);
+    let mut story = Story::of(workflow(vec![train, step("next", &["train"])]));
+    story.says(&["0s train a1 starts: first"]);
+    story
+}
+
+#[test]
+fn what_ended_well_is_a_success_only_when_it_is_verified() {
+    let mut story = story(|_| {});
+    story.claimed("train").skim().exits("train", 0).says(&["0s train a1 ends: code 0"]);
+    assert!(matches!(story.state("train"), LaneState::Verifying { .. }));
+    assert_eq!(story.effects, [Command::Verify(story.newest("train"))]);
+    assert!(!story.run().only_waits(), "something happens by itself");
+    story.verified("train", Some(0)).says(&[
+        "0s train a1 verified",
+        "0s train a1 judged: succeeded",
+        "0s next a1 starts: first",
+    ]);
+}
+
+#[test]
+fn a_failed_verify_is_a_failure_of_the_attempt() {
+    let mut story = story(|step| step.retry = retry(2, 5));
+    story.exits("train", 0).skim().verified("train", Some(3)).until(5).says(&[
+        "0s train a1 verify failed: code 3",
+        "0s train a1 judged: again at 5s by retry",
+        "5s train a2 starts: retry by retry",
+    ]);
+    let past = &story.run().lane(&lane("train")).expect("it is there").past[0];
+    assert!(matches!(past.how, PastEnd::Exit { unverified: true, missing: false, .. }));
+    story.exits("train", 0).skim().verified("train", None).says(&[
+        "5s train a2 verify failed: it gave no answer",
+        "5s train a2 judged: ask",
+        "5s e1 Failed train: retry done skip fail stop-run",
+    ]);
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    assert_eq!(asked.title, "train ended well after 1.0s, but its verify failed: it gave no answer");
+    assert!(asked.evidence.contains(&"| expected 3 rows, found 2".into()), "{:?}", asked.evidence);
+    // Whoever looked himself may say that all is well.
+    story.answers(1, Choice::Done);
+    assert!(matches!(story.state("train"), LaneState::Done { how: Ended::Succeeded(_), .. }));
+}
+
+#[test]
+fn rules_match_what_the_verify_printed() {
+    let mut story = story(|step| {
+        let matcher = Match { output: Some("found \\d+".into()), ..Match::default() };
+        step.on_failure =
+            vec![FailureRule { retry: Some(retry(2, 1)), ..rule("rows", matcher, dogwatch::model::Action::Retry) }];
+    });
+    let hit = Hit { rule: 0, line_number: 1, line: "expected 3 rows, found 2".into(), ..Hit::default() };
+    let mut said = check(Some(1));
+    said.hits = vec![hit];
+    let attempt = story.newest("train");
+    story.exits("train", 0).skim().tell(What::Verified { attempt, check: Box::new(said) });
+    story.says(&["0s train a1 verify failed: code 1", "0s train a1 judged: again at 1s by rows"]);
+}
+
+#[test]
+fn what_did_not_end_well_is_not_verified() {
+    let ends = |change: fn(&mut Exit)| {
+        let mut story = story(|_| {});
+        story.exits_with("train", change);
+        assert!(matches!(story.state("train"), LaneState::Asking { .. }), "{:?}", story.state("train"));
+        // An answer that belongs to nothing changes nothing.
+        let before = story.engine.clone();
+        story.verified("train", Some(0));
+        assert!(story.engine == before);
+    };
+    ends(|exit| exit.end = End::Code(1));
+    ends(|exit| exit.missing = vec!["model: out".into()]);
+    ends(|exit| exit.stop = Some(StopReason::Timeout));
+}
+
+#[test]
+fn what_is_being_verified_has_its_place_and_can_be_stopped() {
+    let mut one = step("one", &[]);
+    one.verify = Some("x".into());
+    let mut workflow = workflow(vec![one, step("two", &[])]);
+    workflow.max_parallel = 1;
+    let mut story = Story::of(workflow);
+    story.skim().exits("one", 0).says(&["0s one a1 ends: code 0"]);
+    let refused = story.run().order(&lane("one"), Order::Retry, person("ann"), None).expect_err("not now");
+    assert!(refused.0.contains("being verified"), "{refused:?}");
+    let stop = story.run().stop_step(&lane("one"), person("ann")).expect("it can be stopped");
+    story.tell(stop).says(&["0s one a1 to end: stop by ann", "0s one a1 judged: stopped", "0s two a1 starts: first"]);
+    // What its verify says now is too late.
+    story.verified("one", Some(0)).says(&["0s one a1 verified"]);
+    assert!(matches!(story.state("one"), LaneState::Done { how: Ended::Stopped, .. }));
+}
+
+#[test]
+fn a_run_that_is_stopped_waits_for_no_verify() {
+    let mut story = story(|_| {});
+    story.exits("train", 0).skim();
+    let stop = story.run().stop_run(person("ann")).expect("it goes");
+    story.tell(stop).says(&[
+        "0s run to end: Asked by ann",
+        "0s train a1 to end: stop by ann",
+        "0s train a1 judged: stopped",
+        "0s run ended: Stopped",
+    ]);
+}
+
+/// `train` fails after it has saved at 1200 and at 1800, and its checkpoints are to be verified.
+fn saved_twice(max_attempts: u32) -> Story {
+    let mut story = story(|step| {
+        step.checkpoint = Some(CheckpointSpec { verify: Some("./check.sh".into()), ..checkpoint() });
+        step.retry = retry(max_attempts, 5);
+    });
+    for step in [1200, 1800] {
+        let attempt = story.claimed("train").newest("train");
+        story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step) });
+    }
+    story.skim().exits_with("train", |exit| {
+        exit.end = End::Signal(9);
+        exit.checkpoint = Some(saved("/c/ckpt_1800", 1800));
+    });
+    story.says(&["0s train a1 ends: signal 9"]);
+    assert_eq!(story.effects, [Command::VerifyCheckpoints(story.newest("train"))]);
+    story
+}
+
+fn damaged(path: &str, step: i64) -> Damaged {
+    Damaged { checkpoint: saved(path, step), why: "it is empty".into() }
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let mut story = saved_twice(2);
+    let attempt = story.newest("train");
+    let (good, damaged) = (Some(saved("/c/ckpt_1200", 1200)), vec![damaged("/c/ckpt_1800", 1800)]);
+    story.tell(What::CheckpointsVerified { attempt, good, damaged }).until(5).says(&[
+        "0s train a1 checkpoints: 1 damaged, /c/ckpt_1200 is good",
+        "0s train a1 judged: again at 5s by retry from /c/ckpt_1200",
+        "5s train a2 starts: retry by retry from /c/ckpt_1200",
+    ]);
+    let train = story.run().lane(&lane("train")).expect("it is there");
+    let words = "ckpt_1800 is damaged (it is empty): from ckpt_1200 instead; redo 600 steps";
+    assert_eq!(train.damaged_words().as_deref(), Some(words));
+    let known: Vec<_> = train.sightings.iter().map(|one| (one.checkpoint.path.as_str(), one.quality.clone())).collect();
+    let bad = Quality::Damaged { why: "it is empty".into() };
+    assert_eq!(known, [("/c/ckpt_1200", Quality::Good), ("/c/ckpt_1800", bad)]);
+    // What is damaged is no candidate of the next attempt.
+    assert_eq!(train.older_checkpoints().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["/c/ckpt_1200"]);
+}
+
+#[test]
+fn the_question_says_what_is_damaged_and_what_is_left() {
+    let mut story = saved_twice(1);
+    let attempt = story.newest("train");
+    let both = vec![damaged("/c/ckpt_1800", 1800), damaged("/c/ckpt_1200", 1200)];
+    story.tell(What::CheckpointsVerified { attempt, good: None, damaged: both }).says(&[
+        "0s train a1 checkpoints: 2 damaged, none is good",
+        "0s train a1 judged: ask",
+        "0s e1 Failed train: retry done skip fail stop-run",
+    ]);
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    let words = "ckpt_1800 is damaged (it is empty), and 1 more: no good one is left, from the start instead";
+    assert!(asked.evidence.contains(&words.into()), "{:?}", asked.evidence);
+}
+
+/// A run that is stopped is told how it stands with its checkpoints: somebody may resume it.
+#[test]
+fn a_stopped_run_still_looks_at_its_checkpoints() {
+    let mut story = story(|step| step.checkpoint = Some(CheckpointSpec { verify: Some("x".into()), ..checkpoint() }));
+    story.claimed("train");
+    let stop = story.run().stop_run(person("ann")).expect("it goes");
+    story.tell(stop).skim().exits_with("train", |exit| {
+        (exit.end, exit.stop) = (End::Signal(15), Some(StopReason::Stop));
+        exit.checkpoint = Some(saved("/c/1", 1));
+    });
+    story.says(&["0s train a1 ends: signal 15 (stop)"]);
+    let attempt = story.newest("train");
+    story.tell(What::CheckpointsVerified { attempt, good: None, damaged: vec![damaged("/c/1", 1)] }).skim();
+    let resume = story.run().resume(None, person("bob")).expect("it can be resumed");
+    story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
+}
+
+#[test]
+fn a_checkpoint_is_due_an_interval_after_the_last_one() {
+    let mut story = story(|step| {
+        step.checkpoint = Some(CheckpointSpec { every: Some(seconds(60)), ..checkpoint() });
+    });
+    let due = |story: &Story| {
+        let train = story.run().lane(&lane("train")).expect("it is there");
+        story.run().checkpoint_due(train).map(|due| due.as_ms() / 1000)
+    };
+    assert_eq!(due(&story), None, "it does not run yet");
+    story.until(10).claimed("train");
+    assert_eq!(due(&story), Some(70));
+    let attempt = story.until(50).newest("train");
+    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c/1", 1) });
+    assert_eq!(due(&story), Some(110));
+    story.until(200).exits("train", 1);
+    assert_eq!(due(&story), None);
+    // What an earlier attempt saved is no checkpoint of this one.
+    story.answers(1, Choice::Resume).until(300).claimed("train");
+    assert_eq!(due(&story), Some(360));
+}
