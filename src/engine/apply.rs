@@ -71,7 +71,9 @@ impl Run {
                 let held = Held { choice: *choice, by: by.clone(), note: note.clone(), at, until: *until };
                 self.hold(*escalation, held);
             }
+            What::Lasting { escalation, .. } => self.lasts(*escalation),
             What::Undone { escalation, .. } => {
+                self.lasting.retain(|_, of| of != escalation);
                 if let Some(question) = self.questions.get_mut(escalation) {
                     question.held = None;
                 }

@@ -87,6 +87,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Answered { .. }
             | What::Held { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }
@@ -263,6 +264,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Skipped { .. }
             | What::Held { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }
