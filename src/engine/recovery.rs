@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Action, AskWhy, Autonomy, End, Exit, LostWhy, OnUnknown, Outside, Proposal, Retry, Spend, Step, StopReason, Time,
-    Verdict,
+    Action, AskWhy, Autonomy, Checkpoint, End, Exit, LostWhy, OnUnknown, Outside, Proposal, Retry, Spend, Step,
+    StopReason, Time, Verdict,
 };
 
 use super::Run;
@@ -29,23 +29,34 @@ pub(super) struct Spent {
     /// The fingerprint of that failure.
     print: String,
     /// The newest checkpoint then.
-    checkpoint: Option<String>,
+    checkpoint: Option<Checkpoint>,
+}
+
+/// Progress: a checkpoint beyond the one that was there when something was taken of the budget. Where both tell their
+/// step, that counts, whatever they are called.
+fn is_newer(checkpoint: Option<&Checkpoint>, taken: &Spent) -> bool {
+    match (checkpoint, &taken.checkpoint) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(now), Some(then)) => match (now.step, then.step) {
+            (Some(now), Some(then)) => now > then,
+            (_, _) => now.path != then.path,
+        },
+    }
 }
 
 impl LaneRun {
     /// The number of the attempt that has ended, in a budget that a newer checkpoint begins anew.
-    pub(super) fn tries_of(&self, budget: &str, exit: &Exit) -> u32 {
-        let checkpoint = exit.checkpoint.as_ref().map(|checkpoint| &checkpoint.path);
-        let taken = self.spent.get(budget);
-        let progress = |taken: &&Spent| checkpoint.is_none() || checkpoint == taken.checkpoint.as_ref();
-        taken.filter(progress).map_or(1, |taken| taken.total + 1)
+    pub(super) fn tries_of(&self, budget: &str) -> u32 {
+        let taken = self.spent.get(budget).filter(|taken| !is_newer(self.checkpoint.as_ref(), taken));
+        taken.map_or(1, |taken| taken.total + 1)
     }
 
     /// Takes an attempt of a budget.
     pub(super) fn spend(&mut self, spend: &Spend) {
-        let checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
+        let checkpoint = self.checkpoint.clone();
         let taken = self.spent.entry(spend.budget.clone()).or_default();
-        let progress = checkpoint.is_some() && checkpoint != taken.checkpoint && taken.total > 0;
+        let progress = is_newer(checkpoint.as_ref(), taken) && taken.total > 0;
         if spend.by_progress && progress {
             *taken = Spent::default();
         }
@@ -142,8 +153,7 @@ impl Run {
     fn standing(&self, wish: &Wish<'_>, lane: &LaneRun, exit: &Exit) -> Standing {
         let none = Spent::default();
         let taken = lane.spent.get(&wish.budget).unwrap_or(&none);
-        let checkpoint = exit.checkpoint.as_ref().map(|checkpoint| &checkpoint.path);
-        let progress = checkpoint.is_some() && checkpoint != taken.checkpoint.as_ref();
+        let progress = is_newer(lane.checkpoint.as_ref(), taken);
         let print = self.print_of(lane, wish.rule.map(|rule| rule.name.as_str()), exit);
         let anew = wish.by_progress && progress;
         let same = !anew && taken.print == print;

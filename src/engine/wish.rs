@@ -35,7 +35,8 @@ pub(super) fn wish<'w>(step: &'w Step, lane: &LaneRun, exit: &Exit) -> Result<Wi
             retry: Cow::Borrowed(rule.retry.as_ref().unwrap_or(&step.retry)),
             budget: format!("rule {}", rule.name),
             rule: Some(rule),
-            by_progress: false,
+            // A run that is interrupted every day goes on as long as it gets on.
+            by_progress: rule.action == Action::Resume,
             once: false,
             by_print: false,
         });

@@ -217,10 +217,14 @@ impl Engine {
         let begun = boottime_ms();
         self.said(dir, &["run", "--detach", "--no-input"])?;
         let (mut questions, mut known) = (0, None);
+        let late = boottime_ms() + i64::try_from(setting.minutes(8.0 * UNDISTURBED).as_millis())?;
         loop {
+            if boottime_ms() > late {
+                return Err(format!("{name} does not end: {}", self.said(dir, &["status", &name])?).into());
+            }
             pause(setting.minutes(0.25));
             let status: serde_json::Value = serde_json::from_str(self.said(dir, &["status", &name, "--json"])?.trim())?;
-            let state = status["state"].as_str().unwrap_or_default();
+            let state = status["line"]["state"].as_str().unwrap_or_default();
             if state == "succeeded" {
                 break;
             }
@@ -244,7 +248,8 @@ impl Engine {
     fn question(&self, dir: &Path, name: &str) -> Result<Option<(String, String, Vec<String>)>> {
         for line in self.said(dir, &["inbox", "--json"])?.lines() {
             let one: serde_json::Value = serde_json::from_str(line)?;
-            if one["run_name"] == name || one["run"] == name {
+            let of = one["run_name"].as_str().and_then(|of| of.split_once(" #"));
+            if of.is_some_and(|(of, _)| of == name) {
                 let choices = one["choices"].as_array().into_iter().flatten();
                 let choices = choices.filter_map(|choice| choice["choice"].as_str().or(choice.as_str()));
                 let step = one["step"].as_str().unwrap_or_default().to_owned();

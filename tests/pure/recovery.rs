@@ -273,3 +273,24 @@ fn an_answer_can_be_written_as_a_rule_that_the_file_takes() {
     // Resume, two alternatives, retry, skip and stop-run.
     assert_eq!(rules, 6);
 }
+
+/// A written rule that resumes: interrupted every day, it goes on as long as it gets on, and not by the name of a file.
+#[test]
+fn a_rule_that_resumes_begins_its_budget_anew_with_each_step_forward() {
+    let resumes = |step: &mut Step| {
+        step.checkpoint = Some(checkpoint());
+        step.on_failure = vec![rule("again", Match::default(), Action::Resume)];
+        step.retry = retry(3, 1);
+    };
+    let mut story = silent(resumes);
+    let mut round = |path: String, at: i64| {
+        fails_with(&mut story, Class::Interrupted, "SIGTERM", |exit| exit.checkpoint = Some(saved(&path, at)));
+        let next = story.engine.next_deadline();
+        story.until(next.map_or(0, |next| next.as_ms() / 1000 + 1));
+        next.is_some()
+    };
+    assert!((1..20).all(|n| round(format!("/w/ckpt_{n}"), n)), "it gets on");
+    // Saved anew each time, and never further.
+    let again = (0..9).take_while(|n| round(format!("/w/other_{n}"), 19)).count();
+    assert_eq!(again, 1, "two of three attempts were made of the budget since the last step forward");
+}

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    AttemptId, Autonomy, Cause, Choice, Class, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy,
-    Spend, Step, StepId, Time, Verdict, What, Workflow,
+    Action, AttemptId, Autonomy, Cause, Checkpoint, Choice, Class, End, EscalationId, Event, LaneId, OnUnknown, Order,
+    RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -43,12 +43,12 @@ struct LaneLog {
     /// Attempts that were made of each budget since a person's word.
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
-    saved: BTreeMap<String, Option<String>>,
+    saved: BTreeMap<String, Option<Checkpoint>>,
 }
 
 impl LaneLog {
     /// No budget is exceeded, by a count of the auditor's own.
-    fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&String>) -> Result<(), String> {
+    fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&Checkpoint>) -> Result<(), String> {
         let class = spend.budget.strip_prefix("class ").and_then(Class::of);
         let by_answer = spend.budget.starts_with("answer ");
         let most = match (class, spend.budget.strip_prefix("rule ")) {
@@ -64,8 +64,13 @@ impl LaneLog {
             (None, None) => step.retry.max_attempts,
         };
         let before = self.saved.insert(spend.budget.clone(), saved.cloned());
-        let by_progress = class.and_then(policy::of_class).is_some_and(|policy| policy.by_progress) || by_answer;
-        let progress = by_progress && saved.is_some() && before.is_some_and(|before| before.as_ref() != saved);
+        let resumes = step.on_failure.iter().any(|rule| {
+            rule.action == Action::Resume && spend.budget.strip_prefix("rule ") == Some(rule.name.as_str())
+        });
+        let by_class = class.and_then(policy::of_class).is_some_and(|policy| policy.by_progress);
+        let progress = (by_class || by_answer || resumes)
+            && saved
+                .is_some_and(|saved| before.is_some_and(|before| before.is_none_or(|before| saved.step > before.step)));
         let taken = self.spent.entry(spend.budget.clone()).or_default();
         *taken = if progress { 1 } else { *taken + 1 };
         // The first attempt was made of no budget.
@@ -341,7 +346,7 @@ impl Audit {
         ensure(self.newest(attempt), "a decision about an older attempt")?;
         let run = self.shadow.run(&attempt.run).ok_or("a decision of no run")?;
         let step = run.workflow.steps.get(&attempt.lane.step).ok_or("a decision about no step")?.clone();
-        let saved = run.lane(&attempt.lane).and_then(|lane| lane.checkpoint.clone()).map(|saved| saved.path);
+        let saved = run.lane(&attempt.lane).and_then(|lane| lane.checkpoint.clone());
         let on_unknown = Some(step.on_unknown.clone());
         let log = self.log(attempt);
         ensure(log.over, "a decision without its fact")?;
