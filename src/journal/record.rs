@@ -10,6 +10,7 @@ use crate::model::{
 
 mod check;
 mod diagnosis;
+mod stall;
 mod stored;
 mod verdict;
 
@@ -82,6 +83,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::Stalled { .. } => "stalled",
+        What::Revived { .. } => "revived",
         What::Keeping { .. } => "keeping",
         What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
@@ -134,6 +137,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
         }
+        What::Stalled { attempt, stall } => Stored::Stalled { at: at(attempt), stall: Box::new(stall::write(stall)) },
+        What::Revived { attempt } => Stored::Revived { at: at(attempt) },
         What::Keeping { attempt } => Stored::Keeping { at: at(attempt) },
         What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
         What::SnapshotMarked { attempt, mark, by } => {
@@ -227,6 +232,8 @@ pub(super) fn read(
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
         }
+        Stored::Stalled { at, stall } => What::Stalled { attempt: at.read(run)?, stall: Box::new(stall::read(*stall)) },
+        Stored::Revived { at } => What::Revived { attempt: at.read(run)? },
         Stored::Keeping { at } => What::Keeping { attempt: at.read(run)? },
         Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
         Stored::SnapshotMarked { at, mark, by } => {

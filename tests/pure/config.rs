@@ -249,7 +249,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Rule
             | Kind::Match
             | Kind::Alternative
-            | Kind::Notify => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Notify
+            | Kind::Wait => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

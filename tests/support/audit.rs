@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    AttemptId, Autonomy, Cause, Choice, Class, End, EscalationId, Event, LaneId, OnUnknown, Order, RunId, SkipWhy,
-    Spend, Step, StepId, Time, Verdict, What, Workflow,
+    AttemptId, Autonomy, Cause, Choice, Class, End, EscalationId, EscalationKind, Event, LaneId, OnUnknown, Order,
+    RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -44,12 +44,15 @@ struct LaneLog {
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
     saved: BTreeMap<String, Option<String>>,
+    /// A person answered while it stood still.
+    answered_alive: bool,
 }
 
 impl LaneLog {
     /// No budget is exceeded, by a count of the auditor's own.
     fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&String>) -> Result<(), String> {
-        let class = spend.budget.strip_prefix("class ").and_then(Class::of);
+        let hang = (spend.budget == "on_stall" && !step.retry_said).then_some(Class::CollectiveHang);
+        let class = spend.budget.strip_prefix("class ").and_then(Class::of).or(hang);
         let most = match (class, spend.budget.strip_prefix("rule ")) {
             (Some(class), _) => {
                 policy::of_class(class).map_or(2, |policy| policy.retry.max_attempts) * policy::ALL_PRINTS
@@ -148,6 +151,7 @@ impl Audit {
                 self.intended(event.at, attempt, cause)
             }
             What::Claimed { attempt } => self.claimed(world, attempt),
+            What::Stalled { attempt, .. } => ensure(world.procs.contains_key(attempt), "what never began stands still"),
             What::Exited { attempt, exit } => {
                 let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
                 ensure(truth == Some(&**exit), "an exit that the world does not know")?;
@@ -226,6 +230,7 @@ impl Audit {
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
+            | What::Revived { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Paused { .. }
@@ -347,9 +352,11 @@ impl Audit {
         match verdict {
             Verdict::Succeeded => {
                 ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
-                log.lost = false;
+                // What was answered while it lived has no effect any more.
+                (log.lost, log.licence) = (false, None);
                 Ok(())
             }
+            Verdict::Answered => ensure(log.answered_alive, "ended as was answered, and nobody had answered"),
             Verdict::Retry { at, spend, .. } => {
                 if let Some(spend) = spend {
                     ensure(step.autonomy == Autonomy::Act, "an attempt by rule though a person is to be asked")?;
@@ -383,6 +390,7 @@ impl Audit {
             Choice::Retry | Choice::Resume | Choice::Alternative { .. } => true,
             Choice::Accept => !asked.proposal.as_ref().ok_or("nothing was proposed")?.skip,
             Choice::Probe
+            | Choice::KeepWaiting
             | Choice::Done
             | Choice::Skip
             | Choice::Fail
@@ -403,10 +411,12 @@ impl Audit {
                 }
             }
         }
+        let stalled = asked.kind == EscalationKind::Stalled;
         if choice != Choice::Probe
             && let Some(log) = self.lanes.get_mut(&(event.run.clone(), lane))
         {
             log.lost = false;
+            log.answered_alive = stalled;
             if again {
                 log.licence = Some(Licence::Person);
             }
