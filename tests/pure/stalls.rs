@@ -116,7 +116,7 @@ fn on_stall_ends_it_by_rule_as_often_as_is_allowed() {
         step.wait.on_stall = Some(Action::Retry);
         (step.retry, step.retry_said) = (retry(2, 5), true);
     });
-    story.stalls("train").says(&["60s train a1 stands still", "60s train a1 to end: stall by rule"]);
+    story.stalls("train").says(&["60s train a1 stands still", "60s train a1 to end: stall by dogwatch"]);
     let stopped = |exit: &mut dogwatch::model::Exit| {
         (exit.end, exit.stop) = (End::Signal(15), Some(StopReason::Stall));
     };
@@ -140,7 +140,7 @@ fn a_rule_for_the_class_decides_and_one_for_everything_does_not() {
         (step.retry, step.retry_said) = (retry(3, 5), true);
         step.on_failure = vec![everything, rule("hang", class, Action::Retry)];
     });
-    story.stalls("train").says(&["60s train a1 stands still", "60s train a1 to end: stall by rule"]);
+    story.stalls("train").says(&["60s train a1 stands still", "60s train a1 to end: stall by dogwatch"]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn the_file_says_when_and_what() {
         ("on_stall = 'resume'", "saves no checkpoint"),
         ("on_stall = 'alternative'", "cannot say what to change"),
         ("quiet = ['(']", "is not a pattern"),
-        ("stall = '15m'", "stall_after"),
+        ("stall_afte = '15m'", "did you mean `stall_after`"),
     ] {
         let problems = read(wrong).expect_err("it is wrong").to_string();
         assert!(problems.contains(words), "{wrong}: {problems}");
