@@ -19,6 +19,8 @@ mod graph;
 mod hands;
 #[path = "pure/judge.rs"]
 mod judge;
+#[path = "pure/lasting.rs"]
+mod lasting;
 #[path = "pure/layers.rs"]
 mod layers;
 #[path = "pure/meter.rs"]

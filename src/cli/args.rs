@@ -153,8 +153,11 @@ pub enum Verb {
         /// The same answer to every question of the run that asks the same
         #[arg(long, conflicts_with = "confirm")]
         all_like_this: bool,
+        /// It holds for the same failure in the rest of this run, too
+        #[arg(long, conflicts_with = "confirm")]
+        for_run: bool,
         /// Decide nothing: print the rule that would always answer so
-        #[arg(long, conflicts_with_all = ["confirm", "all_like_this", "message"])]
+        #[arg(long, conflicts_with_all = ["confirm", "all_like_this", "for_run", "message"])]
         as_rule: bool,
     },
     /// Take back an answer that has not taken effect yet

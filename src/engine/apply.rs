@@ -36,12 +36,14 @@ impl Run {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
                     self.settle_stall(place, "it has ended", at);
                     self.note_damaged(place, &exit.damaged);
+                    let mut exit = exit.clone();
+                    exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
                     self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
                     let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
                     let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
                     self.lanes[place].last_exit = Some(exit.clone());
-                    let state = self.closed(place, exit.clone());
+                    let state = self.closed(place, exit);
                     self.put(place, state);
                 }
             }
@@ -49,6 +51,7 @@ impl Run {
                 if let Some(place) = self.active_place(attempt) {
                     self.settle_stall(place, "it is not known whether it has ended", at);
                     self.note_damaged(place, &[]);
+                    let checkpoint = self.usable_checkpoint(place, checkpoint.clone());
                     self.note_checkpoint(place, checkpoint.as_ref(), None);
                     let started = self.lanes[place].started.unwrap_or(at);
                     self.note_past(place, (started, at), PastEnd::Lost(*why));
@@ -75,7 +78,9 @@ impl Run {
                 let held = Held { choice: *choice, by: by.clone(), note: note.clone(), at, until: *until };
                 self.hold(*escalation, held);
             }
+            What::Lasting { escalation, .. } => self.lasts(*escalation),
             What::Undone { escalation, .. } => {
+                self.lasting.retain(|_, of| of != escalation);
                 if let Some(question) = self.questions.get_mut(escalation) {
                     question.held = None;
                 }

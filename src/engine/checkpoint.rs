@@ -87,6 +87,12 @@ impl Run {
         }
     }
 
+    /// The newest checkpoint when an attempt is over: the one that was found then, else the newest seen that nothing is known
+    /// against. Whoever looked may not have found all that was seen, as in a log with a gap.
+    pub(super) fn usable_checkpoint(&self, place: usize, found: Option<Checkpoint>) -> Option<Checkpoint> {
+        found.or_else(|| self.lanes[place].older_checkpoints().next().cloned())
+    }
+
     /// What is the newest checkpoint now, and when it was seen to be written, if it was.
     pub(super) fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>, seen: Option<Time>) {
         if self.step_of(&self.lanes[place]).checkpoint.is_none() {

@@ -18,6 +18,7 @@ pub mod expr;
 mod fingerprint;
 mod judged;
 mod lane;
+mod lasting;
 mod order;
 mod owed;
 mod patch;

@@ -33,6 +33,14 @@ pub(super) struct Spent {
 }
 
 impl LaneRun {
+    /// The number of the attempt that has ended, in a budget that a newer checkpoint begins anew.
+    pub(super) fn tries_of(&self, budget: &str, exit: &Exit) -> u32 {
+        let checkpoint = exit.checkpoint.as_ref().map(|checkpoint| &checkpoint.path);
+        let taken = self.spent.get(budget);
+        let progress = |taken: &&Spent| checkpoint.is_none() || checkpoint == taken.checkpoint.as_ref();
+        taken.filter(progress).map_or(1, |taken| taken.total + 1)
+    }
+
     /// Takes an attempt of a budget.
     pub(super) fn spend(&mut self, spend: &Spend) {
         let checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
@@ -49,8 +57,15 @@ impl LaneRun {
 }
 
 impl Run {
-    /// Decides about an attempt with an exit record.
+    /// Decides about an attempt with an exit record. Before a person is asked, an answer that was to last is looked for.
     pub(super) fn judge(&self, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
+        let verdict = self.judge_anew(lane, key, exit, now);
+        let answered =
+            if let Verdict::Ask { why } = &verdict { self.as_answered(lane, (key, exit, now), why) } else { None };
+        answered.unwrap_or(verdict)
+    }
+
+    fn judge_anew(&self, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
         let step = self.step_of(lane);
         let stalled = lane.stop_asked == Some(StopReason::Stall);
         if exit.stop == Some(StopReason::Stop) && !stalled {
@@ -253,7 +268,7 @@ pub(super) fn resume_path(step: &Step, exit: &Exit) -> Option<String> {
 /// How long to wait after `tries` attempts: exponential, capped, and up to a quarter longer with jitter, so that lanes
 /// that failed together do not come back together. Never shorter than written. The jitter follows from the key: the same
 /// journal gives the same times.
-fn delay(retry: &Retry, tries: u32, key: &str) -> Duration {
+pub(super) fn delay(retry: &Retry, tries: u32, key: &str) -> Duration {
     // Zero times an infinite factor is no number.
     if retry.delay.is_zero() {
         return Duration::ZERO;

@@ -37,6 +37,8 @@ pub struct Run {
     pub(super) lacking: BTreeSet<EnvironmentId>,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
+    /// Failures by their fingerprints, and the question whose answer holds for each of them.
+    pub(super) lasting: BTreeMap<String, EscalationId>,
     pub(super) places: HashMap<LaneId, usize>,
     pub(super) steps: Vec<StepRun>,
     pub(super) sets: Sets,
@@ -134,6 +136,7 @@ impl Run {
             lacking: BTreeSet::new(),
             lanes,
             questions: BTreeMap::new(),
+            lasting: BTreeMap::new(),
             places,
             steps,
             sets: Sets::default(),

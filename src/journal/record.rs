@@ -100,6 +100,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Answered { .. } => "answered",
         What::Held { .. } => "held",
         What::Undone { .. } => "undone",
+        What::Lasting { .. } => "lasting",
         What::Extended { .. } => "extended",
         What::Attached { .. } => "attached",
         What::Detached { .. } => "detached",
@@ -178,6 +179,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             until_ms: until.as_ms(),
         },
         What::Undone { escalation, by } => Stored::Undone { escalation: escalation.0, by: by.into() },
+        What::Lasting { escalation, by } => Stored::Lasting { escalation: escalation.0, by: by.into() },
         What::Extended { escalation, deadline, by } => {
             Stored::Extended { escalation: escalation.0, deadline_ms: deadline.as_ms(), by: by.into() }
         }
@@ -273,6 +275,7 @@ pub(super) fn read(
             until: Time::from_ms(until_ms),
         },
         Stored::Undone { escalation, by } => What::Undone { escalation: EscalationId(escalation), by: by.into() },
+        Stored::Lasting { escalation, by } => What::Lasting { escalation: EscalationId(escalation), by: by.into() },
         Stored::Extended { escalation, deadline_ms, by } => {
             What::Extended { escalation: EscalationId(escalation), deadline: Time::from_ms(deadline_ms), by: by.into() }
         }
@@ -440,6 +443,7 @@ mod tests {
         for what in [
             What::Held { escalation: id, choice: model::Choice::Skip, by: ann(), note, until },
             What::Undone { escalation: id, by: ann() },
+            What::Lasting { escalation: id, by: ann() },
             What::Extended { escalation: id, deadline: until, by: ann() },
             What::Attached { attempt: attempt.clone(), by: ann() },
             What::Detached { attempt, by: model::Principal::Rule, keys: Some(41) },

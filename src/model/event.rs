@@ -154,6 +154,12 @@ pub enum What {
         escalation: EscalationId,
         by: Principal,
     },
+    /// The answer that this question has, or gets next, holds for the same failure in this run from now on: it is not
+    /// asked again until that has helped too seldom. Taking the answer back ends it.
+    Lasting {
+        escalation: EscalationId,
+        by: Principal,
+    },
     /// Not now: a deadline that the question has is this one from now on.
     Extended {
         escalation: EscalationId,

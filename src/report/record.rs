@@ -89,6 +89,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Answered { .. }
             | What::Held { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }
@@ -267,6 +268,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Skipped { .. }
             | What::Held { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }

@@ -346,6 +346,7 @@ pub fn in_frame(action: Action) -> bool {
             | Action::Shell
             | Action::Comment
             | Action::SameForAll
+            | Action::SameForRun
             | Action::ShowRule
             | Action::Snooze
             | Action::Compare

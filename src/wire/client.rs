@@ -91,6 +91,9 @@ pub enum Ask {
         /// How long the effect waits, so that the answer can still be taken back; 0: at once.
         #[serde(default)]
         hold_ms: u64,
+        /// It holds for the same failure in this run from now on.
+        #[serde(default)]
+        lasting: bool,
     },
     /// Takes back an answer whose effect has not begun.
     Undo {

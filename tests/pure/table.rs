@@ -179,6 +179,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
             What::Held { escalation: EscalationId(1), choice: Choice::Retry, by: ann(), note: None, until: at },
         ),
         ("Undone", What::Undone { escalation: EscalationId(1), by: ann() }),
+        ("Lasting", What::Lasting { escalation: EscalationId(1), by: ann() }),
         ("Extended", What::Extended { escalation: EscalationId(1), deadline: at, by: ann() }),
         ("Attached", What::Attached { attempt: of(n), by: ann() }),
         ("Detached", What::Detached { attempt: of(n), by: ann(), keys: None }),

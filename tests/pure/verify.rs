@@ -192,6 +192,38 @@ fn a_stopped_run_still_looks_at_its_checkpoints() {
     story.tell(resume).says(&["0s resumed by bob", "0s train a2 starts: by bob"]);
 }
 
+/// A log with a gap does not tell at its end of all that was seen while it was written.
+#[test]
+fn what_was_seen_is_gone_on_from_though_the_end_does_not_tell_of_it() {
+    let seen = || {
+        let mut story = story(|step| {
+            step.checkpoint = Some(checkpoint());
+            step.retry = retry(2, 5);
+        });
+        for step in [1200, 1800] {
+            let attempt = story.claimed("train").newest("train");
+            story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step) });
+        }
+        story.skim();
+        story
+    };
+    seen()
+        .exits("train", 1)
+        .says(&["0s train a1 ends: code 1", "0s train a1 judged: again at 5s by retry from /c/ckpt_1800"]);
+    // Of the newest it is known that it is gone.
+    let mut story = seen();
+    story.exits_with("train", |exit| {
+        exit.end = End::Code(1);
+        exit.damaged = vec![damaged("/c/ckpt_1800", 1800)];
+    });
+    story.says(&["0s train a1 ends: code 1", "0s train a1 judged: again at 5s by retry from /c/ckpt_1200"]);
+    seen().lost("train").says(&[
+        "0s train a1 lost",
+        "0s train a1 judged: ask",
+        "0s e1 Unknown train: resume retry done skip fail stop-run",
+    ]);
+}
+
 #[test]
 fn a_checkpoint_is_due_an_interval_after_the_last_one() {
     let mut story = story(|step| {

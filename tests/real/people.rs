@@ -57,7 +57,7 @@ fn recorded(house: &House, kind: &str) -> i64 {
 }
 
 fn decide(client: &mut Client, choice: &str, hold_ms: u64) -> Result<Reply, Error> {
-    client.ask(Ask::Decide { id: 1, choice: choice.into(), note: None, hold_ms })
+    client.ask(Ask::Decide { id: 1, choice: choice.into(), note: None, hold_ms, lasting: false })
 }
 
 #[test]

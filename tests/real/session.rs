@@ -139,16 +139,23 @@ async fn a_refusal_is_told_in_the_keepers_words() {
 
 #[tokio::test]
 async fn another_version_or_nonsense_is_not_taken_for_a_keeper() {
-    for line in ["{\"v\":99,\"boot_id\":\"b\",\"nonce\":\"00\",\"pid\":1}\n", "hello\n"] {
-        let fake = Fake::new();
-        let serve = async {
-            let (mut stream, _) = fake.listener.accept().await.unwrap();
-            stream.write_all(line.as_bytes()).await.unwrap();
-            stream
-        };
-        let (connected, _stream) = tokio::join!(fake.connect(), serve);
-        assert!(matches!(connected, Err(Error::Protocol { .. })), "{connected:?}");
-    }
+    let newer = "{\"v\":99,\"oldest\":98,\"boot_id\":\"b\",\"nonce\":\"00\",\"pid\":1}\n";
+    let error = greeted_with(newer).await;
+    assert!(matches!(error, Error::OtherBuild { age: "a newer", .. }), "{error:?}");
+    let error = greeted_with("hello\n").await;
+    assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
+}
+
+/// What an engine says of whoever greets it with this line.
+async fn greeted_with(line: &str) -> Error {
+    let fake = Fake::new();
+    let serve = async {
+        let (mut stream, _) = fake.listener.accept().await.unwrap();
+        stream.write_all(line.as_bytes()).await.unwrap();
+        stream
+    };
+    let (connected, _stream) = tokio::join!(fake.connect(), serve);
+    connected.expect_err("this is no keeper of ours")
 }
 
 #[tokio::test]

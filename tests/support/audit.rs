@@ -53,6 +53,7 @@ impl LaneLog {
     fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&String>) -> Result<(), String> {
         let hang = (spend.budget == "on_stall" && !step.retry_said).then_some(Class::CollectiveHang);
         let class = spend.budget.strip_prefix("class ").and_then(Class::of).or(hang);
+        let by_answer = spend.budget.starts_with("answer ");
         let most = match (class, spend.budget.strip_prefix("rule ")) {
             (Some(class), _) => {
                 policy::of_class(class).map_or(2, |policy| policy.retry.max_attempts) * policy::ALL_PRINTS
@@ -61,12 +62,13 @@ impl LaneLog {
                 let rule = step.on_failure.iter().find(|rule| rule.name == name).ok_or("a budget of no rule")?;
                 rule.retry.as_ref().unwrap_or(&step.retry).max_attempts
             }
+            // The one that was answered about, and three by that answer.
+            (None, None) if by_answer => 4 + 1,
             (None, None) => step.retry.max_attempts,
         };
         let before = self.saved.insert(spend.budget.clone(), saved.cloned());
-        let progress = class.is_some_and(|class| policy::of_class(class).is_some_and(|policy| policy.by_progress))
-            && saved.is_some()
-            && before.is_some_and(|before| before.as_ref() != saved);
+        let by_progress = class.and_then(policy::of_class).is_some_and(|policy| policy.by_progress) || by_answer;
+        let progress = by_progress && saved.is_some() && before.is_some_and(|before| before.as_ref() != saved);
         let taken = self.spent.entry(spend.budget.clone()).or_default();
         *taken = if progress { 1 } else { *taken + 1 };
         // The first attempt was made of no budget.
@@ -150,8 +152,7 @@ impl Audit {
                 self.sound(attempt, resume.as_ref())?;
                 self.intended(event.at, attempt, cause)
             }
-            What::Claimed { attempt } => self.claimed(world, attempt),
-            What::Stalled { attempt, .. } => ensure(world.procs.contains_key(attempt), "what never began stands still"),
+            What::Claimed { attempt } | What::Stalled { attempt, .. } => self.claimed(world, attempt),
             What::Exited { attempt, exit } => {
                 let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
                 ensure(truth == Some(&**exit), "an exit that the world does not know")?;
@@ -224,6 +225,7 @@ impl Audit {
             | What::Keeping { .. }
             | What::SnapshotMarked { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }
@@ -359,7 +361,8 @@ impl Audit {
             Verdict::Answered => ensure(log.answered_alive, "ended as was answered, and nobody had answered"),
             Verdict::Retry { at, spend, .. } => {
                 if let Some(spend) = spend {
-                    ensure(step.autonomy == Autonomy::Act, "an attempt by rule though a person is to be asked")?;
+                    let told = step.autonomy == Autonomy::Act || spend.budget.starts_with("answer ");
+                    ensure(told, "an attempt by rule though a person is to be asked")?;
                     log.budget(&step, spend, saved.as_ref())?;
                 }
                 ensure(!log.lost || safe, "an unknown end is repeated without a word")?;

@@ -329,6 +329,18 @@ fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
         }
         _ => dice.pick(&open).copied().and_then(|id| answer(dice, run, id, false, true, now)),
     };
+    // Every other answer is for the rest of the run, where it can be.
+    let lasting = match &what {
+        Some(What::Answered { escalation, choice, by, .. } | What::Held { escalation, choice, by, .. })
+            if dice.per_mille(500) =>
+        {
+            run.last(*escalation, *choice, by.clone()).ok()
+        }
+        Some(_) | None => None,
+    };
+    if lasting.is_some() {
+        return lasting.into_iter().chain(what).collect();
+    }
     // Who is not sure that it arrived says it again.
     let mut said: Vec<What> = what.into_iter().collect();
     if dice.per_mille(50)

@@ -26,6 +26,9 @@ impl Patience {
                 let held = (event.run.clone(), *choice, by.clone(), *until);
                 ensure(self.held.insert(*escalation, held).is_none(), "a second answer while the first is held")
             }
+            What::Lasting { escalation, .. } => {
+                ensure(!self.held.contains_key(escalation), "an answer is to last that is given already")
+            }
             What::Undone { escalation, .. } => {
                 ensure(self.held.remove(escalation).is_some(), "taken back, and nothing was held")
             }

@@ -187,6 +187,12 @@ impl Story {
         self.tell(what.expect("it may be answered"))
     }
 
+    /// An answer that holds for the rest of the run.
+    pub(crate) fn answers_for_run(&mut self, id: u64, choice: Choice) -> &mut Self {
+        let what = self.run().last(EscalationId(id), choice, person("ann"));
+        self.tell(what.expect("it may hold for the run")).answers(id, choice)
+    }
+
     /// An answer that can be taken back for five seconds.
     pub(crate) fn answers_held(&mut self, id: u64, choice: Choice) -> &mut Self {
         let until = self.now.plus(std::time::Duration::from_secs(5));
@@ -315,6 +321,7 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
             format!("{escalation} {} by {by}, held until {}", run.word(*choice), seconds(*until))
         }
         What::Undone { escalation, by } => format!("{escalation} undone by {by}"),
+        What::Lasting { escalation, by } => format!("{escalation} holds for the run, says {by}"),
         What::Extended { escalation, deadline, by } => format!("{escalation} until {} by {by}", seconds(*deadline)),
         What::Attached { attempt: id, by } => format!("{} attached by {by}", attempt(id)),
         What::Detached { attempt: id, by, .. } => format!("{} detached by {by}", attempt(id)),

@@ -54,13 +54,20 @@ fn ask(client: &mut Client, id: u64) -> Result<EscalationView, Failure> {
     Ok(asked)
 }
 
+/// What goes with an answer.
+pub(super) struct With {
+    pub(super) note: Option<String>,
+    /// It holds for the same failure in the rest of the run.
+    pub(super) lasting: bool,
+}
+
 /// `decide`.
-pub(super) fn decide(face: &Face, id: u64, choice: &str, note: Option<String>, confirm: Option<&str>) -> Ended {
+pub(super) fn decide(face: &Face, id: u64, choice: &str, with: With, confirm: Option<&str>) -> Ended {
     let mut client = face.engine()?;
     let asked = ask(&mut client, id)?;
     let word = chosen(&asked, choice)?;
     confirmed(face, &asked, &word, confirm)?;
-    tell(face, &mut client, id, word, note)
+    tell(face, &mut client, id, word, with)
 }
 
 /// `decide --as-rule`: the rule that would always answer so, for the workflow file. Decides nothing.
@@ -80,7 +87,7 @@ pub(super) fn as_rule(face: &Face, id: u64, choice: &str) -> Ended {
 }
 
 /// `decide --all-like-this`: each open question of the run with the same fingerprint, one after the other.
-pub(super) fn decide_all(face: &Face, id: u64, choice: &str, note: Option<&String>) -> Ended {
+pub(super) fn decide_all(face: &Face, id: u64, choice: &str, with: &With) -> Ended {
     let mut client = face.engine()?;
     let asked = ask(&mut client, id)?;
     let word = chosen(&asked, choice)?;
@@ -94,7 +101,13 @@ pub(super) fn decide_all(face: &Face, id: u64, choice: &str, note: Option<&Strin
     };
     let mut worst = Exit::Good;
     for other in view.escalations.iter().filter(|other| other.is_open()).filter(same) {
-        let told = client.ask(Ask::Decide { id: other.id, choice: word.clone(), note: note.cloned(), hold_ms: 0 });
+        let told = client.ask(Ask::Decide {
+            id: other.id,
+            choice: word.clone(),
+            note: with.note.clone(),
+            hold_ms: 0,
+            lasting: with.lasting,
+        });
         match told {
             Ok(Reply::Done { words }) => face.screen.done(&format!("e{} {words}", other.id))?,
             Ok(_) => return Err(Failure::unexpected("decide")),
@@ -167,8 +180,9 @@ fn read_line() -> Result<String, Failure> {
     Ok(line)
 }
 
-fn tell(face: &Face, client: &mut Client, id: u64, choice: String, note: Option<String>) -> Ended {
-    let Reply::Done { words } = client.ask(Ask::Decide { id, choice, note, hold_ms: 0 })? else {
+fn tell(face: &Face, client: &mut Client, id: u64, choice: String, with: With) -> Ended {
+    let With { note, lasting } = with;
+    let Reply::Done { words } = client.ask(Ask::Decide { id, choice, note, hold_ms: 0, lasting })? else {
         return Err(Failure::unexpected("decide"));
     };
     face.screen.done(&words)?;
@@ -201,7 +215,7 @@ pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
         return Err(Failure::new(Exit::Refused, format!("e{} is no approval gate: {}", asked.id, asked.title))
             .hint(format!("dogwatch show e{}", asked.id)));
     }
-    tell(face, &mut client, asked.id, choice.into(), args.message)
+    tell(face, &mut client, asked.id, choice.into(), With { note: args.message, lasting: false })
 }
 
 fn open_gate(client: &mut Client, run: &str, step: &str) -> Result<EscalationView, Failure> {

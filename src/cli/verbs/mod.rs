@@ -43,11 +43,12 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Inbox => answer::inbox(face),
         Verb::Show { escalation } => answer::show(face, escalation),
         Verb::Decide { escalation, choice, as_rule: true, .. } => answer::as_rule(face, escalation, &choice),
-        Verb::Decide { escalation, choice, message, all_like_this: true, .. } => {
-            answer::decide_all(face, escalation, &choice, message.as_ref())
+        Verb::Decide { escalation, choice, message, all_like_this: true, for_run, .. } => {
+            answer::decide_all(face, escalation, &choice, &answer::With { note: message, lasting: for_run })
         }
-        Verb::Decide { escalation, choice, message, confirm, .. } => {
-            answer::decide(face, escalation, &choice, message, confirm.as_deref())
+        Verb::Decide { escalation, choice, message, confirm, for_run, .. } => {
+            let with = answer::With { note: message, lasting: for_run };
+            answer::decide(face, escalation, &choice, with, confirm.as_deref())
         }
         Verb::Checkpoints(args) => kept::checkpoints(face, args),
         Verb::Gc { dry_run } => kept::gc(face, dry_run),

@@ -191,6 +191,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Answered { .. }
             | What::Held { .. }
             | What::Undone { .. }
+            | What::Lasting { .. }
             | What::Extended { .. }
             | What::Attached { .. }
             | What::Detached { .. }

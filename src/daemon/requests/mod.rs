@@ -99,8 +99,9 @@ impl Core {
             }
             Ask::Inbox => now(reply(Reply::Inbox(self.inbox()))),
             Ask::Escalation { id } => now(self.question(id)?),
-            Ask::Decide { id, choice, note, hold_ms } => {
-                self.decide(id, &choice, by, note, std::time::Duration::from_millis(hold_ms))
+            Ask::Decide { id, choice, note, hold_ms, lasting } => {
+                let hold = std::time::Duration::from_millis(hold_ms);
+                self.decide(id, &choice, questions::Manner { by, note, hold, lasting })
             }
             Ask::Undo { id } => self.undo(id, by),
             Ask::Later { id } => self.later(id, by),
@@ -174,9 +175,14 @@ impl Core {
     fn change(&mut self, run: &str, make: impl FnOnce(&Run) -> Refusable<(What, String)>) -> Refusable<Reaction> {
         let run = self.find(run)?;
         let (what, words) = make(&run)?;
+        self.changes(&run, vec![what], words)
+    }
+
+    fn changes(&mut self, run: &Run, all: Vec<What>, words: String) -> Refusable<Reaction> {
         self.recall(&run.id).map_err(|error| Box::new(internal(&error)))?;
-        let event = Event { run: run.id, at: self.parts.clock.now(), what };
-        Ok(Reaction::Now(vec![event], Box::new(done(words))))
+        let at = self.parts.clock.now();
+        let events = all.into_iter().map(|what| Event { run: run.id.clone(), at, what }).collect();
+        Ok(Reaction::Now(events, Box::new(done(words))))
     }
 
     fn order(

@@ -8,22 +8,26 @@ use crate::daemon::core::Core;
 use crate::daemon::views;
 use crate::engine::{self, Phase, Run};
 use crate::journal::Before;
-use crate::model::{Choice, EscalationId, Principal, Time, span_words};
+use crate::model::{Choice, EscalationId, Principal, Time, What, span_words};
 use crate::wire::client::{self as wire, RefusalKind, Reply};
 
 /// Nobody needs longer to see that he pressed the wrong key.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
+/// What goes with an answer.
+pub(super) struct Manner {
+    pub(super) by: Principal,
+    pub(super) note: Option<String>,
+    /// It takes effect only after this.
+    pub(super) hold: Duration,
+    /// It holds for the same failure in this run.
+    pub(super) lasting: bool,
+}
+
 impl Core {
-    /// The answer to a question; with `hold`, it takes effect only after it.
-    pub(super) fn decide(
-        &mut self,
-        id: u64,
-        choice: &str,
-        by: Principal,
-        note: Option<String>,
-        hold: Duration,
-    ) -> Refusable<Reaction> {
+    /// The answer to a question.
+    pub(super) fn decide(&mut self, id: u64, choice: &str, manner: Manner) -> Refusable<Reaction> {
+        let Manner { by, note, hold, lasting } = manner;
         if hold > LONGEST_HOLD {
             let words = format!("an answer can be held back for {} s at most", LONGEST_HOLD.as_secs());
             return Err(Box::new(usage(words, None)));
@@ -32,39 +36,43 @@ impl Core {
         let choice = choice_of(&run, EscalationId(id), choice)?;
         let until = self.parts.clock.now().plus(hold);
         self.about(id, &run, |run, id| {
-            if hold.is_zero() {
-                return Ok((run.decide(id, choice, by, note)?, run.word(choice).into_owned()));
+            let before = lasting.then(|| run.last(id, choice, by.clone())).transpose()?;
+            let (answer, mut words) = if hold.is_zero() {
+                (run.decide(id, choice, by, note)?, run.word(choice).into_owned())
+            } else {
+                let words = format!("{}, takes effect in {}", run.word(choice), span_words(hold));
+                (run.decide_later(id, choice, by, note, until)?, words)
+            };
+            if lasting {
+                words.push_str("; the same for the rest of this run");
             }
-            let words = format!("{}, takes effect in {}", run.word(choice), span_words(hold));
-            Ok((run.decide_later(id, choice, by, note, until)?, words))
+            Ok((before.into_iter().chain([answer]).collect(), words))
         })
     }
 
     /// Takes back an answer that has not taken effect.
     pub(super) fn undo(&mut self, id: u64, by: Principal) -> Refusable<Reaction> {
         let run = self.run_asked(id)?;
-        self.about(id, &run, |run, id| Ok((run.undo(id, by)?, format!("{id} is open again"))))
+        self.about(id, &run, |run, id| Ok((vec![run.undo(id, by)?], format!("{id} is open again"))))
     }
 
     /// A deadline that the question has begins anew.
     pub(super) fn later(&mut self, id: u64, by: Principal) -> Refusable<Reaction> {
         let run = self.run_asked(id)?;
         let now = self.parts.clock.now();
-        self.about(id, &run, |run, id| Ok((run.later(id, by, now)?, format!("{id} waits; its time begins anew"))))
+        self.about(id, &run, |run, id| Ok((vec![run.later(id, by, now)?], format!("{id} waits; its time begins anew"))))
     }
 
     fn about(
         &mut self,
         id: u64,
         run: &Run,
-        make: impl FnOnce(&Run, EscalationId) -> Result<(crate::model::What, String), engine::Refused>,
+        make: impl FnOnce(&Run, EscalationId) -> Result<(Vec<What>, String), engine::Refused>,
     ) -> Refusable<Reaction> {
         let id = EscalationId(id);
-        self.change(run.id.as_str(), |run| {
-            let (what, words) = make(run, id).map_err(refuse)?;
-            let lane = run.questions.get(&id).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
-            Ok((what, format!("{lane}: {words}")))
-        })
+        let (all, words) = make(run, id).map_err(refuse)?;
+        let lane = run.questions.get(&id).map(|q| run.lane_name(&q.escalation.lane)).unwrap_or_default();
+        self.changes(run, all, format!("{lane}: {words}"))
     }
 
     /// A question, whole.

@@ -37,11 +37,8 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
         }
         What::CheckpointSeen { attempt, checkpoint } => {
             let (lane, n) = about(attempt);
-            let text = match checkpoint.step {
-                Some(step) => format!("checkpoint at step {step}: {}", checkpoint.path),
-                None => format!("checkpoint: {}", checkpoint.path),
-            };
-            ("checkpoint", lane, n, text)
+            let step = checkpoint.step.map(|step| format!(" at step {step}")).unwrap_or_default();
+            ("checkpoint", lane, n, format!("checkpoint{step}: {}", checkpoint.path))
         }
         What::Snapshotted { attempt, .. }
         | What::Keeping { attempt }
@@ -92,6 +89,10 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
         }
         What::Undone { escalation, by } => {
             ("escalation.undone", asked(run, *escalation), None, format!("{escalation}: answer taken back by {by}"))
+        }
+        What::Lasting { escalation, by } => {
+            let text = format!("{escalation}: its answer holds for the same failure in this run, says {by}");
+            ("escalation.lasting", asked(run, *escalation), None, text)
         }
         What::Extended { escalation, by, .. } => {
             ("escalation.extended", asked(run, *escalation), None, format!("{escalation}: later, says {by}"))

@@ -132,6 +132,10 @@ pub(super) enum Stored {
         escalation: u64,
         by: StoredBy,
     },
+    Lasting {
+        escalation: u64,
+        by: StoredBy,
+    },
     Extended {
         escalation: u64,
         deadline_ms: i64,

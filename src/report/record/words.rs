@@ -214,6 +214,9 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             )
         }
         What::Undone { escalation, by: who } => format!("the answer to {escalation} is taken back, by {}", by(who)),
+        What::Lasting { escalation, by: who } => {
+            format!("the answer to {escalation} holds for the same failure in this run, says {}", by(who))
+        }
         What::Extended { escalation, deadline, by: who } => {
             format!("{escalation} can be answered until {}, says {}", iso(*deadline), by(who))
         }

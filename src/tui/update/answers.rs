@@ -24,15 +24,16 @@ pub(super) fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Ef
         model.complain(over.unwrap_or_else(|| "this question was answered meanwhile".into()));
         return Vec::new();
     };
+    let several = prompt.all || prompt.lasting;
     let targets: Vec<EscalationView> =
-        if prompt.all { model.same_in_run(&asked).into_iter().cloned().collect() } else { vec![asked.clone()] };
+        if several { model.same_in_run(&asked).into_iter().cloned().collect() } else { vec![asked.clone()] };
     let choice = match prompt::offers(&asked).into_iter().nth(place) {
         None => return Vec::new(),
         Some(Offer::Later) => {
             model.panels.pop();
             return later(model, &targets);
         }
-        Some(Offer::Back(_)) if prompt.all => {
+        Some(Offer::Back(_)) if several => {
             model.complain("send back is not for several at once: answer them one by one");
             return Vec::new();
         }
@@ -42,10 +43,11 @@ pub(super) fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Ef
         }
         Some(Offer::One(choice)) => choice,
     };
-    if prompt.all {
-        return batch::summary(model, &targets, choice, prompt.note.as_ref());
+    let answer = Answer { choice: choice.word.clone(), note: prompt.note.clone(), lasting: prompt.lasting };
+    if several && targets.len() > 1 {
+        return batch::summary(model, &targets, choice, &answer);
     }
-    let effect = decide(asked.id, &choice.word, prompt.note.clone());
+    let effect = answer.to(asked.id);
     match choice.strength {
         Strength::Key => {
             let effects = vec![effect];
@@ -63,10 +65,21 @@ pub(super) fn choose(model: &mut Model, prompt: &Prompt, place: usize) -> Vec<Ef
     }
 }
 
-/// The request that answers a question.
-pub(super) fn decide(id: u64, choice: &str, note: Option<String>) -> Effect {
-    let ask = Ask::Decide { id, choice: choice.to_owned(), note, hold_ms: HOLD_MS };
-    Effect::Ask { why: Purpose::Decide { id }, ask: Box::new(ask) }
+/// An answer, whatever the question.
+pub(super) struct Answer {
+    pub(super) choice: String,
+    pub(super) note: Option<String>,
+    /// It holds for the same failure in the rest of the run.
+    pub(super) lasting: bool,
+}
+
+impl Answer {
+    /// The request that gives it to a question.
+    pub(super) fn to(&self, id: u64) -> Effect {
+        let (choice, note) = (self.choice.clone(), self.note.clone());
+        let ask = Ask::Decide { id, choice, note, hold_ms: HOLD_MS, lasting: self.lasting };
+        Effect::Ask { why: Purpose::Decide { id }, ask: Box::new(ask) }
+    }
 }
 
 fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect, now_ms: i64) -> Menu {
@@ -78,7 +91,7 @@ fn summary(asked: &EscalationView, choice: &ChoiceView, effect: Effect, now_ms: 
 fn send_back(asked: &EscalationView, steps: &[&ChoiceView], note: Option<&String>, now_ms: i64) -> Menu {
     let mut items = vec![Item::nothing("no", "nothing is decided")];
     items.extend(steps.iter().map(|choice| {
-        let effect = decide(asked.id, &choice.word, note.cloned());
+        let effect = Answer { choice: choice.word.clone(), note: note.cloned(), lasting: false }.to(asked.id);
         Item::new(choice.back_to().unwrap_or_default(), &choice.effect, effect)
     }));
     let mut words = vec![asked.title.clone()];

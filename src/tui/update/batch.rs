@@ -1,7 +1,7 @@
 //! One answer for several questions that ask the same, after a summary; and the inbox, where they are marked. What cannot
 //! be undone is never offered here.
 
-use super::answers::{decide, later};
+use super::answers::{Answer, later};
 use super::questions::open;
 use crate::faces::words::count;
 use crate::tui::keys::Action;
@@ -48,7 +48,7 @@ pub(super) fn summary(
     model: &mut Model,
     targets: &[EscalationView],
     choice: &ChoiceView,
-    note: Option<&String>,
+    answer: &Answer,
 ) -> Vec<Effect> {
     let all: Vec<&EscalationView> = targets.iter().collect();
     if !offered(&all).iter().any(|one| one.word == choice.word) {
@@ -60,8 +60,9 @@ pub(super) fn summary(
     if targets.len() > NAMED {
         words.push(format!("and {} more", targets.len() - NAMED));
     }
-    let title = format!("{} for {}?", choice.word, count(targets.len(), "question", "questions"));
-    let effects = targets.iter().map(|asked| decide(asked.id, &choice.word, note.cloned())).collect();
+    let later = if answer.lasting { ", and for the rest of the run" } else { "" };
+    let title = format!("{} for {}{later}?", choice.word, count(targets.len(), "question", "questions"));
+    let effects = targets.iter().map(|asked| answer.to(asked.id)).collect();
     let items = vec![
         Item::nothing("no", "nothing is decided"),
         Item::several(&choice.word, format!("all {} of them", targets.len()), effects),
@@ -152,7 +153,10 @@ pub(super) fn choose(model: &mut Model, place: usize) -> Vec<Effect> {
             later(model, &targets)
         }
         Some(nth) => match offered(&all).get(nth) {
-            Some(choice) => summary(model, &targets, choice, None),
+            Some(choice) => {
+                let answer = Answer { choice: choice.word.clone(), note: None, lasting: false };
+                summary(model, &targets, choice, &answer)
+            }
             None => Vec::new(),
         },
     }

@@ -207,6 +207,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Accept
         | Action::Comment
         | Action::SameForAll
+        | Action::SameForRun
         | Action::ShowRule
         | Action::Snooze
         | Action::MarkGroup

@@ -98,12 +98,18 @@ pub(super) fn allowed(model: &Model, prompt: &Prompt, action: Action) -> Option<
     let asked = model.question(prompt.id);
     let some = |yes: bool, why: &str| Some(if yes { Ok(()) } else { Err(why.to_owned()) });
     match action {
-        Action::Choose | Action::Accept | Action::Comment | Action::SameForAll if model.manner.readonly => {
+        Action::Choose | Action::Accept | Action::Comment | Action::SameForAll | Action::SameForRun
+            if model.manner.readonly =>
+        {
             some(false, "this screen is read-only: answer from another one")
         }
         Action::SameForAll => some(
             prompt.all || asked.is_some_and(|asked| model.same_in_run(asked).len() > 1),
             "no other open question of this run is like this one",
+        ),
+        Action::SameForRun => some(
+            asked.is_some_and(|asked| asked.kind == "failed" && !asked.fingerprint.is_empty()),
+            "this is asked each time: only what is done about a failure can be the same for the run",
         ),
         Action::Shell | Action::Log => some(
             asked.is_some_and(|asked| asked.kind != "gate" && (action == Action::Shell || asked.attempt.is_some())),
@@ -156,7 +162,13 @@ pub(in crate::tui) fn key(model: &mut Model, mut prompt: Prompt, key: KeyEvent) 
         Action::Log => log_of(model, prompt.id),
         Action::Compare => compare(model, prompt.id),
         Action::ShowRule => show_rule(model, &prompt),
-        Action::Up | Action::Down | Action::Top | Action::Bottom | Action::Comment | Action::SameForAll => {
+        Action::Up
+        | Action::Down
+        | Action::Top
+        | Action::Bottom
+        | Action::Comment
+        | Action::SameForAll
+        | Action::SameForRun => {
             model.panels.pop();
             stay(model, &mut prompt, action);
             model.panels.push(Panel::Prompt(prompt));
@@ -180,6 +192,7 @@ fn stay(model: &Model, prompt: &mut Prompt, action: Action) {
             prompt.writing = Some(Field::new(text.map_or("", String::as_str)));
         }
         Action::SameForAll => prompt.all = !prompt.all,
+        Action::SameForRun => prompt.lasting = !prompt.lasting,
         _ => {}
     }
 }

@@ -31,7 +31,7 @@ fn open() -> Model {
 }
 
 fn decide(id: u64, choice: &str, note: Option<&str>) -> Effect {
-    let ask = Ask::Decide { id, choice: choice.into(), note: note.map(str::to_owned), hold_ms: 5_000 };
+    let ask = Ask::Decide { id, choice: choice.into(), note: note.map(str::to_owned), hold_ms: 5_000, lasting: false };
     Effect::Ask { why: Purpose::Decide { id }, ask: Box::new(ask) }
 }
 

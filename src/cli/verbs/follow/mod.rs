@@ -204,7 +204,7 @@ impl Following<'_> {
         }
         let typed = typed_line()?;
         if let Some(choice) = answer::ask_here(self.face, asked, &typed)? {
-            let ask = Ask::Decide { id: asked.id, choice, note: None, hold_ms: 0 };
+            let ask = Ask::Decide { id: asked.id, choice, note: None, hold_ms: 0, lasting: false };
             match self.link.order(ask) {
                 Ok(Reply::Done { words }) => self.screen().note(&words),
                 Ok(_) => return Err(Failure::unexpected("decide")),

@@ -254,6 +254,11 @@ fn own_words(model: &Model, prompt: &Prompt, asked: &EscalationView) -> Vec<Bloc
             format!("the answer is for {} questions ({key}: only for this one): {}", names.len(), names.join(", "));
         blocks.push(Block::new(vec![(Role::Attention, " all   ".into())], Role::Strong, words, &[2, 14]));
     }
+    if prompt.lasting {
+        let key = model.manner.keys.words_of(Place::Prompt, crate::tui::keys::Action::SameForRun);
+        let words = format!("the answer is for this failure whenever it comes in this run ({key}: only for now)");
+        blocks.push(Block::new(vec![(Role::Attention, " run   ".into())], Role::Strong, words, &[2, 14]));
+    }
     let head = || vec![(Role::Dim, " note  ".to_owned())];
     if prompt.writing.is_some() {
         blocks.push(Block { kind: Kind::Field, ..Block::new(head(), Role::Strong, "", &[0]) });
@@ -279,7 +284,7 @@ fn choices(prompt: &Prompt, asked: &EscalationView, rows: usize) -> Vec<Block> {
             Offer::One(choice) => (choice.word.clone(), choice.effect.clone(), false),
             Offer::Back(_) => ("send back…".into(), "run again from a step you pick, then it asks again".into(), true),
         };
-        if alone && prompt.all {
+        if alone && (prompt.all || prompt.lasting) {
             return (word, "not for several at once: answer them one by one".to_owned(), Role::Dim);
         }
         (word, effect, Role::Plain)

@@ -24,6 +24,8 @@ pub struct Prompt {
     pub cursor: usize,
     /// The answer is for all questions of the run that ask the same.
     pub all: bool,
+    /// The answer holds for the same failure in the rest of the run, and for those that are open.
+    pub lasting: bool,
     /// Goes with the answer.
     pub note: Option<String>,
     /// A note that was begun and left: not sent.
@@ -35,7 +37,16 @@ pub struct Prompt {
 impl Prompt {
     /// Of a question, opened now; the harmless choice is marked.
     pub fn new(id: u64, now_ms: i64) -> Self {
-        Self { id, guard: Guard::new(now_ms), cursor: 0, all: false, note: None, draft: None, writing: None }
+        Self {
+            id,
+            guard: Guard::new(now_ms),
+            cursor: 0,
+            all: false,
+            lasting: false,
+            note: None,
+            draft: None,
+            writing: None,
+        }
     }
 
     /// Where keys act while it is the innermost panel.
