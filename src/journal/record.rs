@@ -431,6 +431,18 @@ mod tests {
         read(&run, body, &|| Err("not asked for".into())).expect("it is understood")
     }
 
+    fn stall() -> model::Stall {
+        model::Stall {
+            sign: model::Sign::Progress,
+            since: Time::from_ms(4_000),
+            limit: std::time::Duration::from_secs(900),
+            longest: Some(std::time::Duration::from_millis(1_500)),
+            cpu_permille: Some(3),
+            hits: Vec::new(),
+            tail: vec!["step 40".into()],
+        }
+    }
+
     #[test]
     fn what_people_do_is_read_back_as_it_was_written() {
         let run = RunId::new("abc234").expect("legal");
@@ -446,7 +458,12 @@ mod tests {
             What::Lasting { escalation: id, by: ann() },
             What::Extended { escalation: id, deadline: until, by: ann() },
             What::Attached { attempt: attempt.clone(), by: ann() },
-            What::Detached { attempt, by: model::Principal::Rule, keys: Some(41) },
+            What::Detached { attempt: attempt.clone(), by: model::Principal::Rule, keys: Some(41) },
+            What::Answered { escalation: id, choice: model::Choice::KeepWaiting, by: ann(), note: None },
+            What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann() },
+            What::Judged { attempt: attempt.clone(), verdict: model::Verdict::Answered },
+            What::Revived { attempt: attempt.clone() },
+            What::Stalled { attempt, stall: Box::new(stall()) },
         ] {
             let body = write(&what).expect("it can be written");
             assert!(body.starts_with(&format!("{{\"{}\":", kind(&what))), "{body}");

@@ -154,6 +154,9 @@ fn ten_thousand_histories_keep_every_promise() {
             ("verified", total.verified),
             ("not verified", total.verify_failed),
             ("damaged checkpoints", total.damaged),
+            ("stalls", total.stalls),
+            ("revived", total.revived),
+            ("ended stalls", total.ended_stalls),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");
