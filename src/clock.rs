@@ -14,6 +14,12 @@ pub fn boottime_ms() -> i64 {
     now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
+/// Milliseconds of `CLOCK_MONOTONIC`: stands still while the machine sleeps.
+pub fn monotonic_ms() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
+
 /// Milliseconds of the wall clock since 1970, UTC. For people only: never for deadlines.
 pub fn wall_ms() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

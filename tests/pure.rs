@@ -47,6 +47,8 @@ mod recovery;
 mod scenarios;
 #[path = "pure/screen.rs"]
 mod screen;
+#[path = "pure/stalls.rs"]
+mod stalls;
 #[path = "pure/table.rs"]
 mod table;
 #[path = "pure/tui.rs"]

@@ -68,6 +68,8 @@ mod session;
 mod shim;
 #[path = "real/space.rs"]
 mod space;
+#[path = "real/stalls.rs"]
+mod stalls;
 #[path = "real/sweep.rs"]
 mod sweep;
 #[path = "real/verify.rs"]

@@ -8,6 +8,7 @@ mod params;
 mod place;
 mod recovery;
 mod step;
+mod wait;
 
 use std::path::Path;
 use std::sync::LazyLock;

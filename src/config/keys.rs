@@ -20,6 +20,7 @@ pub enum Kind {
     Match,
     Alternative,
     Notify,
+    Wait,
 }
 
 /// A key of the format that this version refuses.
@@ -36,7 +37,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -52,6 +53,7 @@ impl Kind {
         Self::Match,
         Self::Alternative,
         Self::Notify,
+        Self::Wait,
     ];
 
     /// Keys that are supported.
@@ -105,6 +107,7 @@ impl Kind {
                 "autonomy",
                 "on_unknown",
                 "probe",
+                "wait",
                 "approval",
             ],
             Self::Output => &["path"],
@@ -114,6 +117,7 @@ impl Kind {
             Self::Match => &["class", "output", "exit_code", "signal"],
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
             Self::Notify => &["on", "command", "url", "remind"],
+            Self::Wait => &["stall_after", "on_stall", "quiet"],
         }
     }
 
@@ -127,6 +131,7 @@ impl Kind {
             Self::Checkpoint => CHECKPOINT,
             Self::Approval => APPROVAL,
             Self::Rule => RULE,
+            Self::Wait => WAIT,
             Self::Workflow
             | Self::Param
             | Self::Environment
@@ -175,7 +180,6 @@ const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `
 
 const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits until it is answered")];
 
-const WAIT: &str = "remove it; `timeout` bounds how long an attempt may take";
 const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
 
 const STEP: &[NotYet] = &[
@@ -192,7 +196,6 @@ const STEP: &[NotYet] = &[
     not_yet("progress", "remove it; `dogwatch logs -f` shows the program's own progress"),
     not_yet("metrics", "remove it; the log keeps what the program prints"),
     not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
-    not_yet("wait", WAIT),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
@@ -212,5 +215,7 @@ const APPROVAL: &[NotYet] = &[
     not_yet("remind", "remove it; `dogwatch inbox` lists what is open"),
     not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT"),
 ];
+
+const WAIT: &[NotYet] = &[not_yet("poll", "remove it; a step ends by event, and nothing is polled")];
 
 const RULE: &[NotYet] = &[not_yet("message", "remove it; `name` is shown with the question")];

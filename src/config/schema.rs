@@ -344,8 +344,42 @@ struct Step {
     on_unknown: Option<Unknown>,
     /// A script: 0 = the step had finished, 10 = it had not happened, else a person is asked.
     probe: Option<String>,
+    /// When silence means trouble, and what is done then.
+    wait: Option<Wait>,
     /// A question to a person.
     approval: Option<Approval>,
+}
+
+/// An attempt stands still when it shows no sign of life for longer than it ever does and nothing of it computes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Wait {
+    /// How long neither output nor progress may come, or "never". Default: learned from the run's own rhythm.
+    stall_after: Option<StallAfter>,
+    /// What is done then. Default: the first rule of `on_failure` that names the class `collective_hang` or an output, else a
+    /// person is asked; meanwhile it goes on.
+    on_stall: Option<OnStall>,
+    /// What the program prints before a pause that is none: regexes, tried on the last line.
+    quiet: Option<Vec<String>>,
+}
+
+/// A duration, or "never".
+#[derive(JsonSchema)]
+struct StallAfter(#[schemars(regex(pattern = r"^(never|(?=.)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$"))] String);
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum OnStall {
+    /// A person is asked.
+    Escalate,
+    /// It is ended, and begins anew.
+    Retry,
+    /// It is ended, and a new attempt goes on from the newest good checkpoint.
+    Resume,
+    /// It is ended, and what needs it goes on without it.
+    Skip,
+    /// It is ended, and the run with it.
+    Abort,
 }
 
 #[derive(JsonSchema)]

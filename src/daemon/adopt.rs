@@ -3,6 +3,7 @@
 
 use super::core::{Core, Input, Parts};
 use super::ended::Context;
+use super::watch::Orders;
 use crate::attempt;
 use crate::engine::Run;
 use crate::environment::Fate;
@@ -11,6 +12,8 @@ use crate::journal::Journal;
 use crate::model::{AttemptId, Event, Exit, LostWhy, Outside, RunId, Site, Time, What};
 use crate::session::{self, Intent, Verdict, Why};
 use crate::wire;
+
+use tokio::sync::watch;
 
 /// Whether the keeper of an environment answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,13 +216,17 @@ impl Core {
         facts
     }
 
-    /// Follows the attempt's output for checkpoints, once per engine life.
+    /// Follows the attempt's output, once per engine life.
     fn watch(&mut self, attempt: &AttemptId) {
         let Some(run) = self.engine.run(&attempt.run) else { return };
         let Some(lane) = run.lane(&attempt.lane) else { return };
-        if run.step_of(lane).checkpoint.is_some() && self.watched.insert(attempt.clone()) {
-            super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), &self.parts);
+        if self.watched.contains_key(attempt) {
+            return;
         }
+        let began = lane.started.unwrap_or_else(|| self.parts.clock.now());
+        let (tell, orders) = watch::channel(Orders::of(run, lane));
+        super::watch::start(Context::new(run, lane, attempt.clone(), &self.parts), began, orders, &self.parts);
+        self.watched.insert(attempt.clone(), tell);
     }
 
     fn is_claimed(&self, attempt: &AttemptId) -> bool {

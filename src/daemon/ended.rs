@@ -12,16 +12,19 @@ use regex::Regex;
 use super::diagnose;
 use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
-use crate::engine::{LaneRun, Run};
+use crate::engine::{LaneRun, LaneState, Run};
 use crate::gauge::plain;
 use crate::judge::{Facts, Judge};
 use crate::model::{
-    AttemptId, Checkpoint, Damaged, Diagnosis, End, Exit, Hit, Outside, StepId, StopReason, Time, Usage, Workflow,
+    AttemptId, Checkpoint, Damaged, Diagnosis, End, Exit, Hit, Outside, Stall, StepId, StopReason, Time, Usage,
+    Workflow,
 };
 use crate::wire;
 
 /// Lines of the log's end that are kept with the fact.
 const TAIL: usize = 20;
+/// The same of one that stands still.
+const STALLED_TAIL: usize = 8;
 /// A line is cut here before it is kept or matched.
 const LONGEST_LINE: usize = 4096;
 /// Lines before and after a match that are kept with it.
@@ -46,6 +49,8 @@ pub(super) struct Context {
     pub(super) outputs: IndexMap<String, String>,
     /// Checkpoints known of the lane that nothing is known against, newest first.
     pub(super) older: Vec<Checkpoint>,
+    /// It stood still, and is ended for that.
+    stall: Option<(Box<Stall>, Time)>,
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -58,6 +63,7 @@ impl Context {
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
+            stall: stall_of(lane),
             older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
@@ -130,8 +136,12 @@ impl Context {
         let end = end_of(record.end);
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
+            // Who ended it for standing still asked for it in the same way.
+            wire::keeper::StopReason::Stop if self.stall.is_some() => StopReason::Stall,
             wire::keeper::StopReason::Stop => StopReason::Stop,
         });
+        let stall = self.stall.as_ref().filter(|_| stop == Some(StopReason::Stall));
+        let stall = stall.map(|(stall, at)| Box::new(stall.diagnosis(*at)));
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
         let places = [self.run_dir.as_path(), Path::new(&self.workflow.environment_of(&self.step).workspace)];
@@ -159,7 +169,7 @@ impl Context {
             checkpoint: read.checkpoint,
             damaged: read.damaged,
             outside: read.outside,
-            diagnosis: read.diagnosis,
+            diagnosis: stall.or(read.diagnosis),
             verify: None,
         }
     }
@@ -168,6 +178,19 @@ impl Context {
     fn missing(&self) -> Vec<String> {
         let gone = self.outputs.iter().filter(|(_, path)| !self.is_there(path));
         gone.map(|(name, path)| format!("{name}: {path}")).collect()
+    }
+
+    /// What a live attempt has printed so far: lines that rules of the step match, and the last ones.
+    pub(super) fn so_far(&self) -> (Vec<Hit>, Vec<String>) {
+        let read = self.open().ok().flatten().map(|dir| self.read_log(dir, false, None));
+        let mut read = read.unwrap_or_default();
+        let before = read.tail.len().saturating_sub(STALLED_TAIL);
+        (read.hits, read.tail.split_off(before))
+    }
+
+    /// The shim of the attempt while it lives, as this host counts.
+    pub(super) fn shim(&self) -> Option<u32> {
+        attempt::claim::holder(self.open().ok()??).ok()?
     }
 
     /// The last lines of the log, plain.
@@ -262,6 +285,12 @@ impl Context {
     pub(super) fn absolute(&self, path: &str) -> String {
         self.workflow.environment_of(&self.step).on_host(path)
     }
+}
+
+/// The stall that the newest attempt of this lane is being ended for.
+fn stall_of(lane: &LaneRun) -> Option<(Box<Stall>, Time)> {
+    let ended = matches!(lane.state, LaneState::Active { stop: Some(StopReason::Stall), .. });
+    lane.stall.as_ref().filter(|_| ended).map(|stalled| (stalled.stall.clone(), stalled.at))
 }
 
 /// The end as the mind knows it.

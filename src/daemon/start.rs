@@ -70,6 +70,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             sandbox: Arc::new(Sandbox::new()),
             inputs: inputs.clone(),
             changed,
+            board: super::watch::Board::default(),
         };
         let mut core = Core::new(parts, journal)?;
         core.adopt_all();

@@ -23,6 +23,8 @@ impl Run {
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
+            What::Revived { attempt } => self.revived(attempt, at),
             What::Keeping { attempt } => {
                 if let Some(place) = self.active_place(attempt) {
                     self.lanes[place].keeping = true;
@@ -32,6 +34,7 @@ impl Run {
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
                 if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
+                    self.settle_stall(place, "it has ended", at);
                     self.note_damaged(place, &exit.damaged);
                     let mut exit = exit.clone();
                     exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
@@ -46,6 +49,7 @@ impl Run {
             }
             What::Lost { attempt, why, evidence, checkpoint } => {
                 if let Some(place) = self.active_place(attempt) {
+                    self.settle_stall(place, "it is not known whether it has ended", at);
                     self.note_damaged(place, &[]);
                     let checkpoint = self.usable_checkpoint(place, checkpoint.clone());
                     self.note_checkpoint(place, checkpoint.as_ref(), None);
@@ -149,6 +153,8 @@ impl Run {
         // Who is attached to the last one has its terminal, not that of the next one.
         lane.attached = None;
         lane.stood_still = Duration::ZERO;
+        (lane.stall, lane.spared) = (None, None);
+        lane.hands.clear();
         lane.cause = Some(cause.clone());
         match cause {
             Cause::Person(_) | Cause::First => {
@@ -230,6 +236,10 @@ impl Run {
         }
         lane.stop_asked = Some(reason);
         lane.stop_since = Some(at);
+        if reason != StopReason::Stall {
+            self.settle_stall(place, "it is being stopped", at);
+            self.lanes[place].stall = None;
+        }
     }
 
     fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {
@@ -246,7 +256,11 @@ impl Run {
         let Some(&place) = self.places.get(&escalation.lane) else {
             return;
         };
+        if escalation.kind == EscalationKind::Stalled {
+            return self.opened_stall(place, escalation, at);
+        }
         let fits = match escalation.kind {
+            EscalationKind::Stalled => false,
             EscalationKind::Gate => matches!(self.lanes[place].state, LaneState::Waiting),
             EscalationKind::Failed | EscalationKind::Unknown | EscalationKind::CannotStart => {
                 matches!(self.lanes[place].state, LaneState::ToAsk { .. })

@@ -95,6 +95,7 @@ impl Run {
         let what = match exit.stop {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
             Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
+            Some(crate::model::StopReason::Stall) => format!("stood still and was ended after {ran}"),
             None if let Some(how) = exit.verify.filter(|how| !how.is_good()) => {
                 format!("ended well after {ran}, but its {how}")
             }
@@ -202,7 +203,7 @@ impl Run {
         Escalation { fingerprint: print, ..asked }
     }
 
-    fn escalation(
+    pub(super) fn escalation(
         &self,
         lane: &LaneRun,
         id: EscalationId,
@@ -217,7 +218,7 @@ impl Run {
         if kind == EscalationKind::Unknown && matches!(self.step_of(lane).on_unknown, OnUnknown::Probe { .. }) {
             choices.push(Choice::Probe);
         }
-        if matches!(kind, EscalationKind::Failed | EscalationKind::Unknown) {
+        if matches!(kind, EscalationKind::Failed | EscalationKind::Unknown | EscalationKind::Stalled) {
             choices.extend(self.alternatives(lane));
         }
         choices.extend([Choice::Retry, Choice::Done, Choice::Skip, Choice::Fail, Choice::StopRun]);
@@ -290,7 +291,7 @@ fn known(exit: &Exit) -> Option<&Diagnosis> {
 }
 
 /// The question with what dogwatch proposes as its first choice.
-fn offering(mut asked: Escalation, proposal: Option<&Proposal>) -> Escalation {
+pub(super) fn offering(mut asked: Escalation, proposal: Option<&Proposal>) -> Escalation {
     if let Some(proposal) = proposal {
         asked.choices.insert(0, Choice::Accept);
         // The same twice would only be read twice.
@@ -317,7 +318,7 @@ fn told_already(hit: &Hit, tail: &[String]) -> usize {
     if tail[tail.len() - count..].iter().eq(told[told.len() - count..].iter().copied()) { count } else { 0 }
 }
 
-fn checkpoint_line(lane: &LaneRun) -> Option<String> {
+pub(super) fn checkpoint_line(lane: &LaneRun) -> Option<String> {
     lane.checkpoint.as_ref().map(|checkpoint| match checkpoint.step {
         Some(step) => format!("newest checkpoint: {} (step {step})", checkpoint.path),
         None => format!("newest checkpoint: {}", checkpoint.path),

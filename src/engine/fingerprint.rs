@@ -10,6 +10,7 @@ pub(super) fn fingerprint(kind: EscalationKind, step: &StepId, rule: Option<&str
         EscalationKind::Unknown => "unknown",
         EscalationKind::CannotStart => "cannot_start",
         EscalationKind::Gate => "gate",
+        EscalationKind::Stalled => "stalled",
     };
     let text = [kind, step.as_str(), rule.unwrap_or(""), &normalised(line)].join("\0");
     blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect()

@@ -67,6 +67,7 @@ impl Run {
                 done(Ended::Failed)
             }
             Verdict::Stopped => done(Ended::Stopped),
+            Verdict::Answered => return self.ended_as_answered(place, at),
             Verdict::Ask { why } => {
                 let why = match (why, close) {
                     (AskWhy::Failed { rule, attempts, of, because, proposal }, Close::Exit(exit)) => ToAsk::Failed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{
     Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch,
-    Principal, Proposal, SkipWhy, StopReason, Time,
+    Principal, Proposal, SkipWhy, Stall, StopReason, Time,
 };
 
 use super::checkpoint::Sighting;
@@ -47,6 +47,12 @@ pub struct LaneRun {
     pub past: Vec<Past>,
     /// Who types into it: meanwhile nothing is done to it automatically.
     pub attached: Option<Attached>,
+    /// The newest attempt stands still, as far as is known.
+    pub stall: Option<Stalled>,
+    /// When a person said that it is to go on although it stood still.
+    pub spared: Option<Time>,
+    /// When somebody typed into the newest attempt, the newest last; what is long ago is forgotten.
+    pub hands: Vec<(Time, Time)>,
     /// How long the time limit of the newest attempt has stood still because somebody was attached.
     pub(super) stood_still: Duration,
     /// How the newest attempt ended, if it did.
@@ -96,6 +102,18 @@ pub enum PastEnd {
 pub struct Attached {
     pub by: Principal,
     pub since: Time,
+}
+
+/// An attempt that stands still.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stalled {
+    pub stall: Box<Stall>,
+    /// When that was told.
+    pub at: Time,
+    /// The question about it.
+    pub asked: Option<EscalationId>,
+    /// What is to be done when it has ended.
+    pub(super) answer: Option<(Choice, Principal)>,
 }
 
 /// What the next attempt of a lane is to be.
@@ -270,6 +288,9 @@ impl LaneRun {
             damaged: Vec::new(),
             past: Vec::new(),
             attached: None,
+            stall: None,
+            spared: None,
+            hands: Vec::new(),
             stood_still: Duration::ZERO,
             last_exit: None,
             started: None,

@@ -29,7 +29,8 @@ const PAUSE: Retry = Retry {
 fn can_last(choice: Choice) -> bool {
     match choice {
         Choice::Retry | Choice::Resume | Choice::Accept | Choice::Alternative { .. } | Choice::Skip => true,
-        Choice::Probe
+        Choice::KeepWaiting
+        | Choice::Probe
         | Choice::Done
         | Choice::Fail
         | Choice::StopRun
@@ -94,6 +95,7 @@ impl Run {
             }
             (
                 Choice::Accept
+                | Choice::KeepWaiting
                 | Choice::Probe
                 | Choice::Done
                 | Choice::Fail

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod policy;
 mod recovery;
 mod sites;
+mod stall;
 mod starts;
 mod state;
 mod timers;
@@ -39,7 +40,7 @@ pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
 pub use sites::{Base, Kept, Refresh};
-pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run};
+pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run, Stalled};
 pub use timers::{Timer, Wait};
 
 use crate::model::{Command, EscalationId, Event, RunId, Time, What};

@@ -5,7 +5,7 @@ use crate::model::{
 };
 
 use super::Run;
-use super::state::{LaneState, Phase};
+use super::state::{LaneRun, LaneState, Phase};
 
 /// Why an order is not taken, in words for the one who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,19 +98,11 @@ impl Run {
             return refused(format!("there is no step {} in this run", lane.step));
         };
         let name = self.lane_name(lane);
+        if let Some(escalation) = self.asks(run) {
+            return self.order_as_answer(run, escalation, order, by, note);
+        }
         match &run.state {
-            LaneState::Asking { escalation } => {
-                let choice = match order {
-                    Order::Resume if run.checkpoint.is_some() => Choice::Resume,
-                    Order::Retry | Order::Resume => Choice::Retry,
-                    Order::Skip => Choice::Skip,
-                    Order::Done => Choice::Done,
-                };
-                let gate =
-                    self.questions.get(escalation).is_some_and(|q| q.escalation.choices.contains(&Choice::Approve));
-                let choice = if gate && order == Order::Done { Choice::Approve } else { choice };
-                self.decide(*escalation, choice, by, note)
-            }
+            LaneState::Asking { .. } => refused(format!("{name} has just been decided about; ask again")),
             LaneState::Active { .. } => refused(format!("{name} is running; stop it first: dogwatch stop RUN {name}")),
             LaneState::Probing { .. } => refused(format!("{name} is being probed; wait for the answer")),
             LaneState::Verifying { .. } => {
@@ -129,6 +121,26 @@ impl Run {
                 Ok(What::Ordered { lane: lane.clone(), order, by, note })
             }
         }
+    }
+
+    /// Where a question about the lane is open, an order is its answer.
+    fn order_as_answer(
+        &self,
+        lane: &LaneRun,
+        id: EscalationId,
+        order: Order,
+        by: Principal,
+        note: Option<String>,
+    ) -> Result<What, Refused> {
+        let choice = match order {
+            Order::Resume if lane.checkpoint.is_some() => Choice::Resume,
+            Order::Retry | Order::Resume => Choice::Retry,
+            Order::Skip => Choice::Skip,
+            Order::Done => Choice::Done,
+        };
+        let gate = self.questions.get(&id).is_some_and(|q| q.escalation.choices.contains(&Choice::Approve));
+        let choice = if gate && order == Order::Done { Choice::Approve } else { choice };
+        self.decide(id, choice, by, note)
     }
 
     /// The stop of one step, as an event.

@@ -18,7 +18,7 @@ impl Run {
             Phase::Going | Phase::Stopping { .. } => {}
         }
         self.judgements(now, next, out);
-        self.limits(now, out);
+        self.limits(now, next, out);
         match &self.phase {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
@@ -130,11 +130,14 @@ impl Run {
     }
 
     /// Time limits that have passed, and lanes that are no longer wanted.
-    fn limits(&self, now: Time, out: &mut Vec<Command>) {
+    fn limits(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
         let places = self.sets.active.iter();
         out.extend(places.filter_map(|place| self.over_limit(*place, now)));
-        let places = self.sets.asking.iter();
+        let places = self.sets.asking.union(&self.sets.active);
         out.extend(places.filter_map(|place| self.unanswered(*place, now)));
+        if matches!(self.phase, Phase::Going) {
+            self.stalls(now, next, out);
+        }
         if matches!(self.phase, Phase::Going) && self.run_deadline().is_some_and(|deadline| deadline <= now) {
             let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
             out.push(self.record(now, What::RunStopAsked { by, why }));
@@ -188,10 +191,7 @@ impl Run {
     }
 
     pub(super) fn open_question(&self, place: usize) -> Option<&Question> {
-        let LaneState::Asking { escalation } = &self.lanes[place].state else {
-            return None;
-        };
-        self.questions.get(escalation)
+        self.questions.get(&self.asks(&self.lanes[place])?)
     }
 
     /// A stopping run ends what runs.

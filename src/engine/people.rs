@@ -9,7 +9,11 @@ use crate::model::{
 
 use super::Run;
 use super::patch::with_alternative;
+use super::stall::asking;
 use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phase};
+
+/// So many times that somebody typed into an attempt are remembered.
+const HANDS: usize = 64;
 
 impl Run {
     pub(super) fn answered(
@@ -25,7 +29,7 @@ impl Run {
         let Some(&place) = self.places.get(&question.escalation.lane) else {
             return;
         };
-        let asks = matches!(self.lanes[place].state, LaneState::Asking { escalation } if escalation == id);
+        let asks = asking(&self.lanes[place]) == Some(id);
         if question.answer.is_some() || !asks || !question.escalation.choices.contains(&choice) {
             return;
         }
@@ -40,8 +44,18 @@ impl Run {
             let environment = self.environment_at(place).clone();
             self.lacking.remove(&environment);
         }
+        if matches!(self.lanes[place].state, LaneState::Active { .. }) {
+            return self.answered_stall(place, choice, by, at);
+        }
+        self.act(place, id, (choice, by), at);
+    }
+
+    /// What an answer does to a lane of which nothing lives.
+    pub(super) fn act(&mut self, place: usize, id: EscalationId, (choice, by): (Choice, &Principal), at: Time) {
         let done = |how| LaneState::Done { how, at };
         match choice {
+            // It has ended: there is nothing to wait for.
+            Choice::KeepWaiting => {}
             Choice::Accept => self.accepted(id, place, by, at),
             Choice::Alternative { .. } => {
                 let named = self.alternative_named(choice).map(|(name, _)| name);
@@ -79,7 +93,7 @@ impl Run {
             return;
         };
         let lane = self.places.get(&question.escalation.lane).map(|place| &self.lanes[*place]);
-        let asks = lane.is_some_and(|lane| matches!(lane.state, LaneState::Asking { escalation } if escalation == id));
+        let asks = lane.is_some_and(|lane| asking(lane) == Some(id));
         let going = !matches!(self.phase, Phase::Ended { .. });
         if going && asks && question.is_open() && question.escalation.choices.contains(&held.choice) {
             question.held = Some(held);
@@ -125,7 +139,11 @@ impl Run {
         if let Some(attached) = lane.attached.take()
             && let Some(started) = lane.started
         {
-            lane.stood_still += at.since(attached.since.max(started));
+            let since = attached.since.max(started);
+            lane.stood_still += at.since(since);
+            lane.hands.push((since, at));
+            let over = lane.hands.len().saturating_sub(HANDS);
+            lane.hands.drain(..over);
         }
     }
 
@@ -254,7 +272,7 @@ impl Run {
                 let question = self.questions.get(escalation);
                 question.is_some_and(|question| match question.escalation.kind {
                     EscalationKind::Failed | EscalationKind::CannotStart => true,
-                    EscalationKind::Unknown => false,
+                    EscalationKind::Unknown | EscalationKind::Stalled => false,
                     // Nobody could answer while the run stood still: the gate is opened anew, with all its time.
                     EscalationKind::Gate => question.escalation.deadline.is_some_and(|end| end <= at),
                 })

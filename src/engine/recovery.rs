@@ -78,11 +78,15 @@ impl Run {
 
     fn judge_anew(&self, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
         let step = self.step_of(lane);
-        if exit.stop == Some(StopReason::Stop) {
+        let stalled = lane.stop_asked == Some(StopReason::Stall);
+        if exit.stop == Some(StopReason::Stop) && !stalled {
             return Verdict::Stopped;
         }
         if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() && !exit.is_bad() {
             return Verdict::Succeeded;
+        }
+        if stalled {
+            return self.judge_stall(lane, key, exit, now);
         }
         // It ended by itself just before the stop reached it: still nobody wants it repeated.
         if lane.stop_asked == Some(StopReason::Stop) {
@@ -105,7 +109,7 @@ impl Run {
     }
 
     /// What becomes of a wish: budgets, progress, a person's hands, and how much dogwatch may do by itself.
-    fn granted(&self, wish: &Wish<'_>, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
+    pub(super) fn granted(&self, wish: &Wish<'_>, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
         let step = self.step_of(lane);
         let act = step.autonomy == Autonomy::Act;
         let rule = wish.rule.map(|rule| rule.name.clone());
@@ -230,7 +234,13 @@ pub fn proposal_words(proposal: &Proposal) -> String {
     format!("another attempt{with}{from}, by {}", proposal.rule)
 }
 
-fn ask(rule: Option<String>, attempts: u32, of: u32, because: String, proposal: Option<Box<Proposal>>) -> Verdict {
+pub(super) fn ask(
+    rule: Option<String>,
+    attempts: u32,
+    of: u32,
+    because: String,
+    proposal: Option<Box<Proposal>>,
+) -> Verdict {
     Verdict::Ask { why: AskWhy::Failed { rule, attempts, of, because, proposal } }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{
     Selection, SkipWhy, Step, StepId, Time, Workflow,
 };
 
-pub use super::lane::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question};
+pub use super::lane::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question, Stalled};
 pub(super) use super::lane::{Next, ToAsk};
 use super::sites::Kept;
 
@@ -337,10 +337,13 @@ impl Run {
         if self.sets.asking.iter().any(answered) {
             return false;
         }
-        let quiet = self.sets.active.is_empty() && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
+        let stands = |place: &usize| self.open_question(*place).is_some_and(Question::is_open);
+        let busy = self.sets.active.iter().any(|place| !stands(place));
+        let quiet = !busy && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
         let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
         let nothing_starts = due.all(|place| self.waits_for_environment(*place));
-        !self.sets.asking.is_empty() && quiet && nothing_starts
+        let asks = !self.sets.asking.is_empty() || !self.sets.active.is_empty();
+        asks && quiet && nothing_starts
     }
 
     /// How many attempts are intended or live.

@@ -21,6 +21,8 @@ pub enum Timer {
     Undo,
     /// The whole run is stopped: its time limit.
     RunTimeout,
+    /// Without a sign of life until then, and without work, it stands still.
+    Stall,
 }
 
 /// A timer that runs.
@@ -57,7 +59,8 @@ impl Run {
         let starts = !self.paused && matches!(self.phase, Phase::Going);
         let retries = self.sets.delayed.iter().filter(|_| starts);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
-        let answers = self.sets.asking.iter().filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);
+        let asking = self.sets.asking.union(&self.sets.active);
+        let answers = asking.filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);
         let run = self.run_deadline().filter(|_| matches!(self.phase, Phase::Going));
         attempts.chain(retries).chain(answers).chain(run).min()
     }

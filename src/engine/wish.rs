@@ -81,7 +81,7 @@ pub(super) fn wish<'w>(step: &'w Step, lane: &LaneRun, exit: &Exit) -> Result<Wi
 }
 
 /// All that is written in a rule's `match` holds.
-fn matches(place: usize, rule: &FailureRule, exit: &Exit, class: Class) -> bool {
+pub(super) fn matches(place: usize, rule: &FailureRule, exit: &Exit, class: Class) -> bool {
     let wanted = &rule.matcher;
     let code = match exit.end {
         End::Code(code) => wanted.exit_code.contains(&code),

@@ -48,7 +48,10 @@ pub(super) fn note(transaction: &Transaction<'_>, event: &Event) -> Result<(), E
         let word = choice.plain_word();
         transaction.prepare_cached(sql)?.execute(params![id, word, by.to_string(), event.at.as_ms()])?;
     }
-    if let What::Judged { attempt, verdict } = &event.what {
+    // What was answered about a live attempt has led to nothing yet when that one has ended.
+    if let What::Judged { attempt, verdict } = &event.what
+        && *verdict != Verdict::Answered
+    {
         // Only answers that led to an attempt have an end.
         let sql = "UPDATE answers SET ended = ?4 WHERE run = ?1 AND step = ?2 AND lane = ?3 AND ended IS NULL
              AND choice IN ('accept', 'alternative', 'retry', 'resume', 'probe')";
@@ -61,7 +64,7 @@ pub(super) fn note(transaction: &Transaction<'_>, event: &Event) -> Result<(), E
 fn ended(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Succeeded => "it succeeded",
-        Verdict::Stopped => "it was stopped",
+        Verdict::Stopped | Verdict::Answered => "it was stopped",
         Verdict::Retry { .. }
         | Verdict::Skip { .. }
         | Verdict::Allowed

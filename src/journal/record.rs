@@ -10,6 +10,7 @@ use crate::model::{
 
 mod check;
 mod diagnosis;
+mod stall;
 mod stored;
 mod verdict;
 
@@ -82,6 +83,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::Stalled { .. } => "stalled",
+        What::Revived { .. } => "revived",
         What::Keeping { .. } => "keeping",
         What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
@@ -135,6 +138,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
         }
+        What::Stalled { attempt, stall } => Stored::Stalled { at: at(attempt), stall: Box::new(stall::write(stall)) },
+        What::Revived { attempt } => Stored::Revived { at: at(attempt) },
         What::Keeping { attempt } => Stored::Keeping { at: at(attempt) },
         What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
         What::SnapshotMarked { attempt, mark, by } => {
@@ -229,6 +234,8 @@ pub(super) fn read(
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
         }
+        Stored::Stalled { at, stall } => What::Stalled { attempt: at.read(run)?, stall: Box::new(stall::read(*stall)) },
+        Stored::Revived { at } => What::Revived { attempt: at.read(run)? },
         Stored::Keeping { at } => What::Keeping { attempt: at.read(run)? },
         Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
         Stored::SnapshotMarked { at, mark, by } => {
@@ -424,6 +431,18 @@ mod tests {
         read(&run, body, &|| Err("not asked for".into())).expect("it is understood")
     }
 
+    fn stall() -> model::Stall {
+        model::Stall {
+            sign: model::Sign::Progress,
+            since: Time::from_ms(4_000),
+            limit: std::time::Duration::from_secs(900),
+            longest: Some(std::time::Duration::from_millis(1_500)),
+            cpu_permille: Some(3),
+            hits: Vec::new(),
+            tail: vec!["step 40".into()],
+        }
+    }
+
     #[test]
     fn what_people_do_is_read_back_as_it_was_written() {
         let run = RunId::new("abc234").expect("legal");
@@ -439,7 +458,12 @@ mod tests {
             What::Lasting { escalation: id, by: ann() },
             What::Extended { escalation: id, deadline: until, by: ann() },
             What::Attached { attempt: attempt.clone(), by: ann() },
-            What::Detached { attempt, by: model::Principal::Rule, keys: Some(41) },
+            What::Detached { attempt: attempt.clone(), by: model::Principal::Rule, keys: Some(41) },
+            What::Answered { escalation: id, choice: model::Choice::KeepWaiting, by: ann(), note: None },
+            What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann() },
+            What::Judged { attempt: attempt.clone(), verdict: model::Verdict::Answered },
+            What::Revived { attempt: attempt.clone() },
+            What::Stalled { attempt, stall: Box::new(stall()) },
         ] {
             let body = write(&what).expect("it can be written");
             assert!(body.starts_with(&format!("{{\"{}\":", kind(&what))), "{body}");

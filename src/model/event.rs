@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AttemptId, Diagnosis, EnvironmentId, EscalationId, LaneId, Patch, Principal, Proposal, RunId, Spend, StepId, Time,
-    Workflow,
+    AttemptId, Diagnosis, EnvironmentId, EscalationId, LaneId, Patch, Principal, Proposal, RunId, Spend, Stall, StepId,
+    Time, Workflow,
 };
 
 /// One recorded fact or decision of one run.
@@ -49,6 +49,15 @@ pub enum What {
     CheckpointSeen {
         attempt: AttemptId,
         checkpoint: Checkpoint,
+    },
+    /// A live attempt stands still. Nothing is done to it by this.
+    Stalled {
+        attempt: AttemptId,
+        stall: Box<Stall>,
+    },
+    /// An attempt that stood still goes on by itself.
+    Revived {
+        attempt: AttemptId,
     },
     /// The attempt has ended well, and its environment is being kept before that is told: no time limit ends it any more.
     Keeping {
@@ -445,6 +454,8 @@ pub enum StopReason {
     Timeout,
     /// A person, the end of the run, or a failed sibling lane.
     Stop,
+    /// It stood still, and a rule or a person did not want to wait any longer.
+    Stall,
 }
 
 /// Decided about an attempt.
@@ -473,6 +484,8 @@ pub enum Verdict {
     },
     /// A person had it stopped.
     Stopped,
+    /// It stood still and was ended for that: what the person answered follows.
+    Answered,
     /// A person decides: [`What::Opened`] follows in the same transaction.
     Ask {
         why: AskWhy,
@@ -540,6 +553,8 @@ pub enum EscalationKind {
     Unknown,
     CannotStart,
     Gate,
+    /// It lives, and stands still.
+    Stalled,
 }
 
 /// What can be answered. Its word is what the command line takes.
@@ -547,6 +562,8 @@ pub enum EscalationKind {
 pub enum Choice {
     /// What dogwatch proposes.
     Accept,
+    /// To an attempt that stands still: it goes on, and its clocks begin anew.
+    KeepWaiting,
     /// A new attempt with an alternative, by the places of the step and of the alternative.
     Alternative {
         step: u32,
@@ -577,6 +594,7 @@ impl Choice {
     pub fn plain_word(self) -> &'static str {
         match self {
             Self::Accept => "accept",
+            Self::KeepWaiting => "keep-waiting",
             Self::Alternative { .. } => "alternative",
             Self::Retry => "retry",
             Self::Resume => "resume",

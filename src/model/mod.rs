@@ -10,6 +10,7 @@ mod ids;
 mod notify;
 mod recovery;
 mod size;
+mod stall;
 mod time;
 mod workflow;
 
@@ -25,6 +26,7 @@ pub use ids::{
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;
+pub use stall::{Sign, Stall, StallAfter, WaitSpec};
 pub use time::{Time, span_words};
 pub use workflow::{
     CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount, OnTimeout,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, NotifyRule, StepId};
+use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, NotifyRule, StepId, WaitSpec};
 
 /// A value of a parameter or of a matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,6 +253,7 @@ pub struct Step {
     /// In the file's order.
     pub alternatives: IndexMap<String, Alternative>,
     pub on_unknown: OnUnknown,
+    pub wait: WaitSpec,
 }
 
 /// Where a step runs.

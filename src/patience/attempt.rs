@@ -9,7 +9,7 @@ use super::left::{Left, Track};
 use super::look::{Plan, Poll};
 use super::num::{seconds, seconds_of, span};
 use super::spread::Spread;
-use super::watch::{Habits, Limits, Load, Stall, Watch};
+use super::watch::{Clock, Habits, Limits, Load, Stall, Watch};
 use crate::model::Time;
 
 /// What finished runs of the same step teach. Made anew when one is added; asked often.
@@ -90,6 +90,22 @@ impl Patience {
         if self.track.see(at, done) {
             self.watch.moved(at, done >= 1.0);
         }
+    }
+
+    /// Somebody says that it is well although nothing came for long: both clocks begin anew, and such a pause is no news.
+    pub fn spare(&mut self, at: Time) {
+        let at = self.at(at);
+        self.watch.spare(at);
+    }
+
+    /// The second of the run of the newest sign of life.
+    pub fn sign(&self) -> f64 {
+        self.watch.newest()
+    }
+
+    /// The longest pause of one of its signs of life so far, in seconds.
+    pub fn longest(&self, clock: Clock) -> f64 {
+        self.watch.longest(clock)
     }
 
     /// The newest line announces a pause.

@@ -105,6 +105,28 @@ impl Watch {
         (self.still, self.over) = (false, over);
     }
 
+    /// Both clocks begin anew.
+    pub fn spare(&mut self, at: f64) {
+        self.silence.sign(at, self.quiet);
+        if self.frozen.newest().is_some() {
+            self.frozen.sign(at, self.still);
+        }
+    }
+
+    /// The second of the newest sign of life.
+    pub fn newest(&self) -> f64 {
+        let newest = |rhythm: &Rhythm| rhythm.newest().unwrap_or(0.0);
+        newest(&self.silence).max(newest(&self.frozen))
+    }
+
+    /// The longest pause so far, in seconds.
+    pub fn longest(&self, clock: Clock) -> f64 {
+        match clock {
+            Clock::Silence => self.silence.longest(),
+            Clock::Frozen => self.frozen.longest(),
+        }
+    }
+
     /// The newest line announces a pause.
     pub fn quiet(&mut self) {
         (self.quiet, self.still) = (true, true);

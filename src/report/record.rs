@@ -73,6 +73,8 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Stalled { .. }
+            | What::Revived { .. }
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
@@ -248,6 +250,8 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Stalled { .. }
+            | What::Revived { .. }
             | What::CheckpointSeen { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }

@@ -21,6 +21,7 @@ pub fn rule(run: &Run, lane: &LaneRun, asked: &Escalation, choice: Choice) -> Op
         Choice::StopRun => "action = \"abort\"".to_owned(),
         // What is proposed is a rule already; the rest is nothing that a rule can know.
         Choice::Accept
+        | Choice::KeepWaiting
         | Choice::Probe
         | Choice::Done
         | Choice::Fail

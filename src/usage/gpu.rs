@@ -37,17 +37,48 @@ impl Cache {
     }
 }
 
+/// Less than this, in per cent, is none.
+const IDLE: f32 = 5.0;
+
+/// Whether a GPU computes that one of these processes has something on.
+pub(super) fn busy(pids: &[u32], program: &Path) -> bool {
+    let Some(apps) = said(program, "--query-compute-apps=pid,gpu_uuid") else { return false };
+    let theirs = of_processes(&apps, pids);
+    if theirs.is_empty() {
+        return false;
+    }
+    let Some(loads) = said(program, "--query-gpu=uuid,utilization.gpu") else { return false };
+    computes(&loads, &theirs)
+}
+
+/// `4711, GPU-1f2e…`: the GPUs of these processes.
+fn of_processes<'a>(apps: &'a str, pids: &[u32]) -> Vec<&'a str> {
+    let pairs = apps.lines().filter_map(|line| line.split_once(','));
+    let theirs = pairs.filter(|(pid, _)| pid.trim().parse().is_ok_and(|pid| pids.contains(&pid)));
+    theirs.map(|(_, uuid)| uuid.trim()).collect()
+}
+
+/// `GPU-1f2e…, 97`: whether one of these computes. What does not tell counts as if it did.
+fn computes(loads: &str, of: &[&str]) -> bool {
+    let pairs = loads.lines().filter_map(|line| line.split_once(','));
+    let mut theirs = pairs.filter(|(uuid, _)| of.contains(&uuid.trim()));
+    theirs.any(|(_, percent)| percent.trim().parse().map_or(true, |percent: f32| percent >= IDLE))
+}
+
 fn ask(program: &Path) -> Option<Vec<GpuView>> {
+    said(program, QUERY).map(|text| text.lines().filter_map(line).collect())
+}
+
+fn said(program: &Path, query: &str) -> Option<String> {
     let mut command = Command::new(program);
-    command.args([QUERY, "--format=csv,noheader,nounits"]);
+    command.args([query, "--format=csv,noheader,nounits"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let text = read(&mut child);
     // Whether it has ended or is given up: nothing of it stays.
     drop(child.kill());
     let good = child.wait().is_ok_and(|status| status.success());
-    let text = text.filter(|_| good)?;
-    Some(text.lines().filter_map(line).collect())
+    text.filter(|_| good)
 }
 
 /// All that it says, if it comes to an end in time.
@@ -96,6 +127,16 @@ fn line(text: &str) -> Option<GpuView> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_gpus_of_its_processes_count() {
+        let apps = "4711, GPU-a\n4712, GPU-b\n99, GPU-c\n";
+        assert_eq!(of_processes(apps, &[4711, 99]), ["GPU-a", "GPU-c"]);
+        let loads = "GPU-a, 0\nGPU-b, 97\nGPU-c, [N/A]\n";
+        assert!(!computes(loads, &["GPU-a"]), "another one's work is not its own");
+        assert!(computes(loads, &["GPU-b"]));
+        assert!(computes(loads, &["GPU-c"]), "what does not tell may compute");
+    }
 
     #[test]
     fn lines_are_read() {

@@ -25,6 +25,58 @@ pub struct Root {
     pub pid: u32,
 }
 
+/// What a step has done until one moment: only the difference of two says something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    ticks: u64,
+    /// Read and written, of files and pipes.
+    bytes: u64,
+    /// A GPU on which one of its processes lives computes.
+    gpu: bool,
+}
+
+/// What a step does between two moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Thousandths of one processor.
+    pub permille: u32,
+    pub bytes_per_second: u64,
+    /// A GPU of its computes.
+    pub gpu: bool,
+}
+
+impl Work {
+    /// What everything below this shim has done until now; `None` where it does not live. Asks for GPUs when `gpus`.
+    pub fn of(shim: u32, gpus: bool) -> Option<Self> {
+        let table = proc::Table::read(Path::new("/proc"));
+        if !table.lives(shim) {
+            return None;
+        }
+        let pids = table.pids_below(shim);
+        let bytes = pids.iter().map(|pid| proc::moved(Path::new("/proc"), *pid)).sum();
+        let gpu = gpus && gpu::busy(&pids, &gpu_program());
+        Some(Self { ticks: table.below(shim).ticks, bytes, gpu })
+    }
+
+    /// So many ticks of a processor, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn computed(ticks: u64) -> Self {
+        Self { ticks, ..Self::default() }
+    }
+
+    /// What was done from `before` on, which is so long ago.
+    pub fn since(&self, before: &Self, span: std::time::Duration) -> Rate {
+        let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+        let ticks = self.ticks.saturating_sub(before.ticks);
+        let permille = ticks.saturating_mul(1_000_000) / proc::TICKS_PER_SECOND / ms;
+        Rate {
+            permille: u32::try_from(permille).unwrap_or(u32::MAX),
+            bytes_per_second: self.bytes.saturating_sub(before.bytes).saturating_mul(1000) / ms,
+            gpu: self.gpu,
+        }
+    }
+}
+
 /// A counter at the last look, and what came out of it.
 #[derive(Debug, Clone, Copy)]
 struct Look {

@@ -50,6 +50,17 @@ impl Table {
         self.all.contains_key(&pid)
     }
 
+    /// What descends from `root`.
+    pub(super) fn pids_below(&self, root: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut next: Vec<u32> = self.children.get(&root).cloned().unwrap_or_default();
+        while let Some(pid) = next.pop().filter(|_| found.len() <= self.all.len()) {
+            found.push(pid);
+            next.extend(self.children.get(&pid).into_iter().flatten());
+        }
+        found
+    }
+
     /// What descends from `root`. Of itself only the time of children that it waited for counts.
     pub(super) fn below(&self, root: u32) -> Tree {
         let mut tree = Tree { ticks: self.all.get(&root).map_or(0, |root| root.ticks), ..Tree::default() };
@@ -67,6 +78,13 @@ impl Table {
         }
         tree
     }
+}
+
+/// What a process has read and written, as far as that may be known.
+pub(super) fn moved(proc: &Path, pid: u32) -> u64 {
+    let text = std::fs::read_to_string(proc.join(pid.to_string()).join("io")).unwrap_or_default();
+    let number = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    number("rchar:").unwrap_or(0).saturating_add(number("wchar:").unwrap_or(0))
 }
 
 /// A line of `/proc/PID/stat`. The name may hold anything, also brackets and blanks. Zombies hold nothing.

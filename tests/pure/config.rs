@@ -168,6 +168,7 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `keep` in [steps.train.checkpoint]
     `metrics` in [steps.train]
     `metrics` of a step
+    `poll` in [steps.train.wait]
     `progress` in [steps.evaluate]
     `progress` in [steps.prepare]
     `progress` in [steps.train]
@@ -178,7 +179,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `secrets` in [steps.train]
     `secrets`
     `service` in [steps.server]
-    `wait` in [steps.train]
     "#);
     // Keys that only the table below the example names.
     for (place, keys) in [
@@ -249,7 +249,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Rule
             | Kind::Match
             | Kind::Alternative
-            | Kind::Notify => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Notify
+            | Kind::Wait => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

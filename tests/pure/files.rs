@@ -58,6 +58,7 @@ fn every_file_in_workflows_runs_to_its_end() {
                 reboots: 10,
                 failures: 300,
                 no_environment: 100,
+                stalls: 150,
             };
             for seed in 0..20 {
                 let calm_one = Setup { seed, trouble: calm, people: People::Steady, mutant: None, steady: true };

@@ -90,6 +90,7 @@ const ROOMS: &[Room] = &[
             "engine",
             "judge",
             "gauge",
+            "patience",
             "report",
             "clock",
             "wire",

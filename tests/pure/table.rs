@@ -10,7 +10,7 @@ use dogwatch::model::{
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
-use crate::support::story::{Story, check, exit, lane, run_id, saved};
+use crate::support::story::{Story, check, exit, lane, run_id, saved, stall};
 
 fn state_word(state: &LaneState) -> &'static str {
     match state {
@@ -35,6 +35,8 @@ fn state_word(state: &LaneState) -> &'static str {
 fn told(engine: &Engine) -> String {
     let run = engine.run(&run_id()).expect("it is there");
     let state = &run.lane(&lane("a")).expect("it is there").state;
+    let stands = run.lane(&lane("a")).is_some_and(|lane| lane.stall.is_some());
+    let stands = if stands { " standing still" } else { "" };
     let how = if let LaneState::Done { how, .. } = state { format!(" {how:?}") } else { String::new() };
     let phase = match &run.phase {
         Phase::Going if run.paused => ", paused",
@@ -42,7 +44,7 @@ fn told(engine: &Engine) -> String {
         Phase::Stopping { .. } => ", run stopping",
         Phase::Ended { .. } => ", run ended",
     };
-    format!("{}{how}{phase}", state_word(state))
+    format!("{}{how}{stands}{phase}", state_word(state))
 }
 
 /// Applies one fact and decides nothing.
@@ -99,6 +101,8 @@ fn states() -> Vec<Engine> {
     let what = What::Judged { attempt, verdict: Verdict::Ask { why } };
     to_ask.apply(&Event { run: run_id(), at: Time::from_ms(5_000), what });
     all.push(to_ask);
+    all.push(started(|_| {}).claimed("a").stalls("a").engine.clone());
+    all.push(started(|_| {}).claimed("a").stalls("a").answers(1, Choice::Retry).engine.clone());
     all.push(started(|_| {}).exits("a", 1).engine.clone());
     all.push(started(|_| {}).lost("a").engine.clone());
     all.push(started(|_| {}).exits("a", 0).engine.clone());
@@ -135,6 +139,8 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),
         ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),
+        ("Stalled", What::Stalled { attempt: of(n), stall: Box::new(stall(at)) }),
+        ("Revived", What::Revived { attempt: of(n) }),
         ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1) }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),
         ("Exited of an older one", What::Exited { attempt: of(n.saturating_sub(1)), exit: record() }),
@@ -145,6 +151,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Judged Allowed", judged(Verdict::Allowed)),
         ("Judged Abort", judged(Verdict::Abort { rule: "r".into() })),
         ("Judged Stopped", judged(Verdict::Stopped)),
+        ("Judged Answered", judged(Verdict::Answered)),
         (
             "Judged Ask",
             judged(Verdict::Ask {
@@ -159,6 +166,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("CheckpointsVerified", What::CheckpointsVerified { attempt: of(n), good: None, damaged: Vec::new() }),
         ("Skipped", What::Skipped { lane: lane("a"), why: SkipWhy::Condition }),
         ("Answered Retry", answered(Choice::Retry)),
+        ("Answered KeepWaiting", answered(Choice::KeepWaiting)),
         ("Answered Probe", answered(Choice::Probe)),
         ("Answered Done", answered(Choice::Done)),
         ("Answered Skip", answered(Choice::Skip)),

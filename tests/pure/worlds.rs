@@ -21,10 +21,11 @@ const KILLS: Trouble = Trouble {
     reboots: 0,
     failures: 250,
     no_environment: 0,
+    stalls: 0,
 };
 
 /// Everything at once.
-const ALL: Trouble = Trouble { shim_kills: 60, reboots: 10, no_environment: 100, ..KILLS };
+const ALL: Trouble = Trouble { shim_kills: 60, reboots: 10, no_environment: 100, stalls: 150, ..KILLS };
 
 fn setup(seed: u64) -> Setup {
     let (trouble, people, steady) = match seed % 4 {
@@ -39,7 +40,7 @@ fn setup(seed: u64) -> Setup {
 /// Switches off what the violation does not need, kind by kind.
 fn shrink(violation: Box<Violation>) -> Box<Violation> {
     let mut smallest = violation;
-    let off: [fn(&mut Setup); 10] = [
+    let off: [fn(&mut Setup); 11] = [
         |s| s.people = People::Steady,
         |s| s.trouble.reboots = 0,
         |s| s.trouble.shim_kills = 0,
@@ -50,6 +51,7 @@ fn shrink(violation: Box<Violation>) -> Box<Violation> {
         |s| s.trouble.repeated = 0,
         |s| s.trouble.reordered = 0,
         |s| s.trouble.no_environment = 0,
+        |s| s.trouble.stalls = 0,
     ];
     for switch in off {
         let mut setup = smallest.setup;
@@ -152,6 +154,9 @@ fn ten_thousand_histories_keep_every_promise() {
             ("verified", total.verified),
             ("not verified", total.verify_failed),
             ("damaged checkpoints", total.damaged),
+            ("stalls", total.stalls),
+            ("revived", total.revived),
+            ("ended stalls", total.ended_stalls),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");

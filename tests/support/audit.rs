@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    Action, AttemptId, Autonomy, Cause, Checkpoint, Choice, Class, End, EscalationId, Event, LaneId, OnUnknown, Order,
-    RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
+    Action, AttemptId, Autonomy, Cause, Checkpoint, Choice, Class, End, EscalationId, EscalationKind, Event, LaneId,
+    OnUnknown, Order, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -44,12 +44,15 @@ struct LaneLog {
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
     saved: BTreeMap<String, Option<Checkpoint>>,
+    /// A person answered while it stood still.
+    answered_alive: bool,
 }
 
 impl LaneLog {
     /// No budget is exceeded, by a count of the auditor's own.
     fn budget(&mut self, step: &Step, spend: &Spend, saved: Option<&Checkpoint>) -> Result<(), String> {
-        let class = spend.budget.strip_prefix("class ").and_then(Class::of);
+        let hang = (spend.budget == "on_stall" && !step.retry_said).then_some(Class::CollectiveHang);
+        let class = spend.budget.strip_prefix("class ").and_then(Class::of).or(hang);
         let by_answer = spend.budget.starts_with("answer ");
         let most = match (class, spend.budget.strip_prefix("rule ")) {
             (Some(class), _) => {
@@ -154,7 +157,7 @@ impl Audit {
                 self.sound(attempt, resume.as_ref())?;
                 self.intended(event.at, attempt, cause)
             }
-            What::Claimed { attempt } => self.claimed(world, attempt),
+            What::Claimed { attempt } | What::Stalled { attempt, .. } => self.claimed(world, attempt),
             What::Exited { attempt, exit } => {
                 let truth = world.procs.get(attempt).and_then(|proc| proc.exit.as_ref());
                 ensure(truth == Some(&**exit), "an exit that the world does not know")?;
@@ -234,6 +237,7 @@ impl Audit {
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
+            | What::Revived { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Paused { .. }
@@ -355,9 +359,11 @@ impl Audit {
         match verdict {
             Verdict::Succeeded => {
                 ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
-                log.lost = false;
+                // What was answered while it lived has no effect any more.
+                (log.lost, log.licence) = (false, None);
                 Ok(())
             }
+            Verdict::Answered => ensure(log.answered_alive, "ended as was answered, and nobody had answered"),
             Verdict::Retry { at, spend, .. } => {
                 if let Some(spend) = spend {
                     let told = step.autonomy == Autonomy::Act || spend.budget.starts_with("answer ");
@@ -392,6 +398,7 @@ impl Audit {
             Choice::Retry | Choice::Resume | Choice::Alternative { .. } => true,
             Choice::Accept => !asked.proposal.as_ref().ok_or("nothing was proposed")?.skip,
             Choice::Probe
+            | Choice::KeepWaiting
             | Choice::Done
             | Choice::Skip
             | Choice::Fail
@@ -412,10 +419,12 @@ impl Audit {
                 }
             }
         }
+        let stalled = asked.kind == EscalationKind::Stalled;
         if choice != Choice::Probe
             && let Some(log) = self.lanes.get_mut(&(event.run.clone(), lane))
         {
             log.lost = false;
+            log.answered_alive = stalled;
             if again {
                 log.licence = Some(Licence::Person);
             }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
-use dogwatch::model::{AttemptId, Cause, Choice, Command, EnvironmentId, Event, Isolation, RunId, Time, Verdict, What};
+use dogwatch::model::{
+    AttemptId, Cause, Choice, Command, EnvironmentId, Event, Isolation, RunId, StopReason, Time, Verdict, What,
+};
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
@@ -71,6 +73,8 @@ impl Daemon {
             Report::Saved(attempt, checkpoint) => {
                 fact(&attempt.run.clone(), What::CheckpointSeen { attempt, checkpoint })
             }
+            Report::Stalled(attempt, stall) => fact(&attempt.run.clone(), What::Stalled { attempt, stall }),
+            Report::Revived(attempt) => fact(&attempt.run.clone(), What::Revived { attempt }),
             Report::Exited(attempt, exit) => {
                 fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit })
             }
@@ -249,6 +253,8 @@ impl Daemon {
             world.counts.undone += u64::from(matches!(event.what, What::Undone { .. }));
             let sent_back = matches!(event.what, What::Answered { choice: Choice::SendBack(_), .. });
             world.counts.sent_back += u64::from(sent_back);
+            let stalled = matches!(event.what, What::StopAsked { reason: StopReason::Stall, .. });
+            world.counts.ended_stalls += u64::from(stalled);
             world.counts.attached += u64::from(matches!(event.what, What::Attached { .. }));
             self.audit.committed(world, &event);
             self.journal.push(event);

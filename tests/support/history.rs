@@ -172,6 +172,8 @@ impl History {
             Happening::VerifyCheckpoints(attempt) => world.verify_checkpoints(&attempt),
             Happening::Ends(attempt, end) => world.ends(&attempt, end),
             Happening::Saves(attempt, step) => world.saves(&attempt, step),
+            Happening::Stalls(attempt) => world.stalls(&attempt),
+            Happening::Moves(attempt) => world.moves(&attempt),
             Happening::KillShim(attempt) => world.kill_shim(&attempt),
             Happening::KillTmux => world.kill_tmux(),
             Happening::Reboot => {
@@ -269,11 +271,11 @@ impl History {
 fn steady_answers(seed: u64, run: &Run, now: Time) -> Vec<What> {
     let mut answers = Vec::new();
     for lane in &run.lanes {
-        let LaneState::Asking { escalation } = &lane.state else { continue };
+        let Some(escalation) = run.asks(lane) else { continue };
         let nth = run.questions.values().filter(|question| question.escalation.lane == lane.id).count();
         let mut dice = dice_for(seed, (run.id.as_str(), lane.id.step.as_str(), lane.id.lane.0, nth));
         let last = nth > 3;
-        answers.extend(answer(&mut dice, run, *escalation, last, false, now));
+        answers.extend(answer(&mut dice, run, escalation, last, false, now));
     }
     answers
 }
@@ -288,7 +290,12 @@ fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool, 
         .filter(|choice| match choice {
             // Which steps can be gone back to depends on what else has ended by then.
             Choice::StopRun | Choice::Reject | Choice::SendBack(_) => wild,
-            Choice::Accept | Choice::Alternative { .. } | Choice::Retry | Choice::Resume | Choice::Probe => !last,
+            Choice::Accept
+            | Choice::KeepWaiting
+            | Choice::Alternative { .. }
+            | Choice::Retry
+            | Choice::Resume
+            | Choice::Probe => !last,
             Choice::Done | Choice::Skip | Choice::Fail | Choice::Approve => true,
         })
         .collect();
@@ -304,11 +311,7 @@ fn answer(dice: &mut Dice, run: &Run, id: EscalationId, last: bool, wild: bool, 
 fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
     let by = person("bob@host");
     let lane = dice.pick(&run.lanes).expect("a run has lanes").id.clone();
-    let open: Vec<EscalationId> = run
-        .lanes
-        .iter()
-        .filter_map(|lane| if let LaneState::Asking { escalation } = lane.state { Some(escalation) } else { None })
-        .collect();
+    let open: Vec<EscalationId> = run.lanes.iter().filter_map(|lane| run.asks(lane)).collect();
     let what = match dice.below(24) {
         18..22 => dice.pick(&open).and_then(|id| run.undo(*id, by).ok()),
         22 | 23 => hands_on(dice, run, by),
@@ -370,10 +373,10 @@ fn clear_up(run: &Run) -> Vec<What> {
         return vec![What::Detached { attempt, by, keys: None }];
     }
     for lane in &run.lanes {
-        if let LaneState::Asking { escalation } = &lane.state {
-            let gate = run.questions.get(escalation).is_some_and(|q| q.escalation.kind == EscalationKind::Gate);
+        if let Some(escalation) = run.asks(lane) {
+            let gate = run.questions.get(&escalation).is_some_and(|q| q.escalation.kind == EscalationKind::Gate);
             let choice = if gate { Choice::Approve } else { Choice::Done };
-            if let Ok(what) = run.decide(*escalation, choice, by.clone(), Some("fixed".into())) {
+            if let Ok(what) = run.decide(escalation, choice, by.clone(), Some("fixed".into())) {
                 return vec![what];
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dogwatch::model::{
     Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, EnvironmentSpec, FailureRule,
     Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step,
-    StepId, StepPlace, StepWhat, Template, Value, Workflow,
+    StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -64,6 +64,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         on_failure: Vec::new(),
         alternatives: IndexMap::new(),
         on_unknown: OnUnknown::Ask,
+        wait: WaitSpec::default(),
     }
 }
 
@@ -191,6 +192,8 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
         _ => OnUnknown::Ask,
     };
     random_rules(dice, &mut step, steady);
+    let on_stall = [None, None, Some(Action::Retry), Some(Action::Skip), Some(Action::Resume)];
+    step.wait.on_stall = if steady { None } else { dice.pick(&on_stall).copied().flatten() };
     step
 }
 

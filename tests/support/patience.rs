@@ -60,6 +60,9 @@ impl Patience {
                 self.claimed.entry(attempt.clone()).or_insert((event.at, Duration::ZERO));
                 Ok(())
             }
+            What::StopAsked { attempt, reason: StopReason::Stall, by: Principal::Rule } => {
+                ensure(!self.attached.contains_key(&place(attempt)), "ended for a stall while somebody is attached")
+            }
             What::StopAsked { attempt, reason: StopReason::Timeout, .. } => self.timed_out(run, attempt, event.at),
             What::Intended { attempt, cause: Cause::Retry { .. }, .. } => {
                 ensure(!self.attached.contains_key(&place(attempt)), "a retry while somebody is attached")
@@ -73,6 +76,8 @@ impl Patience {
             | What::EnvironmentFailed { .. }
             | What::CannotStart { .. }
             | What::CheckpointSeen { .. }
+            | What::Stalled { .. }
+            | What::Revived { .. }
             | What::Exited { .. }
             | What::Lost { .. }
             | What::Judged { .. }

@@ -3,7 +3,7 @@
 use dogwatch::engine::{Engine, LaneState, Run};
 use dogwatch::model::{
     AttemptId, Cause, Check, Checked, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane,
-    LaneId, LostWhy, Order, RunId, Selection, Snapshot, StopReason, Time, Verdict, What, Workflow,
+    LaneId, LostWhy, Order, RunId, Selection, Sign, Snapshot, Stall, StopReason, Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -44,6 +44,19 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         outside: None,
         diagnosis: None,
         verify: None,
+    }
+}
+
+/// Ten seconds of silence, after pauses of one second at most.
+pub(crate) fn stall(now: Time) -> Stall {
+    Stall {
+        sign: Sign::Output,
+        since: Time::from_ms((now.as_ms() - 10_000).max(0)),
+        limit: std::time::Duration::from_secs(10),
+        longest: Some(std::time::Duration::from_secs(1)),
+        cpu_permille: Some(3),
+        hits: Vec::new(),
+        tail: vec!["step 40".into()],
     }
 }
 
@@ -157,6 +170,18 @@ impl Story {
         self.tell(What::Lost { attempt, why: LostWhy::ShimDied, evidence: vec!["no record".into()], checkpoint: None })
     }
 
+    /// It has printed nothing for ten seconds.
+    pub(crate) fn stalls(&mut self, name: &str) -> &mut Self {
+        let attempt = self.newest(name);
+        let stall = Box::new(stall(self.now));
+        self.tell(What::Stalled { attempt, stall })
+    }
+
+    pub(crate) fn revives(&mut self, name: &str) -> &mut Self {
+        let attempt = self.newest(name);
+        self.tell(What::Revived { attempt })
+    }
+
     pub(crate) fn answers(&mut self, id: u64, choice: Choice) -> &mut Self {
         let what = self.run().decide(EscalationId(id), choice, person("ann"), None);
         self.tell(what.expect("it may be answered"))
@@ -219,6 +244,7 @@ fn stop(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Timeout => "timeout",
         StopReason::Stop => "stop",
+        StopReason::Stall => "stall",
     }
 }
 
@@ -237,6 +263,7 @@ fn verdict(verdict: &Verdict) -> String {
         Verdict::Allowed => "allowed to fail".into(),
         Verdict::Abort { rule } => format!("abort by {rule}"),
         Verdict::Stopped => "stopped".into(),
+        Verdict::Answered => "as answered".into(),
         Verdict::Ask { .. } => "ask".into(),
     }
 }
@@ -267,6 +294,8 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         }
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
+        What::Stalled { attempt: id, .. } => format!("{} stands still", attempt(id)),
+        What::Revived { attempt: id } => format!("{} goes on", attempt(id)),
         What::CheckpointSeen { attempt: id, .. } => format!("{} saved", attempt(id)),
         What::Exited { attempt: id, exit } => {
             let stopped = exit.stop.map_or_else(String::new, |reason| format!(" ({})", stop(reason)));

@@ -19,6 +19,8 @@ pub(crate) struct Trouble {
     pub(crate) failures: u64,
     /// Environments that cannot be had at first, per history.
     pub(crate) no_environment: u64,
+    /// Attempts that stand still for a while or for good, per attempt.
+    pub(crate) stalls: u64,
 }
 
 /// A broken variant, which the histories must find.
@@ -69,6 +71,9 @@ pub(crate) struct Counts {
     pub(crate) verified: u64,
     pub(crate) verify_failed: u64,
     pub(crate) damaged: u64,
+    pub(crate) stalls: u64,
+    pub(crate) revived: u64,
+    pub(crate) ended_stalls: u64,
 }
 
 impl Counts {
@@ -96,6 +101,9 @@ impl Counts {
             (&mut self.verified, other.verified),
             (&mut self.verify_failed, other.verify_failed),
             (&mut self.damaged, other.damaged),
+            (&mut self.stalls, other.stalls),
+            (&mut self.revived, other.revived),
+            (&mut self.ended_stalls, other.ended_stalls),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

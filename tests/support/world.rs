@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use dogwatch::model::{
-    AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
+    AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, Sign, Stall, StopReason,
+    Time,
 };
 
 use super::dice::{Dice, dice_for};
@@ -79,6 +80,8 @@ impl Sight {
 pub(crate) enum Report {
     Claimed(AttemptId),
     Saved(AttemptId, Checkpoint),
+    Stalled(AttemptId, Box<Stall>),
+    Revived(AttemptId),
     Exited(AttemptId, Box<Exit>),
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
@@ -93,6 +96,8 @@ impl Report {
         match self {
             Self::Claimed(attempt)
             | Self::Saved(attempt, _)
+            | Self::Stalled(attempt, _)
+            | Self::Revived(attempt)
             | Self::Exited(attempt, _)
             | Self::Looked(attempt, ..)
             | Self::Probed(attempt, _)
@@ -122,6 +127,10 @@ pub(crate) enum Happening {
     VerifyCheckpoints(AttemptId),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
+    /// Nothing comes of it any more.
+    Stalls(AttemptId),
+    /// It goes on.
+    Moves(AttemptId),
     KillShim(AttemptId),
     KillTmux,
     Reboot,
@@ -315,6 +324,14 @@ impl World {
         } else {
             self.plan(long, Happening::Ends(attempt.clone(), End::Code(0)));
         }
+        if self.trouble.stalls > 0 && dice.per_mille(self.trouble.stalls) {
+            let when = dice.between(1, long);
+            self.plan(when, Happening::Stalls(attempt.clone()));
+            if dice.per_mille(500) {
+                let later = when + dice.between(1, 20_000);
+                self.plan(later, Happening::Moves(attempt.clone()));
+            }
+        }
         let when = self.dice.between(0, 60_000);
         if self.dice.per_mille(self.trouble.shim_kills) {
             self.plan(when, Happening::KillShim(attempt.clone()));
@@ -370,6 +387,30 @@ impl World {
         proc.saved = Some(saved.clone());
         proc.saves.push(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
+    }
+
+    /// Whoever follows it says that it stands still; what was going to happen to it still does.
+    pub(crate) fn stalls(&mut self, attempt: &AttemptId) {
+        if self.procs.get(attempt).is_some_and(|proc| proc.live) {
+            self.counts.stalls += 1;
+            let stall = Stall {
+                sign: Sign::Output,
+                since: self.now,
+                limit: seconds(1),
+                longest: None,
+                cpu_permille: Some(0),
+                hits: Vec::new(),
+                tail: vec!["the last line".into()],
+            };
+            self.send(Report::Stalled(attempt.clone(), Box::new(stall)));
+        }
+    }
+
+    pub(crate) fn moves(&mut self, attempt: &AttemptId) {
+        if self.procs.get(attempt).is_some_and(|proc| proc.live) {
+            self.counts.revived += 1;
+            self.send(Report::Revived(attempt.clone()));
+        }
     }
 
     pub(crate) fn stop(&mut self, attempt: &AttemptId, reason: StopReason, grace_ms: u64) {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{matrix, other, recovery};
+use super::{matrix, other, recovery, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
     Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId,
-    StepPlace, StepWhat, Template,
+    StepPlace, StepWhat, Template, WaitSpec,
 };
 
 /// The longest script, in bytes.
@@ -132,6 +132,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         on_failure: vec![],
         alternatives: IndexMap::new(),
         on_unknown: defaults.on_unknown.clone(),
+        wait: WaitSpec::default(),
     };
     if plain {
         run_keys(reader, section, &mut step);
@@ -185,6 +186,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.checkpoint = checkpoint(reader, section);
     step.autonomy = other::autonomy(reader, section).unwrap_or(step.autonomy);
     step.alternatives = other::alternatives(reader, section, step);
+    step.wait = wait::read(reader, section, step);
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Core;
+use crate::daemon::watch::Orders;
 use crate::daemon::{begin, views};
-use crate::engine::{Engine, Run};
+use crate::engine::{Engine, LaneState, Run};
 use crate::journal::{self, Journal, RunRow};
 use crate::model::RunId;
 
@@ -32,6 +33,25 @@ fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
 }
 
 impl Core {
+    /// What the mind knows now, to those who follow attempts. An attempt that lives no more is not followed any more.
+    pub(super) fn tell_watched(&mut self) {
+        let engine = &self.engine;
+        self.watched.retain(|attempt, tell| {
+            let run = engine.run(&attempt.run);
+            let lane = run.and_then(|run| run.lane(&attempt.lane)).filter(|lane| lane.n == attempt.n);
+            let live = lane.filter(|lane| matches!(lane.state, LaneState::Active { .. }));
+            let Some(orders) = run.zip(live).map(|(run, lane)| Orders::of(run, lane)) else { return false };
+            tell.send_if_modified(|known| {
+                let other = *known != orders;
+                if other {
+                    *known = orders;
+                }
+                other
+            });
+            true
+        });
+    }
+
     pub(super) fn write_records(&mut self) {
         self.writing = false;
         for run in std::mem::take(&mut self.unwritten) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
 use super::hands;
@@ -17,6 +17,7 @@ use super::notices::Outbox;
 use super::requests::{Answer, Reaction};
 use super::sites::{AllHands, Waiting};
 use super::space::Space;
+use super::watch::Orders;
 use crate::engine::{Engine, LaneState};
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, NewNotice, Of, RunRow};
@@ -71,8 +72,8 @@ pub(super) struct Core {
     pub(super) unadopted: BTreeSet<(RunId, Site)>,
     /// Attempts whose environment does not answer.
     pub(super) unreachable: HashSet<AttemptId>,
-    /// Attempts whose output is followed for checkpoints.
-    pub(super) watched: HashSet<AttemptId>,
+    /// Attempts whose output is followed, and what these clocks must heed.
+    pub(super) watched: HashMap<AttemptId, watch::Sender<Orders>>,
     /// The connection that may type into a lane. It never outlives the connection, nor this engine.
     pub(super) leases: HashMap<(RunId, LaneId), u64>,
     /// What was measured last; shared with those who measure.
@@ -109,7 +110,7 @@ impl Core {
             handed: HashSet::new(),
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
-            watched: HashSet::new(),
+            watched: HashMap::new(),
             leases: HashMap::new(),
             meter: Arc::default(),
             pending: Vec::new(),
@@ -259,6 +260,17 @@ impl Core {
 
     /// The end of an attempt may be told twice, by its keeper and by look-ups: it is recorded once.
     fn is_known(&self, what: &What) -> bool {
+        let lane_of = |attempt: &AttemptId| {
+            let run = self.engine.run(&attempt.run)?;
+            run.lane(&attempt.lane).filter(|lane| lane.n == attempt.n).map(|lane| (run, lane))
+        };
+        // Clocks run on until they are told.
+        if let What::Stalled { attempt, .. } = what {
+            return !lane_of(attempt).is_some_and(|(_, lane)| lane.may_stall());
+        }
+        if let What::Revived { attempt } = what {
+            return !lane_of(attempt).is_some_and(|(run, lane)| run.may_revive(lane));
+        }
         let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
         lane.is_some_and(|lane| {
@@ -305,6 +317,7 @@ impl Core {
                 for (answer, job) in turn.after {
                     job(answer);
                 }
+                self.tell_watched();
                 self.hand_out(&effects);
                 self.close_left();
                 self.look_at_outbox();
@@ -475,6 +488,7 @@ fn is_fact(what: &What) -> bool {
         what,
         What::Claimed { .. }
             | What::CheckpointSeen { .. }
+            | What::Revived { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::daemon::adopt::{Found, Life};
 use crate::daemon::hands::Keeping;
 use crate::daemon::requests::{self, Answer};
+use crate::daemon::watch::Board;
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
 use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site};
@@ -28,6 +29,7 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) sandbox: Arc<Sandbox>,
     pub(in crate::daemon) inputs: mpsc::UnboundedSender<Input>,
     pub(in crate::daemon) changed: watch::Sender<u64>,
+    pub(in crate::daemon) board: Board,
 }
 
 impl Parts {

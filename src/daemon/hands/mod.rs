@@ -255,7 +255,8 @@ impl Actor {
         let command = Command::Stop { attempt: attempt.clone(), reason, grace };
         let wire_reason = match reason {
             StopReason::Timeout => crate::wire::keeper::StopReason::Timeout,
-            StopReason::Stop => crate::wire::keeper::StopReason::Stop,
+            // Shims of older versions know no other one; the journal says why.
+            StopReason::Stop | StopReason::Stall => crate::wire::keeper::StopReason::Stop,
         };
         let Ok(keeper) = self.keeper().await else {
             self.parts.tell_after(AGAIN, Input::Again(command));

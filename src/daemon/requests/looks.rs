@@ -173,6 +173,8 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Stalled { .. }
+            | What::Revived { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }

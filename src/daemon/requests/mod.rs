@@ -302,6 +302,7 @@ impl Core {
                 unreachable: &self.unreachable,
                 space: &self.space,
                 waiting: &self.waiting,
+                board: &self.parts.board,
             },
         );
         for asked in &mut view.escalations {

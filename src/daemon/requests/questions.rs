@@ -160,6 +160,7 @@ fn choice_of(run: &Run, id: EscalationId, text: &str) -> Refusable<Choice> {
     let by_number = text.parse::<usize>().ok().and_then(|n| choices.get(n.checked_sub(1)?).copied());
     let all = [
         Choice::Accept,
+        Choice::KeepWaiting,
         Choice::Retry,
         Choice::Resume,
         Choice::Probe,

@@ -20,7 +20,7 @@ pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> 
     let step = run.step_of(lane);
     let mut facts = Vec::new();
     match escalation.kind {
-        EscalationKind::Failed | EscalationKind::Unknown => {
+        EscalationKind::Failed | EscalationKind::Unknown | EscalationKind::Stalled => {
             facts.push(("checkpoint", checkpoint(step, lane, escalation)));
             facts.extend(resources(lane).map(|text| ("resources", text)));
             facts.push(("attempts", attempts(lane)));
@@ -149,6 +149,7 @@ fn how(how: PastEnd) -> String {
     match how {
         PastEnd::Exit { stop: Some(StopReason::Timeout), .. } => "time limit".into(),
         PastEnd::Exit { stop: Some(StopReason::Stop), .. } => "stopped".into(),
+        PastEnd::Exit { stop: Some(StopReason::Stall), .. } => "stood still".into(),
         PastEnd::Exit { end, unverified: true, .. } => format!("{}, its verify failed", exit_words(end)),
         PastEnd::Exit { end, missing: true, .. } => format!("{}, an output was missing", exit_words(end)),
         PastEnd::Exit { end, outside: Some(Outside::GpusLost), .. } => format!("{}, GPUs lost", exit_words(end)),

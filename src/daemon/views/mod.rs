@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::sites::Waiting;
 use super::space::Space;
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run, Timer, Wait};
+use super::watch::Board;
+use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
     AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
@@ -69,11 +70,12 @@ pub(super) struct Beside<'a> {
     pub(super) unreachable: &'a HashSet<AttemptId>,
     pub(super) space: &'a Space,
     pub(super) waiting: &'a Waiting,
+    pub(super) board: &'a Board,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, space, waiting } = beside;
+    let Beside { file, now, seq, unreachable, space, waiting, board } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -84,7 +86,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         params: params.collect(),
         isolation: isolation(run),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space, waiting))).collect(),
+        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space, waiting, board))).collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
         seq,
@@ -116,9 +118,9 @@ fn isolation(run: &Run) -> Option<IsolationView> {
 }
 
 /// What stands beside the mind's state of a step.
-type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting);
+type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board);
 
-fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Aside<'_>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board): Aside<'_>) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -145,8 +147,8 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
         checkpoint: lane.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()),
         checkpoint_step: lane.checkpoint.as_ref().and_then(|checkpoint| checkpoint.step),
         checkpoint_due_ms: run.checkpoint_due(lane).map(Time::as_ms),
-        escalation: if let LaneState::Asking { escalation } = lane.state { Some(escalation.0) } else { None },
-        waits: run.waits(lane).into_iter().map(wait).collect(),
+        escalation: run.asks(lane).map(|id| id.0),
+        waits: waits(run, lane, board),
         attached: lane
             .attached
             .as_ref()
@@ -160,6 +162,17 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting): Asi
     }
 }
 
+/// Every timer of a lane, the nearest first.
+fn waits(run: &Run, lane: &LaneRun, board: &Board) -> Vec<WaitView> {
+    let mut waits = run.waits(lane);
+    let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }));
+    if let Some((since, until)) = live.and_then(|attempt| board.get(&attempt)?.stall) {
+        waits.push(Wait { timer: Timer::Stall, since: Some(since), until });
+    }
+    waits.sort_by_key(|wait| wait.until);
+    waits.into_iter().map(wait).collect()
+}
+
 fn wait(wait: Wait) -> WaitView {
     let kind = match wait.timer {
         Timer::Retry => WaitKind::Retry,
@@ -168,6 +181,7 @@ fn wait(wait: Wait) -> WaitView {
         Timer::Deadline => WaitKind::Deadline,
         Timer::Undo => WaitKind::Undo,
         Timer::RunTimeout => WaitKind::RunTimeout,
+        Timer::Stall => WaitKind::Stall,
     };
     WaitView { kind, since_ms: wait.since.map(Time::as_ms), until_ms: wait.until.as_ms() }
 }
@@ -194,7 +208,9 @@ fn step_state(run: &Run, lane: &LaneRun) -> StepState {
         LaneState::Asking { escalation } => match run.questions.get(escalation).map(|q| q.escalation.kind) {
             Some(EscalationKind::Unknown) => StepState::Unknown,
             Some(EscalationKind::Gate) => StepState::Gate,
-            Some(EscalationKind::Failed | EscalationKind::CannotStart) | None => StepState::Asking,
+            Some(EscalationKind::Failed | EscalationKind::CannotStart | EscalationKind::Stalled) | None => {
+                StepState::Asking
+            }
         },
         LaneState::Done { how, .. } => match how {
             Ended::Succeeded(_) => StepState::Succeeded,
@@ -212,6 +228,10 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { claimed: None, .. } => "starting".into(),
         LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Stall), .. } => "it stands still, being stopped".into(),
+        LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
+            asked(run, question)
+        }
         LaneState::Active { resume: Some(path), .. } => {
             let damaged = lane.damaged_words().filter(|_| lane.checkpoint.as_ref().is_some_and(|it| it.path == *path));
             damaged.map_or_else(|| format!("resumed from {path}"), |words| format!("resumed from {path}: {words}"))
@@ -229,13 +249,17 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         }
         LaneState::ToAsk { .. } => "a question is being opened".into(),
         LaneState::Asking { escalation } => {
-            let question = run.questions.get(escalation);
-            question.map_or_else(String::new, |question| match &question.held {
-                Some(held) => format!("{} by {}, takes effect in a moment", run.word(held.choice), held.by),
-                None => question.escalation.title.clone(),
-            })
+            run.questions.get(escalation).map_or_else(String::new, |question| asked(run, question))
         }
         LaneState::Done { how, .. } => done(lane, how),
+    }
+}
+
+/// What an open question asks, or the answer that takes effect next.
+fn asked(run: &Run, question: &Question) -> String {
+    match &question.held {
+        Some(held) => format!("{} by {}, takes effect in a moment", run.word(held.choice), held.by),
+        None => question.escalation.title.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         EscalationKind::Unknown => "unknown",
         EscalationKind::CannotStart => "cannot_start",
         EscalationKind::Gate => "gate",
+        EscalationKind::Stalled => "stalled",
     };
     let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
         (Some(_), Some(choice)) => format!("{} when the time is over", run.word(choice)),
@@ -68,6 +69,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
 fn strength(choice: Choice) -> Strength {
     match choice {
         Choice::Accept
+        | Choice::KeepWaiting
         | Choice::Alternative { .. }
         | Choice::Retry
         | Choice::Resume
@@ -96,6 +98,7 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
             let from = if proposal.resume.is_some() { checkpoint(lane) } else { "the start".into() };
             format!("attempt {next}{with}, from {from}; as {} says", proposal.rule)
         }
+        Choice::KeepWaiting => "it goes on, and its clocks begin anew".into(),
         Choice::Alternative { .. } => {
             let about = run.alternative_named(choice).and_then(|(_, other)| other.description.clone());
             let about = about.map(|about| format!("{about}; ")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::engine::{Run, damaged_words};
 use crate::model::{
     AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
-    SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words, span_words,
+    SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -11,14 +11,14 @@ use super::exit_words;
 
 /// The event as clients see it.
 pub(in crate::daemon) fn event(run: &Run, seq: u64, event: &Event) -> EventView {
-    let (kind, lane, attempt, text) = line(run, &event.what);
+    let (kind, lane, attempt, text) = line(run, &event.what, event.at);
     let step = lane.map(|lane| run.lane_name(&lane)).unwrap_or_default();
     EventView { seq, at_ms: event.at.as_ms(), kind: kind.into(), step, attempt, text }
 }
 
 type Line = (&'static str, Option<LaneId>, Option<u32>, String);
 
-fn line(run: &Run, what: &What) -> Line {
+fn line(run: &Run, what: &What, at: Time) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
         What::Created(created) => ("run.created", None, None, format!("started by {}", created.by)),
@@ -51,6 +51,7 @@ fn line(run: &Run, what: &What) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.ended", lane, n, exited(attempt.n, exit))
         }
+        What::Stalled { attempt, .. } | What::Revived { attempt } => standing(attempt, what, at),
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
             ("attempt.unknown", lane, n, format!("UNKNOWN whether attempt {} finished: {}", attempt.n, lost(*why)))
@@ -120,10 +121,22 @@ fn line(run: &Run, what: &What) -> Line {
     }
 }
 
+/// Of an attempt that stands still, or goes on.
+fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
+    let n = attempt.n;
+    let (kind, text) = if let What::Stalled { stall, .. } = what {
+        ("attempt.stalled", format!("attempt {n} stands still: {}", stall.words(at)))
+    } else {
+        ("attempt.revived", format!("attempt {n} goes on by itself"))
+    };
+    (kind, Some(attempt.lane.clone()), Some(n), text)
+}
+
 fn stop_asked(reason: StopReason, by: &crate::model::Principal) -> String {
     match reason {
         StopReason::Timeout => "time limit reached: stopping".into(),
         StopReason::Stop => format!("stopping, by {by}"),
+        StopReason::Stall => format!("it stands still: stopping, by {by}"),
     }
 }
 
@@ -182,6 +195,7 @@ fn exited(n: u32, exit: &Exit) -> String {
     match exit.stop {
         Some(StopReason::Timeout) => text.push_str(" (time limit)"),
         Some(StopReason::Stop) => text.push_str(" (stopped)"),
+        Some(StopReason::Stall) => text.push_str(" (it stood still)"),
         None => {}
     }
     if let Some(outside) = exit.outside {
@@ -227,6 +241,7 @@ fn judged(verdict: &Verdict) -> (&'static str, String) {
         Verdict::Allowed => ("step.failed", "failed, which is allowed".into()),
         Verdict::Abort { rule } => ("step.failed", format!("failed; the run ends by rule \"{rule}\"")),
         Verdict::Stopped => ("step.stopped", "stopped".into()),
+        Verdict::Answered => ("step.answered", "it stood still and was ended, as was answered".into()),
         Verdict::Ask { why: AskWhy::Failed { attempts, of, rule, because, .. } } => {
             let rule = rule.as_ref().map(|rule| format!(", rule \"{rule}\"")).unwrap_or_default();
             let because = if because.is_empty() { String::new() } else { format!(", for {because}") };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::stall::StoredStall;
+
 use crate::model::{
     Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, SnapshotMark,
     StopReason,
@@ -45,6 +47,13 @@ pub(super) enum Stored {
     CheckpointSeen {
         at: At,
         checkpoint: Checkpoint,
+    },
+    Stalled {
+        at: At,
+        stall: Box<StoredStall>,
+    },
+    Revived {
+        at: At,
     },
     Keeping {
         at: At,
@@ -291,6 +300,7 @@ pub(super) enum StoredVerdict {
         rule: String,
     },
     Stopped,
+    Answered,
     AskFailed {
         rule: Option<String>,
         attempts: u32,
@@ -381,11 +391,11 @@ stored! {
     StoredBy { Person(String), Rule }
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
-    StoredStop { Timeout, Stop }
+    StoredStop { Timeout, Stop, Stall }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
-    StoredKind { Failed, Unknown, CannotStart, Gate }
-    StoredChoice { Accept, Alternative { step: u32, place: u32 }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
+    StoredKind { Failed, Unknown, CannotStart, Gate, Stalled }
+    StoredChoice { Accept, KeepWaiting, Alternative { step: u32, place: u32 }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(u32) }
     StoredOrder { Resume, Retry, Skip, Done }
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
@@ -397,12 +407,13 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
-mirror!(StoredStop = StopReason { Timeout, Stop });
+mirror!(StoredStop = StopReason { Timeout, Stop, Stall });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
-mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate });
+mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate, Stalled });
 mirror!(StoredChoice = Choice {
-    Accept, Alternative { step, place }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject, SendBack(place)
+    Accept, KeepWaiting, Alternative { step, place }, Retry, Resume, Probe, Done, Skip, Fail, StopRun, Approve, Reject,
+    SendBack(place)
 });
 mirror!(StoredOrder = Order { Resume, Retry, Skip, Done });
 mirror!(StoredRunStop = RunStopWhy { Asked, Timeout, Abort { rule }, Rejected });

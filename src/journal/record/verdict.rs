@@ -22,6 +22,7 @@ pub(super) fn write(verdict: &Verdict) -> StoredVerdict {
         Verdict::Allowed => StoredVerdict::Allowed,
         Verdict::Abort { rule } => StoredVerdict::Abort { rule: rule.clone() },
         Verdict::Stopped => StoredVerdict::Stopped,
+        Verdict::Answered => StoredVerdict::Answered,
         Verdict::Ask { why: AskWhy::Failed { rule, attempts, of, because, proposal } } => StoredVerdict::AskFailed {
             rule: rule.clone(),
             attempts: *attempts,
@@ -52,6 +53,7 @@ pub(super) fn read(verdict: StoredVerdict) -> Verdict {
         StoredVerdict::Allowed => Verdict::Allowed,
         StoredVerdict::Abort { rule } => Verdict::Abort { rule },
         StoredVerdict::Stopped => Verdict::Stopped,
+        StoredVerdict::Answered => Verdict::Answered,
         StoredVerdict::AskFailed { rule, attempts, of, because, proposal } => {
             let proposal = proposal.map(|proposal| Box::new(read_proposal(*proposal)));
             Verdict::Ask { why: AskWhy::Failed { rule, attempts, of, because, proposal } }

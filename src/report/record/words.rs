@@ -58,6 +58,7 @@ pub(super) fn stop(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Timeout => "time limit",
         StopReason::Stop => "stopped",
+        StopReason::Stall => "stood still",
     }
 }
 
@@ -85,7 +86,10 @@ pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
         LaneState::Waiting => "waiting".into(),
         LaneState::Active { claimed: None, .. } => "starting".into(),
         LaneState::Active { stop: Some(_), .. } => "being stopped".into(),
-        LaneState::Active { .. } => "running".into(),
+        LaneState::Active { .. } => match run.asks(lane) {
+            Some(id) => format!("running, stands still; waits for an answer to {id}"),
+            None => "running".into(),
+        },
         LaneState::Exited { .. } => "ended".into(),
         LaneState::Verifying { .. } => "ended well, being verified".into(),
         LaneState::Lost { .. } | LaneState::Probing { .. } | LaneState::Probed { .. } => "UNKNOWN".into(),
@@ -127,6 +131,7 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
         Verdict::Allowed => "failed, which is allowed".into(),
         Verdict::Abort { rule } => format!("the run ends, by rule {}", inline(rule)),
         Verdict::Stopped => "stopped".into(),
+        Verdict::Answered => "ended because it stood still, as was answered".into(),
         Verdict::Ask { .. } => "a person is asked".into(),
     }
 }
@@ -176,6 +181,8 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
+        What::Stalled { attempt, stall } => format!("{} stands still: {}", name(attempt), stall.words(event.at)),
+        What::Revived { attempt } => format!("{} goes on by itself", name(attempt)),
         What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),
         What::Lost { attempt, why, .. } => format!("{} is UNKNOWN: {}", name(attempt), lost(*why)),
         What::Judged { attempt, verdict: decided } => format!("{}: {}", name(attempt), verdict(decided)),

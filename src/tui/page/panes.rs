@@ -209,6 +209,7 @@ fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
         StepState::Asking | StepState::Unknown | StepState::Gate if held(step).is_some() => String::new(),
         StepState::Asking | StepState::Unknown | StepState::Gate if over => String::new(),
         StepState::Asking | StepState::Unknown => "▲ n: decide".into(),
+        StepState::Running if step.stands() && held(step).is_none() => "▲ n: it stands still, decide".into(),
         StepState::Gate => "◆ n: answer".into(),
         StepState::Unreachable => "its environment does not answer; not failed".into(),
         StepState::Failed | StepState::Stopped => "s opens a shell beside it".into(),

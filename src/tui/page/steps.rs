@@ -87,8 +87,8 @@ fn marks(model: &Model, run: &RunView, places: &[usize]) -> &'static str {
 }
 
 fn lane(model: &Model, step: &StepView, name: &str, indent: usize, pen: &mut Pen<'_>) {
-    let role = role_of(step.state);
-    pen.space(indent).text(role, step.state.shape());
+    let role = if step.stands() { Role::Attention } else { role_of(step.state) };
+    pen.space(indent).text(role, step.shape());
     pen.text(Role::Plain, if model.marked.contains(&model.lane_key(step)) { "*" } else { " " });
     let left = pen.left();
     let longest = left.saturating_sub(12).clamp(8, 40).min(left);
@@ -113,6 +113,7 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
         return fit(&format!("answered, in {}", span(until - now)), columns);
     }
     let words = match step.state {
+        StepState::Running if step.stands() => needs_you("stands still -"),
         StepState::Running => return running(model, step, columns),
         StepState::Waiting => waiting(model, step),
         StepState::Starting => "starting".into(),

@@ -18,6 +18,7 @@ pub fn kind_words(kind: WaitKind) -> &'static str {
         WaitKind::Deadline => "expires in",
         WaitKind::Undo => "takes effect in",
         WaitKind::RunTimeout => "run ends in",
+        WaitKind::Stall => "stall in",
     }
 }
 

@@ -234,6 +234,16 @@ impl StepView {
         self.checkpoint_due_ms.map(|due| now_ms - due).filter(|late| *late > 0)
     }
 
+    /// It lives and stands still, and a person is asked about it.
+    pub fn stands(&self) -> bool {
+        self.state == StepState::Running && self.escalation.is_some()
+    }
+
+    /// Its shape: readable without colour.
+    pub fn shape(&self) -> &'static str {
+        if self.stands() { StepState::Asking.shape() } else { self.state.shape() }
+    }
+
     /// `train` or `train[lr=0.1]`.
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
@@ -265,6 +275,8 @@ pub enum WaitKind {
     Undo,
     /// The whole run is stopped: its time limit.
     RunTimeout,
+    /// Without a sign of life until then, and without work, it stands still.
+    Stall,
 }
 
 /// Who types into a step.

@@ -37,8 +37,7 @@ fn a_key_of_a_later_version_is_refused_by_name() {
 [steps.train]
 run = "python3 train.py"
 service = true
-[steps.train.wait]
-stall_after = "15m"
+gpus = 1
 "#), @r#"
     error: `service` in [steps.train] is not supported yet
      --> flow.toml:4:1
@@ -47,12 +46,12 @@ stall_after = "15m"
       | ^^^^^^^
       = hint: remove it; start the service and wait for it inside the `run` of the step that needs it
 
-    error: `wait` in [steps.train] is not supported yet
-     --> flow.toml:5:14
+    error: `gpus` in [steps.train] is not supported yet
+     --> flow.toml:5:1
       |
-    5 | [steps.train.wait]
-      |              ^^^^
-      = hint: remove it; `timeout` bounds how long an attempt may take
+    5 | gpus = 1
+      | ^^^^
+      = hint: remove it, or set CUDA_VISIBLE_DEVICES in `env`
     "#);
 }
 

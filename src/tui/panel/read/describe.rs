@@ -100,6 +100,9 @@ fn what_next(model: &Model, step: &StepView) -> String {
         }
         StepState::Retrying => "nothing: it is tried again by itself".into(),
         StepState::Unreachable => "nothing yet: its environment does not answer; it is not counted as failed".into(),
+        StepState::Running if step.stands() => {
+            format!("{} opens the question; {} types into it", k(Action::NextQuestion), k(Action::Attach))
+        }
         StepState::Running => format!(
             "nothing: it runs. {} types into it, {} is a shell beside it, {} stops it",
             k(Action::Attach),

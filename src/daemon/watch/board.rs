@@ -1,0 +1,65 @@
+//! What the loop and those who follow attempts tell each other: what of the mind's state concerns the clocks of an attempt,
+//! and how these stand, for whoever looks. Decides nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::{LaneRun, Run};
+use crate::model::{AttemptId, Time};
+
+/// What the mind knows that the clocks of an attempt must heed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::daemon) struct Orders {
+    /// Somebody types into it since then: its time stands still.
+    pub(in crate::daemon) held: Option<Time>,
+    /// When somebody did before, the newest last.
+    pub(in crate::daemon) hands: Vec<(Time, Time)>,
+    /// A person said then that it is to go on although it stood still.
+    pub(in crate::daemon) spared: Option<Time>,
+    /// That it stands still would be news.
+    pub(in crate::daemon) may_stall: bool,
+    /// That it goes on would be news.
+    pub(in crate::daemon) may_revive: bool,
+}
+
+impl Orders {
+    pub(in crate::daemon) fn of(run: &Run, lane: &LaneRun) -> Self {
+        Self {
+            held: lane.attached.as_ref().map(|attached| attached.since),
+            hands: lane.hands.clone(),
+            spared: lane.spared,
+            may_stall: lane.may_stall(),
+            may_revive: run.may_revive(lane),
+        }
+    }
+}
+
+/// How the clocks of an attempt stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::daemon) struct Standing {
+    /// The sign of life that the nearest limit counts from, and when it ends without another one.
+    pub(in crate::daemon) stall: Option<(Time, Time)>,
+}
+
+/// The standings of all attempts that are followed.
+#[derive(Debug, Clone, Default)]
+pub(in crate::daemon) struct Board(Arc<Mutex<HashMap<AttemptId, Standing>>>);
+
+impl Board {
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptId, Standing>> {
+        // Whoever panicked in it left figures behind, nothing that could be wrong.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::daemon) fn get(&self, attempt: &AttemptId) -> Option<Standing> {
+        self.all().get(attempt).copied()
+    }
+
+    pub(super) fn put(&self, attempt: &AttemptId, standing: Standing) {
+        self.all().insert(attempt.clone(), standing);
+    }
+
+    pub(super) fn forget(&self, attempt: &AttemptId) {
+        self.all().remove(attempt);
+    }
+}

@@ -1,0 +1,285 @@
+//! What a live attempt prints, as it prints it: its checkpoints, and whether it stands still. Woken by the kernel and by
+//! its own clocks. What it misses of checkpoints is found again when the attempt ends; what it knows of the attempt's rhythm
+//! a new engine reads from the log.
+
+mod board;
+mod clocks;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use regex::Regex;
+use rustix::fs::inotify;
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
+
+pub(super) use board::{Board, Orders};
+use clocks::{Clocks, Next, Still, Tick};
+
+use super::core::{Input, Parts};
+use super::ended::{Context, sighting};
+use crate::attempt;
+use crate::attempt::log::{Log, Piece, Stamp, read_stamps};
+use crate::clock;
+use crate::gauge::plain;
+use crate::model::{Checkpoint, Event, Stall, Time, What};
+use crate::usage::Work;
+
+/// Between two looks at a log that is being written: what came meanwhile is read at once.
+const PAUSE: Duration = Duration::from_millis(300);
+/// The same where the kernel does not tell that something was written.
+const BLIND: Duration = Duration::from_secs(2);
+const CHUNK: usize = 256 * 1024;
+/// Of more than so much that was written since the last look, only the end is read where no checkpoint can be missed.
+const MOST: u64 = 1024 * 1024;
+/// Of a log that was written before this engine lived, so much of its end is read for progress.
+const TOLD: u64 = 4 * 1024 * 1024;
+
+/// Follows this attempt until its engine ends, its log cannot be read, or nobody wants to know of it any more.
+pub(super) fn start(context: Context, began: Time, orders: watch::Receiver<Orders>, parts: &Parts) {
+    let parts = parts.clone();
+    tokio::spawn(async move {
+        let attempt = context.attempt.clone();
+        let mut follower = Follower::new(context, began, orders, parts.clone());
+        if let Err(error) = follower.follow().await {
+            tracing::warn!("what {attempt} prints is not followed: {error}");
+        }
+        parts.board.forget(&attempt);
+    });
+}
+
+/// One live attempt.
+struct Follower {
+    context: Context,
+    parts: Parts,
+    orders: watch::Receiver<Orders>,
+    clocks: Clocks,
+    /// Of checkpoints.
+    pattern: Option<Regex>,
+    offset: u64,
+    /// The line that has no end yet.
+    rest: Vec<u8>,
+    /// How long the timer was when everybody was told of it the last time.
+    shown: Option<(Time, Time)>,
+}
+
+impl Follower {
+    fn new(context: Context, began: Time, orders: watch::Receiver<Orders>, parts: Parts) -> Self {
+        let step = context.workflow.steps.get(&context.step);
+        let pattern = step.and_then(|step| Regex::new(&step.checkpoint.as_ref()?.pattern).ok());
+        let spec = step.map(|step| step.wait.clone()).unwrap_or_default();
+        let clocks = Clocks::new(&spec, began);
+        Self { context, parts, orders, clocks, pattern, offset: 0, rest: Vec::new(), shown: None }
+    }
+
+    async fn follow(&mut self) -> std::io::Result<()> {
+        let path = self.context.run_dir.join(self.context.attempt.dir());
+        let events = watch_dir(&path)
+            .inspect_err(|error| tracing::warn!("{} is looked at now and then only: {error}", self.context.attempt));
+        let mut events = events.ok();
+        self.catch_up().map_err(std::io::Error::other)?;
+        loop {
+            if !self.read_new().map_err(std::io::Error::other)? || path.join("exit.json").exists() {
+                return Ok(());
+            }
+            let wake = self.look().await;
+            tokio::select! {
+                written = written(&mut events) => {
+                    written?;
+                    clock::sleep(PAUSE).await;
+                }
+                () = until(wake, &self.parts) => {}
+                changed = self.orders.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was printed and done before this engine lived, as far as the log and its stamps tell.
+    fn catch_up(&mut self) -> Result<(), attempt::Error> {
+        let Some(dir) = self.context.open()? else { return Ok(()) };
+        let stamps = read_stamps(&dir)?;
+        let mut log = Log::open(dir)?;
+        let end = stamps.last().map_or(0, |stamp| stamp.offset);
+        let told = end.saturating_sub(TOLD);
+        let orders = self.orders.borrow().clone();
+        let mut newest = Time::from_ms(0);
+        for Stamp { offset, boottime_ms, .. } in stamps {
+            let at = self.parts.clock.at_boottime(boottime_ms);
+            self.clocks.before(&orders, newest, at);
+            if offset <= told {
+                self.clocks.output(&[], at);
+                self.offset = offset;
+            } else {
+                self.read_to(&mut log, offset, at)?;
+            }
+            newest = at;
+        }
+        // What came after the newest stamp came soon after it.
+        self.read_to(&mut log, u64::MAX, newest)?;
+        self.clocks.before(&orders, newest, self.parts.clock.now());
+        // Checkpoints may stand anywhere in it.
+        if self.pattern.is_some() {
+            (self.offset, self.rest) = (0, Vec::new());
+            self.read_checkpoints(&mut log)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds the clocks with what was written up to an offset by then.
+    fn read_to(&mut self, log: &mut Log, until: u64, at: Time) -> Result<(), attempt::Error> {
+        while self.offset < until {
+            let wanted = usize::try_from(until - self.offset).unwrap_or(CHUNK).min(CHUNK);
+            let Some(piece) = log.read(self.offset, wanted)? else { return Ok(()) };
+            self.offset = piece.next_offset();
+            if let Piece::Bytes { bytes, .. } = piece {
+                self.clocks.output(&bytes, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was written since. False when there is nothing to read and never will be.
+    fn read_new(&mut self) -> Result<bool, attempt::Error> {
+        let Some(dir) = self.context.open()? else { return Ok(false) };
+        let mut log = Log::open(dir)?;
+        let before = self.offset;
+        if self.pattern.is_some() {
+            let from = self.offset;
+            self.read_checkpoints(&mut log)?;
+            self.offset = from;
+        }
+        let end = log.end();
+        if end.saturating_sub(self.offset) > MOST {
+            self.offset = end.saturating_sub(CHUNK as u64);
+        }
+        let now = self.parts.clock.now();
+        self.read_to(&mut log, u64::MAX, now)?;
+        if self.offset > before && self.orders.borrow().may_revive {
+            self.tell(What::Revived { attempt: self.context.attempt.clone() });
+        }
+        Ok(true)
+    }
+
+    /// The newest checkpoint told of in what was written since.
+    fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
+        let Some(pattern) = &self.pattern else { return Ok(()) };
+        let mut newest = None;
+        while let Some(piece) = log.read(self.offset, CHUNK)? {
+            self.offset = piece.next_offset();
+            let Piece::Bytes { bytes, .. } = piece else {
+                self.rest.clear();
+                continue;
+            };
+            self.rest.extend_from_slice(&bytes);
+            let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
+                let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
+                newest = sighting(pattern, &line, &self.context).or(newest);
+            }
+            self.rest.drain(..whole);
+            if self.rest.len() > CHUNK {
+                self.rest.clear();
+            }
+        }
+        let there = |checkpoint: &Checkpoint| self.context.is_there(&checkpoint.path);
+        if let Some(checkpoint) = newest.filter(there) {
+            self.tell(What::CheckpointSeen { attempt: self.context.attempt.clone(), checkpoint });
+        }
+        Ok(())
+    }
+
+    fn tell(&self, what: What) {
+        let run = self.context.attempt.run.clone();
+        self.parts.tell(Input::Fact(Event { run, at: self.parts.clock.now(), what }));
+    }
+
+    /// Asks the clocks, does what they want, and says when to ask again.
+    async fn look(&mut self) -> Option<Time> {
+        let orders = self.orders.borrow_and_update().clone();
+        let now = self.parts.clock.now();
+        self.clocks.tick(Tick { boottime: clock::boottime_ms(), monotonic: clock::monotonic_ms() }, now);
+        self.clocks.heed(orders, now);
+        let wake = loop {
+            let now = self.parts.clock.now();
+            match self.clocks.next(now) {
+                Next::Wait(at) => break at,
+                Next::Measure => {
+                    let work = self.measure().await;
+                    self.clocks.worked(work, self.parts.clock.now());
+                }
+                Next::Still(still) => {
+                    self.stands_still(still).await;
+                    break Some(now.plus(BLIND));
+                }
+            }
+        };
+        self.show();
+        wake
+    }
+
+    async fn measure(&self) -> Option<Work> {
+        let context = self.context.clone();
+        let look = move || Work::of(context.shim()?, true);
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
+    async fn stands_still(&self, found: Still) {
+        let context = self.context.clone();
+        let read = tokio::task::spawn_blocking(move || context.so_far()).await;
+        let (hits, tail) = read.unwrap_or_default();
+        let Still { sign, since, limit, longest, cpu_permille } = found;
+        let stall = Stall { sign, since, limit, longest, cpu_permille: Some(cpu_permille), hits, tail };
+        self.tell(What::Stalled { attempt: self.context.attempt.clone(), stall: Box::new(stall) });
+    }
+
+    /// Puts the timers where they are looked at. Who looks is told only when they changed by a good part.
+    fn show(&mut self) {
+        let standing = self.clocks.standing(self.parts.clock.now());
+        self.parts.board.put(&self.context.attempt, standing);
+        let far = match (self.shown, standing.stall) {
+            (Some((_, shown)), Some((since, until))) => {
+                let moved = until.since(shown).max(shown.since(until));
+                moved > until.since(since) / 10
+            }
+            (None, None) => false,
+            (None, Some(_)) | (Some(_), None) => true,
+        };
+        if far {
+            self.shown = standing.stall;
+            self.parts.changed.send_modify(|_| {});
+        }
+    }
+}
+
+/// Returns when something was written, or may have been.
+async fn written(events: &mut Option<Receiver>) -> std::io::Result<()> {
+    let Some(events) = events else {
+        clock::sleep(BLIND).await;
+        return Ok(());
+    };
+    events.readable().await?;
+    // What the events say does not matter: something was written.
+    let mut buffer = [0u8; 4096];
+    while events.try_read(&mut buffer).is_ok() {}
+    Ok(())
+}
+
+async fn until(at: Option<Time>, parts: &Parts) {
+    match at {
+        Some(at) => clock::sleep(at.since(parts.clock.now()).max(Duration::from_millis(1))).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn watch_dir(path: &Path) -> std::io::Result<Receiver> {
+    let fd: OwnedFd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+    let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&fd, path, flags | inotify::WatchFlags::ONLYDIR)?;
+    // Any descriptor that can be read and polled will do; an inotify one is read like a pipe.
+    Receiver::from_owned_fd_unchecked(fd)
+}
