@@ -19,6 +19,8 @@ use crate::model::{Checkpoint, Event, What};
 /// Between two looks at a log that is being written: what came meanwhile is read at once.
 const PAUSE: Duration = Duration::from_millis(300);
 const CHUNK: usize = 256 * 1024;
+/// Checkpoints that are told of one look.
+const AT_ONCE: usize = 16;
 
 /// Follows this attempt until its engine ends or its log cannot be read. For steps without a pattern nothing is started.
 pub(super) fn start(context: Context, parts: &Parts) {
@@ -38,8 +40,8 @@ async fn follow(context: &Context, pattern: &Regex, parts: &Parts) -> std::io::R
     let (mut offset, mut rest) = (0, Vec::new());
     loop {
         let Some(dir) = context.open().map_err(std::io::Error::other)? else { return Ok(()) };
-        let newest = read_new(dir, &mut offset, &mut rest, pattern, context).map_err(std::io::Error::other)?;
-        if let Some(checkpoint) = newest.filter(|checkpoint| context.is_there(&checkpoint.path)) {
+        let new = read_new(dir, &mut offset, &mut rest, pattern, context).map_err(std::io::Error::other)?;
+        for checkpoint in new.into_iter().filter(|checkpoint| context.is_there(&checkpoint.path)) {
             let what = What::CheckpointSeen { attempt: context.attempt.clone(), checkpoint };
             parts.tell(Input::Fact(Event { run: context.attempt.run.clone(), at: parts.clock.now(), what }));
         }
@@ -62,16 +64,16 @@ fn watch(path: &Path) -> std::io::Result<Receiver> {
     Receiver::from_owned_fd_unchecked(fd)
 }
 
-/// The newest checkpoint told of in what was written since.
+/// The checkpoints told of in what was written since, the newest last; of very many the newest.
 fn read_new(
     dir: OwnedFd,
     offset: &mut u64,
     rest: &mut Vec<u8>,
     pattern: &Regex,
     context: &Context,
-) -> Result<Option<Checkpoint>, crate::attempt::Error> {
+) -> Result<Vec<Checkpoint>, crate::attempt::Error> {
     let mut log = Log::open(dir)?;
-    let mut newest = None;
+    let mut new: Vec<Checkpoint> = Vec::new();
     while let Some(piece) = log.read(*offset, CHUNK)? {
         *offset = piece.next_offset();
         let Piece::Bytes { bytes, .. } = piece else {
@@ -82,12 +84,17 @@ fn read_new(
         let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {
             let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
-            newest = sighting(pattern, &line, context).or(newest);
+            if let Some(found) = sighting(pattern, &line, context) {
+                new.retain(|one| one.path != found.path);
+                new.push(found);
+                let over = new.len().saturating_sub(AT_ONCE);
+                new.drain(..over);
+            }
         }
         rest.drain(..whole);
         if rest.len() > CHUNK {
             rest.clear();
         }
     }
-    Ok(newest)
+    Ok(new)
 }

@@ -62,9 +62,14 @@ impl Run {
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
             What::Probed { attempt, code, output } => self.probed(attempt, *code, output),
             What::Verified { attempt, check } => self.verified(attempt, check),
-            What::CheckpointsVerified { attempt, good, damaged } => {
-                self.checkpoints_verified(attempt, good.as_ref(), damaged);
+            What::CheckpointsVerified { attempt, good, damaged, digest } => {
+                self.checkpoints_verified(attempt, (good.as_ref(), digest.as_ref()), damaged);
             }
+            What::CheckpointChecked { lane, checkpoint, flaw, digest } => {
+                self.checkpoint_checked(lane, checkpoint, (flaw.as_ref(), digest.as_ref()));
+            }
+            What::CheckpointMarked { lane, path, mark, by } => self.checkpoint_marked(lane, path, *mark, by),
+            What::CheckpointRemoved { lane, path, why } => self.checkpoint_removed(lane, path, why.as_ref()),
             What::Skipped { lane, why } => self.skipped(lane, why, at),
             What::Opened { escalation } => self.opened(escalation, at),
             What::Answered { escalation, choice, by, note } => {
@@ -139,6 +144,7 @@ impl Run {
             lane.patch = patch;
         }
         lane.touched = false;
+        lane.chosen = false;
         lane.started = None;
         lane.last_exit = None;
         lane.stop_asked = None;

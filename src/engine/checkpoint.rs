@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AttemptId, Checkpoint, Damaged, Time};
+use crate::model::{AttemptId, Checkpoint, CheckpointMark, Damaged, LaneId, Principal, Time};
 
 use super::Run;
 use super::state::{LaneRun, LaneState};
@@ -18,6 +18,36 @@ pub struct Sighting {
     /// When it was seen while it was written; `None` where it was found only afterwards.
     pub seen: Option<Time>,
     pub quality: Quality,
+    /// What it held when it was found good, where that is known.
+    pub digest: Option<String>,
+    /// It is never removed.
+    pub pinned: bool,
+    pub removal: Removal,
+}
+
+/// How it stands with the removal of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    Unwanted,
+    /// It is recorded, and not known to be done.
+    Owed,
+    Done,
+    /// It is there still, and is left alone.
+    Failed {
+        why: String,
+    },
+}
+
+impl Sighting {
+    /// Nothing is known against it, and nobody wanted it removed.
+    pub fn is_usable(&self) -> bool {
+        !self.is_leaving() && !matches!(self.quality, Quality::Damaged { .. })
+    }
+
+    /// It is to be removed, or was.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.removal, Removal::Owed | Removal::Done)
+    }
 }
 
 /// What is known of a checkpoint.
@@ -35,8 +65,16 @@ pub enum Quality {
 impl LaneRun {
     /// Older ones that nothing is known against, newest first.
     pub fn older_checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
-        let usable = self.sightings.iter().rev().filter(|one| !matches!(one.quality, Quality::Damaged { .. }));
-        usable.map(|one| &one.checkpoint)
+        self.sightings.iter().rev().filter(|one| one.is_usable()).map(|one| &one.checkpoint)
+    }
+
+    /// What is known of the checkpoint of this path.
+    pub fn sighting(&self, path: &str) -> Option<&Sighting> {
+        self.sightings.iter().find(|one| one.checkpoint.path == path)
+    }
+
+    fn is_leaving(&self, checkpoint: &Checkpoint) -> bool {
+        self.sighting(&checkpoint.path).is_some_and(Sighting::is_leaving)
     }
 
     /// When the program should have saved the next one: an interval after the last one, or after the attempt began.
@@ -54,23 +92,24 @@ impl LaneRun {
 
     fn sighted(&mut self, checkpoint: &Checkpoint, seen: Option<Time>) {
         let known = self.sightings.iter().position(|one| one.checkpoint.path == checkpoint.path);
-        match known {
+        let pinned = match known {
             // What is found again at the end of an attempt is no news.
             Some(known) if seen.is_none() && self.sightings[known].checkpoint == *checkpoint => return,
-            Some(known) => drop(self.sightings.remove(known)),
-            None => {}
-        }
-        self.sightings.push(Sighting { checkpoint: checkpoint.clone(), seen, quality: Quality::Unverified });
+            Some(known) => self.sightings.remove(known).pinned,
+            None => false,
+        };
+        let (quality, removal) = (Quality::Unverified, Removal::Unwanted);
+        self.sightings.push(Sighting { checkpoint: checkpoint.clone(), seen, quality, digest: None, pinned, removal });
         let over = self.sightings.len().saturating_sub(SIGHTINGS);
         self.sightings.drain(..over);
     }
 
-    fn mark(&mut self, checkpoint: &Checkpoint, quality: Quality) {
-        if !self.sightings.iter().any(|one| one.checkpoint.path == checkpoint.path) {
+    fn mark(&mut self, checkpoint: &Checkpoint, quality: Quality, digest: Option<String>) {
+        if self.sighting(&checkpoint.path).is_none() {
             self.sighted(checkpoint, None);
         }
         if let Some(one) = self.sightings.iter_mut().find(|one| one.checkpoint.path == checkpoint.path) {
-            one.quality = quality;
+            (one.quality, one.digest) = (quality, digest);
         }
     }
 }
@@ -84,13 +123,30 @@ impl Run {
     pub(super) fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
         if let Some(place) = self.active_place(attempt) {
             self.note_checkpoint(place, Some(checkpoint), Some(at));
+            self.tend(place);
+        } else if let Some(place) = self.current(attempt) {
+            self.seen_late(place, checkpoint, at);
+        }
+    }
+
+    /// The end of the attempt was known before all that it had saved: the last one is, and these are older.
+    fn seen_late(&mut self, place: usize, checkpoint: &Checkpoint, at: Time) {
+        let lane = &mut self.lanes[place];
+        let last = lane.sightings.iter().position(|one| Some(&one.checkpoint) == lane.checkpoint.as_ref());
+        if let Some(last) = last.filter(|_| lane.sighting(&checkpoint.path).is_none()) {
+            let (quality, removal) = (Quality::Unverified, Removal::Unwanted);
+            let (checkpoint, seen) = (checkpoint.clone(), Some(at));
+            lane.sightings.insert(last, Sighting { checkpoint, seen, quality, digest: None, pinned: false, removal });
+            self.tend(place);
         }
     }
 
     /// The newest checkpoint when an attempt is over: the one that was found then, else the newest seen that nothing is known
     /// against. Whoever looked may not have found all that was seen, as in a log with a gap.
     pub(super) fn usable_checkpoint(&self, place: usize, found: Option<Checkpoint>) -> Option<Checkpoint> {
-        found.or_else(|| self.lanes[place].older_checkpoints().next().cloned())
+        let lane = &self.lanes[place];
+        let found = found.filter(|found| !lane.is_leaving(found));
+        found.or_else(|| lane.older_checkpoints().next().cloned())
     }
 
     /// What is the newest checkpoint now, and when it was seen to be written, if it was.
@@ -113,12 +169,17 @@ impl Run {
     pub(super) fn note_damaged(&mut self, place: usize, damaged: &[Damaged]) {
         let lane = &mut self.lanes[place];
         for one in damaged {
-            lane.mark(&one.checkpoint, Quality::Damaged { why: one.why.clone() });
+            lane.mark(&one.checkpoint, Quality::Damaged { why: one.why.clone() }, None);
         }
         lane.damaged = damaged.to_vec();
     }
 
-    pub(super) fn checkpoints_verified(&mut self, attempt: &AttemptId, good: Option<&Checkpoint>, found: &[Damaged]) {
+    pub(super) fn checkpoints_verified(
+        &mut self,
+        attempt: &AttemptId,
+        (good, digest): (Option<&Checkpoint>, Option<&String>),
+        found: &[Damaged],
+    ) {
         let Some(place) = self.current(attempt) else {
             return;
         };
@@ -129,16 +190,86 @@ impl Run {
             return;
         }
         let mut exit = exit.clone();
+        let good = good.filter(|good| !self.lanes[place].is_leaving(good));
         exit.checkpoint = good.cloned();
         // All of them were looked at anew.
         exit.damaged = found.to_vec();
         self.note_damaged(place, found);
         self.note_checkpoint(place, good, None);
         if let Some(good) = good {
-            self.lanes[place].mark(good, Quality::Good);
+            self.lanes[place].mark(good, Quality::Good, digest.cloned());
         }
         self.lanes[place].last_exit = Some(exit.clone());
         self.put(place, LaneState::Exited { exit });
+    }
+
+    /// One that was saved anew since is another one: what is said of the one before does not count for it.
+    pub(super) fn checkpoint_checked(
+        &mut self,
+        lane: &LaneId,
+        checkpoint: &Checkpoint,
+        (flaw, digest): (Option<&String>, Option<&String>),
+    ) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        if !lane.sightings.iter().any(|one| one.checkpoint == *checkpoint) {
+            return;
+        }
+        let is_newest = lane.checkpoint.as_ref() == Some(checkpoint);
+        if let Some(why) = flaw {
+            lane.mark(checkpoint, Quality::Damaged { why: why.clone() }, None);
+            if is_newest {
+                lane.damaged.push(Damaged { checkpoint: checkpoint.clone(), why: why.clone() });
+                let before = self.usable_checkpoint(place, None);
+                self.note_checkpoint(place, before.as_ref(), None);
+            }
+        } else {
+            lane.mark(checkpoint, Quality::Good, digest.cloned());
+            let was_damaged = lane.damaged.iter().position(|one| one.checkpoint == *checkpoint);
+            if let Some(at) = was_damaged {
+                lane.damaged.truncate(at);
+            }
+            if was_damaged.is_some() || lane.checkpoint.is_none() {
+                self.note_checkpoint(place, Some(checkpoint), None);
+            }
+        }
+        self.tend(place);
+    }
+
+    pub(super) fn checkpoint_marked(&mut self, lane: &LaneId, path: &str, mark: CheckpointMark, by: &Principal) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        let Some(one) = lane.sightings.iter_mut().find(|one| one.checkpoint.path == path) else {
+            return;
+        };
+        match mark {
+            CheckpointMark::Pinned => one.pinned = true,
+            CheckpointMark::Unpinned => one.pinned = false,
+            // Whoever removes one himself is told what became of it.
+            CheckpointMark::Removed if *by == Principal::Rule => one.removal = Removal::Owed,
+            CheckpointMark::Removed => one.removal = Removal::Done,
+            CheckpointMark::Chosen => {
+                (lane.checkpoint, lane.checkpoint_seen) = (Some(one.checkpoint.clone()), one.seen);
+                lane.chosen = true;
+                lane.damaged.clear();
+            }
+        }
+        self.tend(place);
+    }
+
+    pub(super) fn checkpoint_removed(&mut self, lane: &LaneId, path: &str, why: Option<&String>) {
+        let Some(&place) = self.places.get(lane) else {
+            return;
+        };
+        let sightings = &mut self.lanes[place].sightings;
+        if let Some(one) = sightings.iter_mut().find(|one| one.checkpoint.path == path) {
+            one.removal = why.map_or(Removal::Done, |why| Removal::Failed { why: why.clone() });
+        }
+        self.tend(place);
     }
 }
 

@@ -227,7 +227,7 @@ impl Run {
             let redo = again.contains(&self.lanes[place].step);
             if self.goes_again(place, redo, at) {
                 self.close_question(place, by, at);
-                let resume = self.checkpoint_of(place).filter(|_| !redo);
+                let resume = self.checkpoint_of(place).filter(|_| !redo || self.lanes[place].chosen);
                 let cause = Cause::Person(by.clone());
                 let lane = &mut self.lanes[place];
                 // From where it is named on, all is as the file says.
@@ -321,7 +321,7 @@ impl Run {
                 let patch = Some(Patch::default());
                 lane.next = (lane.n > 0).then_some(Next { cause, resume: None, patch, heeds: true });
                 // What was saved belongs to what is not wanted any more.
-                lane.checkpoint = None;
+                (lane.checkpoint, lane.chosen) = (None, false);
                 lane.sightings.clear();
                 lane.damaged.clear();
                 lane.state = LaneState::Waiting;

@@ -350,6 +350,10 @@ pub struct CheckpointSpec {
     pub every: Option<Duration>,
     /// A script for `sh -e` that must end with 0 before an attempt goes on from `$CHECKPOINT`. It may run more than once.
     pub verify: Option<String>,
+    /// Older ones are removed once so many newer ones are good; at least 1.
+    pub keep: Option<usize>,
+    /// Sent before the program is asked to end, so that it saves one.
+    pub save_signal: Option<i32>,
 }
 
 /// `on_unknown`.

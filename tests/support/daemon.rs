@@ -81,7 +81,14 @@ impl Daemon {
                 fact(&attempt.run.clone(), What::Verified { attempt, check: Box::new(check(code)) })
             }
             Report::CheckpointsVerified(attempt, good, damaged) => {
-                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged })
+                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged, digest: None })
+            }
+            Report::CheckpointChecked(attempt, checkpoint, flaw) => {
+                let what = What::CheckpointChecked { lane: attempt.lane, checkpoint, flaw, digest: None };
+                fact(&attempt.run, what)
+            }
+            Report::CheckpointRemoved(attempt, path, why) => {
+                fact(&attempt.run, What::CheckpointRemoved { lane: attempt.lane, path, why })
             }
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
@@ -376,6 +383,17 @@ impl Daemon {
         world.plan(2, Happening::Look { attempt, seen_claimed, intent_boot });
     }
 
+    /// What is asked beside an attempt is asked again when no answer has come for a while.
+    fn due(&mut self, world: &mut World, attempt: &AttemptId) -> bool {
+        let hand = self.hands.entry(attempt.clone()).or_default();
+        if hand.next_probe.is_some_and(|next| next > world.now) {
+            return false;
+        }
+        hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+        world.plan(LOOK_EVERY_MS, Happening::Tick);
+        true
+    }
+
     fn perform(&mut self, world: &mut World, command: Command) {
         match command {
             Command::Record(_) => world.complain(|| "a decision among effects".into()),
@@ -394,32 +412,33 @@ impl Daemon {
                     world.plan(5, Happening::Deliver { report, sent: 0 });
                 }
             },
-            Command::Stop { attempt, reason, grace } => {
+            Command::Stop { attempt, reason, grace, save: _ } => {
                 let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
                 world.plan(2, Happening::Stop { attempt, reason, grace_ms });
             }
             Command::Probe(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if self.due(world, &attempt) {
                     world.plan(5, Happening::Probe(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }
             Command::Verify(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if self.due(world, &attempt) {
                     world.plan(5, Happening::Verify(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }
             Command::VerifyCheckpoints(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if self.due(world, &attempt) {
                     world.plan(5, Happening::VerifyCheckpoints(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                }
+            }
+            Command::CheckCheckpoint(attempt, checkpoint) => {
+                if self.due(world, &attempt) {
+                    world.plan(5, Happening::CheckCheckpoint(attempt, checkpoint));
+                }
+            }
+            Command::RemoveCheckpoint(attempt, path) => {
+                if self.due(world, &attempt) {
+                    world.plan(5, Happening::RemoveCheckpoint(attempt, path));
                 }
             }
             Command::CloseEnvironment(run) => {

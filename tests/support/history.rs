@@ -170,6 +170,8 @@ impl History {
             Happening::Probe(attempt) => world.probe(&attempt),
             Happening::Verify(attempt) => world.verify(&attempt),
             Happening::VerifyCheckpoints(attempt) => world.verify_checkpoints(&attempt),
+            Happening::CheckCheckpoint(attempt, checkpoint) => world.check_checkpoint(&attempt, checkpoint),
+            Happening::RemoveCheckpoint(attempt, path) => world.remove_checkpoint(&attempt, path),
             Happening::Ends(attempt, end) => world.ends(&attempt, end),
             Happening::Saves(attempt, step) => world.saves(&attempt, step),
             Happening::KillShim(attempt) => world.kill_shim(&attempt),

@@ -82,6 +82,9 @@ impl Patience {
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Extended { .. }

@@ -2,7 +2,7 @@
 //! what really happened, so it can tell when dogwatch is wrong.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use dogwatch::model::{
     AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, StopReason, Time,
@@ -84,6 +84,8 @@ pub(crate) enum Report {
     Probed(AttemptId, Option<i32>),
     Verified(AttemptId, Option<i32>),
     CheckpointsVerified(AttemptId, Option<Checkpoint>, Vec<Damaged>),
+    CheckpointChecked(AttemptId, Checkpoint, Option<String>),
+    CheckpointRemoved(AttemptId, String, Option<String>),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -97,6 +99,8 @@ impl Report {
             | Self::Looked(attempt, ..)
             | Self::Probed(attempt, _)
             | Self::Verified(attempt, _)
+            | Self::CheckpointChecked(attempt, ..)
+            | Self::CheckpointRemoved(attempt, ..)
             | Self::CheckpointsVerified(attempt, ..) => Some(attempt),
             Self::Environment(..) => None,
         }
@@ -120,6 +124,8 @@ pub(crate) enum Happening {
     Probe(AttemptId),
     Verify(AttemptId),
     VerifyCheckpoints(AttemptId),
+    CheckCheckpoint(AttemptId, Checkpoint),
+    RemoveCheckpoint(AttemptId, String),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     KillShim(AttemptId),
@@ -162,12 +168,14 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) boot: u32,
     pub(crate) procs: BTreeMap<AttemptId, Proc>,
+    /// Checkpoints that were removed.
+    removed: BTreeSet<String>,
     /// Attempts that live, in no order.
     pub(crate) live: Vec<AttemptId>,
     pub(crate) trouble: Trouble,
     pub(crate) mutant: Option<Mutant>,
     /// Runs whose environment is there.
-    pub(crate) ready: std::collections::BTreeSet<dogwatch::model::RunId>,
+    pub(crate) ready: BTreeSet<dogwatch::model::RunId>,
     pub(crate) counts: Counts,
     /// The first thing that must not happen and did.
     pub(crate) wrong: Option<String>,
@@ -185,10 +193,11 @@ impl World {
             now: Time::from_ms(1_000_000),
             boot: 1,
             procs: BTreeMap::new(),
+            removed: BTreeSet::new(),
             live: Vec::new(),
             trouble,
             mutant,
-            ready: std::collections::BTreeSet::new(),
+            ready: BTreeSet::new(),
             counts: Counts::default(),
             wrong: None,
             seed,
@@ -402,7 +411,8 @@ impl World {
     pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId) {
         let own = (1..=attempt.n).rev().map(|n| AttemptId { n, ..attempt.clone() });
         let procs = own.filter_map(|attempt| self.procs.get(&attempt));
-        let candidates: Vec<Checkpoint> = procs.flat_map(|proc| proc.saves.iter().rev().cloned()).collect();
+        let saved = procs.flat_map(|proc| proc.saves.iter().rev().cloned());
+        let candidates: Vec<Checkpoint> = saved.filter(|one| !self.removed.contains(&one.path)).collect();
         let mut damaged = Vec::new();
         let mut good = None;
         for checkpoint in candidates {
@@ -414,6 +424,22 @@ impl World {
             damaged.push(Damaged { checkpoint, why: "verify failed: code 1".into() });
         }
         self.send(Report::CheckpointsVerified(attempt.clone(), good, damaged));
+    }
+
+    /// A checkpoint is looked at for `keep`; as bad as when all are.
+    pub(crate) fn check_checkpoint(&mut self, attempt: &AttemptId, checkpoint: Checkpoint) {
+        let bad = dice_for(self.seed, (checkpoint.path.as_str(), "verify")).per_mille(self.trouble.failures);
+        let flaw = bad.then(|| "verify failed: code 1".to_owned());
+        self.send(Report::CheckpointChecked(attempt.clone(), checkpoint, flaw));
+    }
+
+    /// What is gone is gone, however often it is asked for; some cannot be removed.
+    pub(crate) fn remove_checkpoint(&mut self, attempt: &AttemptId, path: String) {
+        let stays = dice_for(self.seed, (path.as_str(), "remove")).per_mille(self.trouble.failures / 2);
+        if !stays {
+            self.removed.insert(path.clone());
+        }
+        self.send(Report::CheckpointRemoved(attempt.clone(), path, stays.then(|| "it is a link".to_owned())));
     }
 
     pub(crate) fn look(&mut self, attempt: &AttemptId, seen_claimed: bool, intent_boot: u32) {

@@ -94,6 +94,7 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
         let number = checkpoint.step.map_or_else(String::new, |step| format!("step {step}"));
         let size = checkpoint.bytes.map_or_else(|| "gone".into(), size_words);
         let says = Some(format!("  {}", checkpoint.says)).filter(|_| !checkpoint.says.is_empty()).unwrap_or_default();
+        let pinned = if checkpoint.pinned { "  pinned" } else { "" };
         let mark = if checkpoint.newest { "  a resumption takes it" } else { "" };
         rows.push(
             Row::new()
@@ -107,6 +108,7 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
                 .space(2)
                 .text(&checkpoint.path)
                 .add(if damaged { Style::Bad } else { Style::Dim }, &says)
+                .add(Style::Dim, pinned)
                 .add(Style::Dim, mark),
         );
     }

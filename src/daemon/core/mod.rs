@@ -387,6 +387,8 @@ impl Core {
                 | Command::Probe(_)
                 | Command::Verify(_)
                 | Command::VerifyCheckpoints(_)
+                | Command::CheckCheckpoint(..)
+                | Command::RemoveCheckpoint(..)
                 | Command::CloseEnvironment(_) => false,
             };
             if !waits && self.handed.insert(name_of(command)) {
@@ -402,8 +404,10 @@ impl Core {
             | Command::Probe(attempt)
             | Command::Verify(attempt)
             | Command::VerifyCheckpoints(attempt)
+            | Command::CheckCheckpoint(attempt, _)
             | Command::Stop { attempt, .. } => attempt,
             Command::CloseEnvironment(run) => return self.close_all(run),
+            Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
             Command::Record(_) => return,
         };
         let Some(run) = self.engine.run(&attempt.run) else { return };
@@ -465,6 +469,8 @@ fn name_of(command: &Command) -> String {
         Command::Probe(attempt) => format!("probe {attempt}"),
         Command::Verify(attempt) => format!("verify {attempt}"),
         Command::VerifyCheckpoints(attempt) => format!("verify checkpoints {attempt}"),
+        Command::CheckCheckpoint(attempt, one) => format!("check {attempt} {:?} {}", one.step, one.path),
+        Command::RemoveCheckpoint(attempt, path) => format!("remove {attempt} {path}"),
         Command::CloseEnvironment(run) => format!("close {run}"),
     }
 }
@@ -483,6 +489,8 @@ fn is_fact(what: &What) -> bool {
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointRemoved { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Detached { .. }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, SnapshotMark,
-    StopReason,
+    Cause, CheckpointMark, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy,
+    SnapshotMark, StopReason,
 };
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub(super) enum Stored {
         at: At,
         reason: StoredStop,
         by: StoredBy,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        save: Option<i32>,
     },
     ProbeAsked {
         at: At,
@@ -100,6 +102,25 @@ pub(super) enum Stored {
         good: Option<Checkpoint>,
         #[serde(default)]
         damaged: Vec<StoredDamaged>,
+        #[serde(default)]
+        digest: Option<String>,
+    },
+    CheckpointChecked {
+        lane: LaneAt,
+        checkpoint: Checkpoint,
+        flaw: Option<String>,
+        digest: Option<String>,
+    },
+    CheckpointMarked {
+        lane: LaneAt,
+        path: String,
+        mark: StoredCheckpointMark,
+        by: StoredBy,
+    },
+    CheckpointRemoved {
+        lane: LaneAt,
+        path: String,
+        why: Option<String>,
     },
     Skipped {
         lane: LaneAt,
@@ -377,6 +398,7 @@ stored! {
     StoredBy { Person(String), Rule }
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
+    StoredCheckpointMark { Pinned, Unpinned, Removed, Chosen }
     StoredStop { Timeout, Stop }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
@@ -393,6 +415,7 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
+mirror!(StoredCheckpointMark = CheckpointMark { Pinned, Unpinned, Removed, Chosen });
 mirror!(StoredStop = StopReason { Timeout, Stop });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });

@@ -68,6 +68,10 @@ pub enum Action {
     // In the list of runs.
     Compare,
     Again,
+    // In the list of checkpoints.
+    Verify,
+    Pin,
+    Prune,
     // Attached.
     LetGo,
     // On the first screen.
@@ -151,6 +155,9 @@ const ALL: &[(&str, Action)] = &[
     ("mark-group", Action::MarkGroup),
     ("compare", Action::Compare),
     ("again", Action::Again),
+    ("verify", Action::Verify),
+    ("pin", Action::Pin),
+    ("prune", Action::Prune),
     ("let-go", Action::LetGo),
     ("demo", Action::Demo),
     ("starter", Action::Starter),

@@ -139,6 +139,9 @@ fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
     if pen.left() > width(&attempt) + 2 {
         pen.space(2).text(Role::Dim, &attempt);
     }
+    if checkpoint.pinned && pen.left() > 8 {
+        pen.space(2).text(Role::Dim, "pinned");
+    }
     let says = if damaged { "damaged" } else { checkpoint.says.as_str() };
     if !says.is_empty() && pen.left() > width(says) + 2 {
         pen.space(2).text(if damaged { Role::Bad } else { Role::Dim }, says);

@@ -289,9 +289,11 @@ pub struct CheckpointView {
     pub bytes: Option<u64>,
     /// What a resumption would take.
     pub newest: bool,
-    /// `good`, `damaged (why)`; empty where nobody has looked.
+    /// `good`, `damaged (why)`, `unverified`; what came of an order. Empty where nothing is known of it.
     #[serde(default)]
     pub says: String,
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 /// An environment as it was kept after an attempt.

@@ -64,6 +64,7 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
         says: String::new(),
+        pinned: false,
     };
     let good = Some(2_254_857_830);
     tell(

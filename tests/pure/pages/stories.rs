@@ -168,6 +168,7 @@ fn checkpoint(step: &str, at: i64, newest: bool, bytes: Option<u64>) -> Checkpoi
         bytes,
         newest,
         says: String::new(),
+        pinned: false,
     }
 }
 
@@ -233,7 +234,13 @@ fn a_step_goes_on_from_its_newest_checkpoint() {
     assert!(shown.contains("The newest one is taken: step 3600, not step 2400."), "{shown}");
     model.now_ms += 300;
     let caused = press(&mut model, "2");
-    let order = Ask::Order { run: "run42".into(), step: "train[lr=0.1]".into(), order: Order::Resume, note: None };
+    let order = Ask::Order {
+        run: "run42".into(),
+        step: "train[lr=0.1]".into(),
+        order: Order::Resume,
+        note: None,
+        checkpoint: None,
+    };
     assert_eq!(caused, [Effect::tell(order)]);
 }
 
