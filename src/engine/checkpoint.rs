@@ -141,12 +141,17 @@ impl Run {
         }
     }
 
-    /// The newest checkpoint when an attempt is over: the one that was found then, else the newest seen that nothing is known
-    /// against. Whoever looked may not have found all that was seen, as in a log with a gap.
+    /// The newest checkpoint when an attempt is over: the one that was found then, else the one known before, else the newest
+    /// seen, and of these the first that nothing is known against. Whoever looked may not have found all that was seen, as in
+    /// a log with a gap.
     pub(super) fn usable_checkpoint(&self, place: usize, found: Option<Checkpoint>) -> Option<Checkpoint> {
         let lane = &self.lanes[place];
-        let found = found.filter(|found| !lane.is_leaving(found));
-        found.or_else(|| lane.older_checkpoints().next().cloned())
+        let usable = |one: &Checkpoint| lane.sighting(&one.path).is_none_or(Sighting::is_usable);
+        let known = || lane.checkpoint.clone().filter(usable);
+        // Where nothing but its file is looked at, that was done just now.
+        let verifies = self.step_of(lane).checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some());
+        let there = |one: &Checkpoint| if verifies { usable(one) } else { !lane.is_leaving(one) };
+        found.filter(there).or_else(known).or_else(|| lane.older_checkpoints().next().cloned())
     }
 
     /// What is the newest checkpoint now, and when it was seen to be written, if it was.
@@ -157,6 +162,10 @@ impl Run {
         let lane = &mut self.lanes[place];
         if let Some(checkpoint) = checkpoint {
             lane.sighted(checkpoint, seen);
+            let known = lane.sightings.iter_mut().find(|one| one.checkpoint == *checkpoint);
+            if let Some(one) = known.filter(|one| matches!(one.quality, Quality::Damaged { .. })) {
+                one.quality = Quality::Unverified;
+            }
         }
         if seen.is_some() || lane.checkpoint.as_ref() != checkpoint {
             let known = lane.sightings.iter().find(|one| Some(&one.checkpoint) == checkpoint);
@@ -222,7 +231,13 @@ impl Run {
             lane.mark(checkpoint, Quality::Damaged { why: why.clone() }, None);
             if is_newest {
                 lane.damaged.push(Damaged { checkpoint: checkpoint.clone(), why: why.clone() });
-                let before = self.usable_checkpoint(place, None);
+            }
+            let before = self.usable_checkpoint(place, None);
+            let next = self.lanes[place].next.as_mut();
+            if let Some(next) = next.filter(|next| next.resume.as_ref() == Some(&checkpoint.path)) {
+                next.resume = before.as_ref().map(|before| before.path.clone());
+            }
+            if is_newest {
                 self.note_checkpoint(place, before.as_ref(), None);
             }
         } else {

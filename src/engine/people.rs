@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::Run;
+use super::checkpoint::Sighting;
 use super::patch::with_alternative;
 use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phase};
 
@@ -148,7 +149,13 @@ impl Run {
             Some(proposal) if proposal.skip => {
                 self.put(place, LaneState::Done { how: Ended::LeftOut(by.clone()), at });
             }
-            Some(proposal) => self.again(place, by, proposal.resume, proposal.patch),
+            Some(proposal) => {
+                // It may have been found damaged since.
+                let known = proposal.resume.as_ref().and_then(|path| self.lanes[place].sighting(path));
+                let newest = || self.checkpoint_of(place);
+                let resume = if known.is_none_or(Sighting::is_usable) { proposal.resume } else { newest() };
+                self.again(place, by, resume, proposal.patch);
+            }
             // Never offered without one.
             None => self.again(place, by, None, None),
         }

@@ -255,6 +255,7 @@ impl Audit {
         ensure(!used, "the checkpoint that a resumption would take is removed")?;
         let live = matches!(&newest.state, LaneState::Active { resume: Some(from), .. } if from == path);
         ensure(!live, "what an attempt went on from is removed")?;
+        ensure(newest.sighting(path).is_some_and(|one| !one.pinned), "what is pinned is removed")?;
         self.spoilt(run, lane, path)
     }
 

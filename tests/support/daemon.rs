@@ -428,7 +428,11 @@ impl Daemon {
             }
             Command::VerifyCheckpoints(attempt) => {
                 if self.due(world, &attempt) {
-                    world.plan(5, Happening::VerifyCheckpoints(attempt));
+                    let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+                    let sightings = lane.map_or(&[][..], |lane| &lane.sightings).iter();
+                    let leaving = sightings.filter(|one| one.is_leaving()).map(|one| one.checkpoint.path.clone());
+                    let leaving = leaving.collect();
+                    world.plan(5, Happening::VerifyCheckpoints(attempt, leaving));
                 }
             }
             Command::CheckCheckpoint(attempt, checkpoint) => {

@@ -187,7 +187,9 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     step.verify = dice.per_mille(200).then(|| "true".into());
     let verify = dice.per_mille(500).then(|| "true".to_owned());
     step.checkpoint = dice.per_mille(300).then(|| {
-        let keep = dice.per_mille(400).then(|| usize::try_from(dice.between(1, 2)).expect("small"));
+        // Where nothing verifies, the look at the end of an attempt is the newest word, and that is not simulated.
+        let keeps = verify.is_some() && dice.per_mille(600);
+        let keep = keeps.then(|| usize::try_from(dice.between(1, 2)).expect("small"));
         CheckpointSpec { verify, keep, ..checkpoint() }
     });
     step.on_unknown = match dice.below(4) {

@@ -123,7 +123,8 @@ pub(crate) enum Happening {
     },
     Probe(AttemptId),
     Verify(AttemptId),
-    VerifyCheckpoints(AttemptId),
+    /// With the paths of those that are being removed.
+    VerifyCheckpoints(AttemptId, Vec<String>),
     CheckCheckpoint(AttemptId, Checkpoint),
     RemoveCheckpoint(AttemptId, String),
     Ends(AttemptId, End),
@@ -408,11 +409,12 @@ impl World {
     }
 
     /// Some are damaged, as it follows from the seed and the path.
-    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId) {
+    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId, leaving: &[String]) {
         let own = (1..=attempt.n).rev().map(|n| AttemptId { n, ..attempt.clone() });
         let procs = own.filter_map(|attempt| self.procs.get(&attempt));
         let saved = procs.flat_map(|proc| proc.saves.iter().rev().cloned());
-        let candidates: Vec<Checkpoint> = saved.filter(|one| !self.removed.contains(&one.path)).collect();
+        let candidates: Vec<Checkpoint> =
+            saved.filter(|one| !self.removed.contains(&one.path) && !leaving.contains(&one.path)).collect();
         let mut damaged = Vec::new();
         let mut good = None;
         for checkpoint in candidates {
