@@ -390,7 +390,8 @@ struct Axis(#[schemars(length(min = 1))] Vec<Scalar>);
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Checkpoint {
-    /// What the program prints when it has saved one: a regex with a group `path` and, if you like, `step`.
+    /// What the program prints when it has saved one: a regex with a group `path` and, if you like, `step`;
+    /// other named groups (`loss`) are shown with the checkpoint.
     #[schemars(regex(pattern = r"\(\?P?<path>"))]
     pattern: String,
     /// The variable that tells a new attempt which checkpoint to go on from.

@@ -35,6 +35,8 @@ const SHM_FULL: [&[&str]; 3] =
 const CHUNK: usize = 256 * 1024;
 /// Checkpoints that are looked at, at most, to find one that is good.
 const CANDIDATES: usize = 16;
+/// What a program says of a checkpoint besides, at most.
+const METRICS: usize = 8;
 
 /// What is needed to know of an attempt to tell how it ended.
 #[derive(Debug, Clone)]
@@ -464,5 +466,8 @@ fn said_of_its_container(line: &str) -> Option<Outside> {
 pub(super) fn sighting(pattern: &Regex, line: &str, context: &Context) -> Option<Checkpoint> {
     let found = pattern.captures(line)?;
     let path = context.absolute(found.name("path")?.as_str());
-    Some(Checkpoint { path, step: found.name("step").and_then(|step| step.as_str().parse().ok()) })
+    let others = pattern.capture_names().flatten().filter(|name| !["path", "step"].contains(name)).take(METRICS);
+    let metric = |name: &str| Some((name.to_owned(), found.name(name)?.as_str().chars().take(40).collect()));
+    let metrics = others.filter_map(metric).collect();
+    Some(Checkpoint { path, step: found.name("step").and_then(|step| step.as_str().parse().ok()), metrics })
 }

@@ -32,7 +32,7 @@ pub enum Removal {
     /// It is recorded, and not known to be done.
     Owed,
     Done,
-    /// It is there still, and is left alone.
+    /// It is there still, as far as is known, and is left alone: only a person goes on from it.
     Failed {
         why: String,
     },
@@ -44,9 +44,9 @@ impl Sighting {
         !self.is_leaving() && !matches!(self.quality, Quality::Damaged { .. })
     }
 
-    /// It is to be removed, or was.
+    /// It is to be removed, or was; or a part of it may be gone.
     pub fn is_leaving(&self) -> bool {
-        matches!(self.removal, Removal::Owed | Removal::Done)
+        self.removal != Removal::Unwanted
     }
 }
 
@@ -269,6 +269,8 @@ impl Run {
             CheckpointMark::Removed => one.removal = Removal::Done,
             CheckpointMark::Chosen => {
                 (lane.checkpoint, lane.checkpoint_seen) = (Some(one.checkpoint.clone()), one.seen);
+                // What is left of one that could not be removed is what he wants.
+                one.removal = Removal::Unwanted;
                 lane.chosen = true;
                 lane.damaged.clear();
             }

@@ -135,7 +135,7 @@ impl Run {
             let words = "is damaged ({why}); when it is whole again: dogwatch checkpoints RUN verify";
             return Err(Refused(format!("{} {}", one.checkpoint.path, words.replace("{why}", why))));
         }
-        if !one.is_usable() {
+        if matches!(one.removal, Removal::Owed | Removal::Done) {
             return Err(Refused(format!("{} was removed", one.checkpoint.path)));
         }
         let (path, mark) = (one.checkpoint.path.clone(), CheckpointMark::Chosen);

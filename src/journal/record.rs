@@ -38,7 +38,7 @@ fn at(attempt: &AttemptId) -> At {
 }
 
 fn stored_checkpoint(checkpoint: &model::Checkpoint) -> Checkpoint {
-    Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step }
+    Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step, metrics: checkpoint.metrics.clone() }
 }
 
 fn write_damaged(damaged: &model::Damaged) -> StoredDamaged {
@@ -66,7 +66,7 @@ impl At {
 
 impl Checkpoint {
     fn read(self) -> model::Checkpoint {
-        model::Checkpoint { path: self.path, step: self.step }
+        model::Checkpoint { path: self.path, step: self.step, metrics: self.metrics }
     }
 }
 
@@ -454,7 +454,8 @@ mod tests {
         let id = EscalationId(7);
         let until = Time::from_ms(5_000);
         let note = Some("why".to_owned());
-        let checkpoint = model::Checkpoint { path: "/c/7".into(), step: Some(7) };
+        let metrics = vec![("loss".to_owned(), "1.9".to_owned())];
+        let checkpoint = model::Checkpoint { path: "/c/7".into(), step: Some(7), metrics };
         let (path, mark) = (checkpoint.path.clone(), model::CheckpointMark::Chosen);
         let (flaw, digest) = (Some("it is empty".to_owned()), Some("d1".to_owned()));
         let lane = || attempt.lane.clone();

@@ -278,6 +278,8 @@ pub struct Checkpoint {
     pub path: String,
     /// As the program counts.
     pub step: Option<i64>,
+    /// What else it said of it, by the names of the pattern's groups: `loss`, `1.899`.
+    pub metrics: Vec<(String, String)>,
 }
 
 /// A checkpoint that nothing can go on from.

@@ -342,7 +342,7 @@ pub struct Output {
 /// `[steps.x.checkpoint]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointSpec {
-    /// A regex with a group `path` and, if it likes, `step`.
+    /// A regex with a group `path` and, if it likes, `step`; other groups are shown with the checkpoint.
     pub pattern: String,
     /// The variable that tells a new attempt where to go on from.
     pub resume_env: Option<String>,

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::desk::Desk;
 use crate::house::{until, within};
 
-const CHECKPOINT: &str = "[steps.train.checkpoint]\npattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)'\n\
+const CHECKPOINT: &str = "[steps.train.checkpoint]\n\
+                          pattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)( loss (?P<loss>\\S+))?'\n\
                           resume_env = 'RESUME'\n";
 
 fn state(desk: &Desk, run: &str) -> String {
@@ -86,7 +87,7 @@ fn keep_removes_older_ones_and_nothing_else() {
 const CHOSEN: &str = r#"
 echo "from ${RESUME:-the start}" >> starts
 if test -z "$RESUME"; then
-  for n in 1 2 3; do echo whole $n > ckpt_$n; echo "saved ckpt_$n at step $n"; done
+  for n in 1 2 3; do echo whole $n > ckpt_$n; echo "saved ckpt_$n at step $n loss 0.$n"; done
   echo cut > ckpt_3
   until test -e go; do sleep 0.05; done
 fi
@@ -106,6 +107,8 @@ fn a_person_verifies_goes_on_from_a_chosen_one_and_prunes() {
     desk.run(&["run", "--detach"]).ends(0);
     until("all are seen", || listed(&desk, "chosen").len() == 3);
     assert_eq!(says(&desk, "chosen", "ckpt_2"), "unverified");
+    let list = desk.run(&["checkpoints", "chosen"]).out;
+    assert!(list.contains("loss 0.2"), "{list}");
     // While it runs, and without a word to the step.
     let said = desk.run(&["checkpoints", "chosen", "verify", "train"]).ends(1);
     assert!(said.out.contains("good") && said.out.contains("damaged (verify failed: code 1)"), "{}", said.out);

@@ -243,6 +243,11 @@ impl Audit {
             self.spoilt(&event.run, lane, &checkpoint.path)
         } else if let What::CheckpointMarked { lane, path, mark: CheckpointMark::Removed, .. } = &event.what {
             self.removed(&event.run, lane, path)
+        } else if let What::CheckpointRemoved { lane, path, why: Some(_) } = &event.what {
+            // It is there still: a person may go on from it.
+            let log = self.lanes.get_mut(&(event.run.clone(), lane.clone())).ok_or("a checkpoint of no lane")?;
+            log.damaged.remove(path);
+            Ok(())
         } else {
             Ok(())
         }

@@ -313,5 +313,5 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
 }
 
 pub(crate) fn saved(path: &str, step: i64) -> Checkpoint {
-    Checkpoint { path: path.into(), step: Some(step) }
+    Checkpoint { path: path.into(), step: Some(step), metrics: Vec::new() }
 }

@@ -376,7 +376,7 @@ impl World {
         let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
             return;
         };
-        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
+        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step), metrics: Vec::new() };
         proc.saved = Some(saved.clone());
         proc.saves.push(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));

@@ -214,6 +214,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             bytes: None,
             newest: lane.checkpoint.as_ref().is_some_and(|newest| newest.path == checkpoint.path),
             says: lane.sighting(&checkpoint.path).map(says).unwrap_or_default(),
+            metrics: checkpoint.metrics.clone(),
             pinned: lane.sighting(&checkpoint.path).is_some_and(|one| one.pinned),
         })
     });

@@ -260,6 +260,7 @@ fn view(run: &Run, lane: &LaneRun, one: &Sighting, says: String) -> CheckpointVi
         newest: lane.checkpoint.as_ref() == Some(&one.checkpoint),
         says,
         pinned: one.pinned,
+        metrics: one.checkpoint.metrics.clone(),
     }
 }
 

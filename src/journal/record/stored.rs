@@ -207,6 +207,8 @@ pub(super) struct At {
 pub(super) struct Checkpoint {
     pub(super) path: String,
     pub(super) step: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) metrics: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

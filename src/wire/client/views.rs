@@ -294,6 +294,17 @@ pub struct CheckpointView {
     pub says: String,
     #[serde(default)]
     pub pinned: bool,
+    /// What the program said of it besides: `loss`, `1.899`.
+    #[serde(default)]
+    pub metrics: Vec<(String, String)>,
+}
+
+impl CheckpointView {
+    /// `loss 1.899 acc 0.61`.
+    pub fn metric_words(&self) -> String {
+        let words: Vec<String> = self.metrics.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        words.join(" ")
+    }
 }
 
 /// An environment as it was kept after an attempt.

@@ -33,6 +33,7 @@ fn places() -> Vec<(&'static str, Model)> {
         newest: true,
         says: String::new(),
         pinned: false,
+        metrics: Vec::new(),
     };
     tell(&mut model, News::Checkpoints(vec![seen]));
     let runs = vec![run_line("tiny-lm", 42, RunState::Running), run_line("tiny-lm", 41, RunState::Failed)];

@@ -65,6 +65,7 @@ fn busy(name: &str) -> Model {
         newest,
         says: String::new(),
         pinned: false,
+        metrics: Vec::new(),
     };
     let good = Some(2_254_857_830);
     tell(

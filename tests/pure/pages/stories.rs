@@ -169,6 +169,7 @@ fn checkpoint(step: &str, at: i64, newest: bool, bytes: Option<u64>) -> Checkpoi
         newest,
         says: String::new(),
         pinned: false,
+        metrics: Vec::new(),
     }
 }
 

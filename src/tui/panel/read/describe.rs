@@ -198,6 +198,9 @@ pub(super) fn checkpoint(model: &Model, checkpoint: &CheckpointView) -> (String,
         let role = if checkpoint.says.starts_with("damaged") { Role::Bad } else { Role::Plain };
         all.push(Told::new("quality", role, checkpoint.says.clone()));
     }
+    for (name, value) in &checkpoint.metrics {
+        all.push(Told::new("metric", Role::Plain, format!("{name} {value}")));
+    }
     if checkpoint.pinned {
         all.push(Told::new("pinned", Role::Plain, "it is never removed before it is unpinned"));
     }
