@@ -12,12 +12,14 @@ use rustix::io::Errno;
 
 use crate::engine::Run;
 use crate::faults::crash_point;
-use crate::model::LaneId;
+use crate::model::{LaneId, Time};
 
 /// Bytes read at once.
 const CHUNK: usize = 1024 * 1024;
 /// Files of one checkpoint. What has more is no checkpoint.
 const MOST_FILES: usize = 100_000;
+/// The clocks of a file system and of an engine may differ by that.
+const SLACK_MS: u128 = 2_000;
 
 /// Where a lane may save: its workspace and its `$DOGWATCH_DIR`.
 pub(super) fn places(run: &Run, lane: &LaneId) -> Vec<PathBuf> {
@@ -79,6 +81,14 @@ fn file(path: &Path, hasher: &mut blake3::Hasher) -> Option<()> {
             read => drop(hasher.update(&chunk[..read])),
         }
     }
+}
+
+/// Somebody wrote to it after that.
+pub(super) fn is_newer(path: &Path, than: Time) -> bool {
+    let written = path.symlink_metadata().and_then(|about| about.modified()).ok();
+    let since = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let limit = u128::try_from(than.as_ms()).unwrap_or(0) + SLACK_MS;
+    since.is_some_and(|since| since.as_millis() > limit)
 }
 
 /// Removes a checkpoint that lies in one of `places`; what is not there any more is removed. Else why it is there still.

@@ -41,8 +41,8 @@ async fn follow(context: &Context, pattern: &Regex, parts: &Parts) -> std::io::R
     loop {
         let Some(dir) = context.open().map_err(std::io::Error::other)? else { return Ok(()) };
         let new = read_new(dir, &mut offset, &mut rest, pattern, context).map_err(std::io::Error::other)?;
-        for checkpoint in new.into_iter().filter(|checkpoint| context.is_there(&checkpoint.path)) {
-            let what = What::CheckpointSeen { attempt: context.attempt.clone(), checkpoint };
+        for (checkpoint, offset) in new.into_iter().filter(|(checkpoint, _)| context.is_there(&checkpoint.path)) {
+            let what = What::CheckpointSeen { attempt: context.attempt.clone(), checkpoint, offset };
             parts.tell(Input::Fact(Event { run: context.attempt.run.clone(), at: parts.clock.now(), what }));
         }
         if path.join("exit.json").exists() {
@@ -71,9 +71,9 @@ fn read_new(
     rest: &mut Vec<u8>,
     pattern: &Regex,
     context: &Context,
-) -> Result<Vec<Checkpoint>, crate::attempt::Error> {
+) -> Result<Vec<(Checkpoint, u64)>, crate::attempt::Error> {
     let mut log = Log::open(dir)?;
-    let mut new: Vec<Checkpoint> = Vec::new();
+    let mut new: Vec<(Checkpoint, u64)> = Vec::new();
     while let Some(piece) = log.read(*offset, CHUNK)? {
         *offset = piece.next_offset();
         let Piece::Bytes { bytes, .. } = piece else {
@@ -82,11 +82,13 @@ fn read_new(
         };
         rest.extend_from_slice(&bytes);
         let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let mut end = offset.saturating_sub(rest.len() as u64);
         for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {
+            end += line.len() as u64;
             let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
             if let Some(found) = sighting(pattern, &line, context) {
-                new.retain(|one| one.path != found.path);
-                new.push(found);
+                new.retain(|(one, _)| one.path != found.path);
+                new.push((found, end));
                 let over = new.len().saturating_sub(AT_ONCE);
                 new.drain(..over);
             }

@@ -22,7 +22,9 @@ impl Run {
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
-            What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::CheckpointSeen { attempt, checkpoint, offset } => {
+                self.checkpoint_seen(attempt, (checkpoint, *offset), at);
+            }
             What::Keeping { attempt } => {
                 if let Some(place) = self.active_place(attempt) {
                     self.lanes[place].keeping = true;
@@ -35,7 +37,7 @@ impl Run {
                     self.note_damaged(place, &exit.damaged);
                     let mut exit = exit.clone();
                     exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
-                    self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
+                    self.note_checkpoint(place, exit.checkpoint.as_ref());
                     let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
                     let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
@@ -48,7 +50,7 @@ impl Run {
                 if let Some(place) = self.active_place(attempt) {
                     self.note_damaged(place, &[]);
                     let checkpoint = self.usable_checkpoint(place, checkpoint.clone());
-                    self.note_checkpoint(place, checkpoint.as_ref(), None);
+                    self.note_checkpoint(place, checkpoint.as_ref());
                     let started = self.lanes[place].started.unwrap_or(at);
                     self.note_past(place, (started, at), PastEnd::Lost(*why));
                     self.lanes[place].lost += 1;

@@ -17,6 +17,8 @@ pub struct Sighting {
     pub checkpoint: Checkpoint,
     /// When it was seen while it was written; `None` where it was found only afterwards.
     pub seen: Option<Time>,
+    /// The attempt that told of it, and where in its log; at the end of all where it was found when the attempt had ended.
+    pub told: (u32, u64),
     pub quality: Quality,
     /// What it held when it was found good, where that is known.
     pub digest: Option<String>,
@@ -90,23 +92,37 @@ impl LaneRun {
         damaged_words(&self.damaged, self.checkpoint.as_ref())
     }
 
-    fn sighted(&mut self, checkpoint: &Checkpoint, seen: Option<Time>) {
+    /// It was told of there already, or later in the same attempt.
+    pub fn knows(&self, path: &str, told: (u32, u64)) -> bool {
+        told.1 > 0 && self.sighting(path).is_some_and(|one| one.told >= told)
+    }
+
+    /// One of which nothing is known yet, in the place of what was known of its path.
+    fn fresh(&mut self, checkpoint: &Checkpoint, seen: Option<Time>, told: (u32, u64)) -> Sighting {
         let known = self.sightings.iter().position(|one| one.checkpoint.path == checkpoint.path);
-        let pinned = match known {
-            // What is found again at the end of an attempt is no news.
-            Some(known) if seen.is_none() && self.sightings[known].checkpoint == *checkpoint => return,
-            Some(known) => self.sightings.remove(known).pinned,
-            None => false,
-        };
-        let (quality, removal) = (Quality::Unverified, Removal::Unwanted);
-        self.sightings.push(Sighting { checkpoint: checkpoint.clone(), seen, quality, digest: None, pinned, removal });
+        let pinned = known.is_some_and(|known| self.sightings.remove(known).pinned);
+        let (checkpoint, quality, removal) = (checkpoint.clone(), Quality::Unverified, Removal::Unwanted);
+        Sighting { checkpoint, seen, told, quality, digest: None, pinned, removal }
+    }
+
+    /// It was found at the end of the newest attempt.
+    fn found(&mut self, checkpoint: &Checkpoint) {
+        // What is known is no news.
+        if !self.sightings.iter().any(|one| one.checkpoint == *checkpoint) {
+            let one = self.fresh(checkpoint, None, (self.n, u64::MAX));
+            self.sightings.push(one);
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
         let over = self.sightings.len().saturating_sub(SIGHTINGS);
         self.sightings.drain(..over);
     }
 
     fn mark(&mut self, checkpoint: &Checkpoint, quality: Quality, digest: Option<String>) {
         if self.sighting(&checkpoint.path).is_none() {
-            self.sighted(checkpoint, None);
+            self.found(checkpoint);
         }
         if let Some(one) = self.sightings.iter_mut().find(|one| one.checkpoint.path == checkpoint.path) {
             (one.quality, one.digest) = (quality, digest);
@@ -120,25 +136,30 @@ impl Run {
         lane.next_checkpoint(self.step_of(lane).checkpoint.as_ref()?.every?)
     }
 
-    pub(super) fn checkpoint_seen(&mut self, attempt: &AttemptId, checkpoint: &Checkpoint, at: Time) {
-        if let Some(place) = self.active_place(attempt) {
-            self.note_checkpoint(place, Some(checkpoint), Some(at));
-            self.tend(place);
-        } else if let Some(place) = self.current(attempt) {
-            self.seen_late(place, checkpoint, at);
+    /// A program told of a checkpoint. What is told late, or once more, is sorted in where it belongs.
+    pub(super) fn checkpoint_seen(&mut self, attempt: &AttemptId, (checkpoint, offset): (&Checkpoint, u64), at: Time) {
+        let Some(place) = self.current(attempt) else {
+            return;
+        };
+        if self.step_of(&self.lanes[place]).checkpoint.is_none() {
+            return;
         }
-    }
-
-    /// The end of the attempt was known before all that it had saved: the last one is, and these are older.
-    fn seen_late(&mut self, place: usize, checkpoint: &Checkpoint, at: Time) {
         let lane = &mut self.lanes[place];
-        let last = lane.sightings.iter().position(|one| Some(&one.checkpoint) == lane.checkpoint.as_ref());
-        if let Some(last) = last.filter(|_| lane.sighting(&checkpoint.path).is_none()) {
-            let (quality, removal) = (Quality::Unverified, Removal::Unwanted);
-            let (checkpoint, seen) = (checkpoint.clone(), Some(at));
-            lane.sightings.insert(last, Sighting { checkpoint, seen, quality, digest: None, pinned: false, removal });
-            self.tend(place);
+        let active = matches!(lane.state, LaneState::Active { .. });
+        let known = lane.sighting(&checkpoint.path).is_some();
+        // What was known at the attempt's end was looked at then.
+        if lane.knows(&checkpoint.path, (attempt.n, offset)) || known && !active {
+            return;
         }
+        let one = lane.fresh(checkpoint, Some(at), (attempt.n, offset));
+        let after = lane.sightings.iter().rposition(|other| other.told <= one.told);
+        let after = after.map_or(0, |other| other + 1);
+        lane.sightings.insert(after, one);
+        if active && after + 1 == lane.sightings.len() {
+            (lane.checkpoint, lane.checkpoint_seen) = (Some(checkpoint.clone()), Some(at));
+        }
+        lane.forget_oldest();
+        self.tend(place);
     }
 
     /// The newest checkpoint when an attempt is over: the one that was found then, else the one known before, else the newest
@@ -154,22 +175,22 @@ impl Run {
         found.filter(there).or_else(known).or_else(|| lane.older_checkpoints().next().cloned())
     }
 
-    /// What is the newest checkpoint now, and when it was seen to be written, if it was.
-    pub(super) fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>, seen: Option<Time>) {
+    /// What is the newest checkpoint now.
+    pub(super) fn note_checkpoint(&mut self, place: usize, checkpoint: Option<&Checkpoint>) {
         if self.step_of(&self.lanes[place]).checkpoint.is_none() {
             return;
         }
         let lane = &mut self.lanes[place];
         if let Some(checkpoint) = checkpoint {
-            lane.sighted(checkpoint, seen);
+            lane.found(checkpoint);
             let known = lane.sightings.iter_mut().find(|one| one.checkpoint == *checkpoint);
             if let Some(one) = known.filter(|one| matches!(one.quality, Quality::Damaged { .. })) {
                 one.quality = Quality::Unverified;
             }
         }
-        if seen.is_some() || lane.checkpoint.as_ref() != checkpoint {
+        if lane.checkpoint.as_ref() != checkpoint {
             let known = lane.sightings.iter().find(|one| Some(&one.checkpoint) == checkpoint);
-            lane.checkpoint_seen = seen.or(known.and_then(|one| one.seen));
+            lane.checkpoint_seen = known.and_then(|one| one.seen);
         }
         lane.checkpoint = checkpoint.cloned();
     }
@@ -177,7 +198,7 @@ impl Run {
     /// Newer ones than that were found damaged.
     pub(super) fn note_damaged(&mut self, place: usize, damaged: &[Damaged]) {
         let lane = &mut self.lanes[place];
-        for one in damaged {
+        for one in damaged.iter().rev() {
             lane.mark(&one.checkpoint, Quality::Damaged { why: one.why.clone() }, None);
         }
         lane.damaged = damaged.to_vec();
@@ -204,7 +225,7 @@ impl Run {
         // All of them were looked at anew.
         exit.damaged = found.to_vec();
         self.note_damaged(place, found);
-        self.note_checkpoint(place, good, None);
+        self.note_checkpoint(place, good);
         if let Some(good) = good {
             self.lanes[place].mark(good, Quality::Good, digest.cloned());
         }
@@ -238,7 +259,7 @@ impl Run {
                 next.resume = before.as_ref().map(|before| before.path.clone());
             }
             if is_newest {
-                self.note_checkpoint(place, before.as_ref(), None);
+                self.note_checkpoint(place, before.as_ref());
             }
         } else {
             lane.mark(checkpoint, Quality::Good, digest.cloned());
@@ -247,7 +268,7 @@ impl Run {
                 lane.damaged.truncate(at);
             }
             if was_damaged.is_some() || lane.checkpoint.is_none() {
-                self.note_checkpoint(place, Some(checkpoint), None);
+                self.note_checkpoint(place, Some(checkpoint));
             }
         }
         self.tend(place);

@@ -131,8 +131,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         }
         What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
-        What::CheckpointSeen { attempt, checkpoint } => {
-            Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint) }
+        What::CheckpointSeen { attempt, checkpoint, offset } => {
+            Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint), offset: *offset }
         }
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
@@ -237,8 +237,8 @@ pub(super) fn read(
         }
         Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
-        Stored::CheckpointSeen { at, checkpoint } => {
-            What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read() }
+        Stored::CheckpointSeen { at, checkpoint, offset } => {
+            What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read(), offset }
         }
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }

@@ -49,6 +49,9 @@ pub enum What {
     CheckpointSeen {
         attempt: AttemptId,
         checkpoint: Checkpoint,
+        /// Where the line ends in the attempt's log that tells of it; 0 where that is not known. Told again, as by an engine
+        /// that was started anew, it is no news.
+        offset: u64,
     },
     /// The attempt has ended well, and its environment is being kept before that is told: no time limit ends it any more.
     Keeping {

@@ -136,7 +136,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),
         ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),
-        ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1) }),
+        ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1), offset: 0 }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),
         ("Exited of an older one", What::Exited { attempt: of(n.saturating_sub(1)), exit: record() }),
         ("Lost", What::Lost { attempt: of(n), why: LostWhy::ShimDied, evidence: Vec::new(), checkpoint: None }),

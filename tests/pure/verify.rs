@@ -125,7 +125,7 @@ fn saved_twice(max_attempts: u32) -> Story {
     });
     for step in [1200, 1800] {
         let attempt = story.claimed("train").newest("train");
-        story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step) });
+        story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step), offset: 0 });
     }
     story.skim().exits_with("train", |exit| {
         exit.end = End::Signal(9);
@@ -204,7 +204,11 @@ fn what_was_seen_is_gone_on_from_though_the_end_does_not_tell_of_it() {
         });
         for step in [1200, 1800] {
             let attempt = story.claimed("train").newest("train");
-            story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/ckpt_{step}"), step) });
+            story.tell(What::CheckpointSeen {
+                attempt,
+                checkpoint: saved(&format!("/c/ckpt_{step}"), step),
+                offset: 0,
+            });
         }
         story.skim();
         story
@@ -239,7 +243,7 @@ fn a_checkpoint_is_due_an_interval_after_the_last_one() {
     story.until(10).claimed("train");
     assert_eq!(due(&story), Some(70));
     let attempt = story.until(50).newest("train");
-    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c/1", 1) });
+    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c/1", 1), offset: 0 });
     assert_eq!(due(&story), Some(110));
     story.until(200).exits("train", 1);
     assert_eq!(due(&story), None);
@@ -261,7 +265,7 @@ fn saving(keep: usize, steps: &[i64]) -> Story {
 
 fn save(story: &mut Story, step: i64) {
     let attempt = story.newest("train");
-    story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/{step}"), step) });
+    story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/{step}"), step), offset: 0 });
 }
 
 /// What is looked at next is good, or is not.
@@ -401,4 +405,36 @@ fn a_program_is_told_to_save_before_it_is_asked_to_end() {
     let stop = story.run().stop_step(&lane("train"), person("ann")).expect("it runs");
     story.tell(stop).says(&["0s train a1 to end: stop by ann, signal 10 first"]);
     assert!(matches!(&story.effects[..], [Command::Stop { save: Some(10), .. }]), "{:?}", story.effects);
+}
+
+/// As by an engine that was started anew and reads the log from its beginning.
+#[test]
+fn what_is_told_again_is_no_news() {
+    let mut story = story(|step| step.checkpoint = Some(CheckpointSpec { keep: Some(1), ..checkpoint() }));
+    story.claimed("train");
+    let told = |story: &mut Story, step: i64, offset: u64| {
+        let attempt = story.newest("train");
+        story.tell(What::CheckpointSeen { attempt, checkpoint: saved(&format!("/c/{step}"), step), offset });
+    };
+    let known = |story: &Story| {
+        let train = story.run().lane(&lane("train")).expect("it is there");
+        let of = |one: &dogwatch::engine::Sighting| (one.checkpoint.path.clone(), one.quality == Quality::Good);
+        (train.checkpoint.clone(), train.sightings.iter().map(of).collect::<Vec<_>>())
+    };
+    told(&mut story, 2, 200);
+    assert_eq!(looked(&mut story, None), "/c/2");
+    told(&mut story, 3, 300);
+    assert_eq!(looked(&mut story, None), "/c/3");
+    removed(&mut story, "/c/2", None);
+    let before = known(&story);
+    told(&mut story, 2, 200);
+    told(&mut story, 3, 300);
+    assert_eq!(known(&story), before);
+    // What came late is older all the same.
+    told(&mut story, 1, 100);
+    assert_eq!(known(&story).0, Some(saved("/c/3", 3)));
+    assert_eq!(known(&story).1[0], ("/c/1".to_owned(), false));
+    // The same saved again is another one.
+    told(&mut story, 3, 400);
+    assert_eq!(known(&story).1.last(), Some(&("/c/3".to_owned(), false)));
 }

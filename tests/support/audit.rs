@@ -238,6 +238,10 @@ impl Audit {
     fn checkpoints(&mut self, event: &Event) -> Result<(), String> {
         if let What::CheckpointsVerified { attempt, good, damaged, .. } = &event.what {
             self.log(attempt).damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
+            // Told once more, when an attempt has gone on from it long since, it is no news.
+            if !self.newest(attempt) {
+                return Ok(());
+            }
             self.sound(attempt, good.as_ref().map(|good| &good.path))
         } else if let What::CheckpointChecked { lane, checkpoint, flaw: Some(_), .. } = &event.what {
             self.spoilt(&event.run, lane, &checkpoint.path)

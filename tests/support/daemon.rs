@@ -43,9 +43,14 @@ pub(crate) struct Daemon {
     withheld: Vec<Event>,
     dice: Dice,
     ticking: bool,
+    /// How often it has died in the tenth of a second that began then.
+    deaths: (Time, u32),
     /// Counts its restarts.
     life: u64,
 }
+
+/// Deaths in a tenth of a second.
+const DEATHS: u32 = 8;
 
 impl Daemon {
     pub(crate) fn new(seed: u64) -> Self {
@@ -59,6 +64,7 @@ impl Daemon {
             withheld: Vec::new(),
             dice: dice_for(seed, "daemon"),
             ticking: false,
+            deaths: (Time::from_ms(0), 0),
             life: 0,
         }
     }
@@ -68,9 +74,14 @@ impl Daemon {
         let fact = |run: &RunId, what| vec![Event { run: run.clone(), at: world.now, what }];
         match report {
             Report::Claimed(attempt) => fact(&attempt.run.clone(), What::Claimed { attempt }),
-            Report::Saved(attempt, checkpoint) => {
-                fact(&attempt.run.clone(), What::CheckpointSeen { attempt, checkpoint })
-            }
+            Report::Saved(attempt, checkpoint) => fact(
+                &attempt.run.clone(),
+                What::CheckpointSeen {
+                    attempt,
+                    offset: checkpoint.step.map_or(0, |n| n.unsigned_abs() + 1),
+                    checkpoint,
+                },
+            ),
             Report::Exited(attempt, exit) => {
                 fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit })
             }
@@ -189,14 +200,28 @@ impl Daemon {
                 return self.restart(world);
             }
         }
-        if !self.ticking && self.engine.runs().any(|run| run.active() > 0) {
+        if self.engine.runs().any(|run| run.active() > 0) {
+            self.tick_later(world);
+        }
+    }
+
+    /// One tick at a time: each may bring the next.
+    fn tick_later(&mut self, world: &mut World) {
+        if !self.ticking {
             self.ticking = true;
             world.plan(LOOK_EVERY_MS, Happening::Tick);
         }
     }
 
+    /// Who looks up forty attempts each time he is born and dies of each second answer would never come to an end.
     fn dies(&mut self, world: &World) -> bool {
-        self.dice.per_mille(world.trouble.engine_kills)
+        let (since, deaths) = self.deaths;
+        let anew = world.now.since(since) > std::time::Duration::from_millis(100);
+        if !self.dice.per_mille(world.trouble.engine_kills) || !anew && deaths >= DEATHS {
+            return false;
+        }
+        self.deaths = if anew { (world.now, 1) } else { (since, deaths + 1) };
+        true
     }
 
     /// Records what is owed until only effects are.
@@ -385,12 +410,12 @@ impl Daemon {
 
     /// What is asked beside an attempt is asked again when no answer has come for a while.
     fn due(&mut self, world: &mut World, attempt: &AttemptId) -> bool {
+        self.tick_later(world);
         let hand = self.hands.entry(attempt.clone()).or_default();
         if hand.next_probe.is_some_and(|next| next > world.now) {
             return false;
         }
         hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
-        world.plan(LOOK_EVERY_MS, Happening::Tick);
         true
     }
 

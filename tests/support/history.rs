@@ -135,7 +135,9 @@ impl History {
             }
             self.daemon.audit.nothing_vanished(&mut self.world);
         }
-        self.world.complain(|| "the history does not end".into());
+        let owed = self.daemon.engine.owed(self.world.now);
+        let (now, due) = (self.world.now, self.daemon.engine.next_deadline());
+        self.world.complain(|| format!("the history does not end at {now}, due at {due:?}; owed: {owed:?}"));
     }
 
     fn is_over(&self) -> bool {

@@ -257,8 +257,13 @@ impl Core {
         }
     }
 
-    /// The end of an attempt may be told twice, by its keeper and by look-ups: it is recorded once.
+    /// The end of an attempt may be told twice, by its keeper and by look-ups, and checkpoints by each engine that reads the
+    /// log: it is recorded once.
     fn is_known(&self, what: &What) -> bool {
+        if let What::CheckpointSeen { attempt, checkpoint, offset } = what {
+            let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+            return lane.is_some_and(|lane| lane.knows(&checkpoint.path, (attempt.n, *offset)));
+        }
         let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
         lane.is_some_and(|lane| {

@@ -152,7 +152,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
     let mut seen: Vec<(AttemptId, Time, Checkpoint)> = Vec::new();
     for event in events {
         let (attempt, found, told) = match &event.what {
-            What::CheckpointSeen { attempt, checkpoint } => (attempt, checkpoint, true),
+            What::CheckpointSeen { attempt, checkpoint, .. } => (attempt, checkpoint, true),
             What::Exited { attempt, exit } => match &exit.checkpoint {
                 Some(checkpoint) => (attempt, checkpoint, false),
                 None => continue,

@@ -146,9 +146,12 @@ impl Core {
     pub(in crate::daemon) fn remove_checkpoint(&self, attempt: &AttemptId, path: &str) {
         let Some(run) = self.engine.run(&attempt.run) else { return };
         let (places, path, lane) = (saved::places(run, &attempt.lane), path.to_owned(), attempt.lane.clone());
+        let seen = run.lane(&attempt.lane).and_then(|lane| lane.sighting(&path)?.seen);
         let (run, parts) = (attempt.run.clone(), self.parts.clone());
         tokio::task::spawn_blocking(move || {
-            let why = saved::remove(Path::new(&path), &places).err();
+            let anew = seen.is_some_and(|seen| saved::is_newer(Path::new(&path), seen));
+            let anew = anew.then(|| "it was written to since it was seen".to_owned());
+            let why = anew.or_else(|| saved::remove(Path::new(&path), &places).err());
             let what = What::CheckpointRemoved { lane, path, why };
             parts.tell(super::Input::Fact(Event { run, at: parts.clock.now(), what }));
         });

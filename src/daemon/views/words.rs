@@ -36,7 +36,7 @@ fn line(run: &Run, what: &What) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.started", lane, n, format!("attempt {} runs", attempt.n))
         }
-        What::CheckpointSeen { attempt, checkpoint } => {
+        What::CheckpointSeen { attempt, checkpoint, .. } => {
             let (lane, n) = about(attempt);
             let text = match checkpoint.step {
                 Some(step) => format!("checkpoint at step {step}: {}", checkpoint.path),

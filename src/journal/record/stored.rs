@@ -45,6 +45,8 @@ pub(super) enum Stored {
     CheckpointSeen {
         at: At,
         checkpoint: Checkpoint,
+        #[serde(default)]
+        offset: u64,
     },
     Keeping {
         at: At,
