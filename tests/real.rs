@@ -58,6 +58,8 @@ mod recovery;
 mod registry;
 #[path = "real/sandbox.rs"]
 mod sandbox;
+#[path = "real/saved.rs"]
+mod saved;
 #[path = "real/screen.rs"]
 mod screen;
 #[path = "real/screens.rs"]

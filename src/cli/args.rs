@@ -267,8 +267,9 @@ pub enum Control {
     Retry {
         run: String,
         step: String,
-        /// Where to begin (without it: the newest checkpoint where there is one)
-        #[arg(long, value_enum)]
+        /// Where to begin: start, checkpoint (the newest), or one of its checkpoints: a path, the end of one, or its number
+        /// (without it: the newest checkpoint where there is one)
+        #[arg(long, value_name = "WHERE", value_parser = retry_from)]
         from: Option<RetryFrom>,
         #[arg(short, long)]
         message: Option<String>,
@@ -292,6 +293,9 @@ pub enum Control {
         /// Run this step and what comes after it again
         #[arg(long, value_name = "STEP")]
         from: Option<String>,
+        /// With --from: go on from this checkpoint of STEP: a path, the end of one, or its number
+        #[arg(long, value_name = "WHICH", requires = "from")]
+        checkpoint: Option<String>,
     },
 }
 
@@ -433,10 +437,22 @@ pub struct GateArgs {
     pub message: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Where a step begins again.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryFrom {
     Checkpoint,
     Start,
+    /// A checkpoint, by its path, the end of that, or its number.
+    Which(String),
+}
+
+fn retry_from(text: &str) -> Result<RetryFrom, String> {
+    match text {
+        "" => Err("write start, checkpoint, or the path or the number of one".into()),
+        "checkpoint" => Ok(RetryFrom::Checkpoint),
+        "start" => Ok(RetryFrom::Start),
+        which => Ok(RetryFrom::Which(which.into())),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -451,12 +467,15 @@ pub enum GraphFormat {
 pub struct Checkpoints {
     #[arg(default_value = "@last")]
     pub run: String,
-    /// verify: is it all there? pin, unpin: what was kept after STEP; prune: remove what was kept of environments
+    /// verify: is it all there, and good? pin, unpin: what STEP saved, or what was kept after it; prune: remove what STEP
+    /// saved and nothing needs, without STEP what was kept of environments
     #[arg(value_enum)]
     pub what: Option<CheckpointsVerb>,
-    /// For pin and unpin
+    /// Whose; needed for pin and unpin
     #[arg(required_if_eq_any = [("what", "pin"), ("what", "unpin")])]
     pub step: Option<String>,
+    /// Which of its checkpoints: a path, the end of one, or its number
+    pub which: Option<String>,
     /// For prune: also the newest of each environment
     #[arg(long)]
     pub all: bool,

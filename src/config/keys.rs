@@ -111,7 +111,7 @@ impl Kind {
                 "approval",
             ],
             Self::Output => &["path"],
-            Self::Checkpoint => &["pattern", "resume_env", "verify", "every"],
+            Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
             Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
             Self::Match => &["class", "output", "exit_code", "signal"],
@@ -128,7 +128,6 @@ impl Kind {
             Self::Defaults => DEFAULTS,
             Self::Step => STEP,
             Self::Output => OUTPUT,
-            Self::Checkpoint => CHECKPOINT,
             Self::Approval => APPROVAL,
             Self::Rule => RULE,
             Self::Wait => WAIT,
@@ -138,6 +137,7 @@ impl Kind {
             | Self::Mount
             | Self::Retry
             | Self::Match
+            | Self::Checkpoint
             | Self::Alternative
             | Self::Notify => &[],
         }
@@ -204,11 +204,6 @@ const STEP: &[NotYet] = &[
 
 const OUTPUT: &[NotYet] =
     &[not_yet("cache", "remove it; the step runs in every run"), not_yet("format", "remove it; an output is its path")];
-
-const CHECKPOINT: &[NotYet] = &[
-    not_yet("keep", "remove it; dogwatch deletes no checkpoints"),
-    not_yet("save_signal", "remove it; a stopped program gets TERM and `grace` to save"),
-];
 
 const APPROVAL: &[NotYet] = &[
     not_yet("confirm", "remove it; an answer is one command"),

@@ -424,7 +424,8 @@ struct Axis(#[schemars(length(min = 1))] Vec<Scalar>);
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Checkpoint {
-    /// What the program prints when it has saved one: a regex with a group `path` and, if you like, `step`.
+    /// What the program prints when it has saved one: a regex with a group `path` and, if you like, `step`;
+    /// other named groups (`loss`) are shown with the checkpoint.
     #[schemars(regex(pattern = r"\(\?P?<path>"))]
     pattern: String,
     /// The variable that tells a new attempt which checkpoint to go on from.
@@ -436,6 +437,13 @@ struct Checkpoint {
     /// tried. It has the step's environment and its `timeout` (without one: 10m), and must be repeatable. Without it, a
     /// checkpoint counts when it is there and not empty.
     verify: Option<String>,
+    /// So many good ones stay: older ones that dogwatch saw are removed, but none that is pinned or that something goes on
+    /// from, and nothing outside of the workspace and `$DOGWATCH_DIR`. Default: dogwatch removes none.
+    #[schemars(range(min = 1, max = 1000))]
+    keep: Option<u32>,
+    /// Sent before a stop or a time limit ends the program, to each of its processes that handles it, so that it saves a
+    /// checkpoint: `USR1`. It has `grace` for that, and then `grace` again to end.
+    save_signal: Option<Signal>,
 }
 
 /// What to do about a failure.

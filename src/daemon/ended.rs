@@ -1,7 +1,7 @@
 //! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
 //! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use regex::Regex;
 
-use super::diagnose;
+use super::{diagnose, saved};
 use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
-use crate::engine::{LaneRun, LaneState, Run};
+use crate::engine::{LaneRun, LaneState, Run, Sighting};
 use crate::gauge::plain;
 use crate::judge::{Facts, Judge};
 use crate::model::{
@@ -38,6 +38,8 @@ const SHM_FULL: [&[&str]; 3] =
 const CHUNK: usize = 256 * 1024;
 /// Checkpoints that are looked at, at most, to find one that is good.
 const CANDIDATES: usize = 16;
+/// What a program says of a checkpoint besides, at most.
+const METRICS: usize = 8;
 
 /// What is needed to know of an attempt to tell how it ended.
 #[derive(Debug, Clone)]
@@ -51,6 +53,12 @@ pub(super) struct Context {
     pub(super) older: Vec<Checkpoint>,
     /// It stood still, and is ended for that.
     stall: Option<(Box<Stall>, Time)>,
+    /// Paths of those that are being removed, or were.
+    leaving: HashSet<String>,
+    /// What those that were found good held then, by their paths.
+    digests: HashMap<String, String>,
+    /// Its checkpoints are verified after its end.
+    verifies: bool,
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -65,6 +73,9 @@ impl Context {
             outputs: run.outputs(&lane.id),
             stall: stall_of(lane),
             older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
+            leaving: lane.sightings.iter().filter(|one| one.is_leaving()).map(path_of).collect(),
+            digests: lane.sightings.iter().filter_map(digest_of).collect(),
+            verifies: run.step_of(lane).checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some()),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
             boot_id: parts.boot_id.clone(),
@@ -213,7 +224,7 @@ impl Context {
 
     /// Without a log: what was known before.
     fn unread(&self) -> Read {
-        let (checkpoint, damaged) = self.usable(self.older.iter().cloned());
+        let (checkpoint, damaged) = self.usable(&[]);
         Read { checkpoint, damaged, ..Read::default() }
     }
 
@@ -222,15 +233,28 @@ impl Context {
     pub(super) fn candidates(&self) -> Vec<(Checkpoint, Option<String>)> {
         let dir = self.open().ok().flatten();
         let sighted = dir.map(|dir| self.read_log(dir, false, None).sighted).unwrap_or_default();
-        let all = newest_first(sighted.into_iter().chain(self.older.iter().cloned()));
-        all.map(|found| (found.clone(), self.flaw(&found.path))).collect()
+        let own: HashSet<String> = sighted.iter().map(|one| one.path.clone()).collect();
+        let all = self.newest_first(sighted.into_iter().chain(self.older.iter().cloned()));
+        let flaw = |path: &str| self.flaw(path).or_else(|| self.changed(path).filter(|_| !own.contains(path)));
+        all.map(|found| (found.clone(), flaw(&found.path))).collect()
     }
 
-    /// The first of these that is there and not empty, and those before it.
-    fn usable(&self, all: impl Iterator<Item = Checkpoint>) -> (Option<Checkpoint>, Vec<Damaged>) {
+    /// Each path once, and none that is being removed.
+    fn newest_first(&self, all: impl Iterator<Item = Checkpoint>) -> impl Iterator<Item = Checkpoint> {
+        let mut seen = HashSet::new();
+        all.filter(move |one| !self.leaving.contains(&one.path) && seen.insert(one.path.clone())).take(CANDIDATES)
+    }
+
+    /// The first of those that this attempt saved, newest first, and older ones that is there and not empty, and those before
+    /// it.
+    fn usable(&self, own: &[Checkpoint]) -> (Option<Checkpoint>, Vec<Damaged>) {
         let mut damaged = Vec::new();
-        for checkpoint in newest_first(all) {
-            match self.flaw(&checkpoint.path) {
+        let saved = |path: &str| own.iter().any(|one| one.path == path);
+        for checkpoint in self.newest_first(own.iter().chain(&self.older).cloned()) {
+            let path = checkpoint.path.as_str();
+            // What this attempt saved is not what was there before; and what is verified in a moment is compared then.
+            let changed = || self.changed(path).filter(|_| !self.verifies && !saved(path));
+            match self.flaw(path).or_else(changed) {
                 None => return (Some(checkpoint), damaged),
                 Some(why) => damaged.push(Damaged { checkpoint, why }),
             }
@@ -238,8 +262,15 @@ impl Context {
         (None, damaged)
     }
 
+    /// What was verified is not what is there.
+    pub(super) fn changed(&self, path: &str) -> Option<String> {
+        let before = self.digests.get(path)?;
+        let now = saved::digest(Path::new(path))?;
+        (now != *before).then(|| "it has changed since it was verified".into())
+    }
+
     /// What is wrong with a checkpoint, as far as a look at it tells. Whoever wrote it has ended: its size changes no more.
-    fn flaw(&self, path: &str) -> Option<String> {
+    pub(super) fn flaw(&self, path: &str) -> Option<String> {
         if !self.is_there(path) {
             return Some("it is gone".into());
         }
@@ -265,8 +296,7 @@ impl Context {
         read.diagnosis = scan.judge.zip(facts).map(|(judge, facts)| Box::new(judge.end(&facts)));
         read.outside = scan.outside;
         read.sighted = scan.sightings.into_iter().rev().collect();
-        let all = read.sighted.iter().chain(&self.older).cloned();
-        (read.checkpoint, read.damaged) = self.usable(all);
+        (read.checkpoint, read.damaged) = self.usable(&read.sighted);
         read
     }
 
@@ -313,10 +343,12 @@ struct Read {
     outside: Option<Outside>,
 }
 
-/// Each path once.
-fn newest_first(all: impl Iterator<Item = Checkpoint>) -> impl Iterator<Item = Checkpoint> {
-    let mut seen = HashSet::new();
-    all.filter(move |one| seen.insert(one.path.clone())).take(CANDIDATES)
+fn path_of(one: &Sighting) -> String {
+    one.checkpoint.path.clone()
+}
+
+fn digest_of(one: &Sighting) -> Option<(String, String)> {
+    Some((one.checkpoint.path.clone(), one.digest.clone()?))
 }
 
 /// A file that is not empty, or a folder with one in it.
@@ -463,5 +495,8 @@ fn said_of_its_container(line: &str) -> Option<Outside> {
 pub(super) fn sighting(pattern: &Regex, line: &str, context: &Context) -> Option<Checkpoint> {
     let found = pattern.captures(line)?;
     let path = context.absolute(found.name("path")?.as_str());
-    Some(Checkpoint { path, step: found.name("step").and_then(|step| step.as_str().parse().ok()) })
+    let others = pattern.capture_names().flatten().filter(|name| !["path", "step"].contains(name)).take(METRICS);
+    let metric = |name: &str| Some((name.to_owned(), found.name(name)?.as_str().chars().take(40).collect()));
+    let metrics = others.filter_map(metric).collect();
+    Some(Checkpoint { path, step: found.name("step").and_then(|step| step.as_str().parse().ok()), metrics })
 }

@@ -23,6 +23,7 @@ mod hub;
 mod lock;
 mod notices;
 mod requests;
+mod saved;
 mod sites;
 mod space;
 mod start;

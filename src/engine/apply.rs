@@ -22,9 +22,11 @@ impl Run {
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
-            What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
             What::Revived { attempt } => self.revived(attempt, at),
+            What::CheckpointSeen { attempt, checkpoint, offset } => {
+                self.checkpoint_seen(attempt, (checkpoint, *offset), at);
+            }
             What::Keeping { attempt } => {
                 if let Some(place) = self.active_place(attempt) {
                     self.lanes[place].keeping = true;
@@ -38,7 +40,7 @@ impl Run {
                     self.note_damaged(place, &exit.damaged);
                     let mut exit = exit.clone();
                     exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
-                    self.note_checkpoint(place, exit.checkpoint.as_ref(), None);
+                    self.note_checkpoint(place, exit.checkpoint.as_ref());
                     let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
                     let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
                     self.note_past(place, (exit.started, exit.ended), how);
@@ -52,7 +54,7 @@ impl Run {
                     self.settle_stall(place, "it is not known whether it has ended", at);
                     self.note_damaged(place, &[]);
                     let checkpoint = self.usable_checkpoint(place, checkpoint.clone());
-                    self.note_checkpoint(place, checkpoint.as_ref(), None);
+                    self.note_checkpoint(place, checkpoint.as_ref());
                     let started = self.lanes[place].started.unwrap_or(at);
                     self.note_past(place, (started, at), PastEnd::Lost(*why));
                     self.lanes[place].lost += 1;
@@ -66,9 +68,14 @@ impl Run {
             What::ProbeAsked { attempt, .. } => self.probe_asked(attempt),
             What::Probed { attempt, code, output } => self.probed(attempt, *code, output),
             What::Verified { attempt, check } => self.verified(attempt, check),
-            What::CheckpointsVerified { attempt, good, damaged } => {
-                self.checkpoints_verified(attempt, good.as_ref(), damaged);
+            What::CheckpointsVerified { attempt, good, damaged, digest } => {
+                self.checkpoints_verified(attempt, (good.as_ref(), digest.as_ref()), damaged);
             }
+            What::CheckpointChecked { lane, checkpoint, flaw, digest } => {
+                self.checkpoint_checked(lane, checkpoint, (flaw.as_ref(), digest.as_ref()));
+            }
+            What::CheckpointMarked { lane, path, mark, by } => self.checkpoint_marked(lane, path, *mark, by),
+            What::CheckpointRemoved { lane, path, why } => self.checkpoint_removed(lane, path, why.as_ref()),
             What::Skipped { lane, why } => self.skipped(lane, why, at),
             What::Opened { escalation } => self.opened(escalation, at),
             What::Answered { escalation, choice, by, note } => {
@@ -145,6 +152,7 @@ impl Run {
             lane.patch = patch;
         }
         lane.touched = false;
+        lane.chosen = false;
         lane.started = None;
         lane.last_exit = None;
         lane.stop_asked = None;

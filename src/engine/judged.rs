@@ -113,7 +113,9 @@ impl Run {
         let step = self.step_of(&self.lanes[place]);
         let success = exit.ended_well() && exit.verify.is_none() && step.verify.is_some();
         let declared = step.checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some());
-        let checkpoints = exit.is_bad() && exit.checkpoint.is_some() && declared;
+        // Also what was found damaged before: it may have been saved anew.
+        let any = exit.checkpoint.is_some() || self.lanes[place].sightings.iter().any(|one| !one.is_leaving());
+        let checkpoints = exit.is_bad() && any && declared;
         if success || checkpoints { LaneState::Verifying { exit } } else { LaneState::Exited { exit } }
     }
 

@@ -43,6 +43,8 @@ pub struct LaneRun {
     pub sightings: Vec<Sighting>,
     /// Those that were found damaged when the last attempt ended, and are newer than `checkpoint`; newest first.
     pub damaged: Vec<Damaged>,
+    /// Somebody has chosen `checkpoint` for the next attempt.
+    pub(super) chosen: bool,
     /// Every attempt that has ended or was lost, oldest first.
     pub past: Vec<Past>,
     /// Who types into it: meanwhile nothing is done to it automatically.
@@ -284,6 +286,7 @@ impl LaneRun {
             stop_since: None,
             checkpoint: None,
             checkpoint_seen: None,
+            chosen: false,
             sightings: Vec::new(),
             damaged: Vec::new(),
             past: Vec::new(),

@@ -17,6 +17,7 @@ mod escalation;
 pub mod expr;
 mod fingerprint;
 mod judged;
+mod keep;
 mod lane;
 mod lasting;
 mod order;
@@ -35,7 +36,7 @@ mod wish;
 
 use std::collections::BTreeMap;
 
-pub use checkpoint::{Quality, Sighting, damaged_words};
+pub use checkpoint::{Quality, Removal, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;

@@ -151,10 +151,10 @@ impl Run {
         let name = self.lane_name(lane);
         match (&run.state, self.attempt(run)) {
             (LaneState::Active { stop: None, .. }, Some(attempt)) => {
-                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
+                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by, save: self.save_signal(run) })
             }
             (LaneState::Verifying { exit }, Some(attempt)) if run.stop_asked.is_none() && !exit.is_bad() => {
-                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by })
+                Ok(What::StopAsked { attempt, reason: StopReason::Stop, by, save: None })
             }
             (LaneState::Active { stop: Some(_), .. }, _) => refused(format!("{name} is being stopped already")),
             (LaneState::Done { .. }, _) => refused(format!("{name} has ended already")),

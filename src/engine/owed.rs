@@ -19,6 +19,9 @@ impl Run {
         }
         self.judgements(now, next, out);
         self.limits(now, next, out);
+        if matches!(self.phase, Phase::Going) {
+            self.removals(now, out);
+        }
         match &self.phase {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
@@ -162,8 +165,8 @@ impl Run {
             (false, false) => return None,
         };
         let attempt = self.attempt(lane)?;
-        let by = Principal::Rule;
-        Some(self.record(now, What::StopAsked { attempt, reason, by }))
+        let (by, save) = (Principal::Rule, self.save_signal(lane));
+        Some(self.record(now, What::StopAsked { attempt, reason, by, save }))
     }
 
     /// The answer that takes effect now: one that was held back until then, or what follows when nobody gave one in time.
@@ -190,6 +193,11 @@ impl Run {
         ))
     }
 
+    /// The signal that a running program is sent before it is asked to end.
+    pub(super) fn save_signal(&self, lane: &LaneRun) -> Option<i32> {
+        self.step_of(lane).checkpoint.as_ref()?.save_signal
+    }
+
     pub(super) fn open_question(&self, place: usize) -> Option<&Question> {
         self.questions.get(&self.asks(&self.lanes[place])?)
     }
@@ -200,13 +208,14 @@ impl Run {
             let lane = &self.lanes[place];
             let attempt = self.attempt(lane).filter(|_| !lane.keeping);
             if let (LaneState::Active { stop: None, .. }, Some(attempt)) = (&lane.state, attempt) {
-                let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
+                let (by, save) = (by.clone(), self.save_signal(lane));
+                let what = What::StopAsked { attempt, reason: StopReason::Stop, by, save };
                 out.push(self.record(now, what));
             }
         }
         let unasked = |lane: &&LaneRun| lane.stop_asked.is_none() && !asks_checkpoints(lane);
         for attempt in self.verifying().filter(unasked).filter_map(|lane| self.attempt(lane)) {
-            let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone() };
+            let what = What::StopAsked { attempt, reason: StopReason::Stop, by: by.clone(), save: None };
             out.push(self.record(now, what));
         }
     }
@@ -215,7 +224,7 @@ impl Run {
     fn result(&self) -> Option<RunResult> {
         let busy = !self.sets.active.is_empty() || !self.sets.undecided.is_empty() || !self.sets.probing.is_empty();
         match &self.phase {
-            _ if busy => None,
+            _ if busy || !self.is_tended() => None,
             Phase::Stopping { why, .. } => Some(match why {
                 RunStopWhy::Asked => RunResult::Stopped,
                 RunStopWhy::Timeout | RunStopWhy::Abort { .. } => RunResult::Failed,
@@ -258,7 +267,7 @@ impl Run {
                 out.push(Command::Launch(attempt));
             } else if let Some(reason) = *stop {
                 let grace = self.step_of(lane).grace;
-                out.push(Command::Stop { attempt, reason, grace });
+                out.push(Command::Stop { attempt, reason, grace, save: self.save_signal(lane) });
             }
         }
         for &place in &self.sets.probing {
@@ -271,6 +280,7 @@ impl Run {
             };
             out.extend(self.attempt(lane).map(command));
         }
+        self.tending(out);
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));
         }

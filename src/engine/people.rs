@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::Run;
+use super::checkpoint::Sighting;
 use super::patch::with_alternative;
 use super::stall::asking;
 use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phase};
@@ -166,7 +167,13 @@ impl Run {
             Some(proposal) if proposal.skip => {
                 self.put(place, LaneState::Done { how: Ended::LeftOut(by.clone()), at });
             }
-            Some(proposal) => self.again(place, by, proposal.resume, proposal.patch),
+            Some(proposal) => {
+                // It may have been found damaged since.
+                let known = proposal.resume.as_ref().and_then(|path| self.lanes[place].sighting(path));
+                let newest = || self.checkpoint_of(place);
+                let resume = if known.is_none_or(Sighting::is_usable) { proposal.resume } else { newest() };
+                self.again(place, by, resume, proposal.patch);
+            }
             // Never offered without one.
             None => self.again(place, by, None, None),
         }
@@ -245,7 +252,7 @@ impl Run {
             let redo = again.contains(&self.lanes[place].step);
             if self.goes_again(place, redo, at) {
                 self.close_question(place, by, at);
-                let resume = self.checkpoint_of(place).filter(|_| !redo);
+                let resume = self.checkpoint_of(place).filter(|_| !redo || self.lanes[place].chosen);
                 let cause = Cause::Person(by.clone());
                 let lane = &mut self.lanes[place];
                 // From where it is named on, all is as the file says.
@@ -339,7 +346,7 @@ impl Run {
                 let patch = Some(Patch::default());
                 lane.next = (lane.n > 0).then_some(Next { cause, resume: None, patch, heeds: true });
                 // What was saved belongs to what is not wanted any more.
-                lane.checkpoint = None;
+                (lane.checkpoint, lane.chosen) = (None, false);
                 lane.sightings.clear();
                 lane.damaged.clear();
                 lane.state = LaneState::Waiting;

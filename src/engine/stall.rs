@@ -129,7 +129,8 @@ impl Run {
                 continue;
             };
             let end = |by: &Principal| {
-                let what = What::StopAsked { attempt: attempt.clone(), reason: StopReason::Stall, by: by.clone() };
+                let (attempt, reason, save) = (attempt.clone(), StopReason::Stall, self.save_signal(lane));
+                let what = What::StopAsked { attempt, reason, by: by.clone(), save };
                 self.record(now, what)
             };
             // Nobody's step is ended under his hands, unless he says so himself.

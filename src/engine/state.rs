@@ -72,6 +72,8 @@ pub(super) struct Sets {
     /// A probe or a `verify` is being asked.
     pub(super) probing: BTreeSet<usize>,
     pub(super) asking: BTreeSet<usize>,
+    /// Their checkpoints are to be looked at or removed.
+    pub(super) tending: BTreeSet<usize>,
     /// Lanes that are not done.
     pub(super) open: usize,
 }
@@ -213,6 +215,16 @@ impl Run {
         let ready = self.steps[self.lanes[place].step].needs_open == 0;
         if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
             set.insert(place);
+        }
+        self.tend(place);
+    }
+
+    /// Keeps the set of those whose checkpoints are to be tended.
+    pub(super) fn tend(&mut self, place: usize) {
+        if self.is_to_be_tended(&self.lanes[place]) {
+            self.sets.tending.insert(place);
+        } else {
+            self.sets.tending.remove(&place);
         }
     }
 

@@ -102,7 +102,9 @@ impl Run {
             LaneState::Asking { .. } => self.answer_wait(*self.places.get(&lane.id)?),
             LaneState::Active { claimed: Some(_), stop: Some(_), .. } => {
                 let since = lane.stop_since?;
-                Some(Wait { timer: Timer::Kill, since: Some(since), until: since.plus(self.step_of(lane).grace) })
+                let grace = self.step_of(lane).grace;
+                let grace = if self.save_signal(lane).is_some() { grace.saturating_mul(2) } else { grace };
+                Some(Wait { timer: Timer::Kill, since: Some(since), until: since.plus(grace) })
             }
             LaneState::Waiting
             | LaneState::Active { .. }

@@ -39,7 +39,7 @@ fn at(attempt: &AttemptId) -> At {
 }
 
 fn stored_checkpoint(checkpoint: &model::Checkpoint) -> Checkpoint {
-    Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step }
+    Checkpoint { path: checkpoint.path.clone(), step: checkpoint.step, metrics: checkpoint.metrics.clone() }
 }
 
 fn write_damaged(damaged: &model::Damaged) -> StoredDamaged {
@@ -67,7 +67,7 @@ impl At {
 
 impl Checkpoint {
     fn read(self) -> model::Checkpoint {
-        model::Checkpoint { path: self.path, step: self.step }
+        model::Checkpoint { path: self.path, step: self.step, metrics: self.metrics }
     }
 }
 
@@ -95,6 +95,9 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Probed { .. } => "probed",
         What::Verified { .. } => "verified",
         What::CheckpointsVerified { .. } => "checkpoints_verified",
+        What::CheckpointChecked { .. } => "checkpoint_checked",
+        What::CheckpointMarked { .. } => "checkpoint_marked",
+        What::CheckpointRemoved { .. } => "checkpoint_removed",
         What::Skipped { .. } => "skipped",
         What::Opened { .. } => "opened",
         What::Answered { .. } => "answered",
@@ -132,8 +135,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         }
         What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
-        What::CheckpointSeen { attempt, checkpoint } => {
-            Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint) }
+        What::CheckpointSeen { attempt, checkpoint, offset } => {
+            Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint), offset: *offset }
         }
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
@@ -153,19 +156,32 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             checkpoint: checkpoint.as_ref().map(stored_checkpoint),
         },
         What::Judged { attempt, verdict } => Stored::Judged { at: at(attempt), verdict: verdict::write(verdict) },
-        What::StopAsked { attempt, reason, by } => {
-            Stored::StopAsked { at: at(attempt), reason: reason.into(), by: by.into() }
+        What::StopAsked { attempt, reason, by, save } => {
+            Stored::StopAsked { at: at(attempt), reason: reason.into(), by: by.into(), save: *save }
         }
         What::ProbeAsked { attempt, by } => Stored::ProbeAsked { at: at(attempt), by: by.into() },
         What::Probed { attempt, code, output } => {
             Stored::Probed { at: at(attempt), code: *code, output: output.clone() }
         }
         What::Verified { attempt, check } => Stored::Verified { at: at(attempt), check: Box::new(check::write(check)) },
-        What::CheckpointsVerified { attempt, good, damaged } => Stored::CheckpointsVerified {
+        What::CheckpointsVerified { attempt, good, damaged, digest } => Stored::CheckpointsVerified {
             at: at(attempt),
             good: good.as_ref().map(stored_checkpoint),
             damaged: damaged.iter().map(write_damaged).collect(),
+            digest: digest.clone(),
         },
+        What::CheckpointChecked { lane, checkpoint, flaw, digest } => Stored::CheckpointChecked {
+            lane: lane_at(lane),
+            checkpoint: stored_checkpoint(checkpoint),
+            flaw: flaw.clone(),
+            digest: digest.clone(),
+        },
+        What::CheckpointMarked { lane, path, mark, by } => {
+            Stored::CheckpointMarked { lane: lane_at(lane), path: path.clone(), mark: mark.into(), by: by.into() }
+        }
+        What::CheckpointRemoved { lane, path, why } => {
+            Stored::CheckpointRemoved { lane: lane_at(lane), path: path.clone(), why: why.clone() }
+        }
         What::Skipped { lane, why } => Stored::Skipped { lane: lane_at(lane), why: write_skip(why) },
         What::Opened { escalation } => Stored::Opened(Box::new(write_escalation(escalation))),
         What::Answered { escalation, choice, by, note } => {
@@ -228,8 +244,8 @@ pub(super) fn read(
         }
         Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
-        Stored::CheckpointSeen { at, checkpoint } => {
-            What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read() }
+        Stored::CheckpointSeen { at, checkpoint, offset } => {
+            What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read(), offset }
         }
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
@@ -249,19 +265,27 @@ pub(super) fn read(
             checkpoint: checkpoint.map(Checkpoint::read),
         },
         Stored::Judged { at, verdict } => What::Judged { attempt: at.read(run)?, verdict: verdict::read(verdict) },
-        Stored::StopAsked { at, reason, by } => {
-            What::StopAsked { attempt: at.read(run)?, reason: reason.into(), by: by.into() }
+        Stored::StopAsked { at, reason, by, save } => {
+            What::StopAsked { attempt: at.read(run)?, reason: reason.into(), by: by.into(), save }
         }
         Stored::ProbeAsked { at, by } => What::ProbeAsked { attempt: at.read(run)?, by: by.into() },
         Stored::Probed { at, code, output } => What::Probed { attempt: at.read(run)?, code, output },
         Stored::Verified { at, check } => {
             What::Verified { attempt: at.read(run)?, check: Box::new(check::read(*check)) }
         }
-        Stored::CheckpointsVerified { at, good, damaged } => What::CheckpointsVerified {
+        Stored::CheckpointsVerified { at, good, damaged, digest } => What::CheckpointsVerified {
             attempt: at.read(run)?,
             good: good.map(Checkpoint::read),
             damaged: damaged.into_iter().map(StoredDamaged::read).collect(),
+            digest,
         },
+        Stored::CheckpointChecked { lane, checkpoint, flaw, digest } => {
+            What::CheckpointChecked { lane: lane.read()?, checkpoint: checkpoint.read(), flaw, digest }
+        }
+        Stored::CheckpointMarked { lane, path, mark, by } => {
+            What::CheckpointMarked { lane: lane.read()?, path, mark: mark.into(), by: by.into() }
+        }
+        Stored::CheckpointRemoved { lane, path, why } => What::CheckpointRemoved { lane: lane.read()?, path, why },
         Stored::Skipped { lane, why } => What::Skipped { lane: lane.read()?, why: read_skip(why)? },
         Stored::Opened(escalation) => What::Opened { escalation: Box::new(read_escalation(run, *escalation)?) },
         Stored::Answered { escalation, choice, by, note } => {
@@ -452,7 +476,17 @@ mod tests {
         let id = EscalationId(7);
         let until = Time::from_ms(5_000);
         let note = Some("why".to_owned());
+        let metrics = vec![("loss".to_owned(), "1.9".to_owned())];
+        let checkpoint = model::Checkpoint { path: "/c/7".into(), step: Some(7), metrics };
+        let (path, mark) = (checkpoint.path.clone(), model::CheckpointMark::Chosen);
+        let (flaw, digest) = (Some("it is empty".to_owned()), Some("d1".to_owned()));
+        let lane = || attempt.lane.clone();
+        let (reason, save) = (model::StopReason::Stop, Some(10));
         for what in [
+            What::StopAsked { attempt: attempt.clone(), reason, by: ann(), save },
+            What::CheckpointChecked { lane: lane(), checkpoint, flaw, digest },
+            What::CheckpointMarked { lane: lane(), path: path.clone(), mark, by: ann() },
+            What::CheckpointRemoved { lane: lane(), path, why: note.clone() },
             What::Held { escalation: id, choice: model::Choice::Skip, by: ann(), note, until },
             What::Undone { escalation: id, by: ann() },
             What::Lasting { escalation: id, by: ann() },
@@ -460,7 +494,7 @@ mod tests {
             What::Attached { attempt: attempt.clone(), by: ann() },
             What::Detached { attempt: attempt.clone(), by: model::Principal::Rule, keys: Some(41) },
             What::Answered { escalation: id, choice: model::Choice::KeepWaiting, by: ann(), note: None },
-            What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann() },
+            What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann(), save: None },
             What::Judged { attempt: attempt.clone(), verdict: model::Verdict::Answered },
             What::Revived { attempt: attempt.clone() },
             What::Stalled { attempt, stall: Box::new(stall()) },

@@ -27,8 +27,8 @@ impl Keeper {
         match ask {
             Ask::Launch(launch) => Answer::of(self.launch(*launch)),
             Ask::LookUp { attempts } => Answer::of(self.look_up(attempts)),
-            Ask::Stop { key, grace_ms, reason } => {
-                self.stop(asker, &key, &ToShim::Stop { grace_ms, reason, epoch }, grace_ms)
+            Ask::Stop { key, grace_ms, reason, save } => {
+                self.stop(asker, &key, &ToShim::Stop { grace_ms, reason, epoch, save }, grace_ms)
             }
             Ask::Input { key, bytes } => {
                 Answer::of(self.shims.order(&key, &ToShim::Input { bytes, epoch }).map(|()| Reply::Done))

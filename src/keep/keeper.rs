@@ -227,7 +227,7 @@ impl Keeper {
         if force {
             let keys: Vec<String> = self.shims.live().map(|(key, _)| key.clone()).collect();
             for key in keys {
-                let order = ToShim::Stop { grace_ms: 0, reason: StopReason::Stop, epoch: self.epoch };
+                let order = ToShim::Stop { grace_ms: 0, reason: StopReason::Stop, epoch: self.epoch, save: None };
                 // A shim that cannot be told dies with the environment.
                 let _ = self.shims.order(&key, &order);
             }

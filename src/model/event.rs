@@ -49,6 +49,9 @@ pub enum What {
     CheckpointSeen {
         attempt: AttemptId,
         checkpoint: Checkpoint,
+        /// Where the line ends in the attempt's log that tells of it; 0 where that is not known. Told again, as by an engine
+        /// that was started anew, it is no news.
+        offset: u64,
     },
     /// A live attempt stands still. Nothing is done to it by this.
     Stalled {
@@ -101,6 +104,8 @@ pub enum What {
         attempt: AttemptId,
         reason: StopReason,
         by: Principal,
+        /// The signal that the program is sent before, so that it saves a checkpoint.
+        save: Option<i32>,
     },
     /// The probe of a lost attempt is to be run.
     ProbeAsked {
@@ -123,6 +128,30 @@ pub enum What {
         good: Option<Checkpoint>,
         /// Those that were tried before it.
         damaged: Vec<Damaged>,
+        /// What the good one held then.
+        digest: Option<String>,
+    },
+    /// A checkpoint of a lane was looked at because somebody wanted that, or because of `keep`.
+    CheckpointChecked {
+        lane: LaneId,
+        checkpoint: Checkpoint,
+        /// What is wrong with it.
+        flaw: Option<String>,
+        /// What it held then, where it is good and that is known.
+        digest: Option<String>,
+    },
+    /// What somebody wants with a checkpoint of a lane; or `keep` has it removed, which is recorded before it is done.
+    CheckpointMarked {
+        lane: LaneId,
+        path: String,
+        mark: CheckpointMark,
+        by: Principal,
+    },
+    /// What became of a checkpoint that `keep` has removed: it is gone, or why it is not.
+    CheckpointRemoved {
+        lane: LaneId,
+        path: String,
+        why: Option<String>,
     },
     /// A lane will not run.
     Skipped {
@@ -267,6 +296,8 @@ pub struct Checkpoint {
     pub path: String,
     /// As the program counts.
     pub step: Option<i64>,
+    /// What else it said of it, by the names of the pattern's groups: `loss`, `1.899`.
+    pub metrics: Vec<(String, String)>,
 }
 
 /// A checkpoint that nothing can go on from.
@@ -294,6 +325,18 @@ pub enum SnapshotMark {
     Unpinned,
     /// It is gone.
     Removed,
+}
+
+/// What is done to a [`Checkpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckpointMark {
+    /// It is never removed before it is unpinned.
+    Pinned,
+    Unpinned,
+    /// It is to be removed, or was.
+    Removed,
+    /// The next attempt that goes on from a checkpoint goes on from this one.
+    Chosen,
 }
 
 /// How a process ended.
@@ -654,12 +697,18 @@ pub enum Command {
         attempt: AttemptId,
         reason: StopReason,
         grace: std::time::Duration,
+        /// This signal first, and as much grace again.
+        save: Option<i32>,
     },
     Probe(AttemptId),
     /// Ask the `verify` of an attempt that ended well.
     Verify(AttemptId),
     /// Find the newest good checkpoint of an attempt that ended badly.
     VerifyCheckpoints(AttemptId),
+    /// Look at a checkpoint of the lane whose newest attempt this is, for `keep`.
+    CheckCheckpoint(AttemptId, Checkpoint),
+    /// Remove a checkpoint of the lane whose newest attempt this is.
+    RemoveCheckpoint(AttemptId, String),
     /// The run is over: its environment may go.
     CloseEnvironment(RunId),
 }

@@ -343,7 +343,7 @@ pub struct Output {
 /// `[steps.x.checkpoint]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointSpec {
-    /// A regex with a group `path` and, if it likes, `step`.
+    /// A regex with a group `path` and, if it likes, `step`; other groups are shown with the checkpoint.
     pub pattern: String,
     /// The variable that tells a new attempt where to go on from.
     pub resume_env: Option<String>,
@@ -351,6 +351,10 @@ pub struct CheckpointSpec {
     pub every: Option<Duration>,
     /// A script for `sh -e` that must end with 0 before an attempt goes on from `$CHECKPOINT`. It may run more than once.
     pub verify: Option<String>,
+    /// Older ones are removed once so many newer ones are good; at least 1.
+    pub keep: Option<usize>,
+    /// Sent before the program is asked to end, so that it saves one.
+    pub save_signal: Option<i32>,
 }
 
 /// `on_unknown`.

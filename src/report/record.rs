@@ -84,6 +84,9 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::ProbeAsked { .. }
             | What::Probed { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
@@ -265,6 +268,9 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
             | What::Skipped { .. }
             | What::Held { .. }
             | What::Undone { .. }

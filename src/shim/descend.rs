@@ -52,6 +52,28 @@ pub(super) fn signal_all(processes: &[Leaked], signal: Signal) {
     faults::crash_point("shim.after-signal");
 }
 
+/// Sends a signal to every descendant that handles it: who does not would end of it. Tells how many there are.
+pub(super) fn ask_to_save(signal: i32) -> usize {
+    let Some(signal) = Signal::from_named_raw(signal) else { return 0 };
+    let handlers: Vec<Pid> =
+        descendants().iter().filter(|one| handles(one.pid, signal)).filter_map(|one| pid(one.pid)).collect();
+    faults::crash_point("shim.before-save");
+    let told = handlers.iter().filter(|one| kill_process(**one, signal).is_ok()).count();
+    for one in &handlers {
+        // A stopped process hears nothing.
+        let _ = kill_process(*one, Signal::CONT);
+    }
+    faults::crash_point("shim.after-save");
+    told
+}
+
+/// Whether a process has a handler of its own for a signal.
+fn handles(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).ok());
+    caught.is_some_and(|caught| caught >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// Asks the step to end: TERM to its group and to all of its session, and CONT, for a stopped process hears nothing.
 pub(super) fn ask_to_end(step: Pid) {
     let session = step.as_raw_nonzero().get().unsigned_abs();

@@ -31,6 +31,8 @@ const LAST_BYTES: usize = 1024 * 1024;
 pub(super) enum Phase {
     Running,
     Waiting,
+    /// It has had its time to save: ask it to end.
+    Saved,
     /// Ask these to end.
     Ask(Vec<Leaked>),
     Kill(Vec<Leaked>),
@@ -41,6 +43,11 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
+    /// It was told to save before it is asked to end.
+    Saving {
+        ask_at: i64,
+        grace_ms: u64,
+    },
     /// It, or what is left of it, was asked to end.
     Asked {
         kill_at: i64,
@@ -91,7 +98,20 @@ impl Ending {
         }
     }
 
-    /// Somebody wants it to end; true when it has to be asked. A second, shorter stop shortens the first.
+    /// It can be told to save: nobody has asked it to end yet.
+    pub(super) fn may_save(&self) -> bool {
+        self.stage == Stage::Running && self.end.is_none()
+    }
+
+    /// Somebody wants it to end, and it was told to save before.
+    pub(super) fn save(&mut self, reason: StopReason, grace_ms: u64, now: i64) {
+        self.stop = Some(reason);
+        self.stage =
+            Stage::Saving { ask_at: now.saturating_add(i64::try_from(grace_ms).unwrap_or(i64::MAX)), grace_ms };
+    }
+
+    /// Somebody wants it to end; true when it has to be asked. A second, shorter stop shortens the first, and what it has
+    /// left to save.
     pub(super) fn stop(&mut self, reason: StopReason, grace_ms: u64, now: i64) -> bool {
         let kill_at = now.saturating_add(i64::try_from(grace_ms).unwrap_or(i64::MAX));
         match self.stage {
@@ -105,6 +125,12 @@ impl Ending {
                 self.stage = Stage::Asked { kill_at: kill_at.min(before) };
                 true
             }
+            // The same stop once more is no haste.
+            Stage::Saving { grace_ms: before, .. } if grace_ms >= before => false,
+            Stage::Saving { .. } => {
+                self.stage = Stage::Asked { kill_at };
+                true
+            }
             Stage::Settling { .. } | Stage::Killing { .. } | Stage::Recording { .. } => false,
         }
     }
@@ -113,8 +139,11 @@ impl Ending {
         match (self.stage, self.end) {
             (Stage::Running, _) => None,
             (Stage::Asked { kill_at }, None) => Some(kill_at),
+            (Stage::Saving { ask_at, .. }, None) => Some(ask_at),
             (Stage::Recording { again_at }, _) => Some(again_at),
-            (Stage::Asked { .. } | Stage::Killing { .. } | Stage::Settling { .. }, _) => Some(self.census_at),
+            (Stage::Saving { .. } | Stage::Asked { .. } | Stage::Killing { .. } | Stage::Settling { .. }, _) => {
+                Some(self.census_at)
+            }
         }
     }
 
@@ -123,6 +152,7 @@ impl Ending {
         let due = clock::boottime_ms() >= self.census_at;
         match self.stage {
             Stage::Running => self.end.is_some(),
+            Stage::Saving { ask_at, .. } => self.end.is_some() || clock::boottime_ms() >= ask_at,
             Stage::Asked { kill_at } => due && (self.end.is_some() || clock::boottime_ms() >= kill_at),
             Stage::Killing { .. } | Stage::Settling { .. } => due,
             Stage::Recording { again_at } => clock::boottime_ms() >= again_at,
@@ -143,7 +173,12 @@ impl Ending {
                 self.stage = Stage::Settling { until: now + SETTLE_MS };
                 Phase::Waiting
             }
-            Stage::Running => {
+            Stage::Saving { grace_ms, .. } if self.end.is_none() => {
+                self.stage = Stage::Asked { kill_at: now.saturating_add(i64::try_from(grace_ms).unwrap_or(i64::MAX)) };
+                Phase::Saved
+            }
+            // Or it has saved and ended by itself: what is left of it is asked.
+            Stage::Running | Stage::Saving { .. } => {
                 self.stage = Stage::Asked { kill_at: now + GRACE_MS };
                 self.asked_all = true;
                 Phase::Ask(left)

@@ -16,6 +16,7 @@ use super::newcomers::Newcomer;
 use super::views::{Recent, View, Wish};
 use super::{Error, Owned, step};
 use crate::attempt::log::{Stamp, Writer, again};
+use crate::attempt::record::signal_name;
 use crate::wire::keeper::StopReason;
 use crate::wire::lines::{Lines, Lost};
 use crate::wire::shim::{End, Frame, FromShim, MAX_FRAME, ToShim};
@@ -249,7 +250,7 @@ impl Watch {
         }
         self.epoch = *epoch;
         match order {
-            ToShim::Stop { grace_ms, reason, .. } => self.stop(grace_ms, reason),
+            ToShim::Stop { grace_ms, reason, save, .. } => self.stop(grace_ms, reason, save),
             ToShim::Input { bytes, .. } => match base64::engine::general_purpose::STANDARD.decode(&bytes) {
                 Ok(bytes) => self.type_in(&bytes),
                 Err(error) => self.tell(&FromShim::Declined { why: format!("the input is not base64: {error}") }),
@@ -257,10 +258,21 @@ impl Watch {
         }
     }
 
-    fn stop(&mut self, grace_ms: u64, reason: StopReason) {
-        if let Some(step) = self.step
-            && self.ending.stop(reason, grace_ms, clock::boottime_ms())
-        {
+    fn stop(&mut self, grace_ms: u64, reason: StopReason, save: Option<i32>) {
+        let Some(step) = self.step else { return };
+        let now = clock::boottime_ms();
+        if let Some(signal) = save.filter(|_| self.ending.may_save()) {
+            let told = descend::ask_to_save(signal);
+            let name = signal_name(signal);
+            if told > 0 {
+                self.ending.save(reason, grace_ms, now);
+                let words =
+                    format!("[dogwatch: {name} to {told} process(es), so that they save; {grace_ms} ms for it]");
+                return self.take_output(format!("{words}\r\n").as_bytes());
+            }
+            self.take_output(format!("[dogwatch: none of its processes handles {name}]\r\n").as_bytes());
+        }
+        if self.ending.stop(reason, grace_ms, now) {
             descend::ask_to_end(step);
         }
     }
@@ -304,6 +316,12 @@ impl Watch {
         let left = if self.ending.needs_census() { descend::descendants() } else { Vec::new() };
         match self.ending.next(now, left) {
             Phase::Running | Phase::Waiting => true,
+            Phase::Saved => {
+                if let Some(step) = self.step {
+                    descend::ask_to_end(step);
+                }
+                true
+            }
             Phase::Ask(left) => {
                 descend::signal_all(&left, Signal::TERM);
                 descend::signal_all(&left, Signal::CONT);

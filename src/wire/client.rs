@@ -108,6 +108,9 @@ pub enum Ask {
         step: String,
         order: Order,
         note: Option<String>,
+        /// With [`Order::Resume`]: the one to go on from, as in [`CheckpointOrder`].
+        #[serde(default)]
+        checkpoint: Option<String>,
     },
     StopStep {
         run: String,
@@ -125,6 +128,9 @@ pub enum Ask {
     Resume {
         run: String,
         from: Option<String>,
+        /// The checkpoint of `from` to go on from, as in [`CheckpointOrder`].
+        #[serde(default)]
+        checkpoint: Option<String>,
     },
     /// Types text into a step.
     Send {
@@ -161,6 +167,11 @@ pub enum Ask {
     /// What was seen of the checkpoints of a run, newest first within each step.
     Checkpoints {
         run: String,
+    },
+    /// What is done to checkpoints of steps. Answered by [`Reply::Checkpoints`]: those that it was done to, and what came of it.
+    OrderCheckpoints {
+        run: String,
+        order: CheckpointOrder,
     },
     /// Why an attempt of a step ended badly: the newest one that did, or this one.
     Why {
@@ -270,6 +281,32 @@ pub enum Order {
     Retry,
     Skip,
     Done,
+}
+
+/// What is done to checkpoints of steps. `which` is a path, its end, or the number that the program counts with; without it
+/// the one that a resumption takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointOrder {
+    /// Is it good? Without a step all of the run, without `which` all of the step.
+    Verify {
+        step: Option<String>,
+        which: Option<String>,
+    },
+    /// It is not removed before it is unpinned.
+    Pin {
+        step: String,
+        which: Option<String>,
+    },
+    Unpin {
+        step: String,
+        which: Option<String>,
+    },
+    /// All of the step but what is pinned, what something goes on from, and as many good ones as its `keep` says (1).
+    Prune {
+        step: String,
+        dry_run: bool,
+    },
 }
 
 /// What is done to what was kept of environments.

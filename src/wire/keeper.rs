@@ -125,8 +125,15 @@ pub enum Ask {
     Launch(Box<Launch>),
     /// What is there of these attempts?
     LookUp { attempts: Vec<Place> },
-    /// TERM to the step's group, `grace_ms`, then KILL to all that descends from the shim.
-    Stop { key: String, grace_ms: u64, reason: StopReason },
+    /// TERM to the step's group, `grace_ms`, then KILL to all that descends from the shim. With `save` that signal first, to
+    /// each of its processes that handles it, and `grace_ms` more; who does not know of that leaves it out.
+    Stop {
+        key: String,
+        grace_ms: u64,
+        reason: StopReason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        save: Option<i32>,
+    },
     /// Types `bytes` (base64) into the step's terminal.
     Input { key: String, bytes: String },
     /// Run a command beside the steps and give back its end; for probes. Killed after `timeout_ms`.

@@ -68,12 +68,11 @@ pub enum ToShim {
         grace_ms: u64,
         reason: StopReason,
         epoch: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        save: Option<i32>,
     },
     /// Base64.
-    Input {
-        bytes: String,
-        epoch: u64,
-    },
+    Input { bytes: String, epoch: u64 },
 }
 
 /// To the keeper.

@@ -85,7 +85,7 @@ fn what_is_sent_back_does_not_go_on_from_what_it_saved_before() {
     train.checkpoint = Some(checkpoint());
     train.retry = retry(5, 1);
     let mut story = Story::of(two(train, gate("review", &["train"], None, OnTimeout::Wait)));
-    let seen = What::CheckpointSeen { attempt: story.newest("train"), checkpoint: saved("ckpt/9", 9) };
+    let seen = What::CheckpointSeen { attempt: story.newest("train"), checkpoint: saved("ckpt/9", 9), offset: 0 };
     story.claimed("train").tell(seen).exits("train", 0).answers(1, Choice::SendBack(0)).skim();
     story.claimed("train").exits("train", 1).until(1).skim();
     let lane = story.run().lane(&lane("train")).expect("it is there");

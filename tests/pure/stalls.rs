@@ -75,7 +75,7 @@ fn who_keeps_waiting_is_asked_again_only_after_another_stall() {
 fn an_answer_ends_it_first_and_takes_effect_then() {
     let mut story = running(|step| step.checkpoint = Some(checkpoint()));
     let attempt = story.newest("train");
-    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c", 7) }).stalls("train").skim();
+    story.tell(What::CheckpointSeen { attempt, checkpoint: saved("/c", 7), offset: 1 }).stalls("train").skim();
     story.answers(1, Choice::Resume).says(&["60s e1 resume by ann", "60s train a1 to end: stall by ann"]);
     assert!(matches!(story.effects.as_slice(), [Command::Stop { reason: StopReason::Stall, .. }]));
     story.exits_with("train", |exit| {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
 use dogwatch::model::{
-    AskWhy, AttemptId, Cause, CheckpointSpec, Choice, End, EnvironmentId, EscalationId, Event, Isolation, LostWhy,
-    OnUnknown, Order, RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason, Time, Verdict, What,
+    AskWhy, AttemptId, Cause, CheckpointMark, CheckpointSpec, Choice, End, EnvironmentId, EscalationId, Event,
+    Isolation, LostWhy, OnUnknown, Order, RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason,
+    Time, Verdict, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
@@ -75,7 +76,7 @@ fn states() -> Vec<Engine> {
     let exited = raw(&active, What::Exited { attempt: attempt.clone(), exit: record });
     all.push(exited.clone());
     all.push(active.claimed("a").engine.clone());
-    let stop = What::StopAsked { attempt: attempt.clone(), reason: StopReason::Stop, by: person("ann") };
+    let stop = What::StopAsked { attempt: attempt.clone(), reason: StopReason::Stop, by: person("ann"), save: None };
     all.push(raw(&active, stop));
     let lost = What::Lost { attempt: attempt.clone(), why: LostWhy::ShimDied, evidence: Vec::new(), checkpoint: None };
     all.push(raw(&active, lost));
@@ -141,7 +142,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Claimed", What::Claimed { attempt: of(n) }),
         ("Stalled", What::Stalled { attempt: of(n), stall: Box::new(stall(at)) }),
         ("Revived", What::Revived { attempt: of(n) }),
-        ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1) }),
+        ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1), offset: 0 }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),
         ("Exited of an older one", What::Exited { attempt: of(n.saturating_sub(1)), exit: record() }),
         ("Lost", What::Lost { attempt: of(n), why: LostWhy::ShimDied, evidence: Vec::new(), checkpoint: None }),
@@ -158,12 +159,24 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
                 why: AskWhy::Failed { rule: None, attempts: 1, of: 1, because: String::new(), proposal: None },
             }),
         ),
-        ("StopAsked", What::StopAsked { attempt: of(n), reason: StopReason::Stop, by: ann() }),
+        ("StopAsked", What::StopAsked { attempt: of(n), reason: StopReason::Stop, by: ann(), save: None }),
         ("ProbeAsked", What::ProbeAsked { attempt: of(n), by: ann() }),
         ("Probed", What::Probed { attempt: of(n), code: Some(0), output: String::new() }),
         ("Verified", What::Verified { attempt: of(n), check: Box::new(check(Some(0))) }),
         ("Verified, and bad", What::Verified { attempt: of(n), check: Box::new(check(None)) }),
-        ("CheckpointsVerified", What::CheckpointsVerified { attempt: of(n), good: None, damaged: Vec::new() }),
+        (
+            "CheckpointsVerified",
+            What::CheckpointsVerified { attempt: of(n), good: None, damaged: Vec::new(), digest: None },
+        ),
+        (
+            "CheckpointChecked",
+            What::CheckpointChecked { lane: lane("a"), checkpoint: saved("/c", 1), flaw: None, digest: None },
+        ),
+        (
+            "CheckpointMarked",
+            What::CheckpointMarked { lane: lane("a"), path: "/c".into(), mark: CheckpointMark::Pinned, by: ann() },
+        ),
+        ("CheckpointRemoved", What::CheckpointRemoved { lane: lane("a"), path: "/c".into(), why: None }),
         ("Skipped", What::Skipped { lane: lane("a"), why: SkipWhy::Condition }),
         ("Answered Retry", answered(Choice::Retry)),
         ("Answered KeepWaiting", answered(Choice::KeepWaiting)),

@@ -270,7 +270,7 @@ fn what_a_dead_shim_leaves_behind_is_ended_by_a_stop() {
     let proc = std::path::Path::new("/proc").join(step.trim());
     assert!(proc.exists(), "it ignores the hang-up");
     let key = place("a").key;
-    assert_eq!(engine.reply(Ask::Stop { key, grace_ms: 100, reason: StopReason::Stop }), Reply::Done);
+    assert_eq!(engine.reply(Ask::Stop { key, grace_ms: 100, reason: StopReason::Stop, save: None }), Reply::Done);
     assert!(!proc.exists());
 }
 

@@ -115,7 +115,7 @@ async fn a_person_can_attach_to_a_step_in_the_sandbox() {
     let shell = inside.keeper.ask_pty(shell).await.expect("a shell");
     rustix::io::write(&shell, fill(&place, "echo beside > $W/beside\r").replace('\n', "\r").as_bytes()).unwrap();
     crate::place::until("the shell runs", || place.path("project/beside").exists()).await;
-    let stop = Ask::Stop { key: key.into(), grace_ms: 100, reason: StopReason::Stop };
+    let stop = Ask::Stop { key: key.into(), grace_ms: 100, reason: StopReason::Stop, save: None };
     inside.keeper.ask(stop).await.unwrap();
 }
 

@@ -41,6 +41,8 @@ fn what_ends_well_and_is_wrong_is_tried_again_or_asked_about() {
     let inbox = desk.run(&["inbox"]).out;
     assert!(inbox.contains("but its verify failed: code 3"), "{inbox}");
     assert!(inbox.contains("but its verify failed: it gave no answer"), "{inbox}");
+    let shown = ["e1", "e2"].map(|id| desk.run(&["show", id]).out);
+    assert!(shown.iter().any(|text| text.contains("ModuleNotFoundError: No module named x")), "{shown:?}");
 }
 
 /// kill -9 of the engine while it verifies: verified again, and the step itself is not started again.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    Action, AttemptId, Autonomy, Cause, Checkpoint, Choice, Class, End, EscalationId, EscalationKind, Event, LaneId,
-    OnUnknown, Order, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
+    Action, AttemptId, Autonomy, Cause, Checkpoint, CheckpointMark, Choice, Class, End, EscalationId, EscalationKind,
+    Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -195,10 +195,10 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::CheckpointsVerified { attempt, good, damaged } => {
-                self.log(attempt).damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
-                self.sound(attempt, good.as_ref().map(|good| &good.path))
-            }
+            What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
+            | What::CheckpointsVerified { .. } => self.checkpoints(event),
             What::Opened { escalation } => {
                 let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
                 ensure(fresh, "a question's number is used twice")
@@ -244,6 +244,47 @@ impl Audit {
             | What::Unpaused { .. }
             | What::RunStopAsked { .. } => Ok(()),
         }
+    }
+
+    /// What was found of checkpoints, and what is done to them.
+    fn checkpoints(&mut self, event: &Event) -> Result<(), String> {
+        if let What::CheckpointsVerified { attempt, good, damaged, .. } = &event.what {
+            self.log(attempt).damaged.extend(damaged.iter().map(|one| one.checkpoint.path.clone()));
+            // Told once more, when an attempt has gone on from it long since, it is no news.
+            if !self.newest(attempt) {
+                return Ok(());
+            }
+            self.sound(attempt, good.as_ref().map(|good| &good.path))
+        } else if let What::CheckpointChecked { lane, checkpoint, flaw: Some(_), .. } = &event.what {
+            self.spoilt(&event.run, lane, &checkpoint.path)
+        } else if let What::CheckpointMarked { lane, path, mark: CheckpointMark::Removed, .. } = &event.what {
+            self.removed(&event.run, lane, path)
+        } else if let What::CheckpointRemoved { lane, path, why: Some(_) } = &event.what {
+            // It is there still: a person may go on from it.
+            let log = self.lanes.get_mut(&(event.run.clone(), lane.clone())).ok_or("a checkpoint of no lane")?;
+            log.damaged.remove(path);
+            Ok(())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A checkpoint is to be removed.
+    fn removed(&mut self, run: &RunId, lane: &LaneId, path: &str) -> Result<(), String> {
+        let newest = self.shadow.run(run).and_then(|run| run.lane(lane)).ok_or("a checkpoint of no lane")?;
+        let used = newest.checkpoint.as_ref().is_some_and(|one| one.path == path);
+        ensure(!used, "the checkpoint that a resumption would take is removed")?;
+        let live = matches!(&newest.state, LaneState::Active { resume: Some(from), .. } if from == path);
+        ensure(!live, "what an attempt went on from is removed")?;
+        ensure(newest.sighting(path).is_some_and(|one| !one.pinned), "what is pinned is removed")?;
+        self.spoilt(run, lane, path)
+    }
+
+    /// It was found damaged, or removed.
+    fn spoilt(&mut self, run: &RunId, lane: &LaneId, path: &str) -> Result<(), String> {
+        let log = self.lanes.get_mut(&(run.clone(), lane.clone())).ok_or("a checkpoint of no lane")?;
+        log.damaged.insert(path.to_owned());
+        Ok(())
     }
 
     /// Nothing goes on from a checkpoint that was found damaged.

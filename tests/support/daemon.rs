@@ -45,9 +45,14 @@ pub(crate) struct Daemon {
     withheld: Vec<Event>,
     dice: Dice,
     ticking: bool,
+    /// How often it has died in the tenth of a second that began then.
+    deaths: (Time, u32),
     /// Counts its restarts.
     life: u64,
 }
+
+/// Deaths in a tenth of a second.
+const DEATHS: u32 = 8;
 
 impl Daemon {
     pub(crate) fn new(seed: u64) -> Self {
@@ -61,6 +66,7 @@ impl Daemon {
             withheld: Vec::new(),
             dice: dice_for(seed, "daemon"),
             ticking: false,
+            deaths: (Time::from_ms(0), 0),
             life: 0,
         }
     }
@@ -70,11 +76,16 @@ impl Daemon {
         let fact = |run: &RunId, what| vec![Event { run: run.clone(), at: world.now, what }];
         match report {
             Report::Claimed(attempt) => fact(&attempt.run.clone(), What::Claimed { attempt }),
-            Report::Saved(attempt, checkpoint) => {
-                fact(&attempt.run.clone(), What::CheckpointSeen { attempt, checkpoint })
-            }
             Report::Stalled(attempt, stall) => fact(&attempt.run.clone(), What::Stalled { attempt, stall }),
             Report::Revived(attempt) => fact(&attempt.run.clone(), What::Revived { attempt }),
+            Report::Saved(attempt, checkpoint) => fact(
+                &attempt.run.clone(),
+                What::CheckpointSeen {
+                    attempt,
+                    offset: checkpoint.step.map_or(0, |n| n.unsigned_abs() + 1),
+                    checkpoint,
+                },
+            ),
             Report::Exited(attempt, exit) => {
                 fact(&attempt.run.clone(), What::Exited { attempt: self.mistake(world, attempt), exit })
             }
@@ -85,7 +96,14 @@ impl Daemon {
                 fact(&attempt.run.clone(), What::Verified { attempt, check: Box::new(check(code)) })
             }
             Report::CheckpointsVerified(attempt, good, damaged) => {
-                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged })
+                fact(&attempt.run.clone(), What::CheckpointsVerified { attempt, good, damaged, digest: None })
+            }
+            Report::CheckpointChecked(attempt, checkpoint, flaw) => {
+                let what = What::CheckpointChecked { lane: attempt.lane, checkpoint, flaw, digest: None };
+                fact(&attempt.run, what)
+            }
+            Report::CheckpointRemoved(attempt, path, why) => {
+                fact(&attempt.run, What::CheckpointRemoved { lane: attempt.lane, path, why })
             }
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
@@ -186,14 +204,28 @@ impl Daemon {
                 return self.restart(world);
             }
         }
-        if !self.ticking && self.engine.runs().any(|run| run.active() > 0) {
+        if self.engine.runs().any(|run| run.active() > 0) {
+            self.tick_later(world);
+        }
+    }
+
+    /// One tick at a time: each may bring the next.
+    fn tick_later(&mut self, world: &mut World) {
+        if !self.ticking {
             self.ticking = true;
             world.plan(LOOK_EVERY_MS, Happening::Tick);
         }
     }
 
+    /// Who looks up forty attempts each time he is born and dies of each second answer would never come to an end.
     fn dies(&mut self, world: &World) -> bool {
-        self.dice.per_mille(world.trouble.engine_kills)
+        let (since, deaths) = self.deaths;
+        let anew = world.now.since(since) > std::time::Duration::from_millis(100);
+        if !self.dice.per_mille(world.trouble.engine_kills) || !anew && deaths >= DEATHS {
+            return false;
+        }
+        self.deaths = if anew { (world.now, 1) } else { (since, deaths + 1) };
+        true
     }
 
     /// Records what is owed until only effects are.
@@ -382,6 +414,17 @@ impl Daemon {
         world.plan(2, Happening::Look { attempt, seen_claimed, intent_boot });
     }
 
+    /// What is asked beside an attempt is asked again when no answer has come for a while.
+    fn due(&mut self, world: &mut World, attempt: &AttemptId) -> bool {
+        self.tick_later(world);
+        let hand = self.hands.entry(attempt.clone()).or_default();
+        if hand.next_probe.is_some_and(|next| next > world.now) {
+            return false;
+        }
+        hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+        true
+    }
+
     fn perform(&mut self, world: &mut World, command: Command) {
         match command {
             Command::Record(_) => world.complain(|| "a decision among effects".into()),
@@ -400,32 +443,37 @@ impl Daemon {
                     world.plan(5, Happening::Deliver { report, sent: 0 });
                 }
             },
-            Command::Stop { attempt, reason, grace } => {
+            Command::Stop { attempt, reason, grace, save: _ } => {
                 let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
                 world.plan(2, Happening::Stop { attempt, reason, grace_ms });
             }
             Command::Probe(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if self.due(world, &attempt) {
                     world.plan(5, Happening::Probe(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }
             Command::Verify(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
+                if self.due(world, &attempt) {
                     world.plan(5, Happening::Verify(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
                 }
             }
             Command::VerifyCheckpoints(attempt) => {
-                let hand = self.hands.entry(attempt.clone()).or_default();
-                if hand.next_probe.is_none_or(|next| next <= world.now) {
-                    hand.next_probe = Some(world.now.plus(std::time::Duration::from_millis(LOOK_EVERY_MS)));
-                    world.plan(5, Happening::VerifyCheckpoints(attempt));
-                    world.plan(LOOK_EVERY_MS, Happening::Tick);
+                if self.due(world, &attempt) {
+                    let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+                    let sightings = lane.map_or(&[][..], |lane| &lane.sightings).iter();
+                    let leaving = sightings.filter(|one| one.is_leaving()).map(|one| one.checkpoint.path.clone());
+                    let leaving = leaving.collect();
+                    world.plan(5, Happening::VerifyCheckpoints(attempt, leaving));
+                }
+            }
+            Command::CheckCheckpoint(attempt, checkpoint) => {
+                if self.due(world, &attempt) {
+                    world.plan(5, Happening::CheckCheckpoint(attempt, checkpoint));
+                }
+            }
+            Command::RemoveCheckpoint(attempt, path) => {
+                if self.due(world, &attempt) {
+                    world.plan(5, Happening::RemoveCheckpoint(attempt, path));
                 }
             }
             Command::CloseEnvironment(run) => {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dogwatch::engine::{Ended, LaneState, Phase, Run};
 use dogwatch::model::{
-    Choice, EscalationId, EscalationKind, Event, LaneId, Order, Principal, RunId, RunResult, Selection, Time, What,
-    Workflow,
+    CheckpointMark, Choice, EscalationId, EscalationKind, Event, LaneId, Order, Principal, RunId, RunResult, Selection,
+    Time, What, Workflow,
 };
 
 use super::daemon::Daemon;
@@ -135,7 +135,9 @@ impl History {
             }
             self.daemon.audit.nothing_vanished(&mut self.world);
         }
-        self.world.complain(|| "the history does not end".into());
+        let owed = self.daemon.engine.owed(self.world.now);
+        let (now, due) = (self.world.now, self.daemon.engine.next_deadline());
+        self.world.complain(|| format!("the history does not end at {now}, due at {due:?}; owed: {owed:?}"));
     }
 
     fn is_over(&self) -> bool {
@@ -169,7 +171,9 @@ impl History {
             Happening::Stop { attempt, reason, grace_ms } => world.stop(&attempt, reason, grace_ms),
             Happening::Probe(attempt) => world.probe(&attempt),
             Happening::Verify(attempt) => world.verify(&attempt),
-            Happening::VerifyCheckpoints(attempt) => world.verify_checkpoints(&attempt),
+            Happening::VerifyCheckpoints(attempt, leaving) => world.verify_checkpoints(&attempt, &leaving),
+            Happening::CheckCheckpoint(attempt, checkpoint) => world.check_checkpoint(&attempt, checkpoint),
+            Happening::RemoveCheckpoint(attempt, path) => world.remove_checkpoint(&attempt, path),
             Happening::Ends(attempt, end) => world.ends(&attempt, end),
             Happening::Saves(attempt, step) => world.saves(&attempt, step),
             Happening::Stalls(attempt) => world.stalls(&attempt),
@@ -312,7 +316,8 @@ fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
     let by = person("bob@host");
     let lane = dice.pick(&run.lanes).expect("a run has lanes").id.clone();
     let open: Vec<EscalationId> = run.lanes.iter().filter_map(|lane| run.asks(lane)).collect();
-    let what = match dice.below(24) {
+    let what = match dice.below(26) {
+        24 | 25 => return with_checkpoints(dice, run, &by),
         18..22 => dice.pick(&open).and_then(|id| run.undo(*id, by).ok()),
         22 | 23 => hands_on(dice, run, by),
         0 => run.stop_run(by).ok(),
@@ -349,6 +354,22 @@ fn wild_order(dice: &mut Dice, run: &Run, now: Time) -> Vec<What> {
         said.extend(said.clone());
     }
     said
+}
+
+/// Somebody pins a checkpoint, or has a step go on from one that he chose.
+fn with_checkpoints(dice: &mut Dice, run: &Run, by: &Principal) -> Vec<What> {
+    let lanes: Vec<_> = run.lanes.iter().filter(|lane| !lane.sightings.is_empty()).collect();
+    let Some(lane) = dice.pick(&lanes) else { return Vec::new() };
+    let path = dice.pick(&lane.sightings).expect("it has some").checkpoint.path.clone();
+    let lane = lane.id.clone();
+    if dice.per_mille(400) {
+        let mark = *dice.pick(&[CheckpointMark::Pinned, CheckpointMark::Unpinned]).expect("two");
+        return vec![What::CheckpointMarked { lane, path, mark, by: by.clone() }];
+    }
+    let mut chosen = run.clone();
+    let Ok(choice) = chosen.choose(&lane, &path, by) else { return Vec::new() };
+    let again = chosen.order(&lane, Order::Resume, by.clone(), None);
+    again.map(|again| vec![choice, again]).unwrap_or_default()
 }
 
 /// Somebody attaches to a step that runs, or lets go.

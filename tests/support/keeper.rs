@@ -293,7 +293,10 @@ impl Engine {
     }
 
     pub(crate) fn stop(&mut self, place: &Place, grace_ms: u64) {
-        assert_eq!(self.reply(Ask::Stop { key: place.key.clone(), grace_ms, reason: StopReason::Stop }), Reply::Done);
+        assert_eq!(
+            self.reply(Ask::Stop { key: place.key.clone(), grace_ms, reason: StopReason::Stop, save: None }),
+            Reply::Done
+        );
     }
 
     pub(crate) fn look_up(&mut self, place: &Place) -> Found {

@@ -89,6 +89,8 @@ pub(crate) fn checkpoint() -> CheckpointSpec {
         resume_env: Some("RESUME".into()),
         every: None,
         verify: None,
+        keep: None,
+        save_signal: None,
     }
 }
 
@@ -185,7 +187,12 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     step.allow_failure = dice.per_mille(150);
     step.verify = dice.per_mille(200).then(|| "true".into());
     let verify = dice.per_mille(500).then(|| "true".to_owned());
-    step.checkpoint = dice.per_mille(300).then(|| CheckpointSpec { verify, ..checkpoint() });
+    step.checkpoint = dice.per_mille(300).then(|| {
+        // Where nothing verifies, the look at the end of an attempt is the newest word, and that is not simulated.
+        let keeps = verify.is_some() && dice.per_mille(600);
+        let keep = keeps.then(|| usize::try_from(dice.between(1, 2)).expect("small"));
+        CheckpointSpec { verify, keep, ..checkpoint() }
+    });
     step.on_unknown = match dice.below(4) {
         0 => OnUnknown::Rerun,
         1 => OnUnknown::Probe { script: "true".into() },

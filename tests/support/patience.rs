@@ -60,7 +60,7 @@ impl Patience {
                 self.claimed.entry(attempt.clone()).or_insert((event.at, Duration::ZERO));
                 Ok(())
             }
-            What::StopAsked { attempt, reason: StopReason::Stall, by: Principal::Rule } => {
+            What::StopAsked { attempt, reason: StopReason::Stall, by: Principal::Rule, .. } => {
                 ensure(!self.attached.contains_key(&place(attempt)), "ended for a stall while somebody is attached")
             }
             What::StopAsked { attempt, reason: StopReason::Timeout, .. } => self.timed_out(run, attempt, event.at),
@@ -90,6 +90,9 @@ impl Patience {
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Extended { .. }

@@ -303,10 +303,20 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         }
         What::Lost { attempt: id, .. } => format!("{} lost", attempt(id)),
         What::Judged { attempt: id, verdict: decided } => format!("{} judged: {}", attempt(id), verdict(decided)),
-        What::StopAsked { attempt: id, reason, by } => format!("{} to end: {} by {by}", attempt(id), stop(*reason)),
+        What::StopAsked { attempt: id, reason, by, save } => {
+            let save = save.map_or_else(String::new, |signal| format!(", signal {signal} first"));
+            format!("{} to end: {} by {by}{save}", attempt(id), stop(*reason))
+        }
         What::ProbeAsked { attempt: id, .. } => format!("{} to be probed", attempt(id)),
         What::Probed { attempt: id, code, .. } => format!("{} probed: {code:?}", attempt(id)),
-        What::CheckpointsVerified { attempt: id, good, damaged } => {
+        What::CheckpointChecked { lane, checkpoint, flaw, .. } => {
+            format!("{}: {} is {}", name(lane), checkpoint.path, flaw.as_deref().unwrap_or("good"))
+        }
+        What::CheckpointMarked { lane, path, mark, by } => format!("{}: {path} {mark:?} by {by}", name(lane)),
+        What::CheckpointRemoved { lane, path, why } => {
+            format!("{}: {path} {}", name(lane), why.as_deref().unwrap_or("is gone"))
+        }
+        What::CheckpointsVerified { attempt: id, good, damaged, .. } => {
             let good = good.as_ref().map_or("none", |good| good.path.as_str());
             format!("{} checkpoints: {} damaged, {good} is good", attempt(id), damaged.len())
         }
@@ -339,5 +349,5 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
 }
 
 pub(crate) fn saved(path: &str, step: i64) -> Checkpoint {
-    Checkpoint { path: path.into(), step: Some(step) }
+    Checkpoint { path: path.into(), step: Some(step), metrics: Vec::new() }
 }

@@ -2,7 +2,7 @@
 //! what really happened, so it can tell when dogwatch is wrong.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use dogwatch::model::{
     AttemptId, Checkpoint, Class, Damaged, Diagnosis, End, Evidence, Exit, Hit, LostWhy, Role, Sign, Stall, StopReason,
@@ -87,6 +87,8 @@ pub(crate) enum Report {
     Probed(AttemptId, Option<i32>),
     Verified(AttemptId, Option<i32>),
     CheckpointsVerified(AttemptId, Option<Checkpoint>, Vec<Damaged>),
+    CheckpointChecked(AttemptId, Checkpoint, Option<String>),
+    CheckpointRemoved(AttemptId, String, Option<String>),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -102,6 +104,8 @@ impl Report {
             | Self::Looked(attempt, ..)
             | Self::Probed(attempt, _)
             | Self::Verified(attempt, _)
+            | Self::CheckpointChecked(attempt, ..)
+            | Self::CheckpointRemoved(attempt, ..)
             | Self::CheckpointsVerified(attempt, ..) => Some(attempt),
             Self::Environment(..) => None,
         }
@@ -124,7 +128,10 @@ pub(crate) enum Happening {
     },
     Probe(AttemptId),
     Verify(AttemptId),
-    VerifyCheckpoints(AttemptId),
+    /// With the paths of those that are being removed.
+    VerifyCheckpoints(AttemptId, Vec<String>),
+    CheckCheckpoint(AttemptId, Checkpoint),
+    RemoveCheckpoint(AttemptId, String),
     Ends(AttemptId, End),
     Saves(AttemptId, i64),
     /// Nothing comes of it any more.
@@ -171,12 +178,14 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) boot: u32,
     pub(crate) procs: BTreeMap<AttemptId, Proc>,
+    /// Checkpoints that were removed.
+    removed: BTreeSet<String>,
     /// Attempts that live, in no order.
     pub(crate) live: Vec<AttemptId>,
     pub(crate) trouble: Trouble,
     pub(crate) mutant: Option<Mutant>,
     /// Runs whose environment is there.
-    pub(crate) ready: std::collections::BTreeSet<dogwatch::model::RunId>,
+    pub(crate) ready: BTreeSet<dogwatch::model::RunId>,
     pub(crate) counts: Counts,
     /// The first thing that must not happen and did.
     pub(crate) wrong: Option<String>,
@@ -194,10 +203,11 @@ impl World {
             now: Time::from_ms(1_000_000),
             boot: 1,
             procs: BTreeMap::new(),
+            removed: BTreeSet::new(),
             live: Vec::new(),
             trouble,
             mutant,
-            ready: std::collections::BTreeSet::new(),
+            ready: BTreeSet::new(),
             counts: Counts::default(),
             wrong: None,
             seed,
@@ -383,7 +393,7 @@ impl World {
         let Some(proc) = self.procs.get_mut(attempt).filter(|proc| proc.live) else {
             return;
         };
-        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step) };
+        let saved = Checkpoint { path: format!("/w/{}-{step}", attempt.key()), step: Some(step), metrics: Vec::new() };
         proc.saved = Some(saved.clone());
         proc.saves.push(saved.clone());
         self.send(Report::Saved(attempt.clone(), saved));
@@ -440,10 +450,12 @@ impl World {
     }
 
     /// Some are damaged, as it follows from the seed and the path.
-    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId) {
+    pub(crate) fn verify_checkpoints(&mut self, attempt: &AttemptId, leaving: &[String]) {
         let own = (1..=attempt.n).rev().map(|n| AttemptId { n, ..attempt.clone() });
         let procs = own.filter_map(|attempt| self.procs.get(&attempt));
-        let candidates: Vec<Checkpoint> = procs.flat_map(|proc| proc.saves.iter().rev().cloned()).collect();
+        let saved = procs.flat_map(|proc| proc.saves.iter().rev().cloned());
+        let candidates: Vec<Checkpoint> =
+            saved.filter(|one| !self.removed.contains(&one.path) && !leaving.contains(&one.path)).collect();
         let mut damaged = Vec::new();
         let mut good = None;
         for checkpoint in candidates {
@@ -455,6 +467,22 @@ impl World {
             damaged.push(Damaged { checkpoint, why: "verify failed: code 1".into() });
         }
         self.send(Report::CheckpointsVerified(attempt.clone(), good, damaged));
+    }
+
+    /// A checkpoint is looked at for `keep`; as bad as when all are.
+    pub(crate) fn check_checkpoint(&mut self, attempt: &AttemptId, checkpoint: Checkpoint) {
+        let bad = dice_for(self.seed, (checkpoint.path.as_str(), "verify")).per_mille(self.trouble.failures);
+        let flaw = bad.then(|| "verify failed: code 1".to_owned());
+        self.send(Report::CheckpointChecked(attempt.clone(), checkpoint, flaw));
+    }
+
+    /// What is gone is gone, however often it is asked for; some cannot be removed.
+    pub(crate) fn remove_checkpoint(&mut self, attempt: &AttemptId, path: String) {
+        let stays = dice_for(self.seed, (path.as_str(), "remove")).per_mille(self.trouble.failures / 2);
+        if !stays {
+            self.removed.insert(path.clone());
+        }
+        self.send(Report::CheckpointRemoved(attempt.clone(), path, stays.then(|| "it is a link".to_owned())));
     }
 
     pub(crate) fn look(&mut self, attempt: &AttemptId, seen_claimed: bool, intent_boot: u32) {

@@ -94,6 +94,9 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
         let number = checkpoint.step.map_or_else(String::new, |step| format!("step {step}"));
         let size = checkpoint.bytes.map_or_else(|| "gone".into(), size_words);
         let says = Some(format!("  {}", checkpoint.says)).filter(|_| !checkpoint.says.is_empty()).unwrap_or_default();
+        let metrics = Some(checkpoint.metric_words()).filter(|words| !words.is_empty());
+        let metrics = metrics.map(|words| format!("  {words}")).unwrap_or_default();
+        let pinned = if checkpoint.pinned { "  pinned" } else { "" };
         let mark = if checkpoint.newest { "  a resumption takes it" } else { "" };
         rows.push(
             Row::new()
@@ -106,7 +109,9 @@ pub fn checkpoints(seen: &[CheckpointView], now_ms: i64) -> Vec<Row> {
                 .field(style, &format!("{size:>9}"), 9)
                 .space(2)
                 .text(&checkpoint.path)
+                .text(&metrics)
                 .add(if damaged { Style::Bad } else { Style::Dim }, &says)
+                .add(Style::Dim, pinned)
                 .add(Style::Dim, mark),
         );
     }

@@ -25,7 +25,12 @@ pub(super) fn order(face: &Face, verb: Control) -> Ended {
 fn request(client: &mut Client, verb: Control) -> Result<Ask, Failure> {
     Ok(match verb {
         Control::Retry { run, step, from, message } => {
-            let order = retry(client, &run, &step, from)?;
+            if let Some(RetryFrom::Which(which)) = from {
+                let which = super::kept::there(client, &run, &step, &which)?;
+                let (order, note, checkpoint) = (Order::Resume, message, Some(which));
+                return Ok(Ask::Order { run, step, order, note, checkpoint });
+            }
+            let order = retry(client, &run, &step, from.as_ref())?;
             lane(run, step, order, message)
         }
         Control::Done { run, step, message } => lane(run, step, Order::Done, Some(message)),
@@ -34,16 +39,20 @@ fn request(client: &mut Client, verb: Control) -> Result<Ask, Failure> {
         Control::Stop { run, step: None } => Ask::StopRun { run },
         Control::Pause { run } => Ask::Pause { run },
         Control::Unpause { run } => Ask::Unpause { run },
-        Control::Resume { run, from } => Ask::Resume { run, from },
+        Control::Resume { run, from, checkpoint } => {
+            let which = from.as_ref().zip(checkpoint);
+            let checkpoint = which.map(|(step, which)| super::kept::there(client, &run, step, &which)).transpose()?;
+            Ask::Resume { run, from, checkpoint }
+        }
         Control::Send { run, step, text, enter: _, no_enter } => Ask::Send { run, step, text: typed(text, !no_enter) },
     })
 }
 
 fn lane(run: String, step: String, order: Order, note: Option<String>) -> Ask {
-    Ask::Order { run, step, order, note }
+    Ask::Order { run, step, order, note, checkpoint: None }
 }
 
-fn retry(client: &mut Client, run: &str, step: &str, from: Option<RetryFrom>) -> Result<Order, Failure> {
+fn retry(client: &mut Client, run: &str, step: &str, from: Option<&RetryFrom>) -> Result<Order, Failure> {
     match from {
         Some(RetryFrom::Start) => Ok(Order::Retry),
         Some(RetryFrom::Checkpoint) => {
@@ -52,7 +61,7 @@ fn retry(client: &mut Client, run: &str, step: &str, from: Option<RetryFrom>) ->
             Ok(Order::Resume)
         }
         // From the newest checkpoint where there is one.
-        None => Ok(Order::Resume),
+        Some(RetryFrom::Which(_)) | None => Ok(Order::Resume),
     }
 }
 

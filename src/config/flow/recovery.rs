@@ -274,7 +274,8 @@ fn one_or_more<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<Vec<Item<
     Some(elements)
 }
 
-fn signal<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<i32> {
+/// A signal by its name or its number.
+pub(super) fn signal<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<i32> {
     if item.value.is_integer() {
         return reader.integer(item, 1..=64).and_then(|n| i32::try_from(n).ok());
     }

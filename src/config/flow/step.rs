@@ -425,6 +425,8 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
     });
     let every = table.get("every").and_then(|item| reader.duration(&item));
     let verify = table.get("verify").and_then(|item| script(reader, &item));
+    let keep = table.get("keep").and_then(|item| reader.integer(&item, 1..=1000)).and_then(|n| usize::try_from(n).ok());
+    let save_signal = table.get("save_signal").and_then(|item| save_signal(reader, &item));
     let Some(item) = table.get("pattern") else {
         reader
             .found
@@ -440,5 +442,21 @@ fn checkpoint<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Chec
             .hint("name the part that is the checkpoint's path: (?P<path>\\S+)");
         return None;
     }
-    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env, every, verify })
+    Some(CheckpointSpec { pattern: pattern.as_str().to_owned(), resume_env, every, verify, keep, save_signal })
+}
+
+/// A signal that a program can handle, and that is not what it is asked to end with.
+fn save_signal<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<i32> {
+    const KILL: i32 = 9;
+    const TERM: i32 = 15;
+    const STOP: i32 = 19;
+    let signal = recovery::signal(reader, item)?;
+    let why = match signal {
+        KILL | STOP => "no program can handle it",
+        32.. => "only signals 1 to 31 can be sent",
+        TERM => "it is what the program is asked to end with, in any case",
+        _ => return Some(signal),
+    };
+    reader.found.error(&item.at, format!("{} cannot be that: {why}", item.title)).hint("save_signal = \"USR1\"");
+    None
 }

@@ -258,7 +258,8 @@ impl Core {
         }
     }
 
-    /// The end of an attempt may be told twice, by its keeper and by look-ups: it is recorded once.
+    /// The end of an attempt may be told twice, by its keeper and by look-ups, and checkpoints by each engine that reads the
+    /// log: it is recorded once.
     fn is_known(&self, what: &What) -> bool {
         let lane_of = |attempt: &AttemptId| {
             let run = self.engine.run(&attempt.run)?;
@@ -270,6 +271,10 @@ impl Core {
         }
         if let What::Revived { attempt } = what {
             return !lane_of(attempt).is_some_and(|(run, lane)| run.may_revive(lane));
+        }
+        if let What::CheckpointSeen { attempt, checkpoint, offset } = what {
+            let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
+            return lane.is_some_and(|lane| lane.knows(&checkpoint.path, (attempt.n, *offset)));
         }
         let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
@@ -400,6 +405,8 @@ impl Core {
                 | Command::Probe(_)
                 | Command::Verify(_)
                 | Command::VerifyCheckpoints(_)
+                | Command::CheckCheckpoint(..)
+                | Command::RemoveCheckpoint(..)
                 | Command::CloseEnvironment(_) => false,
             };
             if !waits && self.handed.insert(name_of(command)) {
@@ -415,8 +422,10 @@ impl Core {
             | Command::Probe(attempt)
             | Command::Verify(attempt)
             | Command::VerifyCheckpoints(attempt)
+            | Command::CheckCheckpoint(attempt, _)
             | Command::Stop { attempt, .. } => attempt,
             Command::CloseEnvironment(run) => return self.close_all(run),
+            Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
             Command::Record(_) => return,
         };
         let Some(run) = self.engine.run(&attempt.run) else { return };
@@ -478,6 +487,8 @@ fn name_of(command: &Command) -> String {
         Command::Probe(attempt) => format!("probe {attempt}"),
         Command::Verify(attempt) => format!("verify {attempt}"),
         Command::VerifyCheckpoints(attempt) => format!("verify checkpoints {attempt}"),
+        Command::CheckCheckpoint(attempt, one) => format!("check {attempt} {:?} {}", one.step, one.path),
+        Command::RemoveCheckpoint(attempt, path) => format!("remove {attempt} {path}"),
         Command::CloseEnvironment(run) => format!("close {run}"),
     }
 }
@@ -497,6 +508,8 @@ fn is_fact(what: &What) -> bool {
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointRemoved { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Detached { .. }

@@ -5,6 +5,7 @@
 //! * [`reach`]: how it gets hold of the environment and lets go of it.
 //! * [`container`]: what a run in a container needs besides.
 //! * [`verify`]: probes, and whether what ended well is a success.
+//! * [`checkpoints`]: whether they are good.
 //! * [`keeping`]: an environment made anew, kept and closed.
 
 use std::path::PathBuf;
@@ -26,16 +27,18 @@ use crate::model::{AttemptId, Command, Event, RunId, Site, StopReason, What};
 use crate::session::{AskError, Keeper};
 use crate::wire::keeper::{Ask, Launch, Reply};
 
+mod checkpoints;
 mod container;
 mod keeping;
 mod reach;
 mod task;
 mod verify;
 
+pub(super) use checkpoints::{By, Flaws};
 pub(super) use container::spec;
 pub(super) use keeping::Keeping;
 use reach::NoKeeper;
-pub(super) use task::{Task, task};
+pub(super) use task::{Task, checks, task};
 
 /// Before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -83,6 +86,7 @@ impl Hands {
             told_isolation: run.isolations.contains_key(&site.environment),
             waits: false,
             taken: 0,
+            checking: checkpoints::Busy::default(),
         };
         tokio::spawn(actor.work(queue));
         Self { tasks, counts: Arc::default() }
@@ -127,6 +131,7 @@ struct Actor {
     waits: bool,
     /// Tasks that it took so far.
     taken: u64,
+    checking: checkpoints::Busy,
 }
 
 impl Actor {
@@ -140,10 +145,11 @@ impl Actor {
                     }
                 }
                 Task::Keep(keeping) => self.keep(keeping).await,
-                Task::Stop { attempt, reason, grace } => self.stop(attempt, reason, grace).await,
+                Task::Stop { attempt, reason, grace, save } => self.stop(attempt, reason, (grace, save)).await,
                 Task::Probe(beside) => self.probe(beside).await,
                 Task::Verify(beside, workflow) => self.verify(beside, workflow).await,
                 Task::VerifyCheckpoints(beside, context) => self.verify_checkpoints(beside, *context).await,
+                Task::Check(checks) => self.check(*checks).await,
                 Task::Look(look) => self.look(look).await,
                 Task::Input { key, text, answer } => self.input(key, &text, answer).await,
                 Task::Pty { ask, title, work_dir, answer, without } => {
@@ -251,8 +257,8 @@ impl Actor {
         });
     }
 
-    async fn stop(&mut self, attempt: AttemptId, reason: StopReason, grace: Duration) {
-        let command = Command::Stop { attempt: attempt.clone(), reason, grace };
+    async fn stop(&mut self, attempt: AttemptId, reason: StopReason, (grace, save): (Duration, Option<i32>)) {
+        let command = Command::Stop { attempt: attempt.clone(), reason, grace, save };
         let wire_reason = match reason {
             StopReason::Timeout => crate::wire::keeper::StopReason::Timeout,
             // Shims of older versions know no other one; the journal says why.
@@ -266,7 +272,7 @@ impl Actor {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         crash_point("hands.before-stop");
         tokio::spawn(async move {
-            let answer = keeper.ask(Ask::Stop { key: attempt.key(), grace_ms, reason: wire_reason }).await;
+            let answer = keeper.ask(Ask::Stop { key: attempt.key(), grace_ms, reason: wire_reason, save }).await;
             crash_point("hands.after-stop");
             if let Err(error) = answer {
                 tracing::warn!("{attempt} is not known to be stopped: {error}");

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::checkpoints::{By, Checks};
 use super::{Keeping, verify};
 use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
 use crate::daemon::ended::Context;
 use crate::daemon::requests::Answer;
 use crate::engine::{Base, LaneState, Refresh, Run};
-use crate::model::{AttemptId, Command, Event, OnUnknown, StopReason, What, Workflow};
+use crate::model::{AttemptId, Checkpoint, Command, Event, OnUnknown, StopReason, What, Workflow};
 use crate::wire::keeper::{Ask, Launch, Place};
 
 /// Bytes kept of the start and of the end of a log, each.
@@ -45,12 +46,15 @@ pub(in crate::daemon) enum Task {
         attempt: AttemptId,
         reason: StopReason,
         grace: Duration,
+        save: Option<i32>,
     },
     Probe(Beside),
     /// The `verify` of an attempt of this workflow.
     Verify(Beside, Arc<Workflow>),
     /// The newest good checkpoint is to be found; the script is asked about each.
     VerifyCheckpoints(Beside, Box<Context>),
+    /// Checkpoints are to be looked at.
+    Check(Box<Checks>),
     Look(Look),
     /// Typing into a step.
     Input {
@@ -97,13 +101,16 @@ pub(in crate::daemon) fn task(
 ) -> Result<Option<Task>, Box<Event>> {
     match command {
         Command::Launch(attempt) => launch(run, attempt, parts, epoch).map(Some),
-        Command::Stop { attempt, reason, grace } => {
-            Ok(Some(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace }))
+        Command::Stop { attempt, reason, grace, save } => {
+            Ok(Some(Task::Stop { attempt: attempt.clone(), reason: *reason, grace: *grace, save: *save }))
         }
         Command::Probe(attempt) => probe(run, attempt, parts).map(Some),
         Command::Verify(attempt) => verify(run, attempt, parts).map(Some),
         Command::VerifyCheckpoints(attempt) => Ok(verify_checkpoints(run, attempt, parts)),
-        Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
+        Command::CheckCheckpoint(attempt, checkpoint) => {
+            Ok(checks(run, attempt, vec![checkpoint.clone()], By::Owed(Box::new(command.clone())), parts))
+        }
+        Command::RemoveCheckpoint(..) | Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
     }
 }
 
@@ -167,15 +174,34 @@ fn verify(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Eve
 
 /// `None` where there is nothing to ask any more.
 fn verify_checkpoints(run: &Run, attempt: &AttemptId, parts: &Parts) -> Option<Task> {
+    let (beside, context) = beside_checkpoints(run, attempt, parts)?;
+    (!beside.script.is_empty()).then_some(Task::VerifyCheckpoints(beside, context))
+}
+
+/// The look at these checkpoints of a lane.
+pub(in crate::daemon) fn checks(
+    run: &Run,
+    attempt: &AttemptId,
+    wanted: Vec<Checkpoint>,
+    asked: By,
+    parts: &Parts,
+) -> Option<Task> {
+    let (beside, context) = beside_checkpoints(run, attempt, parts)?;
+    let verifies = !beside.script.is_empty();
+    Some(Task::Check(Box::new(Checks { beside, verifies, context, wanted, asked })))
+}
+
+/// The script is empty where the step has none.
+fn beside_checkpoints(run: &Run, attempt: &AttemptId, parts: &Parts) -> Option<(Beside, Box<Context>)> {
     let lane = run.lane(&attempt.lane)?;
-    let script = run.step_of(lane).checkpoint.as_ref()?.verify.clone()?;
+    let script = run.step_of(lane).checkpoint.as_ref()?.verify.clone().unwrap_or_default();
     let limit = run.timeout_of(lane).unwrap_or(VERIFY);
     // What the step could not be started with is told when it is.
     let env = run.environment(attempt).unwrap_or_default();
     let context = Box::new(Context::new(run, lane, attempt.clone(), parts));
     let cwd = run.workflow.environment_of(&attempt.lane.step).workspace.clone();
     let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
-    Some(Task::VerifyCheckpoints(Beside { attempt: attempt.clone(), script, env, cwd, work_dir, limit }, context))
+    Some((Beside { attempt: attempt.clone(), script, env, cwd, work_dir, limit }, context))
 }
 
 fn beside(run: &Run, attempt: &AttemptId, script: String, limit: Duration) -> Result<Beside, String> {

@@ -1,5 +1,5 @@
-//! Scripts that are run beside the steps of an environment and whose end is a fact: probes of lost attempts, the `verify` of
-//! one that ended well, and that of the checkpoints of one that did not. Decides nothing.
+//! Scripts that are run beside the steps of an environment and whose end is a fact: probes of lost attempts, and the `verify`
+//! of one that ended well. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +12,10 @@ use super::task::{Beside, shell};
 use super::{AGAIN, Actor, container};
 use crate::daemon::core::Input;
 use crate::daemon::diagnose;
-use crate::daemon::ended::Context;
 use crate::faults::crash_point;
 use crate::gauge::plain;
 use crate::judge::Facts;
-use crate::model::{AttemptId, Check, Checked, Class, Command, Damaged, Event, Hit, What, Workflow, span_words};
+use crate::model::{AttemptId, Check, Checked, Class, Command, Event, Hit, What, Workflow, span_words};
 use crate::session::{AskError, Keeper};
 use crate::wire::keeper::{Ask, Reply};
 
@@ -24,8 +23,6 @@ use crate::wire::keeper::{Ask, Reply};
 const TAIL: usize = 20;
 /// A line is cut here.
 const LONGEST_LINE: usize = 400;
-/// Of the last line about a checkpoint, so many characters are told.
-const SHORT: usize = 80;
 
 impl Actor {
     pub(super) async fn probe(&mut self, beside: Beside) {
@@ -72,56 +69,11 @@ impl Actor {
             parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
         });
     }
-
-    /// Looks at the checkpoints of an attempt, newest first, until one is good.
-    pub(super) async fn verify_checkpoints(&mut self, beside: Beside, context: Context) {
-        let Beside { attempt, script, env, cwd, work_dir, limit } = beside;
-        let command = Command::VerifyCheckpoints(attempt.clone());
-        if let Err(error) = self.make_work_dir(&work_dir) {
-            tracing::warn!("what is asked about {attempt} has no place of its own: {error}");
-        }
-        let keeper = match self.keeper().await {
-            Ok(keeper) => Ok(keeper),
-            Err(NoKeeper::Failed(why)) => Err(why),
-            Err(NoKeeper::Later(_) | NoKeeper::NotYet(_)) => {
-                return self.parts.tell_after(AGAIN, Input::Again(command));
-            }
-        };
-        let (spec, parts, run) = (self.spec.clone(), self.parts.clone(), self.run.clone());
-        tokio::spawn(async move {
-            let candidates = tokio::task::spawn_blocking(move || context.candidates()).await.unwrap_or_default();
-            let (mut good, mut damaged) = (None, Vec::new());
-            for (checkpoint, flaw) in candidates {
-                let flaw = match (&keeper, flaw) {
-                    (_, Some(flaw)) => Some(flaw),
-                    (Err(why), None) => Some(format!("it cannot be verified: {why}")),
-                    (Ok(keeper), None) => {
-                        let (mut argv, mut env) = (shell(&script), env.clone());
-                        env.insert("CHECKPOINT".into(), checkpoint.path.clone());
-                        container::fit(&spec, &mut argv, &mut env);
-                        let Some((code, output)) = ran(keeper, (argv, env, cwd.clone()), limit).await else {
-                            return parts.tell_after(AGAIN, Input::Again(command));
-                        };
-                        flaw_of(code, &output)
-                    }
-                };
-                match flaw {
-                    None => {
-                        good = Some(checkpoint);
-                        break;
-                    }
-                    Some(why) => damaged.push(Damaged { checkpoint, why }),
-                }
-            }
-            let what = What::CheckpointsVerified { attempt, good, damaged };
-            parts.tell(Input::Fact(Event { run, at: parts.clock.now(), what }));
-        });
-    }
 }
 
 /// The code and the output of a script that the keeper runs, without a code where there was no answer; `None`: the keeper is
 /// gone, and nothing is known.
-async fn ran(
+pub(super) async fn ran(
     keeper: &Keeper,
     (argv, env, cwd): (Vec<String>, BTreeMap<String, String>, String),
     limit: Duration,
@@ -138,15 +90,6 @@ async fn ran(
         Err(error) => (None, error.to_string()),
     };
     Some((code, plain::lines(output.as_bytes()).collect::<Vec<_>>().join("\n")))
-}
-
-/// What the `verify` of a checkpoint found: its code, and the last words that it printed.
-fn flaw_of(code: Option<i32>, output: &str) -> Option<String> {
-    let how = code.map_or(Checked::NoAnswer, Checked::Code);
-    let last = output.lines().rev().find(|line| !line.trim().is_empty());
-    let said =
-        last.map(|line| format!(", {}", line.trim().chars().take(SHORT).collect::<String>())).unwrap_or_default();
-    (!how.is_good()).then(|| format!("{how}{said}"))
 }
 
 /// What a `verify` said: where it found something wrong, why, as far as what it printed tells.

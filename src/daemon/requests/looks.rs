@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::saved::says;
 use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
 use crate::attempt;
 use crate::daemon::core::Core;
 use crate::daemon::views::{ended_words, words};
-use crate::engine::{LaneRun, Quality, Run};
+use crate::engine::Run;
 use crate::journal::RunRow;
 use crate::model::{AttemptId, Checkpoint, Event, Exit, Principal, Selection, Time, What};
 use crate::usage::{self, Root};
@@ -146,22 +147,12 @@ fn shim_of(run_dir: &Path, place: &str) -> Option<u32> {
     attempt::claim::holder(&dir).ok()?
 }
 
-/// What is known of a checkpoint of this lane.
-fn says(lane: &LaneRun, checkpoint: &Checkpoint) -> String {
-    let known = lane.sightings.iter().find(|one| one.checkpoint.path == checkpoint.path);
-    match known.map(|one| &one.quality) {
-        Some(Quality::Good) => "good".into(),
-        Some(Quality::Damaged { why }) => format!("damaged ({why})"),
-        Some(Quality::Unverified) | None => String::new(),
-    }
-}
-
 /// Every checkpoint of the run once, in the order of the steps, newest first within each.
 fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<CheckpointView> {
     let mut seen: Vec<(AttemptId, Time, Checkpoint)> = Vec::new();
     for event in events {
         let (attempt, found, told) = match &event.what {
-            What::CheckpointSeen { attempt, checkpoint } => (attempt, checkpoint, true),
+            What::CheckpointSeen { attempt, checkpoint, .. } => (attempt, checkpoint, true),
             What::Exited { attempt, exit } => match &exit.checkpoint {
                 Some(checkpoint) => (attempt, checkpoint, false),
                 None => continue,
@@ -186,6 +177,9 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Probed { .. }
             | What::Verified { .. }
             | What::CheckpointsVerified { .. }
+            | What::CheckpointChecked { .. }
+            | What::CheckpointMarked { .. }
+            | What::CheckpointRemoved { .. }
             | What::Skipped { .. }
             | What::Opened { .. }
             | What::Answered { .. }
@@ -222,7 +216,9 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             seen_ms: at.as_ms(),
             bytes: None,
             newest: lane.checkpoint.as_ref().is_some_and(|newest| newest.path == checkpoint.path),
-            says: says(lane, checkpoint),
+            says: lane.sighting(&checkpoint.path).map(says).unwrap_or_default(),
+            metrics: checkpoint.metrics.clone(),
+            pinned: lane.sighting(&checkpoint.path).is_some_and(|one| one.pinned),
         })
     });
     views.collect()

@@ -14,6 +14,7 @@ pub(super) mod kept;
 mod looks;
 mod notices;
 mod questions;
+mod saved;
 
 /// What a client gets; a descriptor comes with [`Reply::Pty`].
 #[derive(Debug)]
@@ -105,7 +106,9 @@ impl Core {
             }
             Ask::Undo { id } => self.undo(id, by),
             Ask::Later { id } => self.later(id, by),
-            Ask::Order { run, step, order, note } => self.order(&run, &step, order, by, note),
+            Ask::Order { run, step, order, note, checkpoint } => {
+                self.order(&run, &step, (order, checkpoint.as_deref()), by, note)
+            }
             Ask::StopStep { run, step } => self.change(&run, |run| {
                 let lane = find_lane(run, &step)?;
                 let what = run.stop_step(&lane, by).map_err(refuse)?;
@@ -125,15 +128,7 @@ impl Core {
             Ask::Unpause { run } => self.change(&run, |run| {
                 Ok((run.pause(false, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
             }),
-            Ask::Resume { run, from } => {
-                let from = from
-                    .map(|from| StepId::new(&from))
-                    .transpose()
-                    .map_err(|e| Box::new(usage(e.to_string(), None)))?;
-                self.change(&run, |run| {
-                    Ok((run.resume(from, by).map_err(refuse)?, format!("{} goes on", views::run_name(run))))
-                })
-            }
+            Ask::Resume { run, from, checkpoint } => self.resume(&run, from.as_deref(), checkpoint.as_deref(), by),
             Ask::Send { run, step, text } => self.send(&run, &step, text, &caller),
             Ask::Attach { run, step, rows, cols, readonly, take_over } => {
                 let wanted = hands_on::Wanted { size: (rows, cols), readonly, take_over };
@@ -142,6 +137,7 @@ impl Core {
             Ask::Detach { run, step, keys } => self.detach(&run, &step, keys, caller),
             Ask::Shell { run, step, rows, cols } => self.shell(&run, &step, rows, cols),
             Ask::Checkpoints { run } => self.checkpoints(&run),
+            Ask::OrderCheckpoints { run, order } => self.order_checkpoints(&run, order, &by),
             Ask::Why { run, step, attempt } => now(self.why(&run, &step, attempt)?),
             Ask::Kept { run, verify } => self.kept(&run, verify),
             Ask::OrderKept { run, order } => self.order_kept(&run, order, &by),
@@ -189,10 +185,13 @@ impl Core {
         &mut self,
         run: &str,
         step: &str,
-        order: wire::Order,
+        (order, checkpoint): (wire::Order, Option<&str>),
         by: Principal,
         note: Option<String>,
     ) -> Refusable<Reaction> {
+        if let Some(which) = checkpoint {
+            return self.resume_from(run, step, which, by, note);
+        }
         let (order, word) = match order {
             wire::Order::Resume => (Order::Resume, "again, from the newest checkpoint where there is one"),
             wire::Order::Retry => (Order::Retry, "again, from the start"),

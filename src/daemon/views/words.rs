@@ -1,9 +1,10 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
+use crate::attempt::record::signal_name;
 use crate::engine::{Run, damaged_words};
 use crate::model::{
-    AskWhy, Cause, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order, RunResult, RunStopWhy,
-    SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words, span_words,
+    AskWhy, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order,
+    Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -35,7 +36,7 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.started", lane, n, format!("attempt {} runs", attempt.n))
         }
-        What::CheckpointSeen { attempt, checkpoint } => {
+        What::CheckpointSeen { attempt, checkpoint, .. } => {
             let (lane, n) = about(attempt);
             let step = checkpoint.step.map(|step| format!(" at step {step}")).unwrap_or_default();
             ("checkpoint", lane, n, format!("checkpoint{step}: {}", checkpoint.path))
@@ -61,9 +62,15 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let (kind, text) = judged(verdict);
             (kind, lane, n, text)
         }
-        What::StopAsked { attempt, reason, by } => {
+        What::StopAsked { attempt, reason, by, save } => {
             let (lane, n) = about(attempt);
-            ("attempt.stopping", lane, n, stop_asked(*reason, by))
+            ("attempt.stopping", lane, n, stop_asked(*reason, by, *save))
+        }
+        What::CheckpointChecked { lane, .. }
+        | What::CheckpointMarked { lane, .. }
+        | What::CheckpointRemoved { lane, .. } => {
+            let (kind, text) = checkpoint(what);
+            (kind, Some(lane.clone()), None, text)
         }
         What::ProbeAsked { attempt, .. }
         | What::Probed { attempt, .. }
@@ -82,20 +89,12 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let text = format!("{escalation}: {} by {by}{}", run.word(*choice), noted(note.as_deref()));
             ("escalation.answered", asked(run, *escalation), None, text)
         }
-        What::Held { escalation, choice, by, note, .. } => {
-            let text =
-                format!("{escalation}: {} by {by}, can still be undone{}", run.word(*choice), noted(note.as_deref()));
-            ("escalation.held", asked(run, *escalation), None, text)
-        }
-        What::Undone { escalation, by } => {
-            ("escalation.undone", asked(run, *escalation), None, format!("{escalation}: answer taken back by {by}"))
-        }
-        What::Lasting { escalation, by } => {
-            let text = format!("{escalation}: its answer holds for the same failure in this run, says {by}");
-            ("escalation.lasting", asked(run, *escalation), None, text)
-        }
-        What::Extended { escalation, by, .. } => {
-            ("escalation.extended", asked(run, *escalation), None, format!("{escalation}: later, says {by}"))
+        What::Held { escalation, .. }
+        | What::Undone { escalation, .. }
+        | What::Lasting { escalation, .. }
+        | What::Extended { escalation, .. } => {
+            let (kind, text) = about_answer(run, what);
+            (kind, asked(run, *escalation), None, text)
         }
         What::Attached { attempt, by } => {
             let (lane, n) = about(attempt);
@@ -132,12 +131,55 @@ fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
     (kind, Some(attempt.lane.clone()), Some(n), text)
 }
 
-fn stop_asked(reason: StopReason, by: &crate::model::Principal) -> String {
-    match reason {
-        StopReason::Timeout => "time limit reached: stopping".into(),
-        StopReason::Stop => format!("stopping, by {by}"),
-        StopReason::Stall => format!("it stands still: stopping, by {by}"),
+/// Of an answer that has not taken effect.
+fn about_answer(run: &Run, what: &What) -> (&'static str, String) {
+    if let What::Held { escalation, choice, by, note, .. } = what {
+        let held = format!("{escalation}: {} by {by}, can still be undone", run.word(*choice));
+        ("escalation.held", format!("{held}{}", noted(note.as_deref())))
+    } else if let What::Undone { escalation, by } = what {
+        ("escalation.undone", format!("{escalation}: answer taken back by {by}"))
+    } else if let What::Lasting { escalation, by } = what {
+        ("escalation.lasting", format!("{escalation}: its answer holds for the same failure in this run, says {by}"))
+    } else if let What::Extended { escalation, by, .. } = what {
+        ("escalation.extended", format!("{escalation}: later, says {by}"))
+    } else {
+        ("escalation", String::new())
     }
+}
+
+fn stop_asked(reason: StopReason, by: &Principal, save: Option<i32>) -> String {
+    let save = save.map(|signal| format!("; {} first, so that it saves", signal_name(signal))).unwrap_or_default();
+    match reason {
+        StopReason::Timeout => format!("time limit reached: stopping{save}"),
+        StopReason::Stop => format!("stopping, by {by}{save}"),
+        StopReason::Stall => format!("it stands still: stopping, by {by}{save}"),
+    }
+}
+
+/// Of a checkpoint that was looked at, marked or removed.
+fn checkpoint(what: &What) -> (&'static str, String) {
+    if let What::CheckpointChecked { checkpoint, flaw, .. } = what {
+        let is = flaw.as_ref().map_or_else(|| "good".into(), |why| format!("damaged ({why})"));
+        ("checkpoint.verified", format!("{} is {is}", checkpoint.path))
+    } else if let What::CheckpointRemoved { path, why, .. } = what {
+        let done = why.as_ref().map_or_else(|| "is gone".into(), |why| format!("could not be removed: {why}"));
+        ("checkpoint.removed", format!("{path} {done}"))
+    } else if let What::CheckpointMarked { path, mark, by, .. } = what {
+        let done = match mark {
+            CheckpointMark::Pinned => "is pinned",
+            CheckpointMark::Unpinned => "is not pinned any more",
+            CheckpointMark::Removed if *by == Principal::Rule => return ("checkpoint.removing", kept_enough(path)),
+            CheckpointMark::Removed => "was removed",
+            CheckpointMark::Chosen => "is what it goes on from",
+        };
+        ("checkpoint.marked", format!("{path} {done}, by {by}"))
+    } else {
+        ("checkpoint", String::new())
+    }
+}
+
+fn kept_enough(path: &str) -> String {
+    format!("{path} is to be removed: enough newer ones are good (keep)")
 }
 
 /// Of an environment that was to be kept.
@@ -280,7 +322,7 @@ fn ordered(order: Order) -> &'static str {
     }
 }
 
-fn stopping(by: &crate::model::Principal, why: &RunStopWhy) -> String {
+fn stopping(by: &Principal, why: &RunStopWhy) -> String {
     match why {
         RunStopWhy::Asked => format!("stopping, by {by}"),
         RunStopWhy::Timeout => "the run's time limit is reached: stopping".into(),

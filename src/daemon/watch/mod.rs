@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// The same where the kernel does not tell that something was written.
 const BLIND: Duration = Duration::from_secs(2);
 const CHUNK: usize = 256 * 1024;
+/// Checkpoints that are told of one look.
+const AT_ONCE: usize = 16;
 /// Of more than so much that was written since the last look, only the end is read where no checkpoint can be missed.
 const MOST: u64 = 1024 * 1024;
 /// Of a log that was written before this engine lived, so much of its end is read for progress.
@@ -165,10 +167,10 @@ impl Follower {
         Ok(true)
     }
 
-    /// The newest checkpoint told of in what was written since.
+    /// The checkpoints told of in what was written since, the newest last; of very many the newest.
     fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
         let Some(pattern) = &self.pattern else { return Ok(()) };
-        let mut newest = None;
+        let mut new: Vec<(Checkpoint, u64)> = Vec::new();
         while let Some(piece) = log.read(self.offset, CHUNK)? {
             self.offset = piece.next_offset();
             let Piece::Bytes { bytes, .. } = piece else {
@@ -177,18 +179,24 @@ impl Follower {
             };
             self.rest.extend_from_slice(&bytes);
             let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let mut end = self.offset.saturating_sub(self.rest.len() as u64);
             for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
+                end += line.len() as u64;
                 let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
-                newest = sighting(pattern, &line, &self.context).or(newest);
+                if let Some(found) = sighting(pattern, &line, &self.context) {
+                    new.retain(|(one, _)| one.path != found.path);
+                    new.push((found, end));
+                    let over = new.len().saturating_sub(AT_ONCE);
+                    new.drain(..over);
+                }
             }
             self.rest.drain(..whole);
             if self.rest.len() > CHUNK {
                 self.rest.clear();
             }
         }
-        let there = |checkpoint: &Checkpoint| self.context.is_there(&checkpoint.path);
-        if let Some(checkpoint) = newest.filter(there) {
-            self.tell(What::CheckpointSeen { attempt: self.context.attempt.clone(), checkpoint });
+        for (checkpoint, offset) in new.into_iter().filter(|(checkpoint, _)| self.context.is_there(&checkpoint.path)) {
+            self.tell(What::CheckpointSeen { attempt: self.context.attempt.clone(), checkpoint, offset });
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::stall::StoredStall;
 
 use crate::model::{
-    Cause, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy, SnapshotMark,
-    StopReason,
+    Cause, CheckpointMark, Choice, End, EscalationKind, LostWhy, Order, Outside, Principal, RunResult, RunStopWhy,
+    SnapshotMark, StopReason,
 };
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub(super) enum Stored {
     CheckpointSeen {
         at: At,
         checkpoint: Checkpoint,
+        #[serde(default)]
+        offset: u64,
     },
     Stalled {
         at: At,
@@ -90,6 +92,8 @@ pub(super) enum Stored {
         at: At,
         reason: StoredStop,
         by: StoredBy,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        save: Option<i32>,
     },
     ProbeAsked {
         at: At,
@@ -109,6 +113,25 @@ pub(super) enum Stored {
         good: Option<Checkpoint>,
         #[serde(default)]
         damaged: Vec<StoredDamaged>,
+        #[serde(default)]
+        digest: Option<String>,
+    },
+    CheckpointChecked {
+        lane: LaneAt,
+        checkpoint: Checkpoint,
+        flaw: Option<String>,
+        digest: Option<String>,
+    },
+    CheckpointMarked {
+        lane: LaneAt,
+        path: String,
+        mark: StoredCheckpointMark,
+        by: StoredBy,
+    },
+    CheckpointRemoved {
+        lane: LaneAt,
+        path: String,
+        why: Option<String>,
     },
     Skipped {
         lane: LaneAt,
@@ -199,6 +222,8 @@ pub(super) struct At {
 pub(super) struct Checkpoint {
     pub(super) path: String,
     pub(super) step: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) metrics: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -391,6 +416,7 @@ stored! {
     StoredBy { Person(String), Rule }
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
+    StoredCheckpointMark { Pinned, Unpinned, Removed, Chosen }
     StoredStop { Timeout, Stop, Stall }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
@@ -407,6 +433,7 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
+mirror!(StoredCheckpointMark = CheckpointMark { Pinned, Unpinned, Removed, Chosen });
 mirror!(StoredStop = StopReason { Timeout, Stop, Stall });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });

@@ -2,8 +2,8 @@
 
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run};
 use crate::model::{
-    AttemptId, Cause, End, Event, Isolation, LostWhy, Order, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason,
-    Verdict, What, size_words,
+    AttemptId, Cause, CheckpointMark, End, Event, Isolation, LostWhy, Order, Principal, RunResult, RunStopWhy, SkipWhy,
+    SnapshotMark, StopReason, Verdict, What, size_words,
 };
 
 use super::text::{inline, iso};
@@ -145,10 +145,33 @@ pub(super) fn order(order: Order) -> &'static str {
     }
 }
 
+/// What was found of a checkpoint, or done to it.
+fn checkpoint(run: &Run, what: &What) -> String {
+    if let What::CheckpointMarked { lane, path, mark, by } = what {
+        let done = match mark {
+            CheckpointMark::Pinned => "is pinned",
+            CheckpointMark::Unpinned => "is not pinned any more",
+            CheckpointMark::Removed if *by == Principal::Rule => "is removed: newer ones are good (`keep`)",
+            CheckpointMark::Removed => "is removed",
+            CheckpointMark::Chosen => "is what it goes on from",
+        };
+        format!("{}: {} {done}, by {}", inline(&run.lane_name(lane)), inline(path), inline(&by.to_string()))
+    } else if let What::CheckpointRemoved { lane, path, why } = what {
+        let done =
+            why.as_ref().map_or_else(|| "is gone".into(), |why| format!("could not be removed: {}", inline(why)));
+        format!("{}: {} {done}", inline(&run.lane_name(lane)), inline(path))
+    } else if let What::CheckpointChecked { lane, checkpoint, flaw, .. } = what {
+        let is = flaw.as_ref().map_or_else(|| "good".into(), |why| format!("damaged ({})", inline(why)));
+        format!("{}: {} is {is}", inline(&run.lane_name(lane)), inline(&checkpoint.path))
+    } else {
+        String::new()
+    }
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
-    let by = |by: &crate::model::Principal| inline(&by.to_string());
+    let by = |by: &Principal| inline(&by.to_string());
     Some(match &event.what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
         What::EnvironmentReady { environment, isolation: found } => {
@@ -186,13 +209,17 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),
         What::Lost { attempt, why, .. } => format!("{} is UNKNOWN: {}", name(attempt), lost(*why)),
         What::Judged { attempt, verdict: decided } => format!("{}: {}", name(attempt), verdict(decided)),
-        What::StopAsked { attempt, reason, by: who } => {
-            format!("{} is to end ({}), by {}", name(attempt), stop(*reason), by(who))
+        What::StopAsked { attempt, reason, by: who, save } => {
+            let save = save.map_or_else(String::new, |signal| format!("; signal {signal} first, so that it saves"));
+            format!("{} is to end ({}), by {}{save}", name(attempt), stop(*reason), by(who))
         }
         What::ProbeAsked { attempt, by: who } => {
             format!("{} is probed, by {}", name(attempt), by(who))
         }
-        What::CheckpointsVerified { attempt, good, damaged } => {
+        What::CheckpointChecked { .. } | What::CheckpointMarked { .. } | What::CheckpointRemoved { .. } => {
+            checkpoint(run, &event.what)
+        }
+        What::CheckpointsVerified { attempt, good, damaged, .. } => {
             let words = crate::engine::damaged_words(damaged, good.as_ref());
             let words = words.unwrap_or_else(|| "the newest checkpoint is good".into());
             format!("{}: {}", name(attempt), inline(&words))

@@ -69,6 +69,10 @@ pub enum Action {
     // In the list of runs.
     Compare,
     Again,
+    // In the list of checkpoints.
+    Verify,
+    Pin,
+    Prune,
     // Attached.
     LetGo,
     // On the first screen.
@@ -153,6 +157,9 @@ const ALL: &[(&str, Action)] = &[
     ("mark-group", Action::MarkGroup),
     ("compare", Action::Compare),
     ("again", Action::Again),
+    ("verify", Action::Verify),
+    ("pin", Action::Pin),
+    ("prune", Action::Prune),
     ("let-go", Action::LetGo),
     ("demo", Action::Demo),
     ("starter", Action::Starter),

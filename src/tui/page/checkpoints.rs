@@ -139,6 +139,13 @@ fn one(model: &Model, checkpoint: &CheckpointView, pen: &mut Pen<'_>) {
     if pen.left() > width(&attempt) + 2 {
         pen.space(2).text(Role::Dim, &attempt);
     }
+    let metrics = checkpoint.metric_words();
+    if !metrics.is_empty() && pen.left() > width(&metrics) + 2 {
+        pen.space(2).text(Role::Plain, &metrics);
+    }
+    if checkpoint.pinned && pen.left() > 8 {
+        pen.space(2).text(Role::Dim, "pinned");
+    }
     let says = if damaged { "damaged" } else { checkpoint.says.as_str() };
     if !says.is_empty() && pen.left() > width(says) + 2 {
         pen.space(2).text(if damaged { Role::Bad } else { Role::Dim }, says);

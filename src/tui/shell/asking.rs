@@ -169,6 +169,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Shell { .. }
         | Ask::Kept { .. }
         | Ask::OrderKept { .. }
+        | Ask::OrderCheckpoints { .. }
         | Ask::Gc { .. }
         | Ask::Again { .. } => false,
     }

@@ -4,10 +4,11 @@ use super::step::order;
 use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, Link, Purpose, Refused};
 use crate::tui::model::{Model, RowKey, Sourced, View};
+use crate::tui::page::checkpoints::size;
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::About;
 use crate::tui::panel::{Again, Entry, Menu, Panel, Sheet, again, entry};
-use crate::wire::client::{Ask, CheckpointView, Order, Reply, StepState};
+use crate::wire::client::{Ask, CheckpointOrder, CheckpointView, Order, Reply, StepState};
 
 /// Frozen files that are kept.
 const MOST_SOURCES: usize = 200;
@@ -28,6 +29,7 @@ pub(super) fn allowed(model: &Model, place: Place, action: Action) -> Option<Res
             some(model.checkpoint_here().is_some(), "there is no checkpoint here")
         }
         (Place::Checkpoints, Action::Retry) => Some(resumable(model)),
+        (Place::Checkpoints, Action::Verify | Action::Pin | Action::Prune) => Some(orderable(model)),
         (Place::Journal, Action::Find) => some(!model.events.is_empty(), "nothing was recorded yet"),
         (Place::Journal, Action::Open) => {
             let named = model.event_here().is_some_and(|event| !event.step.is_empty());
@@ -37,6 +39,12 @@ pub(super) fn allowed(model: &Model, place: Place, action: Action) -> Option<Res
         (Place::Journal, Action::Follow) => some(model.cursors.journal > 0, "the newest record is shown already"),
         _ => None,
     }
+}
+
+/// Whether something can be done about the checkpoint.
+fn orderable(model: &Model) -> Result<(), String> {
+    let here = model.checkpoint_here().ok_or("there is no checkpoint here")?;
+    model.lane().map(|_| ()).ok_or_else(|| format!("{} is not a step of this run any more", here.step_name))
 }
 
 /// Whether the step of the checkpoint can go on from it.
@@ -126,6 +134,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
             return Some(vec![Effect::Copy(model.checkpoint_here()?.path.clone())]);
         }
         (Place::Checkpoints, Action::Retry) => resume(model)?,
+        (Place::Checkpoints, Action::Verify) => verify(model)?,
+        (Place::Checkpoints, Action::Pin) => return pin(model),
+        (Place::Checkpoints, Action::Prune) => prune(model)?,
         _ => return None,
     }
     Some(Vec::new())
@@ -137,23 +148,112 @@ pub(super) fn entry(model: &mut Model, wanted: entry::Wanted) {
     model.panels.push(Panel::Entry(entry));
 }
 
-/// Asks before a step goes on from its newest checkpoint.
+/// `step 1200`, or its path.
+fn at(one: &CheckpointView) -> String {
+    one.step.map_or_else(|| one.path.clone(), |at| format!("step {at}"))
+}
+
+/// Asks before a step goes on from a checkpoint: from the newest good one, or from the one under the cursor.
 fn resume(model: &mut Model) -> Option<()> {
     let step = model.lane()?.clone();
     let here = model.checkpoint_here()?;
-    let newest = model.checkpoints.iter().find(|one| one.step_name == here.step_name && one.newest).unwrap_or(here);
-    let at = |one: &CheckpointView| one.step.map_or_else(|| one.path.clone(), |at| format!("step {at}"));
+    let newest = model.checkpoints.iter().find(|one| one.step_name == here.step_name && one.newest);
     let mut words = Vec::new();
-    if newest != here {
-        words.push(format!("The newest one is taken: {}, not {}.", at(newest), at(here)));
+    let mut items = vec![Item::nothing("not now", "nothing is changed")];
+    if let Some(newest) = newest {
+        let effect = format!("a new attempt from {}", at(newest));
+        items.push(Item::new("from the newest", effect, order(model, &step, Order::Resume)));
     }
-    let items = vec![
-        Item::nothing("not now", "nothing is changed"),
-        Item::new("resume", format!("a new attempt from {}", at(newest)), order(model, &step, Order::Resume)),
-    ];
+    let usable = here.bytes.is_some() && !here.says.starts_with("damaged");
+    if newest != Some(here) && usable {
+        let again = newest.and_then(|newest| newest.step).zip(here.step).map(|(newest, here)| newest - here);
+        let again = again.filter(|steps| *steps > 0).map(|steps| format!("; {steps} steps are done again"));
+        let effect = format!("a new attempt from {}{}", at(here), again.unwrap_or_default());
+        let (run, step) = (model.lane_key(&step).run, step.name());
+        let checkpoint = Some(here.path.clone());
+        let ask = Ask::Order { run, step, order: Order::Resume, note: None, checkpoint };
+        items.push(Item::new("from this one", effect, Effect::tell(ask)));
+    } else if newest != Some(here) {
+        let why = if here.bytes.is_none() { "it is gone" } else { here.says.as_str() };
+        words.push(format!("Nothing goes on from {}: {why}.", at(here)));
+    }
     let title = format!("go on with {} from its checkpoint?", step.name());
     model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
     Some(())
+}
+
+/// An order about checkpoints of the run.
+fn checkpoints(model: &Model, order: CheckpointOrder) -> Option<Effect> {
+    let run = model.run.as_ref()?.line.id.clone();
+    Some(Effect::tell(Ask::OrderCheckpoints { run, order }))
+}
+
+/// Offers to look at the checkpoint under the cursor, or at all of its step.
+fn verify(model: &mut Model) -> Option<()> {
+    let here = model.checkpoint_here()?;
+    let (step, which) = (Some(here.step_name.clone()), Some(here.path.clone()));
+    let all = model.checkpoints.iter().filter(|one| one.step_name == here.step_name).count();
+    let title = format!("verify checkpoints of {}?", here.step_name);
+    let one = format!("its `checkpoint.verify` looks at {}", at(here));
+    let this = checkpoints(model, CheckpointOrder::Verify { step: step.clone(), which })?;
+    let every = checkpoints(model, CheckpointOrder::Verify { step, which: None })?;
+    let words = vec!["Nothing is changed but what is known of them: a damaged one is not gone on from.".into()];
+    let items = vec![
+        Item::nothing("not now", "nothing is looked at"),
+        Item::new("this one", one, this),
+        Item::new("all of its step", format!("all {all}, one after the other"), every),
+    ];
+    model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
+    Some(())
+}
+
+/// Pins the checkpoint under the cursor, or unpins it.
+fn pin(model: &Model) -> Option<Vec<Effect>> {
+    let here = model.checkpoint_here()?;
+    let (step, which) = (here.step_name.clone(), Some(here.path.clone()));
+    let order = if here.pinned { CheckpointOrder::Unpin { step, which } } else { CheckpointOrder::Pin { step, which } };
+    Some(vec![checkpoints(model, order)?])
+}
+
+/// Offers to remove what a step saved and nothing needs.
+fn prune(model: &mut Model) -> Option<()> {
+    let here = model.checkpoint_here()?;
+    let step = here.step_name.clone();
+    let title = format!("remove checkpoints of {step}?");
+    let words = vec![
+        "Kept: what is pinned, what something goes on from, and the newest good one (as many as `keep` says).".into(),
+        "The others are removed from the disk, and that cannot be undone.".into(),
+    ];
+    let look = checkpoints(model, CheckpointOrder::Prune { step: step.clone(), dry_run: true })?;
+    let remove = checkpoints(model, CheckpointOrder::Prune { step, dry_run: false })?;
+    let items = vec![
+        Item::nothing("not now", "nothing is removed"),
+        Item::new("look", "says what would be removed", look),
+        Item::new("remove", "removes them", remove),
+    ];
+    model.panels.push(Panel::Menu(Menu::new(title, words, items, model.now_ms)));
+    Some(())
+}
+
+/// What was done to checkpoints, in a line.
+pub(super) fn done_words(done: &[CheckpointView]) -> String {
+    let bytes: u64 = done.iter().filter_map(|one| one.bytes).sum();
+    match done {
+        [] => "no checkpoint is there that could go".into(),
+        [one] => format!("{}: {}", at(one), one.says),
+        many => {
+            let mut counts: Vec<(&str, usize)> = Vec::new();
+            for one in many {
+                let says = one.says.split(['(', ':']).next().unwrap_or_default().trim();
+                match counts.iter_mut().find(|(known, _)| *known == says) {
+                    Some((_, count)) => *count += 1,
+                    None => counts.push((says, 1)),
+                }
+            }
+            let words: Vec<_> = counts.into_iter().map(|(says, count)| format!("{count} {says}")).collect();
+            format!("{}, {} in all", words.join(", "), size(bytes))
+        }
+    }
 }
 
 /// Moves in a list.

@@ -213,6 +213,9 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::MarkGroup
         | Action::Compare
         | Action::Again
+        | Action::Verify
+        | Action::Pin
+        | Action::Prune
         | Action::LetGo => Vec::new(),
     }
 }
@@ -277,7 +280,7 @@ fn on_run(model: &mut Model, action: Action) -> Vec<Effect> {
             vec![Effect::tell(Ask::Unpause { run })]
         }
         Action::Pause => vec![Effect::tell(Ask::Pause { run })],
-        Action::ResumeRun => vec![Effect::tell(Ask::Resume { run, from: None })],
+        Action::ResumeRun => vec![Effect::tell(Ask::Resume { run, from: None, checkpoint: None })],
         _ => {
             model.panels.push(Panel::Confirm(step::stop_run(model)));
             Vec::new()
@@ -346,6 +349,8 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
 fn told(model: &mut Model, reply: Reply) -> Vec<Effect> {
     if let Reply::Done { words } = reply {
         model.say(words);
+    } else if let Reply::Checkpoints(done) = reply {
+        model.say(lists::done_words(&done));
     }
     Vec::new()
 }

@@ -31,6 +31,9 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
             | Action::ResumeRun
             | Action::Undo
             | Action::Again
+            | Action::Verify
+            | Action::Pin
+            | Action::Prune
             | Action::Demo
             | Action::Starter
             | Action::OpenFile
@@ -271,7 +274,7 @@ pub(super) fn begin(model: &mut Model, lane: crate::tui::model::LaneKey, kind: L
 /// An order about a lane.
 pub(super) fn order(model: &Model, step: &StepView, order: Order) -> Effect {
     let run = model.lane_key(step).run;
-    Effect::tell(Ask::Order { run, step: step.name(), order, note: None })
+    Effect::tell(Ask::Order { run, step: step.name(), order, note: None, checkpoint: None })
 }
 
 fn lost(model: &Model, step: &StepView) -> String {

@@ -301,9 +301,22 @@ pub struct CheckpointView {
     pub bytes: Option<u64>,
     /// What a resumption would take.
     pub newest: bool,
-    /// `good`, `damaged (why)`; empty where nobody has looked.
+    /// `good`, `damaged (why)`, `unverified`; what came of an order. Empty where nothing is known of it.
     #[serde(default)]
     pub says: String,
+    #[serde(default)]
+    pub pinned: bool,
+    /// What the program said of it besides: `loss`, `1.899`.
+    #[serde(default)]
+    pub metrics: Vec<(String, String)>,
+}
+
+impl CheckpointView {
+    /// `loss 1.899 acc 0.61`.
+    pub fn metric_words(&self) -> String {
+        let words: Vec<String> = self.metrics.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        words.join(" ")
+    }
 }
 
 /// An environment as it was kept after an attempt.

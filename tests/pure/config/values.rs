@@ -199,6 +199,10 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "checkpoint = { resume_env = 'RESUME' }",
         "checkpoint = { pattern = '(?P<path>.*)', resume_env = 'RE SUME' }",
         "checkpoint = { pattern = '(?P<path>.*)', keep = 3 }",
+        "checkpoint = { pattern = '(?P<path>.*)', keep = 0, save_signal = 'USR9' }",
+        "checkpoint = { pattern = '(?P<path>.*)', save_signal = 'SIGUSR1' }",
+        "checkpoint = { pattern = '(?P<path>.*)', save_signal = 'KILL' }",
+        "checkpoint = { pattern = '(?P<path>.*)', save_signal = 15 }",
         "on_failure = { action = 'retry' }",
         "on_failure = [{ match = {} }]",
         "on_failure = [{ action = 'retry' }]",
@@ -366,7 +370,16 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     checkpoint = { pattern = '(?P<path>.*)', resume_env = 'RE SUME' }
         error 4:55 a variable cannot be called `RE SUME`; a letter or _, then letters, digits and _
     checkpoint = { pattern = '(?P<path>.*)', keep = 3 }
-        error 4:42 `keep` in [steps.a.checkpoint] is not supported yet; remove it; dogwatch deletes no checkpoints
+        fine
+    checkpoint = { pattern = '(?P<path>.*)', keep = 0, save_signal = 'USR9' }
+        error 4:49 `keep` in [steps.a.checkpoint] must be 1 to 1000
+        error 4:66 there is no signal "USR9"; did you mean "SIGUSR1"?
+    checkpoint = { pattern = '(?P<path>.*)', save_signal = 'SIGUSR1' }
+        fine
+    checkpoint = { pattern = '(?P<path>.*)', save_signal = 'KILL' }
+        error 4:56 `save_signal` in [steps.a.checkpoint] cannot be that: no program can handle it; save_signal = "USR1"
+    checkpoint = { pattern = '(?P<path>.*)', save_signal = 15 }
+        error 4:56 `save_signal` in [steps.a.checkpoint] cannot be that: it is what the program is asked to end with, in any case; save_signal = "USR1"
     on_failure = { action = 'retry' }
         error 4:1 `on_failure` in [steps.a] must be a list of rules; write [[steps.a.on_failure]] with double brackets
     on_failure = [{ match = {} }]

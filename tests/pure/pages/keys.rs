@@ -32,6 +32,8 @@ fn places() -> Vec<(&'static str, Model)> {
         bytes: Some(1),
         newest: true,
         says: String::new(),
+        pinned: false,
+        metrics: Vec::new(),
     };
     tell(&mut model, News::Checkpoints(vec![seen]));
     let runs = vec![run_line("tiny-lm", 42, RunState::Running), run_line("tiny-lm", 41, RunState::Failed)];

@@ -64,6 +64,8 @@ fn busy(name: &str) -> Model {
         bytes,
         newest,
         says: String::new(),
+        pinned: false,
+        metrics: Vec::new(),
     };
     let good = Some(2_254_857_830);
     tell(

@@ -6,8 +6,8 @@ use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    Ask, AttachedView, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState, StepView, WaitKind,
-    WaitView,
+    Ask, AttachedView, CheckpointOrder, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState,
+    StepView, WaitKind, WaitView,
 };
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
@@ -168,6 +168,8 @@ fn checkpoint(step: &str, at: i64, newest: bool, bytes: Option<u64>) -> Checkpoi
         bytes,
         newest,
         says: String::new(),
+        pinned: false,
+        metrics: Vec::new(),
     }
 }
 
@@ -230,11 +232,44 @@ fn a_step_goes_on_from_its_newest_checkpoint() {
     let mut model = with_checkpoints(StepState::Failed);
     press(&mut model, "j r");
     let shown = text(&model, &Shown::default());
-    assert!(shown.contains("The newest one is taken: step 3600, not step 2400."), "{shown}");
+    assert!(shown.contains("a new attempt from step 3600"), "{shown}");
+    assert!(shown.contains("a new attempt from step 2400; 1200 steps are done again"), "{shown}");
     model.now_ms += 300;
     let caused = press(&mut model, "2");
-    let order = Ask::Order { run: "run42".into(), step: "train[lr=0.1]".into(), order: Order::Resume, note: None };
-    assert_eq!(caused, [Effect::tell(order)]);
+    let order = |checkpoint: Option<&str>| Ask::Order {
+        run: "run42".into(),
+        step: "train[lr=0.1]".into(),
+        order: Order::Resume,
+        note: None,
+        checkpoint: checkpoint.map(str::to_owned),
+    };
+    assert_eq!(caused, [Effect::tell(order(None))]);
+    press(&mut model, "r");
+    model.now_ms += 300;
+    assert_eq!(press(&mut model, "3"), [Effect::tell(order(Some("/data/ckpt/train[lr=0.1]/step-2400")))]);
+    // What is gone is not gone on from.
+    press(&mut model, "j r");
+    assert!(text(&model, &Shown::default()).contains("Nothing goes on from step 1200: it is gone."));
+}
+
+#[test]
+fn checkpoints_are_looked_at_pinned_and_removed_by_keys_that_say_what_they_do() {
+    let mut model = with_checkpoints(StepState::Running);
+    let (step, path) = ("train[lr=0.1]".to_owned(), "/data/ckpt/train[lr=0.1]/step-3600".to_owned());
+    let asked = |order| Effect::tell(Ask::OrderCheckpoints { run: "run42".into(), order });
+    let pin = CheckpointOrder::Pin { step: step.clone(), which: Some(path.clone()) };
+    assert_eq!(press(&mut model, "P"), [asked(pin)]);
+    assert_eq!(press(&mut model, "V"), []);
+    let shown = text(&model, &Shown::default());
+    assert!(shown.contains("its `checkpoint.verify` looks at step 3600") && shown.contains("all 3"), "{shown}");
+    model.now_ms += 300;
+    let verify = CheckpointOrder::Verify { step: Some(step.clone()), which: Some(path) };
+    assert_eq!(press(&mut model, "2"), [asked(verify)]);
+    assert_eq!(press(&mut model, "D"), []);
+    let shown = text(&model, &Shown::default());
+    assert!(shown.contains("that cannot be undone") && shown.contains("says what would be removed"), "{shown}");
+    model.now_ms += 300;
+    assert_eq!(press(&mut model, "3"), [asked(CheckpointOrder::Prune { step, dry_run: false })]);
 }
 
 #[test]

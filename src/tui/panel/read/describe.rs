@@ -197,6 +197,16 @@ pub(super) fn checkpoint(model: &Model, checkpoint: &CheckpointView) -> (String,
         ),
         Told::new("attempt", Role::Plain, checkpoint.attempt.to_string()),
     ];
+    if !checkpoint.says.is_empty() {
+        let role = if checkpoint.says.starts_with("damaged") { Role::Bad } else { Role::Plain };
+        all.push(Told::new("quality", role, checkpoint.says.clone()));
+    }
+    for (name, value) in &checkpoint.metrics {
+        all.push(Told::new("metric", Role::Plain, format!("{name} {value}")));
+    }
+    if checkpoint.pinned {
+        all.push(Told::new("pinned", Role::Plain, "it is never removed before it is unpinned"));
+    }
     let shown = model.checkpoints.iter().filter(|other| other.step_name == checkpoint.step_name).count();
     let others = shown + model.gone.get(&checkpoint.step_name).copied().unwrap_or(0);
     all.push(Told::new("of this step", Role::Plain, count(others, "checkpoint", "checkpoints")));
