@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::desk::Desk;
-use crate::house::{until, within};
+use crate::house::{House, until, within};
 
 const CHECKPOINT: &str = "[steps.train.checkpoint]\n\
                           pattern = 'saved (?P<path>\\S+) at step (?P<step>\\d+)( loss (?P<loss>\\S+))?'\n\
@@ -248,4 +248,47 @@ fn a_program_saves_before_a_stop_and_before_its_time_limit() {
     until("it is stopped", || state(&desk, "deaf") == "stopped");
     let log = desk.run(&["logs", "deaf", "train"]).out;
     assert!(log.contains("none of its processes handles SIGUSR1"), "{log}");
+}
+
+const SAVES_TWICE: &str = r#"
+[workflow]
+name = "dies"
+[steps.train]
+run = '''
+echo started >> starts
+for n in 1 2; do mkdir ckpt_$n; echo state > ckpt_$n/model; echo "saved ckpt_$n at step $n"; done
+until test -e go; do sleep 0.05; done
+'''
+checkpoint = { pattern = 'saved (?P<path>\S+) at step (?P<step>\d+)', keep = 1 }
+"#;
+
+/// Whatever the engine was about to do with it: it is removed, and nothing else.
+#[test]
+fn an_engine_that_dies_while_it_removes_a_checkpoint_removes_that_one() {
+    let mut injected = 0;
+    for point in ["checkpoint.before-remove", "checkpoint.after-remove"] {
+        let mut house = House::new();
+        let once = house.root().join("died");
+        house.set("DOGWATCH_CRASH", point);
+        house.set("DOGWATCH_CRASH_ONCE", &once.to_string_lossy());
+        house.workflow(SAVES_TWICE);
+        house.start();
+        until(&format!("{point}: the engine has died"), || once.exists());
+        injected += 1;
+        // Any command starts the next engine.
+        until(&format!("{point}: it is removed"), || {
+            house.said(&["checkpoints", "@last"]).contains("removed") && !house.work().join("ckpt_1").exists()
+        });
+        assert!(house.work().join("ckpt_2/model").exists(), "{point}");
+        std::fs::write(house.work().join("go"), b"").expect("a file");
+        assert_eq!(house.wait(), Some(0), "{point}");
+        assert_eq!(house.text("starts").lines().count(), 1, "{point}");
+        let told = |kind: &str| -> i64 {
+            let sql = "SELECT count(*) FROM events WHERE kind = ?1";
+            house.journal().query_row(sql, [kind], |row| row.get(0)).expect("rows")
+        };
+        let seen = ["checkpoint_seen", "checkpoint_marked", "checkpoint_removed"].map(told);
+        assert_eq!(seen, [2, 1, 1], "{point}: told once, though two engines read the log");
+    }
+    assert_eq!(injected, 2);
 }
