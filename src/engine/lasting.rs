@@ -11,7 +11,7 @@ use super::Run;
 use super::order::Refused;
 use super::patch::with_alternative;
 use super::recovery::{delay, resume_path};
-use super::state::LaneRun;
+use super::state::{LaneRun, Question};
 
 /// So often a lane is tried again by one answer without a newer checkpoint in between; then a person is asked anew.
 const AT_MOST: u32 = 3;
@@ -65,6 +65,21 @@ impl Run {
         if let Some(question) = self.questions.get(&id).filter(|question| question.is_open()) {
             self.lasting.insert(question.escalation.fingerprint.clone(), id);
         }
+    }
+
+    /// A question about the same failure, open already when the lasting answer was given, is answered with it. Not a later
+    /// one: that is asked because the answer has helped too seldom.
+    pub(super) fn answered_alike(&self, question: &Question) -> Option<What> {
+        let asked = &question.escalation;
+        let id = self.lasting.get(&asked.fingerprint).filter(|id| question.is_open() && **id != asked.id)?;
+        let (choice, by, at, _) = self.questions.get(id)?.answer.as_ref()?;
+        let open_then = asked.kind == EscalationKind::Failed && question.opened < *at;
+        (open_then && asked.choices.contains(choice)).then(|| What::Answered {
+            escalation: asked.id,
+            choice: *choice,
+            by: by.clone(),
+            note: Some(format!("as {id}, for this run")),
+        })
     }
 
     /// What a lasting answer does instead of a question.

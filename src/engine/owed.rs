@@ -177,6 +177,9 @@ impl Run {
             let what = What::Answered { escalation, choice: held.choice, by, note };
             return (held.until <= now).then(|| self.record(now, what));
         }
+        if let Some(what) = self.answered_alike(question) {
+            return Some(self.record(now, what));
+        }
         let deadline = question.escalation.deadline?;
         let choice = question.escalation.on_deadline?;
         if deadline > now || question.answer.is_some() {

@@ -114,3 +114,19 @@ fn what_is_left_out_once_is_left_out_in_every_lane() {
     assert!(story.run().questions.len() == 1 && story.engine.next_deadline().is_none());
     assert!(matches!(story.run().phase, dogwatch::engine::Phase::Ended { .. }), "both are left out");
 }
+
+/// Those who wait already wait for the same answer.
+#[test]
+fn what_is_asked_already_is_answered_alike() {
+    let mut story = story(|_| {});
+    fails(&mut story, "train.0", "row 17 is cut short");
+    fails(&mut story, "train.1", "row 17 is cut short");
+    assert_eq!(story.run().questions.len(), 2);
+    story.skim().until(5).answers_for_run(2, Choice::Retry).says(&[
+        "5s e2 holds for the run, says ann",
+        "5s e2 retry by ann",
+        "5s e1 retry by ann",
+        "5s train a2 starts: by ann",
+        "5s train.1 a2 starts: by ann",
+    ]);
+}
