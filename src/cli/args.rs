@@ -123,6 +123,10 @@ pub enum Verb {
     },
     /// What was seen of the checkpoints of a run, and what was kept of its environments
     Checkpoints(Checkpoints),
+    /// The numbers that steps printed
+    Metrics(Metrics),
+    /// Say how it goes, from inside a step
+    Report(Report),
     /// Remove containers, networks and images of dogwatch's that no run needs any more
     Gc {
         /// Remove nothing, say what would be removed
@@ -444,6 +448,51 @@ pub enum GraphFormat {
     Ascii,
     Mermaid,
     Json,
+}
+
+/// `metrics`.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    #[arg(value_name = "RUN", default_value = "@last")]
+    pub run: String,
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Only this one
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Every point, as comma-separated values
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    #[command(subcommand)]
+    pub what: ReportVerb,
+}
+
+/// What a program says of itself.
+#[derive(Debug, Subcommand)]
+pub enum ReportVerb {
+    /// How far it is
+    Progress {
+        /// 3/10 or 30%
+        done: String,
+    },
+    /// Numbers; one that is called `step` says where they belong
+    Metric {
+        /// loss=0.5 step=40
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        pairs: Vec<String>,
+    },
+    /// That it has saved one
+    Checkpoint {
+        path: String,
+        /// As the program counts
+        #[arg(long)]
+        step: Option<i64>,
+    },
 }
 
 /// `checkpoints`.

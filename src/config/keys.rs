@@ -21,6 +21,8 @@ pub enum Kind {
     Alternative,
     Notify,
     Wait,
+    Progress,
+    Metric,
 }
 
 /// A key of the format that this version refuses.
@@ -37,7 +39,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -54,6 +56,8 @@ impl Kind {
         Self::Alternative,
         Self::Notify,
         Self::Wait,
+        Self::Progress,
+        Self::Metric,
     ];
 
     /// Keys that are supported.
@@ -108,6 +112,8 @@ impl Kind {
                 "on_unknown",
                 "probe",
                 "wait",
+                "progress",
+                "metrics",
                 "approval",
             ],
             Self::Output => &["path"],
@@ -118,6 +124,8 @@ impl Kind {
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
             Self::Notify => &["on", "command", "url", "remind"],
             Self::Wait => &["stall_after", "on_stall", "quiet"],
+            Self::Progress => &["pattern"],
+            Self::Metric => &["pattern", "file", "x"],
         }
     }
 
@@ -139,7 +147,9 @@ impl Kind {
             | Self::Retry
             | Self::Match
             | Self::Alternative
-            | Self::Notify => &[],
+            | Self::Notify
+            | Self::Progress
+            | Self::Metric => &[],
         }
     }
 
@@ -193,8 +203,6 @@ const STEP: &[NotYet] = &[
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
-    not_yet("progress", "remove it; `dogwatch logs -f` shows the program's own progress"),
-    not_yet("metrics", "remove it; the log keeps what the program prints"),
     not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("escalation", "remove it; a question waits until it is answered"),

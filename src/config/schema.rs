@@ -346,6 +346,10 @@ struct Step {
     probe: Option<String>,
     /// When silence means trouble, and what is done then.
     wait: Option<Wait>,
+    /// How the program tells how far it is: the name of a way that is known, or an own pattern. Default: whatever is known.
+    progress: Option<ProgressKey>,
+    /// Numbers that are kept as series. Default: what looks like name=value in the output.
+    metrics: Option<Vec<Metric>>,
     /// A question to a person.
     approval: Option<Approval>,
 }
@@ -361,6 +365,35 @@ struct Wait {
     on_stall: Option<OnStall>,
     /// What the program prints before a pause that is none: regexes, tried on the last line.
     quiet: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum ProgressKey {
+    /// "auto", "tqdm", "rich", "hf-trainer", "lightning", "keras", "percent", "n-of-m", "docker-pull", "cargo", "pytest" or
+    /// "json-lines".
+    Named(String),
+    Own(Progress),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Progress {
+    /// A regex with groups `done` (or `current`) and `total`, or `percent`, or `fraction`.
+    pattern: String,
+}
+
+/// Either of `pattern` and `file`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Metric {
+    /// A regex: every named group that is a number becomes a series.
+    pattern: Option<String>,
+    /// A file of JSON lines that the step writes: every number becomes a series. Relative to the workspace, or below
+    /// `$DOGWATCH_DIR`.
+    file: Option<String>,
+    /// The group or member that says at which step of the program a value is. Default: one that is called `step`.
+    x: Option<String>,
 }
 
 /// A duration, or "never".

@@ -44,6 +44,8 @@ const CANDIDATES: usize = 16;
 pub(super) struct Context {
     pub(super) attempt: AttemptId,
     pub(super) run_dir: PathBuf,
+    /// The step's own folder.
+    work: String,
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
@@ -60,6 +62,7 @@ impl Context {
     pub(super) fn new(run: &Run, lane: &LaneRun, attempt: AttemptId, parts: &super::core::Parts) -> Self {
         Self {
             run_dir: PathBuf::from(&run.dir),
+            work: run.work_dir(&lane.id),
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
@@ -279,6 +282,11 @@ impl Context {
         let mut roots = mounts.chain([PathBuf::from(&environment.workspace), self.run_dir.join("work")]);
         environment.container.is_none()
             || roots.any(|root| root.canonicalize().is_ok_and(|root| real.starts_with(root)))
+    }
+
+    /// A path of the file, with the step's own folder filled in, as it is on this host.
+    pub(super) fn own(&self, path: &str) -> String {
+        path.strip_prefix("$DOGWATCH_DIR").map_or_else(|| self.absolute(path), |rest| format!("{}{rest}", self.work))
     }
 
     /// A checkpoint's path as the step meant it.

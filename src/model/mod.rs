@@ -7,6 +7,7 @@
 mod diagnosis;
 mod event;
 mod ids;
+mod metric;
 mod notify;
 mod recovery;
 mod size;
@@ -23,6 +24,7 @@ pub use event::{
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
+pub use metric::{MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;

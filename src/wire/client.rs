@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod metrics;
 mod notices;
 mod views;
 
+pub use metrics::{Odd, PointView, SeriesView};
 pub use notices::NoticeView;
 pub use views::*;
 
@@ -191,6 +193,14 @@ pub enum Ask {
     Resources {
         run: String,
     },
+    /// The points of the series of a run, of a step, or of this name, from the one with this number on: see
+    /// [`Reply::Metrics`].
+    Metrics {
+        run: String,
+        step: Option<String>,
+        name: Option<String>,
+        from: usize,
+    },
     /// The frozen workflow file of a run, with its parameters.
     Source {
         run: String,
@@ -354,6 +364,11 @@ pub enum Reply {
     Resources(ResourcesView),
     Source(SourceView),
     Notices(Vec<NoticeView>),
+    /// With `more`, ask again from after the points that were told.
+    Metrics {
+        series: Vec<SeriesView>,
+        more: bool,
+    },
     /// Comes with a file descriptor.
     Pty {
         title: String,

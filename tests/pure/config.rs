@@ -250,7 +250,9 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Match
             | Kind::Alternative
             | Kind::Notify
-            | Kind::Wait => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Wait
+            | Kind::Progress
+            | Kind::Metric => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

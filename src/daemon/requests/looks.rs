@@ -133,7 +133,7 @@ fn verified(attempt: &AttemptId, exit: &Exit, later: &[(u64, Event)]) -> Exit {
 }
 
 /// An answer that has to read the disk.
-fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
+pub(super) fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
     Reaction::Later(Box::new(move |answer| {
         tokio::task::spawn_blocking(move || drop(answer.send(look())));
     }))

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 mod hands_on;
 pub(super) mod kept;
 mod looks;
+mod metrics;
 mod notices;
 mod questions;
 
@@ -147,6 +148,7 @@ impl Core {
             Ask::OrderKept { run, order } => self.order_kept(&run, order, &by),
             Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),
             Ask::Resources { run } => self.resources(&run),
+            Ask::Metrics { run, step, name, from } => self.metrics(&run, step.as_deref(), name, from),
             Ask::Source { run } => now(self.source(&run)?),
             Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
             Ask::Again { run, params } => self.again(&run, params, by),

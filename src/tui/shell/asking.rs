@@ -149,6 +149,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Why { .. }
         | Ask::Checkpoints { .. }
         | Ask::Resources { .. }
+        | Ask::Metrics { .. }
         | Ask::Source { .. }
         | Ask::Notices { .. }
         | Ask::Subscribe
