@@ -23,6 +23,7 @@ pub enum Kind {
     Wait,
     Progress,
     Metric,
+    Alert,
 }
 
 /// A key of the format that this version refuses.
@@ -39,7 +40,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -58,6 +59,7 @@ impl Kind {
         Self::Wait,
         Self::Progress,
         Self::Metric,
+        Self::Alert,
     ];
 
     /// Keys that are supported.
@@ -114,6 +116,7 @@ impl Kind {
                 "wait",
                 "progress",
                 "metrics",
+                "alerts",
                 "approval",
             ],
             Self::Output => &["path"],
@@ -126,6 +129,7 @@ impl Kind {
             Self::Wait => &["stall_after", "on_stall", "quiet"],
             Self::Progress => &["pattern"],
             Self::Metric => &["pattern", "file", "x"],
+            Self::Alert => &["when", "action", "message"],
         }
     }
 
@@ -149,7 +153,8 @@ impl Kind {
             | Self::Alternative
             | Self::Notify
             | Self::Progress
-            | Self::Metric => &[],
+            | Self::Metric
+            | Self::Alert => &[],
         }
     }
 
@@ -203,7 +208,6 @@ const STEP: &[NotYet] = &[
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
-    not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),

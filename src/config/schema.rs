@@ -350,6 +350,8 @@ struct Step {
     progress: Option<ProgressKey>,
     /// Numbers that are kept as series. Default: what looks like name=value in the output.
     metrics: Option<Vec<Metric>>,
+    /// Conditions on metrics that are trouble: a live attempt is judged as if it had failed (class `divergence`).
+    alerts: Option<Vec<Alert>>,
     /// A question to a person.
     approval: Option<Approval>,
 }
@@ -381,6 +383,18 @@ enum ProgressKey {
 struct Progress {
     /// A regex with groups `done` (or `current`) and `total`, or `percent`, or `fraction`.
     pattern: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Alert {
+    /// A condition on metrics: "isnan(loss) or loss > 3 * min(loss, last=200)". There are isnan, isinf, min, max and mean.
+    when: String,
+    /// Default: the first rule of `on_failure` that names the class `divergence` or an output, else a person is asked;
+    /// meanwhile the step goes on.
+    action: Option<OnStall>,
+    /// What is said then.
+    message: Option<String>,
 }
 
 /// Either of `pattern` and `file`.

@@ -140,10 +140,10 @@ impl Context {
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             // Who ended it for standing still asked for it in the same way.
-            wire::keeper::StopReason::Stop if self.stall.is_some() => StopReason::Stall,
+            wire::keeper::StopReason::Stop if let Some((stall, _)) = &self.stall => stall.reason(),
             wire::keeper::StopReason::Stop => StopReason::Stop,
         });
-        let stall = self.stall.as_ref().filter(|_| stop == Some(StopReason::Stall));
+        let stall = self.stall.as_ref().filter(|_| stop.is_some_and(StopReason::is_trouble));
         let stall = stall.map(|(stall, at)| Box::new(stall.diagnosis(*at)));
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
@@ -297,7 +297,7 @@ impl Context {
 
 /// The stall that the newest attempt of this lane is being ended for.
 fn stall_of(lane: &LaneRun) -> Option<(Box<Stall>, Time)> {
-    let ended = matches!(lane.state, LaneState::Active { stop: Some(StopReason::Stall), .. });
+    let ended = matches!(lane.state, LaneState::Active { stop: Some(reason), .. } if reason.is_trouble());
     lane.stall.as_ref().filter(|_| ended).map(|stalled| (stalled.stall.clone(), stalled.at))
 }
 

@@ -236,7 +236,7 @@ impl Run {
         }
         lane.stop_asked = Some(reason);
         lane.stop_since = Some(at);
-        if reason != StopReason::Stall {
+        if !reason.is_trouble() {
             self.settle_stall(place, "it is being stopped", at);
             self.lanes[place].stall = None;
         }

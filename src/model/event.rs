@@ -456,6 +456,15 @@ pub enum StopReason {
     Stop,
     /// It stood still, and a rule or a person did not want to wait any longer.
     Stall,
+    /// A number that it printed was trouble, and a rule or a person wanted it ended.
+    Alert,
+}
+
+impl StopReason {
+    /// It was ended while it lived and wanted to live, for what was seen of it.
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Stall | Self::Alert)
+    }
 }
 
 /// Decided about an attempt.

@@ -24,7 +24,7 @@ pub use event::{
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
-pub use metric::{MetricSource, MetricSpec, ProgressSpec, reports_of};
+pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId, WaitSpec,
+    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId,
+    WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -260,6 +261,7 @@ pub struct Step {
     pub progress: Option<ProgressSpec>,
     /// Without any, what looks like `name=value` is kept.
     pub metrics: Vec<MetricSpec>,
+    pub alerts: Vec<AlertSpec>,
 }
 
 /// Where a step runs.

@@ -166,12 +166,8 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `format` in output `scores` of [steps.evaluate]
     `gpus` in [steps.train]
     `keep` in [steps.train.checkpoint]
-    `metrics` in [steps.train]
     `metrics` of a step
     `poll` in [steps.train.wait]
-    `progress` in [steps.evaluate]
-    `progress` in [steps.prepare]
-    `progress` in [steps.train]
     `prompt` in [steps.triage]
     `readiness_probe` in [steps.server]
     `secrets` in [steps.export]
@@ -252,7 +248,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Notify
             | Kind::Wait
             | Kind::Progress
-            | Kind::Metric => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Metric
+            | Kind::Alert => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

@@ -85,3 +85,20 @@ fn how_far_it_is_and_what_is_left_is_told() {
     until("what is left is known", || house.lane("train")["progress"]["left"]["p50_ms"].is_i64());
     assert_eq!(house.wait(), Some(0));
 }
+
+#[test]
+fn an_alert_ends_what_diverges_and_the_rule_takes_another_way() {
+    let house = House::new();
+    house.workflow(
+        "[steps.train]\ngrace = '1s'\nrun = 'n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo \"step $n loss=$((n * RATE))\"; sleep 0.05; [ $RATE -gt 0 ] || exit 0; done'\n\
+         env = { RATE = '10' }\n\
+         [[steps.train.alerts]]\nwhen = 'loss > 50'\nmessage = 'Loss diverged'\n\
+         [[steps.train.on_failure]]\nmatch = { class = 'divergence' }\naction = 'alternative'\nuse = 'slow'\nretry = { max_attempts = 2, delay = '50ms' }\n\
+         [steps.train.alternatives.slow]\nenv = { RATE = '0' }\n",
+    );
+    house.start();
+    assert_eq!(house.wait(), Some(0), "{}", house.status());
+    assert_eq!(house.lane("train")["attempt"], 2);
+    let why = house.said(&["why", "@last", "train", "--attempt", "1"]);
+    assert!(why.contains("divergence") && why.contains("Loss diverged: loss = 60 at step 6"), "{why}");
+}

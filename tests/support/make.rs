@@ -67,6 +67,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         wait: WaitSpec::default(),
         progress: None,
         metrics: Vec::new(),
+        alerts: Vec::new(),
     }
 }
 

@@ -245,6 +245,7 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Timeout => "timeout",
         StopReason::Stop => "stop",
         StopReason::Stall => "stall",
+        StopReason::Alert => "alert",
     }
 }
 

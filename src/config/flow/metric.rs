@@ -1,10 +1,11 @@
 //! `progress` and `[[steps.x.metrics]]`: how far a step is, and which of its numbers are kept.
 
-use super::{recovery, step};
+use super::{recovery, step, wait};
 use crate::config::keys::{Kind, nearest};
 use crate::config::read::{Item, Reader, Section};
+use crate::gauge::alert::Condition;
 use crate::gauge::progress::Parser;
-use crate::model::{MetricSource, MetricSpec, ProgressSpec};
+use crate::model::{AlertSpec, Class, MetricSource, MetricSpec, ProgressSpec, Step};
 
 pub(super) fn progress<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<ProgressSpec> {
     let item = section.get("progress")?;
@@ -87,4 +88,35 @@ fn metric<'a>(reader: &mut Reader<'a>, table: &Section<'a>) -> Option<MetricSpec
         }
     };
     Some(MetricSpec { source, x })
+}
+
+pub(super) fn alerts<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &Step) -> Vec<AlertSpec> {
+    let Some(item) = section.get("alerts") else { return vec![] };
+    let elements = reader.list(&item).unwrap_or_default();
+    let read = |(n, element): (usize, &Item<'a>)| {
+        let table = reader.section(element, Kind::Alert, format!("alerts {} of {}", n + 1, section.title))?;
+        alert(reader, &table, step)
+    };
+    elements.iter().enumerate().filter_map(read).collect()
+}
+
+fn alert<'a>(reader: &mut Reader<'a>, table: &Section<'a>, step: &Step) -> Option<AlertSpec> {
+    let action = table.get("action").and_then(|item| wait::action(reader, &item, step, Class::Divergence));
+    let message = table.get("message").and_then(|item| reader.filled(&item)).map(str::to_owned);
+    let Some(item) = table.get("when") else {
+        reader
+            .found
+            .error(&table.at, format!("{} has no `when`", table.title))
+            .hint("when = \"isnan(loss) or loss > 3 * min(loss, last=200)\"");
+        return None;
+    };
+    let when = reader.filled(&item)?;
+    if let Err(bad) = Condition::new(when) {
+        reader
+            .found
+            .error(&item.at, format!("{} is no condition on metrics: {bad}", item.title))
+            .hint("as in \"isnan(loss) or loss > 3 * min(loss, last=200)\"");
+        return None;
+    }
+    Some(AlertSpec { when: when.to_owned(), action, message })
 }

@@ -135,6 +135,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         wait: WaitSpec::default(),
         progress: None,
         metrics: vec![],
+        alerts: vec![],
     };
     if plain {
         run_keys(reader, section, &mut step);
@@ -191,6 +192,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.wait = wait::read(reader, section, step);
     step.progress = metric::progress(reader, section);
     step.metrics = metric::metrics(reader, section);
+    step.alerts = metric::alerts(reader, section, step);
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
 }

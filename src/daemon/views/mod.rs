@@ -260,6 +260,7 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stall), .. } => "it stands still, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Alert), .. } => "an alert, being stopped".into(),
         LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
             asked(run, question)
         }

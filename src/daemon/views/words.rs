@@ -125,7 +125,9 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
 fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
     let n = attempt.n;
     let (kind, text) = if let What::Stalled { stall, .. } = what {
-        ("attempt.stalled", format!("attempt {n} stands still: {}", stall.words(at)))
+        let (kind, stands) =
+            if stall.is_alert() { ("attempt.alert", "") } else { ("attempt.stalled", " stands still") };
+        (kind, format!("attempt {n}{stands}: {}", stall.words(at)))
     } else {
         ("attempt.revived", format!("attempt {n} goes on by itself"))
     };
@@ -137,6 +139,7 @@ fn stop_asked(reason: StopReason, by: &crate::model::Principal) -> String {
         StopReason::Timeout => "time limit reached: stopping".into(),
         StopReason::Stop => format!("stopping, by {by}"),
         StopReason::Stall => format!("it stands still: stopping, by {by}"),
+        StopReason::Alert => format!("an alert: stopping, by {by}"),
     }
 }
 
@@ -196,6 +199,7 @@ fn exited(n: u32, exit: &Exit) -> String {
         Some(StopReason::Timeout) => text.push_str(" (time limit)"),
         Some(StopReason::Stop) => text.push_str(" (stopped)"),
         Some(StopReason::Stall) => text.push_str(" (it stood still)"),
+        Some(StopReason::Alert) => text.push_str(" (an alert)"),
         None => {}
     }
     if let Some(outside) = exit.outside {
@@ -241,7 +245,7 @@ fn judged(verdict: &Verdict) -> (&'static str, String) {
         Verdict::Allowed => ("step.failed", "failed, which is allowed".into()),
         Verdict::Abort { rule } => ("step.failed", format!("failed; the run ends by rule \"{rule}\"")),
         Verdict::Stopped => ("step.stopped", "stopped".into()),
-        Verdict::Answered => ("step.answered", "it stood still and was ended, as was answered".into()),
+        Verdict::Answered => ("step.answered", "it was ended while it lived, as was answered".into()),
         Verdict::Ask { why: AskWhy::Failed { attempts, of, rule, because, .. } } => {
             let rule = rule.as_ref().map(|rule| format!(", rule \"{rule}\"")).unwrap_or_default();
             let because = if because.is_empty() { String::new() } else { format!(", for {because}") };

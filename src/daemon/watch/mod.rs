@@ -24,11 +24,13 @@ use super::ended::{Context, sighting};
 use crate::attempt;
 use crate::attempt::log::{Log, Piece, Stamp, read_stamps};
 use crate::clock;
+use crate::gauge::alert::Condition;
 use crate::gauge::plain;
 use crate::gauge::progress::Parser;
 use crate::metrics::Read;
-use crate::model::{Checkpoint, Event, ProgressSpec, Stall, Time, What, reports_of};
+use crate::model::{AlertSpec, Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
 use crate::patience::{Habits, Past, Poll};
+use crate::series::Point;
 use crate::usage::Work;
 
 /// Between two looks at a log that is being written: what came meanwhile is read at once.
@@ -62,6 +64,7 @@ struct Follower {
     orders: watch::Receiver<Orders>,
     clocks: Clocks,
     sights: Sights,
+    alerts: Vec<(AlertSpec, Condition)>,
     /// How far the sources of numbers were read.
     read: Read,
     /// Of checkpoints.
@@ -84,10 +87,13 @@ impl Follower {
         });
         let declared = step.map(|step| step.metrics.clone()).unwrap_or_default();
         let sights = Sights::new(&declared, |path| context.own(path));
+        let alerts = step.map(|step| step.alerts.clone()).unwrap_or_default();
+        let alerts = alerts.into_iter().filter_map(|spec| Some((spec.clone(), Condition::new(&spec.when).ok()?)));
+        let alerts = alerts.collect();
         let (past, read) = known(&context, &parts).await;
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         let (rest, shown) = (Vec::new(), None);
-        Self { context, parts, orders, clocks, sights, read, pattern, offset: 0, rest, shown }
+        Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, rest, shown }
     }
 
     async fn follow(&mut self) -> std::io::Result<()> {
@@ -225,8 +231,30 @@ impl Follower {
         let context = &self.context;
         self.sights.files(&mut self.read.files, now, |path| context.is_there(path));
         let points = self.sights.take();
+        self.alert(&points);
         if let Some(metrics) = self.parts.metrics.as_ref().filter(|_| !points.is_empty()) {
             metrics.keep(&self.context.attempt, points, self.read.clone());
+        }
+    }
+
+    /// Tells of the first alert whose condition begins to hold with these.
+    fn alert(&mut self, points: &[(String, Point)]) {
+        let mut first: Option<Alerted> = None;
+        for (metric, point) in points {
+            for (spec, condition) in &mut self.alerts {
+                if condition.see(metric, point.value) && first.is_none() {
+                    let AlertSpec { when, action, message } = spec.clone();
+                    let (metric, step, value) = (metric.clone(), point.step, point.value);
+                    first = Some(Alerted { when, message, action, metric, step, value });
+                }
+            }
+        }
+        if let Some(alerted) = first.filter(|_| self.orders.borrow().may_stall) {
+            let (hits, tail) = self.context.so_far();
+            let (since, limit) = (self.parts.clock.now(), Duration::ZERO);
+            let sign = Sign::Alert(alerted);
+            let stall = Stall { sign, since, limit, longest: None, cpu_permille: None, hits, tail };
+            self.tell(What::Stalled { attempt: self.context.attempt.clone(), stall: Box::new(stall) });
         }
     }
 

@@ -391,7 +391,7 @@ stored! {
     StoredBy { Person(String), Rule }
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
-    StoredStop { Timeout, Stop, Stall }
+    StoredStop { Timeout, Stop, Stall, Alert }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
     StoredKind { Failed, Unknown, CannotStart, Gate, Stalled }
@@ -407,7 +407,7 @@ stored! {
 mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
-mirror!(StoredStop = StopReason { Timeout, Stop, Stall });
+mirror!(StoredStop = StopReason { Timeout, Stop, Stall, Alert });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate, Stalled });
