@@ -374,18 +374,37 @@ pub struct Wait {
     pub run: String,
     pub step: Option<String>,
     /// What to wait for; the first that happens ends the wait
-    #[arg(long = "for", value_enum, value_delimiter = ',', default_value = "done,escalation")]
+    /// (done, escalation, checkpoint, "metric loss<2")
+    #[arg(long = "for", value_parser = condition, value_delimiter = ',', default_value = "done,escalation")]
     pub conditions: Vec<Condition>,
     /// Give up after this long: 90s, 50m, 2h30m
     #[arg(long, value_parser = duration)]
     pub timeout: Option<std::time::Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What `wait` waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     Done,
     Escalation,
     Checkpoint,
+    /// The newest value of a metric makes this hold.
+    Metric(String),
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    match text {
+        "done" => Ok(Condition::Done),
+        "escalation" => Ok(Condition::Escalation),
+        "checkpoint" => Ok(Condition::Checkpoint),
+        other => {
+            let Some(source) = other.strip_prefix("metric ") else {
+                return Err("it is done, escalation, checkpoint or \"metric loss<2\"".into());
+            };
+            crate::gauge::alert::Condition::new(source).map_err(|error| error.to_string())?;
+            Ok(Condition::Metric(source.into()))
+        }
+    }
 }
 
 #[derive(Debug, Args)]

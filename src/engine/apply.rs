@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What};
 
 use super::Run;
-use super::state::{Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
+use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -23,6 +23,7 @@ impl Run {
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::CheckpointSeen { attempt, checkpoint } => self.checkpoint_seen(attempt, checkpoint, at),
+            What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
             What::Revived { attempt } => self.revived(attempt, at),
             What::Keeping { attempt } => {
@@ -153,7 +154,7 @@ impl Run {
         // Who is attached to the last one has its terminal, not that of the next one.
         lane.attached = None;
         lane.stood_still = Duration::ZERO;
-        (lane.stall, lane.spared) = (None, None);
+        (lane.stall, lane.spared, lane.clocks) = (None, None, Clocks::default());
         lane.hands.clear();
         lane.cause = Some(cause.clone());
         match cause {

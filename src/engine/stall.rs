@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    Action, AskWhy, AttemptId, Choice, Class, Command, End, Escalation, EscalationId, EscalationKind, Exit, Match,
-    Principal, Retry, Sign, Stall, Step, Time, Verdict, What,
+    Action, AskWhy, AttemptId, Choice, Class, ClockOrder, Command, End, Escalation, EscalationId, EscalationKind, Exit,
+    Match, Principal, Retry, Sign, Stall, Step, Time, Verdict, What,
 };
 
 use super::Run;
@@ -39,7 +39,8 @@ impl LaneRun {
     /// It lives, and nothing else is going on with it that a stall would have to wait for.
     pub fn may_stall(&self) -> bool {
         let lives = matches!(self.state, LaneState::Active { claimed: Some(_), stop: None, .. });
-        lives && !self.keeping && self.attached.is_none() && self.stall.is_none()
+        let counts = !self.clocks.never && self.clocks.held.is_none();
+        lives && counts && !self.keeping && self.attached.is_none() && self.stall.is_none()
     }
 }
 
@@ -271,4 +272,14 @@ fn stall_wish<'w>(
         once: false,
         by_print: false,
     })
+}
+
+/// What was said about clocks, in words.
+pub fn clock_words(order: ClockOrder) -> String {
+    match order {
+        ClockOrder::More(span) => format!("{} more", crate::model::span_words(span)),
+        ClockOrder::Hold => "its clocks are held".into(),
+        ClockOrder::GoOn => "its clocks go on".into(),
+        ClockOrder::NeverStall => "no silence of it is a stall".into(),
+    }
 }

@@ -123,8 +123,8 @@ impl Metrics {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
-    /// The series of a run, of all steps or of this one; with blocks that cannot be read left out.
-    pub fn series(&self, run: &str, step: Option<&str>) -> Result<Vec<Found>, Error> {
+    /// The series of a run, of all steps or of this one, whole or only their ends; blocks that cannot be read are left out.
+    pub fn series(&self, run: &str, step: Option<&str>, ends: bool) -> Result<Vec<Found>, Error> {
         let db = self.reader()?;
         let sql = "SELECT id, step, lane, attempt, name FROM series WHERE run = ?1 AND (?2 IS NULL OR step = ?2)
              ORDER BY step, lane, name, attempt";
@@ -139,7 +139,9 @@ impl Metrics {
             };
             Ok((row.get::<_, i64>(0)?, found))
         })?;
-        let mut blocks = db.prepare("SELECT bytes FROM blocks WHERE series = ?1 ORDER BY n")?;
+        let whole = "SELECT bytes FROM blocks WHERE series = ?1 ORDER BY n";
+        let end = "SELECT bytes FROM blocks WHERE series = ?1 ORDER BY n DESC LIMIT 1";
+        let mut blocks = db.prepare(if ends { end } else { whole })?;
         let mut all = Vec::new();
         for row in rows {
             let (id, mut found) = row?;
@@ -208,14 +210,14 @@ mod tests {
         let metrics = Metrics::open(folder.path()).expect("it opens again");
         metrics.keep(&attempt(), points(50_000, 50_100), read(777));
         metrics.settle();
-        let all = metrics.series("abc234", Some("train")).expect("it is read");
+        let all = metrics.series("abc234", Some("train"), false).expect("it is read");
         let [found] = all.as_slice() else { panic!("{} series", all.len()) };
         assert_eq!((found.lane, found.attempt, found.name.as_str()), (2, 3, "loss"));
         let told: Vec<Point> = found.series.points().collect();
         let expected: Vec<Point> = points(0, 50_100).into_iter().map(|(_, point)| point).collect();
         assert_eq!(told, expected);
         assert_eq!(metrics.read(&attempt()).expect("it is read"), read(777));
-        assert!(metrics.series("abc234", Some("other")).expect("it is read").is_empty());
+        assert!(metrics.series("abc234", Some("other"), false).expect("it is read").is_empty());
         let db = metrics.reader().expect("it opens");
         let bytes: i64 = db.query_row("SELECT sum(length(bytes)) FROM blocks", [], |row| row.get(0)).expect("a sum");
         assert!(bytes < 20 * 50_100, "{bytes} bytes");

@@ -50,6 +50,12 @@ pub enum What {
         attempt: AttemptId,
         checkpoint: Checkpoint,
     },
+    /// A person says something about the clocks of a live attempt.
+    ClocksSet {
+        attempt: AttemptId,
+        order: ClockOrder,
+        by: Principal,
+    },
     /// A live attempt stands still. Nothing is done to it by this.
     Stalled {
         attempt: AttemptId,
@@ -628,6 +634,19 @@ pub enum Order {
     Retry,
     Skip,
     Done,
+}
+
+/// What a person says about the clocks of a live attempt: its time limit, and when it stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockOrder {
+    /// So much more time.
+    More(std::time::Duration),
+    /// They stand still.
+    Hold,
+    /// They go on.
+    GoOn,
+    /// No silence of this attempt is a stall.
+    NeverStall,
 }
 
 /// Why a run is stopped.

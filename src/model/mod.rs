@@ -17,9 +17,9 @@ mod workflow;
 
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use event::{
-    AskWhy, Cause, Check, Checked, Checkpoint, Choice, Command, Created, Damaged, End, Escalation, EscalationKind,
-    Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot,
-    SnapshotMark, StopReason, Usage, Verdict, What,
+    AskWhy, Cause, Check, Checked, Checkpoint, Choice, ClockOrder, Command, Created, Damaged, End, Escalation,
+    EscalationKind, Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy,
+    Snapshot, SnapshotMark, StopReason, Usage, Verdict, What,
 };
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,

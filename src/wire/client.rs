@@ -111,6 +111,12 @@ pub enum Ask {
         order: Order,
         note: Option<String>,
     },
+    /// What is said about the clocks of a live attempt of a step.
+    Clocks {
+        run: String,
+        step: String,
+        order: ClockOrder,
+    },
     StopStep {
         run: String,
         step: String,
@@ -200,6 +206,9 @@ pub enum Ask {
         step: Option<String>,
         name: Option<String>,
         from: usize,
+        /// Only the newest point of each.
+        #[serde(default)]
+        newest: bool,
     },
     /// The frozen workflow file of a run, with its parameters.
     Source {
@@ -280,6 +289,16 @@ pub enum Order {
     Retry,
     Skip,
     Done,
+}
+
+/// What is said about the clocks of a live attempt: its time limit, and when it stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockOrder {
+    More { ms: u64 },
+    Hold,
+    GoOn,
+    NeverStall,
 }
 
 /// What is done to what was kept of environments.

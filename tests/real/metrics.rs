@@ -102,3 +102,14 @@ fn an_alert_ends_what_diverges_and_the_rule_takes_another_way() {
     let why = house.said(&["why", "@last", "train", "--attempt", "1"]);
     assert!(why.contains("divergence") && why.contains("Loss diverged: loss = 60 at step 6"), "{why}");
 }
+
+#[test]
+fn a_wait_ends_when_a_metric_is_there() {
+    let house = House::new();
+    house.workflow("[steps.train]\nrun = 'n=9; while [ $n -gt 0 ]; do n=$((n-1)); echo \"step $n loss=$n\"; sleep 0.3; done; until [ -e over ]; do sleep 0.1; done'\n");
+    house.start();
+    let waited = house.json(&["wait", "@last", "--for", "metric loss<3", "--timeout", "60s"]).expect("it says so");
+    assert_eq!((waited["met"].as_str(), waited["exit"].as_i64()), (Some("metric"), Some(0)), "{waited}");
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+}

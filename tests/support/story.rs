@@ -295,6 +295,7 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         }
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
+        What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),
         What::Stalled { attempt: id, .. } => format!("{} stands still", attempt(id)),
         What::Revived { attempt: id } => format!("{} goes on", attempt(id)),
         What::CheckpointSeen { attempt: id, .. } => format!("{} saved", attempt(id)),

@@ -60,7 +60,8 @@ pub(super) fn metrics(face: &Face, args: &Metrics) -> Ended {
 }
 
 fn part(client: &mut Client, args: &Metrics, from: usize) -> Result<(Vec<SeriesView>, bool), Failure> {
-    let ask = Ask::Metrics { run: args.run.clone(), step: args.step.clone(), name: args.name.clone(), from };
+    let ask =
+        Ask::Metrics { run: args.run.clone(), step: args.step.clone(), name: args.name.clone(), from, newest: false };
     let Reply::Metrics { series, more } = client.ask(ask)? else { return Err(Failure::unexpected("metrics")) };
     Ok((series, more))
 }

@@ -7,18 +7,20 @@ use crate::metrics::Found;
 use crate::model::{Lane, LaneId, StepId};
 use crate::wire::client::{PointView, RefusalKind, Reply, SeriesView};
 
+/// Which points are wanted.
+pub(super) struct Part {
+    pub(super) name: Option<String>,
+    pub(super) from: usize,
+    pub(super) newest: bool,
+}
+
 /// Points in one answer.
 const AT_ONCE: usize = 50_000;
 
 impl Core {
     /// The points of a run's series, in their order, from the one with this number on.
-    pub(super) fn metrics(
-        &self,
-        run: &str,
-        step: Option<&str>,
-        name: Option<String>,
-        from: usize,
-    ) -> Refusable<Reaction> {
+    pub(super) fn metrics(&self, run: &str, step: Option<&str>, wanted: Part) -> Refusable<Reaction> {
+        let Part { name, from, newest } = wanted;
         let run = self.find(run)?;
         let lane = step.map(|step| find_lane(&run, step)).transpose()?;
         let Some(metrics) = self.parts.metrics.clone() else {
@@ -27,7 +29,7 @@ impl Core {
         };
         Ok(elsewhere(move || {
             let step = lane.as_ref().map(|lane| lane.step.as_str());
-            let found = match metrics.series(run.id.as_str(), step) {
+            let found = match metrics.series(run.id.as_str(), step, newest) {
                 Ok(found) => found,
                 Err(error) => return refusal(RefusalKind::Internal, error.to_string(), None),
             };
@@ -39,7 +41,12 @@ impl Core {
                 let id = StepId::new(&found.step).map(|step| LaneId { step, lane: Lane(found.lane) });
                 id.map_or_else(|_| found.step.clone(), |id| run.lane_name(&id))
             };
-            let (series, more) = part(found.iter().filter(|found| wanted(found)), from, named);
+            let (mut series, more) = part(found.iter().filter(|found| wanted(found)), from, named);
+            if newest {
+                for one in &mut series {
+                    one.points.drain(..one.points.len().saturating_sub(1));
+                }
+            }
             reply(Reply::Metrics { series, more })
         }))
     }

@@ -264,6 +264,7 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
             asked(run, question)
         }
+        LaneState::Active { .. } if lane.clocks.held.is_some() => "its clocks stand still".into(),
         LaneState::Active { resume: Some(path), .. } => {
             let damaged = lane.damaged_words().filter(|_| lane.checkpoint.as_ref().is_some_and(|it| it.path == *path));
             damaged.map_or_else(|| format!("resumed from {path}"), |words| format!("resumed from {path}: {words}"))

@@ -18,6 +18,8 @@ pub(in crate::daemon) struct Orders {
     pub(in crate::daemon) hands: Vec<(Time, Time)>,
     /// A person said then that it is to go on although it stood still.
     pub(in crate::daemon) spared: Option<Time>,
+    /// Time that a person gave to it.
+    pub(in crate::daemon) more: Duration,
     /// That it stands still would be news.
     pub(in crate::daemon) may_stall: bool,
     /// That it goes on would be news.
@@ -27,7 +29,8 @@ pub(in crate::daemon) struct Orders {
 impl Orders {
     pub(in crate::daemon) fn of(run: &Run, lane: &LaneRun) -> Self {
         Self {
-            held: lane.attached.as_ref().map(|attached| attached.since),
+            held: lane.attached.as_ref().map(|attached| attached.since).or(lane.clocks.held),
+            more: lane.clocks.more,
             hands: lane.hands.clone(),
             spared: lane.spared,
             may_stall: lane.may_stall(),

@@ -68,6 +68,8 @@ pub(in crate::daemon) struct Clocks {
     /// What it computes, by the second look: until then nothing is asked.
     busy_until: Option<Time>,
     idle: Option<u32>,
+    /// Nothing is a stall before: a person gave it time.
+    granted: Option<Time>,
 }
 
 impl Clocks {
@@ -90,6 +92,7 @@ impl Clocks {
             first: None,
             busy_until: None,
             idle: None,
+            granted: None,
         }
     }
 
@@ -138,7 +141,12 @@ impl Clocks {
             (self.first, self.busy_until, self.idle) = (None, None, None);
         }
         self.spare(orders.spared);
+        let more = orders.more.saturating_sub(self.orders.more);
         self.orders = orders;
+        if !more.is_zero() {
+            self.granted = self.due(now).map(|(_, until)| until.max(now).plus(more));
+            (self.first, self.busy_until, self.idle) = (None, None, None);
+        }
     }
 
     fn spare(&mut self, at: Option<Time>) {
@@ -196,6 +204,7 @@ impl Clocks {
             patience::Stall::None { at } => self.world(at?, now),
             patience::Stall::Is { since, limit, .. } => self.world(since + limit, now),
         };
+        let until = self.granted.map_or(until, |granted| until.max(granted));
         Some((self.world(self.patience.sign(), now), until))
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::check::{read_hit, write_hit};
-use super::stored::StoredHit;
-use crate::model::{Action, Alerted, Sign, Stall, Time};
+use super::stored::{StoredClockOrder, StoredHit};
+use crate::model::{Action, Alerted, ClockOrder, Sign, Stall, Time};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,5 +84,23 @@ pub(super) fn read(stored: StoredStall) -> Stall {
         cpu_permille: stored.cpu_permille,
         hits: stored.hits.into_iter().map(read_hit).collect(),
         tail: stored.tail,
+    }
+}
+
+pub(super) fn write_order(order: ClockOrder) -> StoredClockOrder {
+    match order {
+        ClockOrder::More(span) => StoredClockOrder::More { ms: ms(span) },
+        ClockOrder::Hold => StoredClockOrder::Hold,
+        ClockOrder::GoOn => StoredClockOrder::GoOn,
+        ClockOrder::NeverStall => StoredClockOrder::NeverStall,
+    }
+}
+
+pub(super) fn read_order(stored: StoredClockOrder) -> ClockOrder {
+    match stored {
+        StoredClockOrder::More { ms } => ClockOrder::More(Duration::from_millis(ms)),
+        StoredClockOrder::Hold => ClockOrder::Hold,
+        StoredClockOrder::GoOn => ClockOrder::GoOn,
+        StoredClockOrder::NeverStall => ClockOrder::NeverStall,
     }
 }

@@ -48,6 +48,11 @@ pub(super) enum Stored {
         at: At,
         checkpoint: Checkpoint,
     },
+    ClocksSet {
+        at: At,
+        order: StoredClockOrder,
+        by: StoredBy,
+    },
     Stalled {
         at: At,
         stall: Box<StoredStall>,
@@ -266,6 +271,15 @@ pub(super) struct StoredCheck {
     pub(super) hits: Vec<StoredHit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StoredClockOrder {
+    More { ms: u64 },
+    Hold,
+    GoOn,
+    NeverStall,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

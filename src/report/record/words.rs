@@ -182,6 +182,9 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
+        What::ClocksSet { attempt, order, by: who } => {
+            format!("{}: {}, by {}", name(attempt), crate::engine::clock_words(*order), by(who))
+        }
         What::Stalled { attempt, stall } if stall.is_alert() => {
             format!("{}: {}", name(attempt), inline(&stall.words(event.at)))
         }

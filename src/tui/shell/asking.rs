@@ -163,6 +163,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::StartRun(_)
         | Ask::Undo { .. }
         | Ask::Order { .. }
+        | Ask::Clocks { .. }
         | Ask::Resume { .. }
         | Ask::Send { .. }
         | Ask::Attach { .. }
