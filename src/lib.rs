@@ -43,6 +43,7 @@ pub mod gauge;
 pub mod journal;
 pub mod judge;
 pub mod keep;
+pub mod metrics;
 pub mod model;
 pub mod patience;
 pub mod report;

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "pure/alerts.rs"]
+mod alerts;
 #[path = "pure/cli.rs"]
 mod cli;
 #[path = "pure/config.rs"]

@@ -34,6 +34,8 @@ mod kills;
 mod log;
 #[path = "real/looks.rs"]
 mod looks;
+#[path = "real/metrics.rs"]
+mod metrics;
 #[path = "real/nested.rs"]
 mod nested;
 #[path = "real/notices.rs"]

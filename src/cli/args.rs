@@ -123,6 +123,10 @@ pub enum Verb {
     },
     /// What was seen of the checkpoints of a run, and what was kept of its environments
     Checkpoints(Checkpoints),
+    /// The numbers that steps printed
+    Metrics(Metrics),
+    /// Say how it goes, from inside a step
+    Report(Report),
     /// Remove containers, networks and images of dogwatch's that no run needs any more
     Gc {
         /// Remove nothing, say what would be removed
@@ -374,18 +378,37 @@ pub struct Wait {
     pub run: String,
     pub step: Option<String>,
     /// What to wait for; the first that happens ends the wait
-    #[arg(long = "for", value_enum, value_delimiter = ',', default_value = "done,escalation")]
+    /// (done, escalation, checkpoint, "metric loss<2")
+    #[arg(long = "for", value_parser = condition, value_delimiter = ',', default_value = "done,escalation")]
     pub conditions: Vec<Condition>,
     /// Give up after this long: 90s, 50m, 2h30m
     #[arg(long, value_parser = duration)]
     pub timeout: Option<std::time::Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What `wait` waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     Done,
     Escalation,
     Checkpoint,
+    /// The newest value of a metric makes this hold.
+    Metric(String),
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    match text {
+        "done" => Ok(Condition::Done),
+        "escalation" => Ok(Condition::Escalation),
+        "checkpoint" => Ok(Condition::Checkpoint),
+        other => {
+            let Some(source) = other.strip_prefix("metric ") else {
+                return Err("it is done, escalation, checkpoint or \"metric loss<2\"".into());
+            };
+            crate::gauge::alert::Condition::new(source).map_err(|error| error.to_string())?;
+            Ok(Condition::Metric(source.into()))
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -460,6 +483,51 @@ pub enum GraphFormat {
     Ascii,
     Mermaid,
     Json,
+}
+
+/// `metrics`.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    #[arg(value_name = "RUN", default_value = "@last")]
+    pub run: String,
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Only this one
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Every point, as comma-separated values
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    #[command(subcommand)]
+    pub what: ReportVerb,
+}
+
+/// What a program says of itself.
+#[derive(Debug, Subcommand)]
+pub enum ReportVerb {
+    /// How far it is
+    Progress {
+        /// 3/10 or 30%
+        done: String,
+    },
+    /// Numbers; one that is called `step` says where they belong
+    Metric {
+        /// loss=0.5 step=40
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        pairs: Vec<String>,
+    },
+    /// That it has saved one
+    Checkpoint {
+        path: String,
+        /// As the program counts
+        #[arg(long)]
+        step: Option<i64>,
+    },
 }
 
 /// `checkpoints`.

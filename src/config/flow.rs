@@ -2,6 +2,7 @@
 
 mod container;
 mod matrix;
+mod metric;
 mod notify;
 mod other;
 mod params;

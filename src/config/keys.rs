@@ -21,6 +21,9 @@ pub enum Kind {
     Alternative,
     Notify,
     Wait,
+    Progress,
+    Metric,
+    Alert,
 }
 
 /// A key of the format that this version refuses.
@@ -37,7 +40,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -54,6 +57,9 @@ impl Kind {
         Self::Alternative,
         Self::Notify,
         Self::Wait,
+        Self::Progress,
+        Self::Metric,
+        Self::Alert,
     ];
 
     /// Keys that are supported.
@@ -108,6 +114,9 @@ impl Kind {
                 "on_unknown",
                 "probe",
                 "wait",
+                "progress",
+                "metrics",
+                "alerts",
                 "approval",
             ],
             Self::Output => &["path"],
@@ -118,6 +127,9 @@ impl Kind {
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
             Self::Notify => &["on", "command", "url", "remind"],
             Self::Wait => &["stall_after", "on_stall", "quiet"],
+            Self::Progress => &["pattern"],
+            Self::Metric => &["pattern", "file", "x"],
+            Self::Alert => &["when", "action", "message"],
         }
     }
 
@@ -139,7 +151,10 @@ impl Kind {
             | Self::Match
             | Self::Checkpoint
             | Self::Alternative
-            | Self::Notify => &[],
+            | Self::Notify
+            | Self::Progress
+            | Self::Metric
+            | Self::Alert => &[],
         }
     }
 
@@ -193,9 +208,6 @@ const STEP: &[NotYet] = &[
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
-    not_yet("progress", "remove it; `dogwatch logs -f` shows the program's own progress"),
-    not_yet("metrics", "remove it; the log keeps what the program prints"),
-    not_yet("alerts", "remove it; let the program fail and judge it by [[steps.x.on_failure]]"),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),

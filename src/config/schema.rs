@@ -346,6 +346,12 @@ struct Step {
     probe: Option<String>,
     /// When silence means trouble, and what is done then.
     wait: Option<Wait>,
+    /// How the program tells how far it is: the name of a way that is known, or an own pattern. Default: whatever is known.
+    progress: Option<ProgressKey>,
+    /// Numbers that are kept as series. Default: what looks like name=value in the output.
+    metrics: Option<Vec<Metric>>,
+    /// Conditions on metrics that are trouble: a live attempt is judged as if it had failed (class `divergence`).
+    alerts: Option<Vec<Alert>>,
     /// A question to a person.
     approval: Option<Approval>,
 }
@@ -361,6 +367,47 @@ struct Wait {
     on_stall: Option<OnStall>,
     /// What the program prints before a pause that is none: regexes, tried on the last line.
     quiet: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum ProgressKey {
+    /// "auto", "tqdm", "rich", "hf-trainer", "lightning", "keras", "percent", "n-of-m", "docker-pull", "cargo", "pytest" or
+    /// "json-lines".
+    Named(String),
+    Own(Progress),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Progress {
+    /// A regex with groups `done` (or `current`) and `total`, or `percent`, or `fraction`.
+    pattern: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Alert {
+    /// A condition on metrics: "isnan(loss) or loss > 3 * min(loss, last=200)". There are isnan, isinf, min, max and mean.
+    when: String,
+    /// Default: the first rule of `on_failure` that names the class `divergence` or an output, else a person is asked;
+    /// meanwhile the step goes on.
+    action: Option<OnStall>,
+    /// What is said then.
+    message: Option<String>,
+}
+
+/// Either of `pattern` and `file`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Metric {
+    /// A regex: every named group that is a number becomes a series.
+    pattern: Option<String>,
+    /// A file of JSON lines that the step writes: every number becomes a series. Relative to the workspace, or below
+    /// `$DOGWATCH_DIR`.
+    file: Option<String>,
+    /// The group or member that says at which step of the program a value is. Default: one that is called `step`.
+    x: Option<String>,
 }
 
 /// A duration, or "never".

@@ -206,7 +206,8 @@ impl Core {
             self.parts.tell_after(wait, Input::KeeperGone { run: run.clone(), site: site.clone() });
         }
         for event in &facts {
-            if let What::Claimed { attempt } = &event.what {
+            // What ended while no engine lived has printed, too.
+            if let What::Claimed { attempt } | What::Exited { attempt, .. } = &event.what {
                 self.watch(attempt);
             }
         }

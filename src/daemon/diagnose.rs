@@ -22,7 +22,9 @@ pub(super) fn judge() -> Judge {
 
 /// The facts of a bad end; `None` where nothing is to be explained: it ended well, or somebody had it ended.
 pub(super) fn facts(end: End, stop: Option<StopReason>, oom_kills: Option<u64>, places: &[&Path]) -> Option<Facts> {
-    if matches!(stop, Some(StopReason::Stop | StopReason::Stall)) || (end == End::Code(0) && stop.is_none()) {
+    if matches!(stop, Some(StopReason::Stop | StopReason::Stall | StopReason::Alert))
+        || (end == End::Code(0) && stop.is_none())
+    {
         return None;
     }
     let (exit_code, signal) = match end {

@@ -46,6 +46,8 @@ const METRICS: usize = 8;
 pub(super) struct Context {
     pub(super) attempt: AttemptId,
     pub(super) run_dir: PathBuf,
+    /// The step's own folder.
+    work: String,
     pub(super) workflow: Arc<Workflow>,
     pub(super) step: StepId,
     pub(super) outputs: IndexMap<String, String>,
@@ -68,6 +70,7 @@ impl Context {
     pub(super) fn new(run: &Run, lane: &LaneRun, attempt: AttemptId, parts: &super::core::Parts) -> Self {
         Self {
             run_dir: PathBuf::from(&run.dir),
+            work: run.work_dir(&lane.id),
             workflow: Arc::clone(&run.workflow),
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
@@ -148,10 +151,10 @@ impl Context {
         let stop = record.stop.map(|reason| match reason {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             // Who ended it for standing still asked for it in the same way.
-            wire::keeper::StopReason::Stop if self.stall.is_some() => StopReason::Stall,
+            wire::keeper::StopReason::Stop if let Some((stall, _)) = &self.stall => stall.reason(),
             wire::keeper::StopReason::Stop => StopReason::Stop,
         });
-        let stall = self.stall.as_ref().filter(|_| stop == Some(StopReason::Stall));
+        let stall = self.stall.as_ref().filter(|_| stop.is_some_and(StopReason::is_trouble));
         let stall = stall.map(|(stall, at)| Box::new(stall.diagnosis(*at)));
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
@@ -311,6 +314,11 @@ impl Context {
             || roots.any(|root| root.canonicalize().is_ok_and(|root| real.starts_with(root)))
     }
 
+    /// A path of the file, with the step's own folder filled in, as it is on this host.
+    pub(super) fn own(&self, path: &str) -> String {
+        path.strip_prefix("$DOGWATCH_DIR").map_or_else(|| self.absolute(path), |rest| format!("{}{rest}", self.work))
+    }
+
     /// A checkpoint's path as the step meant it.
     pub(super) fn absolute(&self, path: &str) -> String {
         self.workflow.environment_of(&self.step).on_host(path)
@@ -319,7 +327,7 @@ impl Context {
 
 /// The stall that the newest attempt of this lane is being ended for.
 fn stall_of(lane: &LaneRun) -> Option<(Box<Stall>, Time)> {
-    let ended = matches!(lane.state, LaneState::Active { stop: Some(StopReason::Stall), .. });
+    let ended = matches!(lane.state, LaneState::Active { stop: Some(reason), .. } if reason.is_trouble());
     lane.stall.as_ref().filter(|_| ended).map(|stalled| (stalled.stall.clone(), stalled.at))
 }
 

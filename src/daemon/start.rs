@@ -12,6 +12,7 @@ use crate::clock::{self, Clock};
 use crate::environment::Sandbox;
 use crate::faults::crash_point;
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::state_dir::StateDir;
 
 /// How the engine is started.
@@ -71,6 +72,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             inputs: inputs.clone(),
             changed,
             board: super::watch::Board::default(),
+            metrics: metrics(state),
         };
         let mut core = Core::new(parts, journal)?;
         core.adopt_all();
@@ -90,6 +92,11 @@ fn run(state: &StateDir) -> Result<(), Error> {
     }
     tracing::info!("engine ends");
     Ok(())
+}
+
+/// What cannot be kept is said; nothing else waits for it.
+fn metrics(state: &StateDir) -> Option<Metrics> {
+    Metrics::open(state.path()).inspect_err(|error| tracing::error!("no metrics are kept: {error}")).ok()
 }
 
 /// TERM and INT end the engine like `engine stop`; HUP is nothing: closing a terminal stops nothing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What};
 
 use super::Run;
-use super::state::{Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
+use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -22,6 +22,7 @@ impl Run {
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
+            What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
             What::Revived { attempt } => self.revived(attempt, at),
             What::CheckpointSeen { attempt, checkpoint, offset } => {
@@ -161,7 +162,7 @@ impl Run {
         // Who is attached to the last one has its terminal, not that of the next one.
         lane.attached = None;
         lane.stood_still = Duration::ZERO;
-        (lane.stall, lane.spared) = (None, None);
+        (lane.stall, lane.spared, lane.clocks) = (None, None, Clocks::default());
         lane.hands.clear();
         lane.cause = Some(cause.clone());
         match cause {
@@ -244,7 +245,7 @@ impl Run {
         }
         lane.stop_asked = Some(reason);
         lane.stop_since = Some(at);
-        if reason != StopReason::Stall {
+        if !reason.is_trouble() {
             self.settle_stall(place, "it is being stopped", at);
             self.lanes[place].stall = None;
         }

@@ -96,6 +96,7 @@ impl Run {
             Some(crate::model::StopReason::Timeout) => format!("hit its time limit after {ran}"),
             Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
             Some(crate::model::StopReason::Stall) => format!("stood still and was ended after {ran}"),
+            Some(crate::model::StopReason::Alert) => format!("was ended by an alert after {ran}"),
             None if let Some(how) = exit.verify.filter(|how| !how.is_good()) => {
                 format!("ended well after {ran}, but its {how}")
             }

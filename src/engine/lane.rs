@@ -55,6 +55,8 @@ pub struct LaneRun {
     pub spared: Option<Time>,
     /// When somebody typed into the newest attempt, the newest last; what is long ago is forgotten.
     pub hands: Vec<(Time, Time)>,
+    /// What people said about the clocks of the newest attempt.
+    pub clocks: Clocks,
     /// How long the time limit of the newest attempt has stood still because somebody was attached.
     pub(super) stood_still: Duration,
     /// How the newest attempt ended, if it did.
@@ -104,6 +106,17 @@ pub enum PastEnd {
 pub struct Attached {
     pub by: Principal,
     pub since: Time,
+}
+
+/// What people said about the clocks of an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Clocks {
+    /// Time that was given to it.
+    pub more: Duration,
+    /// They stand still since then.
+    pub held: Option<Time>,
+    /// No silence is a stall.
+    pub never: bool,
 }
 
 /// An attempt that stands still.
@@ -292,6 +305,7 @@ impl LaneRun {
             past: Vec::new(),
             attached: None,
             stall: None,
+            clocks: Clocks::default(),
             spared: None,
             hands: Vec::new(),
             stood_still: Duration::ZERO,

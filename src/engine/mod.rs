@@ -41,7 +41,10 @@ pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
 pub use sites::{Base, Kept, Refresh};
-pub use state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run, Stalled};
+pub use stall::clock_words;
+pub use state::{
+    Attached, Clocks, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run, Stalled,
+};
 pub use timers::{Timer, Wait};
 
 use crate::model::{Command, EscalationId, Event, RunId, Time, What};

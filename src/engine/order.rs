@@ -1,7 +1,8 @@
 //! What a person may order, and when it is refused: the state moved on. Pure; makes the event that records the order.
 
 use crate::model::{
-    AttemptId, Choice, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StepWhat, StopReason, Time, What,
+    AttemptId, Choice, ClockOrder, EscalationId, LaneId, Order, Principal, RunStopWhy, StepId, StepWhat, StopReason,
+    Time, What,
 };
 
 use super::Run;
@@ -141,6 +142,29 @@ impl Run {
         let gate = self.questions.get(&id).is_some_and(|q| q.escalation.choices.contains(&Choice::Approve));
         let choice = if gate && order == Order::Done { Choice::Approve } else { choice };
         self.decide(id, choice, by, note)
+    }
+
+    /// What is said about the clocks of a live attempt, as an event.
+    pub fn set_clocks(&self, lane: &LaneId, order: ClockOrder, by: Principal) -> Result<What, Refused> {
+        let Some(run) = self.lane(lane) else {
+            return refused(format!("there is no step {} in this run", lane.step));
+        };
+        let name = self.lane_name(lane);
+        let Some(attempt) = self.live(lane) else {
+            return refused(format!("{name} does not run: it has no clocks"));
+        };
+        match order {
+            ClockOrder::Hold if run.attached.is_some() => {
+                refused(format!("{name} is typed into: its clocks stand still"))
+            }
+            ClockOrder::Hold if run.clocks.held.is_some() => {
+                refused(format!("the clocks of {name} stand still already"))
+            }
+            ClockOrder::GoOn if run.clocks.held.is_none() => refused(format!("the clocks of {name} are not held")),
+            ClockOrder::More(_) | ClockOrder::Hold | ClockOrder::GoOn | ClockOrder::NeverStall => {
+                Ok(What::ClocksSet { attempt, order, by })
+            }
+        }
     }
 
     /// The stop of one step, as an event.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AttemptId, Cause, Choice, EscalationId, EscalationKind, LaneId, LostWhy, Order, Patch, Principal, RunStopWhy,
-    SkipWhy, Step, StepId, StepWhat, Time,
+    AttemptId, Cause, Choice, ClockOrder, EscalationId, EscalationKind, LaneId, LostWhy, Order, Patch, Principal,
+    RunStopWhy, SkipWhy, Step, StepId, StepWhat, Time,
 };
 
 use super::Run;
@@ -15,6 +15,24 @@ use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phas
 
 /// So many times that somebody typed into an attempt are remembered.
 const HANDS: usize = 64;
+
+impl LaneRun {
+    /// The clocks go on, if they were held.
+    fn go_on(&mut self, at: Time) {
+        if let (Some(since), Some(started)) = (self.clocks.held.take(), self.started) {
+            let since = since.max(started);
+            self.stood_still += at.since(since);
+            self.stood(since, at);
+        }
+    }
+
+    /// Time that did not count.
+    fn stood(&mut self, since: Time, until: Time) {
+        self.hands.push((since, until));
+        let over = self.hands.len().saturating_sub(HANDS);
+        self.hands.drain(..over);
+    }
+}
 
 impl Run {
     pub(super) fn answered(
@@ -126,8 +144,42 @@ impl Run {
         };
         let lane = &mut self.lanes[place];
         if lane.attached.is_none() && matches!(lane.state, LaneState::Active { .. }) {
+            // Under somebody's hands time stands still anyway.
+            lane.go_on(at);
             lane.attached = Some(Attached { by: by.clone(), since: at });
             lane.touched = true;
+        }
+    }
+
+    /// What a person said about the clocks of a live attempt.
+    pub(super) fn clocks_set(&mut self, attempt: &AttemptId, order: ClockOrder, at: Time) {
+        let Some(place) = self.active_place(attempt) else {
+            return;
+        };
+        let lane = &mut self.lanes[place];
+        if !matches!(lane.state, LaneState::Active { claimed: Some(_), stop: None, .. }) {
+            return;
+        }
+        match order {
+            ClockOrder::More(span) => {
+                lane.clocks.more = lane.clocks.more.saturating_add(span);
+                lane.stood_still = lane.stood_still.saturating_add(span);
+            }
+            ClockOrder::Hold if lane.attached.is_none() => {
+                lane.clocks.held.get_or_insert(at);
+            }
+            ClockOrder::Hold => {}
+            ClockOrder::GoOn => lane.go_on(at),
+            ClockOrder::NeverStall => lane.clocks.never = true,
+        }
+        let over = matches!(order, ClockOrder::Hold | ClockOrder::NeverStall)
+            && self.lanes[place]
+                .stall
+                .as_ref()
+                .is_some_and(|stalled| stalled.answer.is_none() && !stalled.stall.is_alert());
+        if over {
+            self.settle_stall(place, "its clocks were set", at);
+            self.lanes[place].stall = None;
         }
     }
 
@@ -142,9 +194,7 @@ impl Run {
         {
             let since = attached.since.max(started);
             lane.stood_still += at.since(since);
-            lane.hands.push((since, at));
-            let over = lane.hands.len().saturating_sub(HANDS);
-            lane.hands.drain(..over);
+            lane.stood(since, at);
         }
     }
 

@@ -78,7 +78,7 @@ impl Run {
 
     fn judge_anew(&self, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
         let step = self.step_of(lane);
-        let stalled = lane.stop_asked == Some(StopReason::Stall);
+        let stalled = lane.stop_asked.is_some_and(StopReason::is_trouble);
         if exit.stop == Some(StopReason::Stop) && !stalled {
             return Verdict::Stopped;
         }

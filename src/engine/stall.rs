@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    AskWhy, AttemptId, Choice, Class, Command, End, Escalation, EscalationId, EscalationKind, Exit, Match, Principal,
-    Retry, Stall, Step, StopReason, Time, Verdict, What,
+    Action, AskWhy, AttemptId, Choice, Class, ClockOrder, Command, End, Escalation, EscalationId, EscalationKind, Exit,
+    Match, Principal, Retry, Sign, Stall, Step, Time, Verdict, What,
 };
 
 use super::Run;
@@ -39,7 +39,8 @@ impl LaneRun {
     /// It lives, and nothing else is going on with it that a stall would have to wait for.
     pub fn may_stall(&self) -> bool {
         let lives = matches!(self.state, LaneState::Active { claimed: Some(_), stop: None, .. });
-        lives && !self.keeping && self.attached.is_none() && self.stall.is_none()
+        let counts = !self.clocks.never && self.clocks.held.is_none();
+        lives && counts && !self.keeping && self.attached.is_none() && self.stall.is_none()
     }
 }
 
@@ -53,7 +54,8 @@ impl Run {
     pub fn may_revive(&self, lane: &LaneRun) -> bool {
         let lives = matches!(lane.state, LaneState::Active { stop: None, .. });
         let held = asking(lane).and_then(|id| self.questions.get(&id)).is_some_and(|question| question.held.is_some());
-        lives && !held && lane.stall.as_ref().is_some_and(|stalled| stalled.answer.is_none())
+        let stands = |stalled: &Stalled| stalled.answer.is_none() && !stalled.stall.is_alert();
+        lives && !held && lane.stall.as_ref().is_some_and(stands)
     }
 
     pub(super) fn stalled(&mut self, attempt: &AttemptId, stall: &Stall, at: Time) {
@@ -129,7 +131,7 @@ impl Run {
                 continue;
             };
             let end = |by: &Principal| {
-                let (attempt, reason, save) = (attempt.clone(), StopReason::Stall, self.save_signal(lane));
+                let (attempt, reason, save) = (attempt.clone(), stalled.stall.reason(), self.save_signal(lane));
                 let what = What::StopAsked { attempt, reason, by: by.clone(), save };
                 self.record(now, what)
             };
@@ -161,7 +163,7 @@ impl Run {
             end: End::Signal(15),
             started: lane.started.unwrap_or(stalled.at),
             ended: now,
-            stop: Some(StopReason::Stall),
+            stop: Some(stalled.stall.reason()),
             leaked: Vec::new(),
             oom_kills: None,
             usage: None,
@@ -186,7 +188,14 @@ impl Run {
             return Verdict::Stopped;
         }
         let step = self.step_of(lane);
-        match stall_wish(step, exit) {
+        let alert = lane.stall.as_ref().filter(|stalled| stalled.stall.is_alert());
+        let action = match alert.map(|stalled| &stalled.stall.sign) {
+            Some(Sign::Alert(alerted)) => alerted.action,
+            Some(Sign::Output | Sign::Progress) | None => step.wait.on_stall,
+        };
+        let (name, class) =
+            if alert.is_some() { ("alert", Class::Divergence) } else { ("on_stall", Class::CollectiveHang) };
+        match stall_wish(step, exit, (name, action, class)) {
             Some(wish) => self.granted(&wish, lane, key, exit, now),
             None => ask(None, lane.tries, step.retry.max_attempts, String::new(), None),
         }
@@ -210,30 +219,40 @@ impl Run {
         let mut evidence = vec![
             format!("attempt {} lives and goes on until you choose{rule}{because}", lane.n),
             stall.diagnosis(stalled.at).explanation,
-            format!("asked after {}", crate::model::span_words(stall.limit)),
         ];
+        if !stall.is_alert() {
+            evidence.push(format!("asked after {}", crate::model::span_words(stall.limit)));
+        }
         evidence.extend(super::escalation::checkpoint_line(lane));
         evidence.extend(stall.tail.iter().map(|line| format!("| {line}")));
-        let title = format!("{} stands still: {}", self.lane_name(&lane.id), stall.words(now));
+        let stands = if stall.is_alert() { "" } else { " stands still" };
+        let title = format!("{}{stands}: {}", self.lane_name(&lane.id), stall.words(now));
         let mut asked = self.escalation(lane, id, EscalationKind::Stalled, title, evidence);
         asked.choices.insert(0, Choice::KeepWaiting);
-        let fingerprint = fingerprint(EscalationKind::Stalled, &lane.id.step, None, "stands still");
+        let fingerprint = match &stall.sign {
+            Sign::Alert(alerted) => fingerprint(EscalationKind::Stalled, &lane.id.step, Some("alert"), &alerted.when),
+            Sign::Output | Sign::Progress => fingerprint(EscalationKind::Stalled, &lane.id.step, None, "stands still"),
+        };
         super::escalation::offering(Escalation { fingerprint, ..asked }, proposal)
     }
 }
 
 /// What is to be done about a stall: `on_stall`, else the first rule that says what it is for. Nothing that is said of all
 /// failures holds: what lives may be well.
-fn stall_wish<'w>(step: &'w Step, exit: &Exit) -> Option<Wish<'w>> {
-    let default = policy::of_class(Class::CollectiveHang);
-    if let Some(action) = step.wait.on_stall {
+fn stall_wish<'w>(
+    step: &'w Step,
+    exit: &Exit,
+    (name, action, class): (&str, Option<Action>, Class),
+) -> Option<Wish<'w>> {
+    if let Some(action) = action {
+        let default = policy::of_class(Class::CollectiveHang);
         let own = if step.retry_said { None } else { default };
         let (by_progress, once) = own.as_ref().map_or((false, false), |policy| (policy.by_progress, policy.once));
         return Some(Wish {
-            name: "on_stall".into(),
+            name: name.into(),
             action,
             retry: own.map_or(Cow::Borrowed(&step.retry), |policy| Cow::Owned(policy.retry)),
-            budget: "on_stall".into(),
+            budget: name.into(),
             rule: None,
             by_progress,
             once,
@@ -242,7 +261,7 @@ fn stall_wish<'w>(step: &'w Step, exit: &Exit) -> Option<Wish<'w>> {
     }
     let said = |rule: &Match| !rule.class.is_empty() || rule.output.is_some();
     let rules = step.on_failure.iter().enumerate().filter(|(_, rule)| said(&rule.matcher));
-    let (_, rule) = rules.into_iter().find(|(place, rule)| matches(*place, rule, exit, Class::CollectiveHang))?;
+    let (_, rule) = rules.into_iter().find(|(place, rule)| matches(*place, rule, exit, class))?;
     let retry: Cow<'w, Retry> = Cow::Borrowed(rule.retry.as_ref().unwrap_or(&step.retry));
     Some(Wish {
         name: rule.name.clone(),
@@ -254,4 +273,14 @@ fn stall_wish<'w>(step: &'w Step, exit: &Exit) -> Option<Wish<'w>> {
         once: false,
         by_print: false,
     })
+}
+
+/// What was said about clocks, in words.
+pub fn clock_words(order: ClockOrder) -> String {
+    match order {
+        ClockOrder::More(span) => format!("{} more", crate::model::span_words(span)),
+        ClockOrder::Hold => "its clocks are held".into(),
+        ClockOrder::GoOn => "its clocks go on".into(),
+        ClockOrder::NeverStall => "no silence of it is a stall".into(),
+    }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     Selection, SkipWhy, Step, StepId, Time, Workflow,
 };
 
-pub use super::lane::{Attached, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question, Stalled};
+pub use super::lane::{Attached, Clocks, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Question, Stalled};
 pub(super) use super::lane::{Next, ToAsk};
 use super::sites::Kept;
 

@@ -40,7 +40,7 @@ impl Run {
         let LaneState::Active { claimed: Some(claimed), stop: None, .. } = &lane.state else {
             return None;
         };
-        if lane.attached.is_some() || lane.keeping {
+        if lane.attached.is_some() || lane.keeping || lane.clocks.held.is_some() {
             return None;
         }
         Some(claimed.plus(self.timeout_of(lane)?).plus(lane.stood_still))

@@ -83,6 +83,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::ClocksSet { .. } => "clocks_set",
         What::Stalled { .. } => "stalled",
         What::Revived { .. } => "revived",
         What::Keeping { .. } => "keeping",
@@ -140,6 +141,9 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         }
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
+        }
+        What::ClocksSet { attempt, order, by } => {
+            Stored::ClocksSet { at: at(attempt), order: stall::write_order(*order), by: by.into() }
         }
         What::Stalled { attempt, stall } => Stored::Stalled { at: at(attempt), stall: Box::new(stall::write(stall)) },
         What::Revived { attempt } => Stored::Revived { at: at(attempt) },
@@ -249,6 +253,9 @@ pub(super) fn read(
         }
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
+        }
+        Stored::ClocksSet { at, order, by } => {
+            What::ClocksSet { attempt: at.read(run)?, order: stall::read_order(order), by: by.into() }
         }
         Stored::Stalled { at, stall } => What::Stalled { attempt: at.read(run)?, stall: Box::new(stall::read(*stall)) },
         Stored::Revived { at } => What::Revived { attempt: at.read(run)? },
@@ -497,6 +504,12 @@ mod tests {
             What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann(), save: None },
             What::Judged { attempt: attempt.clone(), verdict: model::Verdict::Answered },
             What::Revived { attempt: attempt.clone() },
+            What::ClocksSet {
+                attempt: attempt.clone(),
+                order: model::ClockOrder::More(std::time::Duration::from_secs(900)),
+                by: ann(),
+            },
+            What::ClocksSet { attempt: attempt.clone(), order: model::ClockOrder::NeverStall, by: ann() },
             What::Stalled { attempt, stall: Box::new(stall()) },
         ] {
             let body = write(&what).expect("it can be written");

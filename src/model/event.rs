@@ -53,6 +53,12 @@ pub enum What {
         /// that was started anew, it is no news.
         offset: u64,
     },
+    /// A person says something about the clocks of a live attempt.
+    ClocksSet {
+        attempt: AttemptId,
+        order: ClockOrder,
+        by: Principal,
+    },
     /// A live attempt stands still. Nothing is done to it by this.
     Stalled {
         attempt: AttemptId,
@@ -499,6 +505,15 @@ pub enum StopReason {
     Stop,
     /// It stood still, and a rule or a person did not want to wait any longer.
     Stall,
+    /// A number that it printed was trouble, and a rule or a person wanted it ended.
+    Alert,
+}
+
+impl StopReason {
+    /// It was ended while it lived and wanted to live, for what was seen of it.
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Stall | Self::Alert)
+    }
 }
 
 /// Decided about an attempt.
@@ -662,6 +677,19 @@ pub enum Order {
     Retry,
     Skip,
     Done,
+}
+
+/// What a person says about the clocks of a live attempt: its time limit, and when it stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockOrder {
+    /// So much more time.
+    More(std::time::Duration),
+    /// They stand still.
+    Hold,
+    /// They go on.
+    GoOn,
+    /// No silence of this attempt is a stall.
+    NeverStall,
 }
 
 /// Why a run is stopped.

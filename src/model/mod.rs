@@ -7,6 +7,7 @@
 mod diagnosis;
 mod event;
 mod ids;
+mod metric;
 mod notify;
 mod recovery;
 mod size;
@@ -16,13 +17,14 @@ mod workflow;
 
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use event::{
-    AskWhy, Cause, Check, Checked, Checkpoint, CheckpointMark, Choice, Command, Created, Damaged, End, Escalation,
-    EscalationKind, Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy,
-    Snapshot, SnapshotMark, StopReason, Usage, Verdict, What,
+    AskWhy, Cause, Check, Checked, Checkpoint, CheckpointMark, Choice, ClockOrder, Command, Created, Damaged, End,
+    Escalation, EscalationKind, Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection,
+    SkipWhy, Snapshot, SnapshotMark, StopReason, Usage, Verdict, What,
 };
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
+pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
 pub use size::size_words;

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use super::{Action, Advice, Class, Diagnosis, Hit, Time, span_words};
+use super::{Action, Advice, Alerted, Class, Diagnosis, Hit, StopReason, Time, span_words};
 
 /// Which sign of life stays away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Sign {
     /// It prints nothing.
     Output,
     /// It prints, and gets no further.
     Progress,
+    /// None does: a number that it printed is trouble.
+    Alert(Alerted),
 }
 
-/// An attempt stands still: a sign of life has stayed away for longer than it ever does, and nothing of it computes.
+/// A live attempt is in trouble. It stands still: a sign of life has stayed away for longer than it ever does, and nothing of
+/// it computes; or what it computes is trouble.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stall {
     pub sign: Sign,
@@ -33,17 +36,43 @@ pub struct Stall {
 }
 
 impl Stall {
+    /// A number is the trouble: it did not stand still.
+    pub fn is_alert(&self) -> bool {
+        matches!(self.sign, Sign::Alert(_))
+    }
+
+    /// Why it is ended, if it is.
+    pub fn reason(&self) -> StopReason {
+        if self.is_alert() { StopReason::Alert } else { StopReason::Stall }
+    }
+
     /// `no output for 15m00s`.
     pub fn words(&self, now: Time) -> String {
-        let what = match self.sign {
+        let what = match &self.sign {
             Sign::Output => "no output",
             Sign::Progress => "no progress",
+            Sign::Alert(alerted) => return alerted.words(),
         };
         format!("{what} for {}", span_words(now.since(self.since)))
     }
 
     /// What is said about an attempt that stood still at this time.
     pub fn diagnosis(&self, now: Time) -> Diagnosis {
+        let said = |class, advice, confidence, explanation| Diagnosis {
+            class,
+            advice,
+            confidence,
+            rule: None,
+            role: None,
+            evidence: None,
+            cascades: Vec::new(),
+            retry_after_s: None,
+            explanation,
+        };
+        if let Sign::Alert(alerted) = &self.sign {
+            let words = format!("{} (by `{}`).", alerted.words(), alerted.when);
+            return said(Class::Divergence, Advice::Alternative, 0.9, words);
+        }
         let longest = self.longest.map(|span| format!(", after pauses of {} at most", span_words(span)));
         let idle = self.cpu_permille.map(|used| {
             let percent = f64::from(used) / 10.0;
@@ -51,17 +80,7 @@ impl Stall {
         });
         let explanation =
             format!("It stands still: {}{}{}.", self.words(now), longest.unwrap_or_default(), idle.unwrap_or_default());
-        Diagnosis {
-            class: Class::CollectiveHang,
-            advice: Advice::Resume,
-            confidence: 0.6,
-            rule: None,
-            role: None,
-            evidence: None,
-            cascades: Vec::new(),
-            retry_after_s: None,
-            explanation,
-        }
+        said(Class::CollectiveHang, Advice::Resume, 0.6, explanation)
     }
 }
 

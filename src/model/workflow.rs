@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Alternative, Autonomy, EnvironmentId, FailureRule, Lane, NotifyRule, StepId, WaitSpec};
+use super::{
+    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId,
+    WaitSpec,
+};
 
 /// A value of a parameter or of a matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -254,6 +257,11 @@ pub struct Step {
     pub alternatives: IndexMap<String, Alternative>,
     pub on_unknown: OnUnknown,
     pub wait: WaitSpec,
+    /// How it tells how far it is; without it, whatever is known.
+    pub progress: Option<ProgressSpec>,
+    /// Without any, what looks like `name=value` is kept.
+    pub metrics: Vec<MetricSpec>,
+    pub alerts: Vec<AlertSpec>,
 }
 
 /// Where a step runs.

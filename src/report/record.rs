@@ -73,6 +73,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }
             | What::CheckpointSeen { .. }
@@ -253,6 +254,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }
             | What::CheckpointSeen { .. }

@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod metrics;
 mod notices;
 mod views;
 
+pub use metrics::{Odd, PointView, SeriesView};
 pub use notices::NoticeView;
 pub use views::*;
 
@@ -112,6 +114,12 @@ pub enum Ask {
         #[serde(default)]
         checkpoint: Option<String>,
     },
+    /// What is said about the clocks of a live attempt of a step.
+    Clocks {
+        run: String,
+        step: String,
+        order: ClockOrder,
+    },
     StopStep {
         run: String,
         step: String,
@@ -201,6 +209,17 @@ pub enum Ask {
     /// What the machine and each running step of the run use now. Measured when it is asked, never by itself.
     Resources {
         run: String,
+    },
+    /// The points of the series of a run, of a step, or of this name, from the one with this number on: see
+    /// [`Reply::Metrics`].
+    Metrics {
+        run: String,
+        step: Option<String>,
+        name: Option<String>,
+        from: usize,
+        /// Only the newest point of each.
+        #[serde(default)]
+        newest: bool,
     },
     /// The frozen workflow file of a run, with its parameters.
     Source {
@@ -309,6 +328,16 @@ pub enum CheckpointOrder {
     },
 }
 
+/// What is said about the clocks of a live attempt: its time limit, and when it stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockOrder {
+    More { ms: u64 },
+    Hold,
+    GoOn,
+    NeverStall,
+}
+
 /// What is done to what was kept of environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -391,6 +420,11 @@ pub enum Reply {
     Resources(ResourcesView),
     Source(SourceView),
     Notices(Vec<NoticeView>),
+    /// With `more`, ask again from after the points that were told.
+    Metrics {
+        series: Vec<SeriesView>,
+        more: bool,
+    },
     /// Comes with a file descriptor.
     Pty {
         title: String,

@@ -250,6 +250,7 @@ fn view(state: RunState) -> RunView {
         escalations: vec![asked()],
         trouble: None,
         seq: 99,
+        check_again_in_s: None,
     }
 }
 

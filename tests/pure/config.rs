@@ -165,12 +165,8 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
     `gpus` in [steps.train]
-    `metrics` in [steps.train]
     `metrics` of a step
     `poll` in [steps.train.wait]
-    `progress` in [steps.evaluate]
-    `progress` in [steps.prepare]
-    `progress` in [steps.train]
     `prompt` in [steps.triage]
     `readiness_probe` in [steps.server]
     `secrets` in [steps.export]
@@ -241,7 +237,10 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Match
             | Kind::Alternative
             | Kind::Notify
-            | Kind::Wait => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Wait
+            | Kind::Progress
+            | Kind::Metric
+            | Kind::Alert => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

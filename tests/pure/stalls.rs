@@ -2,10 +2,12 @@
 //! any failure then.
 
 use dogwatch::config;
-use dogwatch::model::{Action, Choice, Class, Command, End, Match, Order, StallAfter, Step, StopReason, What};
+use dogwatch::model::{
+    Action, Choice, Class, ClockOrder, Command, End, Match, Order, StallAfter, Step, StopReason, What,
+};
 
 use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
-use crate::support::story::{Story, saved};
+use crate::support::story::{Story, lane, saved};
 
 /// A step that runs, with one after it.
 fn running(change: impl FnOnce(&mut Step)) -> Story {
@@ -190,4 +192,29 @@ fn the_file_says_when_and_what() {
         let problems = read(wrong).expect_err("it is wrong").to_string();
         assert!(problems.contains(words), "{wrong}: {problems}");
     }
+}
+
+#[test]
+fn what_is_said_about_clocks_holds_for_this_attempt() {
+    let order = |story: &mut Story, order| {
+        let what = story.run().set_clocks(&lane("train"), order, person("ann")).expect("it may be said");
+        story.tell(what);
+    };
+    let mut story = running(|step| step.timeout = Some(seconds(100)));
+    order(&mut story, ClockOrder::Hold);
+    assert_eq!(story.engine.next_deadline(), None, "its time limit stands still");
+    story.stalls("train").says(&["60s train a1 Hold by ann", "60s train a1 stands still"]);
+    assert!(story.run().set_clocks(&lane("train"), ClockOrder::Hold, person("bob")).is_err());
+    story.until(200);
+    order(&mut story, ClockOrder::GoOn);
+    assert_eq!(story.engine.next_deadline(), Some(story_time(240)));
+    order(&mut story, ClockOrder::More(seconds(30)));
+    assert_eq!(story.engine.next_deadline(), Some(story_time(270)));
+    story.skim().stalls("train").answers(1, Choice::KeepWaiting).skim();
+    order(&mut story, ClockOrder::NeverStall);
+    assert!(!story.run().lanes[0].may_stall());
+    // The next attempt has clocks of its own.
+    story.until(300).exits_with("train", |exit| (exit.end, exit.stop) = (End::Signal(15), Some(StopReason::Timeout)));
+    story.answers(2, Choice::Retry).claimed("train");
+    assert!(story.run().lanes[0].may_stall());
 }

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use dogwatch::engine::{Engine, LaneState, Phase};
 use dogwatch::model::{
-    AskWhy, AttemptId, Cause, CheckpointMark, CheckpointSpec, Choice, End, EnvironmentId, EscalationId, Event,
-    Isolation, LostWhy, OnUnknown, Order, RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step, StopReason,
-    Time, Verdict, What,
+    AskWhy, AttemptId, Cause, CheckpointMark, CheckpointSpec, Choice, ClockOrder, End, EnvironmentId, EscalationId,
+    Event, Isolation, LostWhy, OnUnknown, Order, RunResult, RunStopWhy, SkipWhy, Snapshot, SnapshotMark, Step,
+    StopReason, Time, Verdict, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
@@ -141,6 +141,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),
         ("Stalled", What::Stalled { attempt: of(n), stall: Box::new(stall(at)) }),
+        ("ClocksSet Hold", What::ClocksSet { attempt: of(n), order: ClockOrder::Hold, by: ann() }),
         ("Revived", What::Revived { attempt: of(n) }),
         ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1), offset: 0 }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),

@@ -238,6 +238,7 @@ impl Audit {
             | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
+            | What::ClocksSet { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Paused { .. }

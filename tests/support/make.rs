@@ -65,6 +65,9 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         alternatives: IndexMap::new(),
         on_unknown: OnUnknown::Ask,
         wait: WaitSpec::default(),
+        progress: None,
+        metrics: Vec::new(),
+        alerts: Vec::new(),
     }
 }
 

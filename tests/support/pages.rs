@@ -47,6 +47,7 @@ pub(crate) fn run_view(line: RunLine, steps: Vec<StepView>) -> RunView {
         escalations: Vec::new(),
         trouble: None,
         seq: 1,
+        check_again_in_s: None,
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
         command: "python3 train.py".into(),
         dir: "/state/runs/tqcuq3/work/train/0".into(),
         ran_ms: 62_000,
+        progress: None,
     }
 }
 
@@ -115,6 +116,7 @@ pub(crate) fn run(id: &str, number: u64, steps: Vec<StepView>) -> RunView {
         escalations: Vec::new(),
         trouble: None,
         seq: 1,
+        check_again_in_s: None,
     }
 }
 

@@ -245,6 +245,7 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Timeout => "timeout",
         StopReason::Stop => "stop",
         StopReason::Stall => "stall",
+        StopReason::Alert => "alert",
     }
 }
 
@@ -294,6 +295,7 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         }
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
+        What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),
         What::Stalled { attempt: id, .. } => format!("{} stands still", attempt(id)),
         What::Revived { attempt: id } => format!("{} goes on", attempt(id)),
         What::CheckpointSeen { attempt: id, .. } => format!("{} saved", attempt(id)),

@@ -99,6 +99,13 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     {
         parts.push(format!("again in {}", span(until - now_ms)));
     }
+    if let Some(progress) = step.progress.filter(|_| step.state == StepState::Running) {
+        parts.extend(progress.done.map(|done| format!("{:.0} %", (done * 100.0).floor())));
+        parts.extend(progress.left.map(|left| match (span(left.p10_ms), span(left.p90_ms)) {
+            (low, high) if low == high => format!("{high} left"),
+            (low, high) => format!("{low}-{high} left"),
+        }));
+    }
     if let Some(late) = step.overdue(now_ms) {
         parts.push(format!("checkpoint overdue by {}", span(late)));
     }

@@ -12,6 +12,7 @@ mod hands;
 mod kept;
 mod logs;
 mod look;
+mod metrics;
 mod notify;
 mod own;
 mod start;
@@ -51,6 +52,8 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
             answer::decide(face, escalation, &choice, with, confirm.as_deref())
         }
         Verb::Checkpoints(args) => kept::checkpoints(face, args),
+        Verb::Metrics(args) => metrics::metrics(face, &args),
+        Verb::Report(args) => metrics::report(face, &args),
         Verb::Gc { dry_run } => kept::gc(face, dry_run),
         Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),

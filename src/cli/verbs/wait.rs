@@ -2,12 +2,13 @@
 
 use super::{Ended, answer};
 use crate::cli::Face;
-use crate::cli::args::{Condition, Wait};
+use crate::cli::args::{self, Wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
 use crate::client::{Link, Wake};
 use crate::clock::boottime_ms;
 use crate::faces::words;
+use crate::gauge::alert::Condition;
 use crate::wire::client::{Ask, EventView, Reply, RunView, StepState, StepView};
 
 /// What ended the wait.
@@ -29,6 +30,7 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
     let deadline =
         args.timeout.map(|limit| boottime_ms().saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
     let mut since = None;
+    let mut metrics = Looks::new(&args.conditions);
     loop {
         let view = status(&mut link, &args.run)?;
         // Only what is saved from now on counts as "a checkpoint": an old one is known already.
@@ -37,7 +39,12 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
         if let Some(met) = met(&view, args.step.as_deref(), &args.conditions, fresh.as_ref())? {
             return report(face, &view, &met);
         }
-        let until = deadline.unwrap_or(i64::MAX).min(boottime_ms() + 60_000);
+        if let Some(met) = metrics.met(&mut link, args, &view)? {
+            return report(face, &view, &met);
+        }
+        // Of numbers nobody is told.
+        let pause = if metrics.any() { 1_000 } else { 60_000 };
+        let until = deadline.unwrap_or(i64::MAX).min(boottime_ms() + pause);
         match link.wait(&[leave.fd()], until)? {
             Wake::Other(_) => {
                 face.screen.note("the run goes on");
@@ -48,6 +55,44 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
             }
             Wake::Changed(_) | Wake::TimedOut => {}
         }
+    }
+}
+
+/// Conditions on metrics.
+struct Looks {
+    conditions: Vec<(String, Condition)>,
+}
+
+impl Looks {
+    fn new(conditions: &[args::Condition]) -> Self {
+        let sources = conditions.iter().filter_map(|one| match one {
+            args::Condition::Metric(source) => Some((source.clone(), Condition::new(source).ok()?)),
+            args::Condition::Done | args::Condition::Escalation | args::Condition::Checkpoint => None,
+        });
+        Self { conditions: sources.collect() }
+    }
+
+    fn any(&self) -> bool {
+        !self.conditions.is_empty()
+    }
+
+    /// The first condition that the newest values make hold.
+    fn met(&mut self, link: &mut Link, asked: &Wait, view: &RunView) -> Result<Option<Met>, Failure> {
+        if !self.any() {
+            return Ok(None);
+        }
+        let (run, step) = (view.line.id.clone(), asked.step.clone());
+        let ask = Ask::Metrics { run, step, name: None, from: 0, newest: true };
+        let Reply::Metrics { series, .. } = link.ask(&ask)? else { return Err(Failure::unexpected("metrics")) };
+        for (source, condition) in &mut self.conditions {
+            for (name, point) in series.iter().filter_map(|one| one.points.last().map(|point| (&one.name, point))) {
+                if condition.see(name, point.number()) {
+                    let words = format!("{source}: {name} = {} at step {}", point.number(), point.step);
+                    return Ok(Some(Met { condition: "metric", exit: Exit::Good, words }));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -70,7 +115,7 @@ fn status(link: &mut Link, run: &str) -> Result<RunView, Failure> {
 
 /// The first checkpoint saved after `since`, where that is waited for.
 fn checkpoints(link: &mut Link, args: &Wait, view: &RunView, since: u64) -> Result<Option<EventView>, Failure> {
-    if !args.conditions.contains(&Condition::Checkpoint) {
+    if !args.conditions.contains(&args::Condition::Checkpoint) {
         return Ok(None);
     }
     let mut after = since;
@@ -99,7 +144,7 @@ fn about(name: &str, asked: &str) -> bool {
 pub fn met(
     view: &RunView,
     step: Option<&str>,
-    conditions: &[Condition],
+    conditions: &[args::Condition],
     checkpoint: Option<&EventView>,
 ) -> Result<Option<Met>, Failure> {
     let lanes: Vec<&StepView> = match step {
@@ -114,12 +159,12 @@ pub fn met(
         Some(_) => lanes_over(&lanes, Exit::of_run(view.line.state)),
     };
     if let Some(exit) = over {
-        let wanted = conditions.contains(&Condition::Done);
+        let wanted = conditions.contains(&args::Condition::Done);
         let subject = step.map_or_else(|| words::run_name(&view.line), str::to_owned);
         return Ok(Some(Met {
             condition: "done",
             // It is over, and the checkpoint that was waited for did not come.
-            exit: if exit == Exit::Good && !wanted && conditions.contains(&Condition::Checkpoint) {
+            exit: if exit == Exit::Good && !wanted && conditions.contains(&args::Condition::Checkpoint) {
                 Exit::Failed
             } else {
                 exit
@@ -128,7 +173,7 @@ pub fn met(
         }));
     }
     if let Some(asked) = open_question(view, &lanes, step.is_some()) {
-        let wanted = conditions.contains(&Condition::Escalation);
+        let wanted = conditions.contains(&args::Condition::Escalation);
         let stuck = view.line.state == crate::wire::client::RunState::Waiting;
         if wanted || stuck {
             return Ok(Some(Met {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{matrix, other, recovery, wait};
+use super::{matrix, metric, other, recovery, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
@@ -133,6 +133,9 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         alternatives: IndexMap::new(),
         on_unknown: defaults.on_unknown.clone(),
         wait: WaitSpec::default(),
+        progress: None,
+        metrics: vec![],
+        alerts: vec![],
     };
     if plain {
         run_keys(reader, section, &mut step);
@@ -187,6 +190,9 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.autonomy = other::autonomy(reader, section).unwrap_or(step.autonomy);
     step.alternatives = other::alternatives(reader, section, step);
     step.wait = wait::read(reader, section, step);
+    step.progress = metric::progress(reader, section);
+    step.metrics = metric::metrics(reader, section);
+    step.alerts = metric::alerts(reader, section, step);
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
 }
@@ -398,7 +404,7 @@ fn output<'a>(
 }
 
 /// An output is below the workspace or below the step's own folder.
-fn check_output(text: &str) -> Result<(), (String, String)> {
+pub(super) fn check_output(text: &str) -> Result<(), (String, String)> {
     let own = text.strip_prefix("$DOGWATCH_DIR").filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let rest = own.map_or(text, |rest| rest.trim_start_matches('/'));
     if rest.contains('$') {

@@ -3,7 +3,7 @@
 use super::recovery;
 use crate::config::keys::Kind;
 use crate::config::read::{Item, Reader, Section};
-use crate::model::{Action, StallAfter, Step, WaitSpec};
+use crate::model::{Action, Class, StallAfter, Step, WaitSpec};
 
 /// What can be done about a stall without saying more.
 const ACTIONS: [(&str, Action); 5] = [
@@ -21,7 +21,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &St
     if let Some(item) = table.get("stall_after") {
         wait.stall_after = stall_after(reader, &item).unwrap_or_default();
     }
-    wait.on_stall = table.get("on_stall").and_then(|item| on_stall(reader, &item, step));
+    wait.on_stall = table.get("on_stall").and_then(|item| action(reader, &item, step, Class::CollectiveHang));
     let quiet = table.get("quiet").and_then(|item| reader.list(&item)).unwrap_or_default();
     wait.quiet = quiet.iter().filter_map(|item| Some(recovery::regex(reader, item)?.as_str().to_owned())).collect();
     wait
@@ -42,11 +42,12 @@ fn stall_after<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<StallAfte
     Some(StallAfter::After(after))
 }
 
-fn on_stall<'a>(reader: &mut Reader<'a>, item: &Item<'a>, step: &Step) -> Option<Action> {
+/// What is done about a live attempt that was found to be in trouble of this class.
+pub(super) fn action<'a>(reader: &mut Reader<'a>, item: &Item<'a>, step: &Step, class: Class) -> Option<Action> {
     if matches!(item.value.as_str(), Some("retry_modified" | "alternative")) {
         let written = item.value.as_str().unwrap_or_default();
         let hint = format!(
-            "write a rule: [[steps.{}.on_failure]] match = {{ class = \"collective_hang\" }}, action = \"{written}\", use = \"NAME\"",
+            "write a rule: [[steps.{}.on_failure]] match = {{ class = \"{class}\" }}, action = \"{written}\", use = \"NAME\"",
             step.id
         );
         reader.found.error(&item.at, format!("{} cannot say what to change", item.title)).hint(hint);
@@ -57,7 +58,7 @@ fn on_stall<'a>(reader: &mut Reader<'a>, item: &Item<'a>, step: &Step) -> Option
         reader
             .found
             .error(&item.at, format!("step {} saves no checkpoint to resume from", step.id))
-            .hint(format!("add [steps.{}.checkpoint], or use on_stall = \"retry\"", step.id));
+            .hint(format!("add [steps.{}.checkpoint], or use \"retry\"", step.id));
     }
     Some(action)
 }

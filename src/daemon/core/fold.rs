@@ -7,7 +7,8 @@ use crate::daemon::watch::Orders;
 use crate::daemon::{begin, views};
 use crate::engine::{Engine, LaneState, Run};
 use crate::journal::{self, Journal, RunRow};
-use crate::model::RunId;
+use crate::metrics::Lesson;
+use crate::model::{Event, RunId, Verdict, What};
 
 pub(super) fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
     let read = journal.read();
@@ -35,12 +36,15 @@ fn workflow_of(row: &RunRow) -> Result<Arc<crate::model::Workflow>, String> {
 impl Core {
     /// What the mind knows now, to those who follow attempts. An attempt that lives no more is not followed any more.
     pub(super) fn tell_watched(&mut self) {
-        let engine = &self.engine;
+        let (engine, board) = (&self.engine, &self.parts.board);
         self.watched.retain(|attempt, tell| {
             let run = engine.run(&attempt.run);
             let lane = run.and_then(|run| run.lane(&attempt.lane)).filter(|lane| lane.n == attempt.n);
             let live = lane.filter(|lane| matches!(lane.state, LaneState::Active { .. }));
-            let Some(orders) = run.zip(live).map(|(run, lane)| Orders::of(run, lane)) else { return false };
+            let Some(orders) = run.zip(live).map(|(run, lane)| Orders::of(run, lane)) else {
+                board.forget(attempt);
+                return false;
+            };
             tell.send_if_modified(|known| {
                 let other = *known != orders;
                 if other {
@@ -50,6 +54,25 @@ impl Core {
             });
             true
         });
+    }
+
+    /// What attempts that have succeeded teach for the next runs. One that went on from a checkpoint took less than all.
+    pub(super) fn learn(&self, events: &[Event]) {
+        let Some(metrics) = &self.parts.metrics else { return };
+        for event in events {
+            let What::Judged { attempt, verdict: Verdict::Succeeded } = &event.what else { continue };
+            let Some(run) = self.engine.run(&attempt.run) else { continue };
+            let past = run.lane(&attempt.lane).and_then(|lane| lane.past.last()).filter(|past| past.n == attempt.n);
+            let habits = self.parts.board.get(attempt).map(|standing| standing.habits);
+            if let (Some(past), Some(habits)) = (past.filter(|past| !past.resumed), habits) {
+                metrics.learn(Lesson {
+                    workflow: run.workflow.name.clone(),
+                    step: attempt.lane.step.to_string(),
+                    took: past.ended.since(past.started),
+                    habits,
+                });
+            }
+        }
     }
 
     pub(super) fn write_records(&mut self) {

@@ -322,6 +322,7 @@ impl Core {
                 for (answer, job) in turn.after {
                     job(answer);
                 }
+                self.learn(&events);
                 self.tell_watched();
                 self.hand_out(&effects);
                 self.close_left();

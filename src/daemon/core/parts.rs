@@ -12,6 +12,7 @@ use crate::daemon::requests::{self, Answer};
 use crate::daemon::watch::Board;
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
+use crate::metrics::Metrics;
 use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site};
 use crate::state_dir::StateDir;
 use crate::wire;
@@ -30,6 +31,8 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) inputs: mpsc::UnboundedSender<Input>,
     pub(in crate::daemon) changed: watch::Sender<u64>,
     pub(in crate::daemon) board: Board,
+    /// `None` where they cannot be kept.
+    pub(in crate::daemon) metrics: Option<Metrics>,
 }
 
 impl Parts {

@@ -262,7 +262,7 @@ impl Actor {
         let wire_reason = match reason {
             StopReason::Timeout => crate::wire::keeper::StopReason::Timeout,
             // Shims of older versions know no other one; the journal says why.
-            StopReason::Stop | StopReason::Stall => crate::wire::keeper::StopReason::Stop,
+            StopReason::Stop | StopReason::Stall | StopReason::Alert => crate::wire::keeper::StopReason::Stop,
         };
         let Ok(keeper) = self.keeper().await else {
             self.parts.tell_after(AGAIN, Input::Again(command));

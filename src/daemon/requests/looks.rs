@@ -134,7 +134,7 @@ fn verified(attempt: &AttemptId, exit: &Exit, later: &[(u64, Event)]) -> Exit {
 }
 
 /// An answer that has to read the disk.
-fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
+pub(super) fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> Reaction {
     Reaction::Later(Box::new(move |answer| {
         tokio::task::spawn_blocking(move || drop(answer.send(look())));
     }))
@@ -164,6 +164,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }
             | What::Snapshotted { .. }

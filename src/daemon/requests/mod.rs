@@ -5,13 +5,14 @@ use super::core::{After, Caller, Core, Input};
 use super::views::{self, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
-use crate::model::{Event, LaneId, Order, Principal, RunId, StepId, What};
+use crate::model::{ClockOrder, Event, LaneId, Order, Principal, RunId, StepId, What};
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
 use std::os::fd::OwnedFd;
 
 mod hands_on;
 pub(super) mod kept;
 mod looks;
+mod metrics;
 mod notices;
 mod questions;
 mod saved;
@@ -109,6 +110,7 @@ impl Core {
             Ask::Order { run, step, order, note, checkpoint } => {
                 self.order(&run, &step, (order, checkpoint.as_deref()), by, note)
             }
+            Ask::Clocks { run, step, order } => self.set_clocks(&run, &step, order, by),
             Ask::StopStep { run, step } => self.change(&run, |run| {
                 let lane = find_lane(run, &step)?;
                 let what = run.stop_step(&lane, by).map_err(refuse)?;
@@ -143,10 +145,28 @@ impl Core {
             Ask::OrderKept { run, order } => self.order_kept(&run, order, &by),
             Ask::Gc { dry_run, host, runtime_dir } => Ok(self.gc(dry_run, host, runtime_dir)),
             Ask::Resources { run } => self.resources(&run),
+            Ask::Metrics { run, step, name, from, newest } => {
+                self.metrics(&run, step.as_deref(), metrics::Part { name, from, newest })
+            }
             Ask::Source { run } => now(self.source(&run)?),
             Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
             Ask::Again { run, params } => self.again(&run, params, by),
         }
+    }
+
+    /// What somebody says about the clocks of a live attempt.
+    fn set_clocks(&mut self, run: &str, step: &str, order: wire::ClockOrder, by: Principal) -> Refusable<Reaction> {
+        let order = match order {
+            wire::ClockOrder::More { ms } => ClockOrder::More(std::time::Duration::from_millis(ms)),
+            wire::ClockOrder::Hold => ClockOrder::Hold,
+            wire::ClockOrder::GoOn => ClockOrder::GoOn,
+            wire::ClockOrder::NeverStall => ClockOrder::NeverStall,
+        };
+        self.change(run, |run| {
+            let lane = find_lane(run, step)?;
+            let what = run.set_clocks(&lane, order, by).map_err(refuse)?;
+            Ok((what, format!("{}: {}", run.lane_name(&lane), engine::clock_words(order))))
+        })
     }
 
     fn stop_engine(&self) -> Answer {

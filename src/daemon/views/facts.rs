@@ -150,6 +150,7 @@ fn how(how: PastEnd) -> String {
         PastEnd::Exit { stop: Some(StopReason::Timeout), .. } => "time limit".into(),
         PastEnd::Exit { stop: Some(StopReason::Stop), .. } => "stopped".into(),
         PastEnd::Exit { stop: Some(StopReason::Stall), .. } => "stood still".into(),
+        PastEnd::Exit { stop: Some(StopReason::Alert), .. } => "ended by an alert".into(),
         PastEnd::Exit { end, unverified: true, .. } => format!("{}, its verify failed", exit_words(end)),
         PastEnd::Exit { end, missing: true, .. } => format!("{}, an output was missing", exit_words(end)),
         PastEnd::Exit { end, outside: Some(Outside::GpusLost), .. } => format!("{}, GPUs lost", exit_words(end)),

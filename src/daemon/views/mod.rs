@@ -1,6 +1,7 @@
 //! Runs and steps as clients see them; [`question`]: questions. Draws from the mind's state, decides nothing.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::sites::Waiting;
 use super::space::Space;
@@ -11,7 +12,8 @@ use crate::model::{
     AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
 };
 use crate::wire::client::{
-    AttachedView, IsolationView, RunLine, RunState, RunView, StepState, StepView, WaitKind, WaitView,
+    AttachedView, IsolationView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft, WaitKind,
+    WaitView,
 };
 
 mod facts;
@@ -90,6 +92,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
         seq,
+        check_again_in_s: check_again(run, now, board),
     }
 }
 
@@ -159,7 +162,35 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         },
         dir: run.work_dir(&lane.id),
         ran_ms: ran(lane, now),
+        progress: progress(run, lane, now, board),
     }
+}
+
+/// How far a live attempt is now, by what was known when its clocks were looked at.
+fn progress(run: &Run, lane: &LaneRun, now: Time, board: &Board) -> Option<ProgressView> {
+    let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }))?;
+    let standing = board.get(&live)?;
+    let gone = now.since(standing.at);
+    let ms = |seconds: f64| {
+        let left = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX).saturating_sub(gone);
+        i64::try_from(left.as_millis()).unwrap_or(i64::MAX)
+    };
+    let left = standing.left.map(|left| TimeLeft { p10_ms: ms(left.p10), p50_ms: ms(left.p50), p90_ms: ms(left.p90) });
+    (standing.done.is_some() || left.is_some()).then_some(ProgressView { done: standing.done, left })
+}
+
+/// In how many seconds it is worth to look again, for whoever is not told: by what is left, and by timers.
+fn check_again(run: &Run, now: Time, board: &Board) -> Option<u64> {
+    if matches!(run.phase, Phase::Ended { .. }) {
+        return None;
+    }
+    let looks = run.live_attempts().filter_map(|(attempt, _)| {
+        let standing = board.get(&attempt)?;
+        Some(standing.next_look.saturating_sub(now.since(standing.at)))
+    });
+    let timers = run.lanes.iter().filter_map(|lane| run.until(lane)).map(|until| until.since(now));
+    let soonest = looks.chain(timers).min().unwrap_or(Duration::from_secs(60));
+    Some(soonest.as_secs().clamp(1, 3600))
 }
 
 /// Every timer of a lane, the nearest first.
@@ -229,9 +260,11 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(StopReason::Timeout), .. } => "time limit reached, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stall), .. } => "it stands still, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Alert), .. } => "an alert, being stopped".into(),
         LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
             asked(run, question)
         }
+        LaneState::Active { .. } if lane.clocks.held.is_some() => "its clocks stand still".into(),
         LaneState::Active { resume: Some(path), .. } => {
             let damaged = lane.damaged_words().filter(|_| lane.checkpoint.as_ref().is_some_and(|it| it.path == *path));
             damaged.map_or_else(|| format!("resumed from {path}"), |words| format!("resumed from {path}: {words}"))

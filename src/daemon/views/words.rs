@@ -1,7 +1,7 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
 use crate::attempt::record::signal_name;
-use crate::engine::{Run, damaged_words};
+use crate::engine::{Run, clock_words, damaged_words};
 use crate::model::{
     AskWhy, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order,
     Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words, span_words,
@@ -52,7 +52,9 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.ended", lane, n, exited(attempt.n, exit))
         }
-        What::Stalled { attempt, .. } | What::Revived { attempt } => standing(attempt, what, at),
+        What::Stalled { attempt, .. } | What::Revived { attempt } | What::ClocksSet { attempt, .. } => {
+            standing(attempt, what, at)
+        }
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
             ("attempt.unknown", lane, n, format!("UNKNOWN whether attempt {} finished: {}", attempt.n, lost(*why)))
@@ -109,9 +111,7 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let text = format!("{} by {by}{}", ordered(*order), noted(note.as_deref()));
             ("step.ordered", Some(lane.clone()), None, text)
         }
-        What::Paused { by } => ("run.paused", None, None, format!("paused by {by}")),
-        What::Unpaused { by } => ("run.unpaused", None, None, format!("goes on, by {by}")),
-        What::RunStopAsked { by, why } => ("run.stopping", None, None, stopping(by, why)),
+        What::Paused { .. } | What::Unpaused { .. } | What::RunStopAsked { .. } => of_run(what),
         What::Resumed { from, by } => {
             let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
             ("run.resumed", None, None, format!("resumed{from} by {by}"))
@@ -120,11 +120,28 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
     }
 }
 
-/// Of an attempt that stands still, or goes on.
+/// What somebody said about the run as a whole.
+fn of_run(what: &What) -> Line {
+    let (kind, text) = if let What::Paused { by } = what {
+        ("run.paused", format!("paused by {by}"))
+    } else if let What::RunStopAsked { by, why } = what {
+        ("run.stopping", stopping(by, why))
+    } else {
+        let by = if let What::Unpaused { by } = what { by.to_string() } else { String::new() };
+        ("run.unpaused", format!("goes on, by {by}"))
+    };
+    (kind, None, None, text)
+}
+
+/// Of an attempt that stands still, or goes on, or whose clocks are set.
 fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
     let n = attempt.n;
     let (kind, text) = if let What::Stalled { stall, .. } = what {
-        ("attempt.stalled", format!("attempt {n} stands still: {}", stall.words(at)))
+        let (kind, stands) =
+            if stall.is_alert() { ("attempt.alert", "") } else { ("attempt.stalled", " stands still") };
+        (kind, format!("attempt {n}{stands}: {}", stall.words(at)))
+    } else if let What::ClocksSet { order, by, .. } = what {
+        ("attempt.clocks", format!("{}, by {by}", clock_words(*order)))
     } else {
         ("attempt.revived", format!("attempt {n} goes on by itself"))
     };
@@ -153,6 +170,7 @@ fn stop_asked(reason: StopReason, by: &Principal, save: Option<i32>) -> String {
         StopReason::Timeout => format!("time limit reached: stopping{save}"),
         StopReason::Stop => format!("stopping, by {by}{save}"),
         StopReason::Stall => format!("it stands still: stopping, by {by}{save}"),
+        StopReason::Alert => format!("an alert: stopping, by {by}{save}"),
     }
 }
 
@@ -238,6 +256,7 @@ fn exited(n: u32, exit: &Exit) -> String {
         Some(StopReason::Timeout) => text.push_str(" (time limit)"),
         Some(StopReason::Stop) => text.push_str(" (stopped)"),
         Some(StopReason::Stall) => text.push_str(" (it stood still)"),
+        Some(StopReason::Alert) => text.push_str(" (an alert)"),
         None => {}
     }
     if let Some(outside) = exit.outside {
@@ -283,7 +302,7 @@ fn judged(verdict: &Verdict) -> (&'static str, String) {
         Verdict::Allowed => ("step.failed", "failed, which is allowed".into()),
         Verdict::Abort { rule } => ("step.failed", format!("failed; the run ends by rule \"{rule}\"")),
         Verdict::Stopped => ("step.stopped", "stopped".into()),
-        Verdict::Answered => ("step.answered", "it stood still and was ended, as was answered".into()),
+        Verdict::Answered => ("step.answered", "it was ended while it lived, as was answered".into()),
         Verdict::Ask { why: AskWhy::Failed { attempts, of, rule, because, .. } } => {
             let rule = rule.as_ref().map(|rule| format!(", rule \"{rule}\"")).unwrap_or_default();
             let because = if because.is_empty() { String::new() } else { format!(", for {because}") };

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::engine::{LaneRun, Run};
 use crate::model::{AttemptId, Time};
+use crate::patience::{Habits, Left};
 
 /// What the mind knows that the clocks of an attempt must heed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +18,8 @@ pub(in crate::daemon) struct Orders {
     pub(in crate::daemon) hands: Vec<(Time, Time)>,
     /// A person said then that it is to go on although it stood still.
     pub(in crate::daemon) spared: Option<Time>,
+    /// Time that a person gave to it.
+    pub(in crate::daemon) more: Duration,
     /// That it stands still would be news.
     pub(in crate::daemon) may_stall: bool,
     /// That it goes on would be news.
@@ -25,7 +29,8 @@ pub(in crate::daemon) struct Orders {
 impl Orders {
     pub(in crate::daemon) fn of(run: &Run, lane: &LaneRun) -> Self {
         Self {
-            held: lane.attached.as_ref().map(|attached| attached.since),
+            held: lane.attached.as_ref().map(|attached| attached.since).or(lane.clocks.held),
+            more: lane.clocks.more,
             hands: lane.hands.clone(),
             spared: lane.spared,
             may_stall: lane.may_stall(),
@@ -35,10 +40,19 @@ impl Orders {
 }
 
 /// How the clocks of an attempt stand.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::daemon) struct Standing {
+    /// When it was so.
+    pub(in crate::daemon) at: Time,
     /// The sign of life that the nearest limit counts from, and when it ends without another one.
     pub(in crate::daemon) stall: Option<(Time, Time)>,
+    /// The share of the whole that is done.
+    pub(in crate::daemon) done: Option<f64>,
+    pub(in crate::daemon) left: Option<Left>,
+    /// How long to wait before it is worth a look.
+    pub(in crate::daemon) next_look: Duration,
+    /// What this attempt teaches if it ends well.
+    pub(in crate::daemon) habits: Habits,
 }
 
 /// The standings of all attempts that are followed.
@@ -59,7 +73,7 @@ impl Board {
         self.all().insert(attempt.clone(), standing);
     }
 
-    pub(super) fn forget(&self, attempt: &AttemptId) {
+    pub(in crate::daemon) fn forget(&self, attempt: &AttemptId) {
         self.all().remove(attempt);
     }
 }

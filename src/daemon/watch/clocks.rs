@@ -9,7 +9,7 @@ use super::board::{Orders, Standing};
 use crate::gauge::plain;
 use crate::gauge::progress::{Meter, Parser};
 use crate::model::{Sign, StallAfter, Time, WaitSpec};
-use crate::patience::{self, Habits, Limits, Load, Past, Patience, Poll};
+use crate::patience::{self, Habits, Limits, Load, Past, Patience};
 use crate::usage::Work;
 
 /// What computes less than this is idle, in thousandths of a processor.
@@ -68,11 +68,13 @@ pub(in crate::daemon) struct Clocks {
     /// What it computes, by the second look: until then nothing is asked.
     busy_until: Option<Time>,
     idle: Option<u32>,
+    /// Nothing is a stall before: a person gave it time.
+    granted: Option<Time>,
 }
 
 impl Clocks {
-    /// The clocks of an attempt that began then.
-    pub(in crate::daemon) fn new(spec: &WaitSpec, begun: Time) -> Self {
+    /// The clocks of an attempt that began then, of a step that tells its progress in this way and of which this is known.
+    pub(in crate::daemon) fn new(spec: &WaitSpec, parser: Parser, past: Past, begun: Time) -> Self {
         let limits = match spec.stall_after {
             StallAfter::Learned => Some(Limits::default()),
             StallAfter::After(span) => Some(Limits { after: Some(span), least: span, ..Limits::default() }),
@@ -80,8 +82,8 @@ impl Clocks {
         };
         Self {
             patience: Patience::new(begun),
-            meter: Meter::new(Parser::Auto),
-            past: Past::new(&[], Habits::default(), Poll::default()),
+            meter: Meter::new(parser),
+            past,
             limits,
             quiet: spec.quiet.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
             begun,
@@ -90,6 +92,7 @@ impl Clocks {
             first: None,
             busy_until: None,
             idle: None,
+            granted: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl Clocks {
         if self.due(at).is_none_or(|(since, until)| at < begin(since, until)) {
             (self.first, self.busy_until, self.idle) = (None, None, None);
         }
+    }
+
+    /// So large a share of the whole was reported to be done.
+    pub(in crate::daemon) fn progress(&mut self, share: f64, at: Time) {
+        self.patience.output(at);
+        self.patience.progress(at, share);
     }
 
     /// The last line announces a pause.
@@ -132,7 +141,12 @@ impl Clocks {
             (self.first, self.busy_until, self.idle) = (None, None, None);
         }
         self.spare(orders.spared);
+        let more = orders.more.saturating_sub(self.orders.more);
         self.orders = orders;
+        if !more.is_zero() {
+            self.granted = self.due(now).map(|(_, until)| until.max(now).plus(more));
+            (self.first, self.busy_until, self.idle) = (None, None, None);
+        }
     }
 
     fn spare(&mut self, at: Option<Time>) {
@@ -168,7 +182,16 @@ impl Clocks {
 
     /// How it stands, for those who look.
     pub(in crate::daemon) fn standing(&self, now: Time) -> Standing {
-        Standing { stall: self.due(now) }
+        let mut habits = Habits::default();
+        self.patience.teach(&mut habits);
+        Standing {
+            at: now,
+            stall: self.due(now),
+            done: self.patience.done(),
+            left: self.patience.left(now, &self.past),
+            next_look: self.patience.next_look(now, &self.past),
+            habits,
+        }
     }
 
     /// From when the nearest limit counts, and when it ends; in time of the world, as if nothing stood still from now on.
@@ -181,6 +204,7 @@ impl Clocks {
             patience::Stall::None { at } => self.world(at?, now),
             patience::Stall::Is { since, limit, .. } => self.world(since + limit, now),
         };
+        let until = self.granted.map_or(until, |granted| until.max(granted));
         Some((self.world(self.patience.sign(), now), until))
     }
 
@@ -270,6 +294,13 @@ fn begin(since: Time, until: Time) -> Time {
 mod tests {
     use super::*;
 
+    fn clocks(spec: &WaitSpec) -> Clocks {
+        let past = Past::new(&[], Habits::default(), patience::Poll::default());
+        let mut clocks = Clocks::new(spec, Parser::Auto, past, at(0));
+        clocks.heed(lives(), at(0));
+        clocks
+    }
+
     fn at(ms: i64) -> Time {
         Time::from_ms(1_000_000 + ms)
     }
@@ -281,8 +312,7 @@ mod tests {
     /// An attempt that prints every second for a minute, with a limit of ten seconds.
     fn printing() -> Clocks {
         let spec = WaitSpec { stall_after: StallAfter::After(Duration::from_secs(10)), ..WaitSpec::default() };
-        let mut clocks = Clocks::new(&spec, at(0));
-        clocks.heed(lives(), at(0));
+        let mut clocks = clocks(&spec);
         for second in 0..=60 {
             clocks.output(b"a line\n", at(second * 1000));
         }
@@ -335,7 +365,7 @@ mod tests {
         let mut clocks = printing();
         clocks.heed(Orders { held: Some(at(62_000)), may_stall: false, ..Orders::default() }, at(62_000));
         assert_eq!(clocks.next(at(500_000)), Next::Wait(None));
-        assert_eq!(clocks.standing(at(500_000)), Standing::default());
+        assert_eq!(clocks.standing(at(500_000)).stall, None);
         clocks.heed(lives(), at(500_000));
         assert_eq!(stall(&mut clocks, 500_000, 600_000, 0), Some(508_000));
     }
@@ -366,26 +396,23 @@ mod tests {
     fn an_announced_pause_may_be_longer_and_never_means_never() {
         let quiet = vec!["^compiling".to_owned()];
         let after = StallAfter::After(Duration::from_secs(10));
-        let mut clocks = Clocks::new(&WaitSpec { stall_after: after, quiet, ..WaitSpec::default() }, at(0));
-        clocks.heed(lives(), at(0));
-        clocks.output(b"step 1\ncompiling\n", at(1_000));
-        assert_eq!(stall(&mut clocks, 1_000, 200_000, 0), Some(21_000));
-        let mut never = Clocks::new(&WaitSpec { stall_after: StallAfter::Never, ..WaitSpec::default() }, at(0));
-        never.heed(lives(), at(0));
+        let mut pauses = clocks(&WaitSpec { stall_after: after, quiet, ..WaitSpec::default() });
+        pauses.output(b"step 1\ncompiling\n", at(1_000));
+        assert_eq!(stall(&mut pauses, 1_000, 200_000, 0), Some(21_000));
+        let mut never = clocks(&WaitSpec { stall_after: StallAfter::Never, ..WaitSpec::default() });
         assert_eq!(never.next(at(1_000_000_000)), Next::Wait(None));
     }
 
     #[test]
     fn progress_that_freezes_is_found_while_it_prints() {
-        let mut clocks = Clocks::new(&WaitSpec::default(), at(0));
-        clocks.heed(lives(), at(0));
+        let mut freezes = clocks(&WaitSpec::default());
         for second in 0..600 {
-            clocks.output(format!("step {second}/1000\n").as_bytes(), at(second * 1000));
+            freezes.output(format!("step {second}/1000\n").as_bytes(), at(second * 1000));
         }
         let mut found = None;
         for second in 600..4_000 {
-            clocks.output(b"waiting for the other ranks\n", at(second * 1000));
-            found = found.or(stall(&mut clocks, second * 1000, second * 1000 + 750, 0));
+            freezes.output(b"waiting for the other ranks\n", at(second * 1000));
+            found = found.or(stall(&mut freezes, second * 1000, second * 1000 + 750, 0));
         }
         let found = found.expect("it is found");
         assert!((899_000..1_000_000).contains(&found), "five minutes after the last step: {found}");
@@ -396,7 +423,8 @@ mod tests {
     fn what_was_printed_before_is_as_if_it_had_been_seen() {
         let spec = WaitSpec::default();
         let seen = |stamped: bool| {
-            let mut clocks = Clocks::new(&spec, at(0));
+            let mut clocks = clocks(&spec);
+            clocks.heed(Orders::default(), at(0));
             for ms in (0..600_000).step_by(400) {
                 // Stamps are a second apart.
                 if !stamped || ms % 1000 < 400 {

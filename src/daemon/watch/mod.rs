@@ -4,6 +4,7 @@
 
 mod board;
 mod clocks;
+mod sights;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,16 +15,22 @@ use rustix::fs::inotify;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
-pub(super) use board::{Board, Orders};
+pub(super) use board::{Board, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
+use sights::{Said, Sights};
 
 use super::core::{Input, Parts};
 use super::ended::{Context, sighting};
 use crate::attempt;
 use crate::attempt::log::{Log, Piece, Stamp, read_stamps};
 use crate::clock;
+use crate::gauge::alert::Condition;
 use crate::gauge::plain;
-use crate::model::{Checkpoint, Event, Stall, Time, What};
+use crate::gauge::progress::Parser;
+use crate::metrics::Read;
+use crate::model::{AlertSpec, Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
+use crate::patience::{Habits, Past, Poll};
+use crate::series::Point;
 use crate::usage::Work;
 
 /// Between two looks at a log that is being written: what came meanwhile is read at once.
@@ -33,6 +40,8 @@ const BLIND: Duration = Duration::from_secs(2);
 const CHUNK: usize = 256 * 1024;
 /// Checkpoints that are told of one look.
 const AT_ONCE: usize = 16;
+/// What the file of reports is called among the sources.
+const REPORTS: &str = "dogwatch report";
 /// Of more than so much that was written since the last look, only the end is read where no checkpoint can be missed.
 const MOST: u64 = 1024 * 1024;
 /// Of a log that was written before this engine lived, so much of its end is read for progress.
@@ -43,11 +52,10 @@ pub(super) fn start(context: Context, began: Time, orders: watch::Receiver<Order
     let parts = parts.clone();
     tokio::spawn(async move {
         let attempt = context.attempt.clone();
-        let mut follower = Follower::new(context, began, orders, parts.clone());
+        let mut follower = Follower::new(context, began, orders, parts).await;
         if let Err(error) = follower.follow().await {
             tracing::warn!("what {attempt} prints is not followed: {error}");
         }
-        parts.board.forget(&attempt);
     });
 }
 
@@ -57,27 +65,43 @@ struct Follower {
     parts: Parts,
     orders: watch::Receiver<Orders>,
     clocks: Clocks,
+    sights: Sights,
+    alerts: Vec<(AlertSpec, Condition)>,
+    /// How far the sources of numbers were read.
+    read: Read,
     /// Of checkpoints.
     pattern: Option<Regex>,
     offset: u64,
     /// The line that has no end yet.
     rest: Vec<u8>,
-    /// How long the timer was when everybody was told of it the last time.
-    shown: Option<(Time, Time)>,
+    /// What everybody was told the last time.
+    shown: Option<Standing>,
 }
 
 impl Follower {
-    fn new(context: Context, began: Time, orders: watch::Receiver<Orders>, parts: Parts) -> Self {
+    async fn new(context: Context, began: Time, orders: watch::Receiver<Orders>, parts: Parts) -> Self {
         let step = context.workflow.steps.get(&context.step);
         let pattern = step.and_then(|step| Regex::new(&step.checkpoint.as_ref()?.pattern).ok());
         let spec = step.map(|step| step.wait.clone()).unwrap_or_default();
-        let clocks = Clocks::new(&spec, began);
-        Self { context, parts, orders, clocks, pattern, offset: 0, rest: Vec::new(), shown: None }
+        let parser = step.and_then(|step| step.progress.as_ref()).and_then(|progress| match progress {
+            ProgressSpec::Named(name) => Parser::named(name),
+            ProgressSpec::Pattern(pattern) => Parser::pattern(pattern).ok(),
+        });
+        let declared = step.map(|step| step.metrics.clone()).unwrap_or_default();
+        let sights = Sights::new(&declared, |path| context.own(path));
+        let alerts = step.map(|step| step.alerts.clone()).unwrap_or_default();
+        let alerts = alerts.into_iter().filter_map(|spec| Some((spec.clone(), Condition::new(&spec.when).ok()?)));
+        let alerts = alerts.collect();
+        let (past, read) = known(&context, &parts).await;
+        let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
+        let (rest, shown) = (Vec::new(), None);
+        Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, rest, shown }
     }
 
     async fn follow(&mut self) -> std::io::Result<()> {
         let path = self.context.run_dir.join(self.context.attempt.dir());
-        let events = watch_dir(&path)
+        let own = self.context.own("$DOGWATCH_DIR");
+        let events = watch_dir(&path, Path::new(&own))
             .inspect_err(|error| tracing::warn!("{} is looked at now and then only: {error}", self.context.attempt));
         let mut events = events.ok();
         self.catch_up().map_err(std::io::Error::other)?;
@@ -94,6 +118,8 @@ impl Follower {
                 () = until(wake, &self.parts) => {}
                 changed = self.orders.changed() => {
                     if changed.is_err() {
+                        // The last of it.
+                        self.read_new().map_err(std::io::Error::other)?;
                         return Ok(());
                     }
                 }
@@ -113,7 +139,7 @@ impl Follower {
         for Stamp { offset, boottime_ms, .. } in stamps {
             let at = self.parts.clock.at_boottime(boottime_ms);
             self.clocks.before(&orders, newest, at);
-            if offset <= told {
+            if offset <= told && (offset <= self.read.log || !self.sights.reads_all()) {
                 self.clocks.output(&[], at);
                 self.offset = offset;
             } else {
@@ -140,7 +166,12 @@ impl Follower {
             self.offset = piece.next_offset();
             if let Piece::Bytes { bytes, .. } = piece {
                 self.clocks.output(&bytes, at);
+                // What was read by an engine before is kept already.
+                let old = self.read.log.saturating_sub(self.offset - bytes.len() as u64);
+                let new = bytes.get(usize::try_from(old).unwrap_or(usize::MAX)..).unwrap_or_default();
+                self.sights.output(new, at);
             }
+            self.read.log = self.read.log.max(self.offset);
         }
         Ok(())
     }
@@ -156,11 +187,12 @@ impl Follower {
             self.offset = from;
         }
         let end = log.end();
-        if end.saturating_sub(self.offset) > MOST {
+        if end.saturating_sub(self.offset) > MOST && !self.sights.reads_all() {
             self.offset = end.saturating_sub(CHUNK as u64);
         }
         let now = self.parts.clock.now();
         self.read_to(&mut log, u64::MAX, now)?;
+        self.keep(now);
         if self.offset > before && self.orders.borrow().may_revive {
             self.tell(What::Revived { attempt: self.context.attempt.clone() });
         }
@@ -201,6 +233,59 @@ impl Follower {
         Ok(())
     }
 
+    /// Hands the numbers over that came since the last time.
+    fn keep(&mut self, now: Time) {
+        self.reported(now);
+        let context = &self.context;
+        self.sights.files(&mut self.read.files, now, |path| context.is_there(path));
+        let points = self.sights.take();
+        self.alert(&points);
+        if let Some(metrics) = self.parts.metrics.as_ref().filter(|_| !points.is_empty()) {
+            metrics.keep(&self.context.attempt, points, self.read.clone());
+        }
+    }
+
+    /// Tells of the first alert whose condition begins to hold with these.
+    fn alert(&mut self, points: &[(String, Point)]) {
+        let mut first: Option<Alerted> = None;
+        for (metric, point) in points {
+            for (spec, condition) in &mut self.alerts {
+                if condition.see(metric, point.value) && first.is_none() {
+                    let AlertSpec { when, action, message } = spec.clone();
+                    let (metric, step, value) = (metric.clone(), point.step, point.value);
+                    first = Some(Alerted { when, message, action, metric, step, value });
+                }
+            }
+        }
+        if let Some(alerted) = first.filter(|_| self.orders.borrow().may_stall) {
+            let (hits, tail) = self.context.so_far();
+            let (since, limit) = (self.parts.clock.now(), Duration::ZERO);
+            let sign = Sign::Alert(alerted);
+            let stall = Stall { sign, since, limit, longest: None, cpu_permille: None, hits, tail };
+            self.tell(What::Stalled { attempt: self.context.attempt.clone(), stall: Box::new(stall) });
+        }
+    }
+
+    /// What the program said of itself since.
+    fn reported(&mut self, now: Time) {
+        let offset = self.read.files.entry(REPORTS.into()).or_default();
+        let file = Path::new(&self.context.own("$DOGWATCH_DIR")).join(reports_of(self.context.attempt.n));
+        let all = self.sights.reports(&file, offset, now);
+        let offset = *offset;
+        for said in all {
+            match said {
+                Said::Progress(share) => self.clocks.progress(share, now),
+                Said::Checkpoint { path, step } => {
+                    let checkpoint = Checkpoint { path: self.context.absolute(&path), step, metrics: Vec::new() };
+                    if self.context.is_there(&checkpoint.path) {
+                        let attempt = self.context.attempt.clone();
+                        self.tell(What::CheckpointSeen { attempt, checkpoint, offset });
+                    }
+                }
+            }
+        }
+    }
+
     fn tell(&self, what: What) {
         let run = self.context.attempt.run.clone();
         self.parts.tell(Input::Fact(Event { run, at: self.parts.clock.now(), what }));
@@ -227,7 +312,9 @@ impl Follower {
             }
         };
         self.show();
-        wake
+        // Nobody tells when a file of the step's own was written.
+        let files = self.sights.has_files().then(|| self.parts.clock.now().plus(BLIND));
+        wake.into_iter().chain(files).min()
     }
 
     async fn measure(&self) -> Option<Work> {
@@ -247,21 +334,47 @@ impl Follower {
 
     /// Puts the timers where they are looked at. Who looks is told only when they changed by a good part.
     fn show(&mut self) {
+        // It is over, and what was known of it is forgotten.
+        if self.orders.has_changed().is_err() {
+            return;
+        }
         let standing = self.clocks.standing(self.parts.clock.now());
         self.parts.board.put(&self.context.attempt, standing);
-        let far = match (self.shown, standing.stall) {
-            (Some((_, shown)), Some((since, until))) => {
-                let moved = until.since(shown).max(shown.since(until));
-                moved > until.since(since) / 10
-            }
-            (None, None) => false,
-            (None, Some(_)) | (Some(_), None) => true,
-        };
-        if far {
-            self.shown = standing.stall;
+        if self.shown.is_none_or(|shown| is_news(&shown, &standing)) {
+            self.shown = Some(standing);
             self.parts.changed.send_modify(|_| {});
         }
     }
+}
+
+/// What is worth telling everybody who looks.
+fn is_news(shown: &Standing, now: &Standing) -> bool {
+    let timer = match (shown.stall, now.stall) {
+        (Some((_, shown)), Some((since, until))) => {
+            until.since(shown).max(shown.since(until)) > until.since(since) / 10
+        }
+        (None, None) => false,
+        (None, Some(_)) | (Some(_), None) => true,
+    };
+    let moved = (shown.done.unwrap_or(0.0) - now.done.unwrap_or(0.0)).abs() >= 0.01;
+    timer || (moved && now.at.since(shown.at) >= BLIND)
+}
+
+/// What earlier runs of the step teach, and how far the numbers of this attempt were read.
+async fn known(context: &Context, parts: &Parts) -> (Past, Read) {
+    let (metrics, attempt) = (parts.metrics.clone(), context.attempt.clone());
+    let (workflow, step) = (context.workflow.name.clone(), context.step.to_string());
+    let look = move || {
+        let lessons = metrics.as_ref().map(|metrics| (metrics.lessons(&workflow, &step), metrics.read(&attempt)));
+        let (lessons, read) = lessons.unwrap_or((Ok(Default::default()), Ok(Read::default())));
+        let (took, habits) = lessons.unwrap_or_else(|error| {
+            tracing::warn!("what earlier runs of {step} teach is not known: {error}");
+            Default::default()
+        });
+        (Past::new(&took, habits, Poll::default()), read.unwrap_or_default())
+    };
+    let none = || (Past::new(&[], Habits::default(), Poll::default()), Read::default());
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| none())
 }
 
 /// Returns when something was written, or may have been.
@@ -284,10 +397,13 @@ async fn until(at: Option<Time>, parts: &Parts) {
     }
 }
 
-fn watch_dir(path: &Path) -> std::io::Result<Receiver> {
+/// Told of what is written in either of these folders.
+fn watch_dir(path: &Path, own: &Path) -> std::io::Result<Receiver> {
     let fd: OwnedFd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
     inotify::add_watch(&fd, path, flags | inotify::WatchFlags::ONLYDIR)?;
+    // Where it is missing, nothing is reported.
+    let _ = inotify::add_watch(&fd, own, flags | inotify::WatchFlags::ONLYDIR);
     // Any descriptor that can be read and polled will do; an inotify one is read like a pipe.
     Receiver::from_owned_fd_unchecked(fd)
 }

@@ -5,14 +5,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::check::{read_hit, write_hit};
-use super::stored::StoredHit;
-use crate::model::{Sign, Stall, Time};
+use super::stored::{StoredClockOrder, StoredHit};
+use crate::model::{Action, Alerted, ClockOrder, Sign, Stall, Time};
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredSign {
     Output,
     Progress,
+    Alert {
+        when: String,
+        message: Option<String>,
+        action: Option<String>,
+        metric: String,
+        step: i64,
+        /// As text: JSON knows no `nan`.
+        value: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,9 +43,17 @@ fn ms(span: Duration) -> u64 {
 
 pub(super) fn write(stall: &Stall) -> StoredStall {
     StoredStall {
-        sign: match stall.sign {
+        sign: match &stall.sign {
             Sign::Output => StoredSign::Output,
             Sign::Progress => StoredSign::Progress,
+            Sign::Alert(alerted) => StoredSign::Alert {
+                when: alerted.when.clone(),
+                message: alerted.message.clone(),
+                action: alerted.action.map(|action| action.as_str().to_owned()),
+                metric: alerted.metric.clone(),
+                step: alerted.step,
+                value: alerted.value.to_string(),
+            },
         },
         since_ms: stall.since.as_ms(),
         limit_ms: ms(stall.limit),
@@ -52,6 +69,14 @@ pub(super) fn read(stored: StoredStall) -> Stall {
         sign: match stored.sign {
             StoredSign::Output => Sign::Output,
             StoredSign::Progress => Sign::Progress,
+            StoredSign::Alert { when, message, action, metric, step, value } => Sign::Alert(Alerted {
+                when,
+                message,
+                action: action.and_then(|word| Action::ALL.iter().find(|(known, _)| *known == word).map(|(_, it)| *it)),
+                metric,
+                step,
+                value: value.parse().unwrap_or(f64::NAN),
+            }),
         },
         since: Time::from_ms(stored.since_ms),
         limit: Duration::from_millis(stored.limit_ms),
@@ -59,5 +84,23 @@ pub(super) fn read(stored: StoredStall) -> Stall {
         cpu_permille: stored.cpu_permille,
         hits: stored.hits.into_iter().map(read_hit).collect(),
         tail: stored.tail,
+    }
+}
+
+pub(super) fn write_order(order: ClockOrder) -> StoredClockOrder {
+    match order {
+        ClockOrder::More(span) => StoredClockOrder::More { ms: ms(span) },
+        ClockOrder::Hold => StoredClockOrder::Hold,
+        ClockOrder::GoOn => StoredClockOrder::GoOn,
+        ClockOrder::NeverStall => StoredClockOrder::NeverStall,
+    }
+}
+
+pub(super) fn read_order(stored: StoredClockOrder) -> ClockOrder {
+    match stored {
+        StoredClockOrder::More { ms } => ClockOrder::More(Duration::from_millis(ms)),
+        StoredClockOrder::Hold => ClockOrder::Hold,
+        StoredClockOrder::GoOn => ClockOrder::GoOn,
+        StoredClockOrder::NeverStall => ClockOrder::NeverStall,
     }
 }

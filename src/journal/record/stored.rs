@@ -50,6 +50,11 @@ pub(super) enum Stored {
         #[serde(default)]
         offset: u64,
     },
+    ClocksSet {
+        at: At,
+        order: StoredClockOrder,
+        by: StoredBy,
+    },
     Stalled {
         at: At,
         stall: Box<StoredStall>,
@@ -293,6 +298,15 @@ pub(super) struct StoredCheck {
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
 }
 
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StoredClockOrder {
+    More { ms: u64 },
+    Hold,
+    GoOn,
+    NeverStall,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredHit {
     pub(super) rule: usize,
@@ -417,7 +431,7 @@ stored! {
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
     StoredCheckpointMark { Pinned, Unpinned, Removed, Chosen }
-    StoredStop { Timeout, Stop, Stall }
+    StoredStop { Timeout, Stop, Stall, Alert }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
     StoredKind { Failed, Unknown, CannotStart, Gate, Stalled }
@@ -434,7 +448,7 @@ mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
 mirror!(StoredCheckpointMark = CheckpointMark { Pinned, Unpinned, Removed, Chosen });
-mirror!(StoredStop = StopReason { Timeout, Stop, Stall });
+mirror!(StoredStop = StopReason { Timeout, Stop, Stall, Alert });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate, Stalled });

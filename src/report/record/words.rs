@@ -59,6 +59,7 @@ pub(super) fn stop(reason: StopReason) -> &'static str {
         StopReason::Timeout => "time limit",
         StopReason::Stop => "stopped",
         StopReason::Stall => "stood still",
+        StopReason::Alert => "an alert",
     }
 }
 
@@ -131,7 +132,7 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
         Verdict::Allowed => "failed, which is allowed".into(),
         Verdict::Abort { rule } => format!("the run ends, by rule {}", inline(rule)),
         Verdict::Stopped => "stopped".into(),
-        Verdict::Answered => "ended because it stood still, as was answered".into(),
+        Verdict::Answered => "ended while it lived, as was answered".into(),
         Verdict::Ask { .. } => "a person is asked".into(),
     }
 }
@@ -204,6 +205,12 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
+        What::ClocksSet { attempt, order, by: who } => {
+            format!("{}: {}, by {}", name(attempt), crate::engine::clock_words(*order), by(who))
+        }
+        What::Stalled { attempt, stall } if stall.is_alert() => {
+            format!("{}: {}", name(attempt), inline(&stall.words(event.at)))
+        }
         What::Stalled { attempt, stall } => format!("{} stands still: {}", name(attempt), stall.words(event.at)),
         What::Revived { attempt } => format!("{} goes on by itself", name(attempt)),
         What::Exited { attempt, exit } => format!("{} ends: {}", name(attempt), end(exit.end)),

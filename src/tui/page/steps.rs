@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::faces::words::{span, took};
 use crate::tui::draw::{Frame, Pen, bar, first_shown, fit, row, width};
-use crate::tui::model::{Kind, Model, Row, RowKey};
+use crate::tui::model::{Kind, Model, Progress, Row, RowKey};
 use crate::tui::theme::{Role, role_of};
 use crate::wire::client::{RunView, StepState, StepView, WaitKind};
 
@@ -181,15 +181,27 @@ fn running(model: &Model, step: &StepView, columns: usize) -> String {
     if let Some(late) = step.overdue(model.now_ms) {
         return fit(&format!("checkpoint {} late", span(late)), columns);
     }
-    let Some(progress) = model.progress.get(&model.lane_key(step)) else {
-        return fit(&elapsed, columns);
+    // What the engine foretells knows of earlier runs, and says how sure it is.
+    let told = step.progress.and_then(|told| told.left).map(|left| left_words(left.p10_ms, left.p90_ms));
+    let share = step.progress.and_then(|told| told.done);
+    let seen = model.progress.get(&model.lane_key(step)).copied();
+    let seen = seen.or(share.map(|fraction| Progress { fraction, left_ms: None }));
+    let Some(progress) = seen else {
+        let words = told.map_or_else(|| elapsed.clone(), |left| format!("{elapsed}, {left} left"));
+        return fit(if width(&words) <= columns { &words } else { &elapsed }, columns);
     };
     let percent = format!("{:.0}%", (progress.fraction * 100.0).clamp(0.0, 100.0).floor());
-    let left = progress.left_ms.map_or(elapsed, |left| format!("{} left", span(left)));
+    let left = told.or(progress.left_ms.map(span)).map_or(elapsed, |left| format!("{left} left"));
     let short = format!("{percent} {left}");
     let rest = columns.saturating_sub(width(&short) + 1);
     if rest < 4 {
         return fit(&short, columns);
     }
     format!("{percent} {} {left}", bar(progress.fraction, rest.min(16)))
+}
+
+/// What is left, as a range while it is wide: `1h02m-1h20m`.
+fn left_words(low_ms: i64, high_ms: i64) -> String {
+    let (low, high) = (span(low_ms), span(high_ms));
+    if low == high || high_ms < low_ms + low_ms / 5 { high } else { format!("{low}-{high}") }
 }

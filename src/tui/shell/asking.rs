@@ -149,6 +149,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Why { .. }
         | Ask::Checkpoints { .. }
         | Ask::Resources { .. }
+        | Ask::Metrics { .. }
         | Ask::Source { .. }
         | Ask::Notices { .. }
         | Ask::Subscribe
@@ -162,6 +163,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::StartRun(_)
         | Ask::Undo { .. }
         | Ask::Order { .. }
+        | Ask::Clocks { .. }
         | Ask::Resume { .. }
         | Ask::Send { .. }
         | Ask::Attach { .. }

@@ -184,6 +184,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Stop
         | Action::Log
         | Action::Describe
+        | Action::Waits
         | Action::Copy => step::act(model, action),
         Action::Palette => open(model, Panel::Palette(Palette::default())),
         Action::Help => {

@@ -9,7 +9,7 @@ use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
 use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log, released};
-use crate::wire::client::{Ask, Order, RunState, StepState, StepView};
+use crate::wire::client::{Ask, ClockOrder, Order, RunState, StepState, StepView};
 
 /// Whether an action makes sense now: what is hinted.
 pub fn available(model: &Model, action: Action) -> bool {
@@ -87,6 +87,7 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
         | Action::Stop
         | Action::Log
         | Action::Describe
+        | Action::Waits
         | Action::Follow
         | Action::Copy
         | Action::Mark
@@ -162,6 +163,7 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
             ),
             format!("{name} is {is}"),
         ),
+        Action::Waits => some(step.state == StepState::Running, format!("{name} is {is}: it has no clocks")),
         Action::Log => some(step.attempt > 0, format!("{name} has not run yet")),
         Action::Follow => some(
             model.scroll.get(&model.lane_key(step)).is_some_and(|back| *back > 0),
@@ -187,6 +189,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Retry => menu(model, retry(model, &step)),
         Action::Skip => menu(model, skip(model, &step)),
         Action::Stop => menu(model, stop(model, &step)),
+        Action::Waits => menu(model, waits(model, &step)),
         Action::Copy => menu(model, copy(model, &step)),
         Action::Log => log::open(model, model.lane_key(&step), Some(step.attempt), ""),
         Action::Describe => {
@@ -324,6 +327,23 @@ fn stop(model: &Model, step: &StepView) -> Menu {
         ),
     ];
     Menu::new(format!("stop {}, after {ran}?", step.name()), vec![kept], items, model.now_ms)
+}
+
+/// What can be said about the clocks of a running step.
+fn waits(model: &Model, step: &StepView) -> Menu {
+    let run = model.run.as_ref().map(|run| run.line.id.clone()).unwrap_or_default();
+    let say = |order| Effect::tell(Ask::Clocks { run: run.clone(), step: step.name(), order });
+    let timers = step.waits.iter().map(|wait| {
+        format!("{} {}", crate::tui::page::waits::kind_words(wait.kind), span((wait.until_ms - model.now_ms).max(0)))
+    });
+    let items = vec![
+        Item::nothing("wait", "leave them as they are"),
+        Item::new("+15 m", "time limit and stall, a quarter of an hour later", say(ClockOrder::More { ms: 900_000 })),
+        Item::new("hold", "they stand still until they are let go on", say(ClockOrder::Hold)),
+        Item::new("go on", "they count again", say(ClockOrder::GoOn)),
+        Item::new("never stall", "no silence of this attempt is asked about", say(ClockOrder::NeverStall)),
+    ];
+    Menu::new(format!("the clocks of {}", step.name()), timers.collect(), items, model.now_ms)
 }
 
 fn copy(model: &Model, step: &StepView) -> Menu {

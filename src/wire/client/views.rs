@@ -105,6 +105,9 @@ pub struct RunView {
     pub trouble: Option<String>,
     /// The newest record's number: what to ask for events after.
     pub seq: u64,
+    /// For whoever cannot be told: when it is worth to ask again, in seconds; `None` when it is over.
+    #[serde(default)]
+    pub check_again_in_s: Option<u64>,
 }
 
 /// The badge of an environment.
@@ -226,6 +229,9 @@ pub struct StepView {
     /// Milliseconds that all of its attempts have run.
     #[serde(default)]
     pub ran_ms: i64,
+    /// How far the live attempt is, and what is left of it.
+    #[serde(default)]
+    pub progress: Option<ProgressView>,
 }
 
 impl StepView {
@@ -248,6 +254,23 @@ impl StepView {
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
     }
+}
+
+/// How far an attempt is, as far as it says so, and what is left of it, as far as that can be foretold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ProgressView {
+    /// From 0 to 1.
+    pub done: Option<f64>,
+    /// Milliseconds left: one of ten is over by `p10_ms`, nine of ten by `p90_ms`.
+    pub left: Option<TimeLeft>,
+}
+
+/// Milliseconds that are left, as a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLeft {
+    pub p10_ms: i64,
+    pub p50_ms: i64,
+    pub p90_ms: i64,
 }
 
 /// A timer of a step.

@@ -1,0 +1,115 @@
+//! Numbers of real steps, from their output, from their files and by `dogwatch report`, as series that outlive engines; and
+//! how far a step is, with what is left of it.
+
+use serde_json::Value;
+
+use crate::house::{House, until, words};
+
+/// The points of a series of the newest run: step and value.
+fn points(house: &House, step: &str, name: &str) -> Vec<(i64, Option<f64>)> {
+    let output = house.dogwatch(&["metrics", "@last", step, "--name", name, "--json"]);
+    assert!(output.status.success(), "{}", words(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let parts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let all = parts.flat_map(|part| part["points"].as_array().cloned().unwrap_or_default());
+    all.filter_map(|point| Some((point["step"].as_i64()?, point["value"].as_f64()))).collect()
+}
+
+#[test]
+fn output_files_and_reports_become_series() {
+    let house = House::new();
+    let dogwatch = env!("CARGO_BIN_EXE_dogwatch");
+    house.workflow(&format!(
+        "[steps.prints]\nrun = 'for n in 1 2 3; do echo \"at $n the loss is 0.$n\"; done; echo at 4 the loss is nan'\n\
+         [[steps.prints.metrics]]\npattern = 'at (?P<at>\\d+) the loss is (?P<loss>[\\d.]+|nan)'\nx = 'at'\n\
+         [steps.writes]\nrun = 'for n in 1 2 3; do echo \"{{\\\"step\\\":$n,\\\"acc\\\":0.$n}}\" >> $DOGWATCH_DIR/m.jsonl; sleep 0.1; done'\n\
+         [[steps.writes.metrics]]\nfile = '$DOGWATCH_DIR/m.jsonl'\n\
+         [steps.found]\nrun = 'printf \"step 7 lr=0.5\\rstep 8 lr=0.25\\n\"'\n\
+         [steps.says]\nrun = '{dogwatch} report metric score=1.5 step=40; {dogwatch} report metric score=nan step=41; sleep 0.5'\n"
+    ));
+    house.start();
+    assert_eq!(house.wait(), Some(0));
+    let numbers = [(1, Some(0.1)), (2, Some(0.2)), (3, Some(0.3)), (4, None)];
+    until("the loss is kept", || points(&house, "prints", "loss").len() == 4);
+    assert_eq!(points(&house, "prints", "loss"), numbers);
+    until("the file is read", || points(&house, "writes", "acc").len() == 3);
+    assert_eq!(points(&house, "writes", "acc"), numbers[..3]);
+    until("pairs are found", || points(&house, "found", "lr").len() == 2);
+    assert_eq!(points(&house, "found", "lr"), [(7, Some(0.5)), (8, Some(0.25))]);
+    until("reports are read", || points(&house, "says", "score").len() == 2);
+    assert_eq!(points(&house, "says", "score"), [(40, Some(1.5)), (41, None)]);
+    let csv = house.said(&["metrics", "@last", "prints", "--csv"]);
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows[0], "step_name,attempt,metric,step,time_ms,value");
+    assert!(rows[4].starts_with("prints,1,loss,4,") && rows[4].ends_with(",NaN"), "{csv}");
+    let table = house.said(&["metrics", "@last"]);
+    assert!(table.contains("loss") && table.contains("0.1 to 0.3, 4 points"), "{table}");
+}
+
+#[test]
+fn no_point_is_lost_or_told_twice_when_the_engine_dies() {
+    let house = House::new();
+    house.workflow("[steps.train]\nrun = 'n=0; while [ $n -lt 600 ]; do n=$((n+1)); echo \"step $n loss=$n\"; [ $((n % 20)) -ne 0 ] || sleep 0.1; done'\n");
+    house.start();
+    for _ in 0..3 {
+        let before = points(&house, "train", "loss").len();
+        until("more is kept", || points(&house, "train", "loss").len() > before);
+        house.kill_engine();
+    }
+    assert_eq!(house.wait(), Some(0));
+    until("all of it is kept", || points(&house, "train", "loss").len() >= 600);
+    let expected: Vec<(i64, Option<f64>)> = (1..=600).map(|n: i32| (i64::from(n), Some(f64::from(n)))).collect();
+    assert_eq!(points(&house, "train", "loss"), expected);
+}
+
+#[test]
+fn how_far_it_is_and_what_is_left_is_told() {
+    let house = House::new();
+    house.workflow(
+        "[steps.train]\nprogress = { pattern = 'done (?P<done>\\d+) out of (?P<total>\\d+)' }\n\
+         run = 'n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo \"done $n out of 80\"; sleep 0.1; done; until [ -e over ]; do sleep 0.1; done'\n",
+    );
+    house.start();
+    let told = |lane: &Value| lane["progress"]["done"].as_f64().unwrap_or(0.0);
+    until("half of it is done", || told(&house.lane("train")) >= 0.5);
+    let lane = house.lane("train");
+    let left = &lane["progress"]["left"];
+    let [low, middle, high] = ["p10_ms", "p50_ms", "p90_ms"].map(|name| left[name].as_i64().unwrap_or(-1));
+    assert!(0 < low && low <= middle && middle <= high, "{lane}");
+    assert!(house.status()["check_again_in_s"].as_u64().is_some_and(|s| (1..=3600).contains(&s)), "{}", house.status());
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+    assert!(house.status()["check_again_in_s"].is_null(), "it is over");
+    // A second run knows from the first how long it takes, before it says a word.
+    house.start();
+    until("what is left is known", || house.lane("train")["progress"]["left"]["p50_ms"].is_i64());
+    assert_eq!(house.wait(), Some(0));
+}
+
+#[test]
+fn an_alert_ends_what_diverges_and_the_rule_takes_another_way() {
+    let house = House::new();
+    house.workflow(
+        "[steps.train]\ngrace = '1s'\nrun = 'n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo \"step $n loss=$((n * RATE))\"; sleep 0.05; [ $RATE -gt 0 ] || exit 0; done'\n\
+         env = { RATE = '10' }\n\
+         [[steps.train.alerts]]\nwhen = 'loss > 50'\nmessage = 'Loss diverged'\n\
+         [[steps.train.on_failure]]\nmatch = { class = 'divergence' }\naction = 'alternative'\nuse = 'slow'\nretry = { max_attempts = 2, delay = '50ms' }\n\
+         [steps.train.alternatives.slow]\nenv = { RATE = '0' }\n",
+    );
+    house.start();
+    assert_eq!(house.wait(), Some(0), "{}", house.status());
+    assert_eq!(house.lane("train")["attempt"], 2);
+    let why = house.said(&["why", "@last", "train", "--attempt", "1"]);
+    assert!(why.contains("divergence") && why.contains("Loss diverged: loss = 60 at step 6"), "{why}");
+}
+
+#[test]
+fn a_wait_ends_when_a_metric_is_there() {
+    let house = House::new();
+    house.workflow("[steps.train]\nrun = 'n=9; while [ $n -gt 0 ]; do n=$((n-1)); echo \"step $n loss=$n\"; sleep 0.3; done; until [ -e over ]; do sleep 0.1; done'\n");
+    house.start();
+    let waited = house.json(&["wait", "@last", "--for", "metric loss<3", "--timeout", "60s"]).expect("it says so");
+    assert_eq!((waited["met"].as_str(), waited["exit"].as_i64()), (Some("metric"), Some(0)), "{waited}");
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+}
