@@ -211,10 +211,7 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::Resumed { .. } => {
-                self.resumed(&event.run);
-                Ok(())
-            }
+            What::Resumed { .. } => self.resumed(&event.run),
             What::CannotStart { lane, .. } => {
                 self.never_started(world, &event.run, lane);
                 Ok(())
@@ -475,7 +472,7 @@ impl Audit {
     }
 
     /// A resumed run may go on with all that was not done; an unknown end stays one.
-    fn resumed(&mut self, run: &RunId) {
+    fn resumed(&mut self, run: &RunId) -> Result<(), String> {
         for ((_, lane), log) in self.lanes.iter_mut().filter(|((of, _), _)| of == run) {
             let state = self.shadow.run(run).and_then(|run| run.lane(lane)).map(|lane| &lane.state);
             let done = matches!(state, Some(LaneState::Done { .. }));
@@ -486,6 +483,7 @@ impl Audit {
         // Questions about failures are closed by it.
         let open = self.shadow.run(run).into_iter().flat_map(|run| run.questions.values());
         self.answered.extend(open.filter(|question| question.answer.is_some()).map(|question| question.escalation.id));
+        Ok(())
     }
 
     fn skipped(&self, run: &RunId, lane: &LaneId) -> Result<(), String> {
