@@ -6,6 +6,7 @@ mod board;
 mod clocks;
 mod sights;
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// The same where the kernel does not tell that something was written.
 const BLIND: Duration = Duration::from_secs(2);
 const CHUNK: usize = 256 * 1024;
+/// So many checkpoints of one look are told.
+const SIGHTED: usize = 16;
 /// What the file of reports is called among the sources.
 const REPORTS: &str = "dogwatch report";
 /// Of more than so much that was written since the last look, only the end is read where no checkpoint can be missed.
@@ -197,10 +200,10 @@ impl Follower {
         Ok(true)
     }
 
-    /// The newest checkpoint told of in what was written since.
+    /// The checkpoints told of in what was written since; of many only the newest.
     fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
         let Some(pattern) = &self.pattern else { return Ok(()) };
-        let mut newest = None;
+        let mut newest = VecDeque::new();
         while let Some(piece) = log.read(self.offset, CHUNK)? {
             self.offset = piece.next_offset();
             let Piece::Bytes { bytes, .. } = piece else {
@@ -211,15 +214,17 @@ impl Follower {
             let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
                 let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
-                newest = sighting(pattern, &line, &self.context).or(newest);
+                newest.extend(sighting(pattern, &line, &self.context));
+                if newest.len() > SIGHTED {
+                    newest.pop_front();
+                }
             }
             self.rest.drain(..whole);
             if self.rest.len() > CHUNK {
                 self.rest.clear();
             }
         }
-        let there = |checkpoint: &Checkpoint| self.context.is_there(&checkpoint.path);
-        if let Some(checkpoint) = newest.filter(there) {
+        for checkpoint in newest.into_iter().filter(|checkpoint| self.context.is_there(&checkpoint.path)) {
             self.tell(What::CheckpointSeen { attempt: self.context.attempt.clone(), checkpoint });
         }
         Ok(())
