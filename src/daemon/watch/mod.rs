@@ -154,7 +154,9 @@ impl Follower {
         // Checkpoints may stand anywhere in it.
         if self.pattern.is_some() {
             (self.offset, self.rest) = (0, Vec::new());
-            self.read_checkpoints(&mut log)?;
+            // What an engine before has seen is no news but for the newest.
+            let most = if self.context.older.is_empty() { SIGHTED } else { 1 };
+            self.read_checkpoints(&mut log, most)?;
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Follower {
         let before = self.offset;
         if self.pattern.is_some() {
             let from = self.offset;
-            self.read_checkpoints(&mut log)?;
+            self.read_checkpoints(&mut log, SIGHTED)?;
             self.offset = from;
         }
         let end = log.end();
@@ -201,7 +203,7 @@ impl Follower {
     }
 
     /// The checkpoints told of in what was written since; of many only the newest.
-    fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
+    fn read_checkpoints(&mut self, log: &mut Log, most: usize) -> Result<(), attempt::Error> {
         let Some(pattern) = &self.pattern else { return Ok(()) };
         let mut newest = VecDeque::new();
         while let Some(piece) = log.read(self.offset, CHUNK)? {
@@ -215,7 +217,7 @@ impl Follower {
             for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
                 let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
                 newest.extend(sighting(pattern, &line, &self.context));
-                if newest.len() > SIGHTED {
+                if newest.len() > most {
                     newest.pop_front();
                 }
             }
