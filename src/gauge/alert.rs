@@ -35,11 +35,24 @@ struct Folded {
     last: usize,
 }
 
+/// `isnan(loss)`, and the name of its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Odd {
+    value: String,
+    /// Else it asks for what is infinite.
+    nan: bool,
+    metric: String,
+}
+
+/// In place of what is no number. Nothing that is compared with it may depend on which of the two it is.
+const NEITHER: [f64; 2] = [1e300, -1e300];
+
 /// A condition, and the values that it looks at.
 pub struct Condition {
     environment: Environment<'static>,
     source: String,
     folds: Vec<Folded>,
+    odd: Vec<Odd>,
     names: BTreeSet<String>,
     seen: HashMap<String, VecDeque<f64>>,
     held: bool,
@@ -73,6 +86,15 @@ impl Condition {
             folds.push(Folded { value: value.clone(), fold, metric: found[2].into(), last: last.clamp(1, FAR) });
             value
         });
+        static ODD: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"\bis(nan|inf)\(\s*([A-Za-z_]\w*)\s*\)").expect("a pattern of this file is well formed")
+        });
+        let mut odd: Vec<Odd> = Vec::new();
+        let replaced = ODD.replace_all(&replaced, |found: &regex::Captures<'_>| {
+            let value = format!("_odd{}", odd.len());
+            odd.push(Odd { value: value.clone(), nan: &found[1] == "nan", metric: found[2].into() });
+            value
+        });
         let mut environment = Environment::empty();
         environment.add_function("isnan", |value: f64| value.is_nan());
         environment.add_function("isinf", |value: f64| value.is_infinite());
@@ -84,12 +106,16 @@ impl Condition {
         let compiled = environment.compile_expression(&source).map_err(bad)?;
         let mut names: BTreeSet<String> = compiled.undeclared_variables(false).into_iter().collect();
         drop(compiled);
-        names.retain(|name| !name.starts_with("_fold") && !matches!(name.as_str(), "isnan" | "isinf"));
+        names.retain(|name| {
+            let own = name.starts_with("_fold") || name.starts_with("_odd");
+            !own && !matches!(name.as_str(), "isnan" | "isinf")
+        });
+        names.extend(odd.iter().map(|odd| odd.metric.clone()));
         names.extend(folds.iter().map(|fold| fold.metric.clone()));
         if names.is_empty() {
             return Err(BadCondition("it names no metric".into()));
         }
-        let mut condition = Self { environment, source, folds, names, seen: HashMap::new(), held: false };
+        let mut condition = Self { environment, source, folds, odd, names, seen: HashMap::new(), held: false };
         // With any numbers it must be true or false.
         for name in condition.names.clone() {
             condition.seen.insert(name, VecDeque::from([1.0]));
@@ -117,11 +143,23 @@ impl Condition {
     }
 
     fn holds(&self) -> Result<bool, String> {
+        let nan = self.seen.values().any(|seen| seen.back().is_some_and(|newest| newest.is_nan()));
+        let [one, other] = NEITHER;
+        // What is no number is neither more nor less than any other.
+        Ok(self.holds_with(one)? && (!nan || self.holds_with(other)?))
+    }
+
+    fn holds_with(&self, neither: f64) -> Result<bool, String> {
         let mut values: BTreeMap<&str, Value> = BTreeMap::new();
         for (name, seen) in &self.seen {
             if let Some(newest) = seen.back() {
-                values.insert(name, Value::from(*newest));
+                values.insert(name, Value::from(if newest.is_nan() { neither } else { *newest }));
             }
+        }
+        for Odd { value, nan, metric } in &self.odd {
+            let newest = self.seen.get(metric).and_then(VecDeque::back);
+            let is_so = newest.is_some_and(|newest| if *nan { newest.is_nan() } else { newest.is_infinite() });
+            values.insert(value, Value::from(is_so));
         }
         for Folded { value, fold, metric, last } in &self.folds {
             let seen = self.seen.get(metric).into_iter().flatten().rev().take(*last);

@@ -23,6 +23,8 @@ fn a_condition_fires_when_it_begins_to_hold() {
     assert_eq!(fires("loss > 3 * min(loss, last=200)", &[1.0, 2.0, 3.5]), [2]);
     assert_eq!(fires("loss > 2 * mean(loss) and loss < max(loss) + 1", &[1.0, 1.0, 9.0]), [2]);
     // A value that is no number is none to compare with.
+    assert_eq!(fires("loss > 20", &[f64::NAN, f64::INFINITY]), [1]);
+    assert!(fires("loss < 20 or not isnan(loss) and loss > 99", &[f64::NAN]).is_empty());
     assert_eq!(fires("loss > 3 * min(loss)", &[f64::NAN, 1.0, 4.0]), [2]);
     let mut both = Condition::new("loss > 1 and acc < 0.5").expect("it is one");
     assert!(!both.see("loss", 2.0), "there is no `acc` yet");
@@ -35,7 +37,7 @@ fn what_is_no_condition_is_refused_with_its_place() {
         ("loss >", "unexpected end"),
         ("loss + 1", "must be true or false"),
         ("1 > 2", "names no metric"),
-        ("nonsense(loss)", "unknown"),
+        ("nonsense(loss)", "not callable"),
     ] {
         let error = Condition::new(wrong).expect_err(wrong).to_string();
         assert!(error.contains(words), "{wrong}: {error}");
