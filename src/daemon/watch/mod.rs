@@ -72,7 +72,9 @@ struct Follower {
     /// Of checkpoints.
     pattern: Option<Regex>,
     offset: u64,
-    /// The line that has no end yet.
+    /// How far lines were read for checkpoints, and the one that has no end yet: what is written between this read and that
+    /// of the clocks belongs to the next one.
+    lines: u64,
     rest: Vec<u8>,
     /// What everybody was told the last time.
     shown: Option<Standing>,
@@ -95,7 +97,7 @@ impl Follower {
         let (past, read) = known(&context, &parts).await;
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         let (rest, shown) = (Vec::new(), None);
-        Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, rest, shown }
+        Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, lines: 0, rest, shown }
     }
 
     async fn follow(&mut self) -> std::io::Result<()> {
@@ -151,11 +153,7 @@ impl Follower {
         self.read_to(&mut log, u64::MAX, newest)?;
         self.clocks.before(&orders, newest, self.parts.clock.now());
         // Checkpoints may stand anywhere in it.
-        if self.pattern.is_some() {
-            (self.offset, self.rest) = (0, Vec::new());
-            self.read_checkpoints(&mut log)?;
-        }
-        Ok(())
+        self.read_checkpoints(&mut log)
     }
 
     /// Feeds the clocks with what was written up to an offset by then.
@@ -181,11 +179,7 @@ impl Follower {
         let Some(dir) = self.context.open()? else { return Ok(false) };
         let mut log = Log::open(dir)?;
         let before = self.offset;
-        if self.pattern.is_some() {
-            let from = self.offset;
-            self.read_checkpoints(&mut log)?;
-            self.offset = from;
-        }
+        self.read_checkpoints(&mut log)?;
         let end = log.end();
         if end.saturating_sub(self.offset) > MOST && !self.sights.reads_all() {
             self.offset = end.saturating_sub(CHUNK as u64);
@@ -203,15 +197,15 @@ impl Follower {
     fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
         let Some(pattern) = &self.pattern else { return Ok(()) };
         let mut new: Vec<(Checkpoint, u64)> = Vec::new();
-        while let Some(piece) = log.read(self.offset, CHUNK)? {
-            self.offset = piece.next_offset();
+        while let Some(piece) = log.read(self.lines, CHUNK)? {
+            self.lines = piece.next_offset();
             let Piece::Bytes { bytes, .. } = piece else {
                 self.rest.clear();
                 continue;
             };
             self.rest.extend_from_slice(&bytes);
             let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            let mut end = self.offset.saturating_sub(self.rest.len() as u64);
+            let mut end = self.lines.saturating_sub(self.rest.len() as u64);
             for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
                 end += line.len() as u64;
                 let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
