@@ -74,6 +74,9 @@ impl Condition {
             Regex::new(r"\b(min|max|mean)\(\s*([A-Za-z_]\w*)\s*(?:,\s*last\s*=\s*(\d{1,6})\s*)?\)")
                 .expect("a pattern of this file is well formed")
         });
+        static ODD: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"\bis(nan|inf)\(\s*([A-Za-z_]\w*)\s*\)").expect("a pattern of this file is well formed")
+        });
         let mut folds: Vec<Folded> = Vec::new();
         let replaced = FOLD.replace_all(source, |found: &regex::Captures<'_>| {
             let fold = match &found[1] {
@@ -85,9 +88,6 @@ impl Condition {
             let value = format!("_fold{}", folds.len());
             folds.push(Folded { value: value.clone(), fold, metric: found[2].into(), last: last.clamp(1, FAR) });
             value
-        });
-        static ODD: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(r"\bis(nan|inf)\(\s*([A-Za-z_]\w*)\s*\)").expect("a pattern of this file is well formed")
         });
         let mut odd: Vec<Odd> = Vec::new();
         let replaced = ODD.replace_all(&replaced, |found: &regex::Captures<'_>| {

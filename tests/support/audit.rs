@@ -211,9 +211,8 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::Resumed { .. } => self.resumed(&event.run),
-            What::CannotStart { lane, .. } => {
-                self.never_started(world, &event.run, lane);
+            What::CannotStart { .. } | What::Resumed { .. } => {
+                self.anew(world, event);
                 Ok(())
             }
             What::Skipped { lane, .. } => self.skipped(&event.run, lane),
@@ -472,7 +471,16 @@ impl Audit {
     }
 
     /// A resumed run may go on with all that was not done; an unknown end stays one.
-    fn resumed(&mut self, run: &RunId) -> Result<(), String> {
+    /// What is to be started once more.
+    fn anew(&mut self, world: &World, event: &Event) {
+        if let What::CannotStart { lane, .. } = &event.what {
+            self.never_started(world, &event.run, lane);
+        } else {
+            self.resumed(&event.run);
+        }
+    }
+
+    fn resumed(&mut self, run: &RunId) {
         for ((_, lane), log) in self.lanes.iter_mut().filter(|((of, _), _)| of == run) {
             let state = self.shadow.run(run).and_then(|run| run.lane(lane)).map(|lane| &lane.state);
             let done = matches!(state, Some(LaneState::Done { .. }));
@@ -483,7 +491,6 @@ impl Audit {
         // Questions about failures are closed by it.
         let open = self.shadow.run(run).into_iter().flat_map(|run| run.questions.values());
         self.answered.extend(open.filter(|question| question.answer.is_some()).map(|question| question.escalation.id));
-        Ok(())
     }
 
     fn skipped(&self, run: &RunId, lane: &LaneId) -> Result<(), String> {
