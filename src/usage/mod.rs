@@ -125,7 +125,8 @@ impl Meter {
         let (disk_total, disk_free) = disk::space(workspace);
         MachineView {
             cpus: host.cpus,
-            cpu_percent: look.percent,
+            // The kernel counts in ticks: of a short time there may be one too many.
+            cpu_percent: look.percent.map(|percent| percent.min(100.0)),
             load1: host.load1,
             memory_total: host.memory_total,
             memory_available: host.memory_available,
