@@ -23,7 +23,10 @@ pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> 
         EscalationKind::Failed | EscalationKind::Unknown | EscalationKind::Stalled => {
             facts.push(("checkpoint", checkpoint(step, lane, escalation)));
             facts.extend(resources(lane).map(|text| ("resources", text)));
-            facts.push(("attempts", attempts(lane)));
+            // That of an attempt that lives is the first one.
+            if !lane.past.is_empty() {
+                facts.push(("attempts", attempts(lane)));
+            }
         }
         EscalationKind::CannotStart => {}
         EscalationKind::Gate => {

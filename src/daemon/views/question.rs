@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 
 use super::facts::{self, names};
 use super::run_name;
-use crate::engine::{LaneRun, Question, Run, proposal_words};
+use crate::engine::{LaneRun, LaneState, Question, Run, proposal_words};
 use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
 use crate::report;
 use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
@@ -81,8 +81,15 @@ fn strength(choice: Choice) -> Strength {
     }
 }
 
-/// What a choice does and what it costs.
+/// What a choice does and what it costs. An attempt that stands still lives: most choices end it first.
 fn effect(run: &Run, question: &Question, choice: Choice) -> String {
+    let words = effect_of(run, question, choice);
+    let stops =
+        question.escalation.kind == EscalationKind::Stalled && !matches!(choice, Choice::KeepWaiting | Choice::StopRun);
+    if stops { format!("stops it; {words}") } else { words }
+}
+
+fn effect_of(run: &Run, question: &Question, choice: Choice) -> String {
     let Some(lane) = run.lane(&question.escalation.lane) else { return String::new() };
     let step = run.step_of(lane);
     let next = lane.n + 1;
@@ -102,13 +109,13 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
         Choice::Alternative { .. } => {
             let about = run.alternative_named(choice).and_then(|(_, other)| other.description.clone());
             let about = about.map(|about| format!("{about}; ")).unwrap_or_default();
-            format!("{about}attempt {next} from the start{}", done_again(lane))
+            format!("{about}attempt {next} from the start{}", done_again(lane, question))
         }
         Choice::Resume => {
             let lost = facts::lost(lane, &question.escalation).words();
             format!("attempt {next} from {}{}", checkpoint(lane), follows("; ", &lost))
         }
-        Choice::Retry => format!("attempt {next} from the start{}", done_again(lane)),
+        Choice::Retry => format!("attempt {next} from the start{}", done_again(lane, question)),
         Choice::Probe => "runs the step's probe: did it finish?".into(),
         Choice::Done => format!("it counts as succeeded: fixed by hand{}", follows("; then: ", &after)),
         Choice::Skip => format!("go on without it{}", follows("; without its result: ", &after)),
@@ -135,8 +142,13 @@ fn effect(run: &Run, question: &Question, choice: Choice) -> String {
 }
 
 /// The work that a new start does again. Less than a second is no cost.
-fn done_again(lane: &LaneRun) -> String {
-    let work = facts::work(lane).filter(|work| work.as_secs() > 0);
+fn done_again(lane: &LaneRun, question: &Question) -> String {
+    let lives = question.escalation.kind == EscalationKind::Stalled;
+    let resumed = matches!(&lane.state, LaneState::Active { resume: Some(_), .. });
+    let before = || if resumed { facts::work(lane).unwrap_or_default() } else { Duration::ZERO };
+    let so_far = || lane.started.map(|started| question.opened.since(started) + before());
+    let work = if lives { so_far() } else { facts::work(lane) };
+    let work = work.filter(|work| work.as_secs() > 0);
     work.map(|work| format!("; {} of work is done again", span_words(work))).unwrap_or_default()
 }
 
