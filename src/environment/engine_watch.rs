@@ -68,9 +68,12 @@ impl EngineWatch {
 
     /// Nobody holds the engine's lock, the state is still there, and nobody said `engine stop`.
     fn is_missing(&self) -> bool {
-        if std::fs::symlink_metadata(self.state_dir.join("engine.stopped")).is_ok() || !self.state_dir.is_dir() {
-            return false;
-        }
+        // In this order: an engine that is stopped on purpose says so before it lets go of its lock.
+        let stopped = || std::fs::symlink_metadata(self.state_dir.join("engine.stopped")).is_ok();
+        self.lock_is_free() && self.state_dir.is_dir() && !stopped()
+    }
+
+    fn lock_is_free(&self) -> bool {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         match OpenOptions::new().read(true).custom_flags(flags).open(self.state_dir.join("engine.lock")) {
             // Shared, and closed at once: two porters that look together do not see each other.
