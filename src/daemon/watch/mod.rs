@@ -108,7 +108,9 @@ impl Follower {
         let mut events = events.ok();
         self.catch_up().map_err(std::io::Error::other)?;
         loop {
-            if !self.read_new().map_err(std::io::Error::other)? || path.join("exit.json").exists() {
+            // Asked before the log is read: what was written last is read, too.
+            let over = path.join("exit.json").exists();
+            if !self.read_new().map_err(std::io::Error::other)? || over {
                 return Ok(());
             }
             let wake = self.look().await;
