@@ -92,6 +92,7 @@ impl Run {
         let AskWhy::Failed { rule, proposal, .. } = asks else {
             return None;
         };
+        let of_rule = rule;
         let print = self.print_of(lane, rule.as_deref(), exit);
         let id = self.lasting.get(&print)?;
         let (choice, by, ..) = self.questions.get(id)?.answer.as_ref()?;
@@ -128,10 +129,14 @@ impl Run {
         let budget = format!("answer {id}");
         let tries = lane.tries_of(&budget);
         if tries > AT_MOST {
-            return None;
+            let because = format!("{rule}, was tried {AT_MOST} times and brought nothing new");
+            let (rule, proposal) = (of_rule.clone(), proposal.clone());
+            return Some(Verdict::Ask { why: AskWhy::Failed { rule, attempts: tries, of: tries, because, proposal } });
         }
         let pause = if tries == 1 { Duration::ZERO } else { delay(&PAUSE, tries - 1, key) };
-        let spend = Spend { budget, print, of: AT_MOST + 1, by_progress: true };
+        // As attempts are numbered: those that led to the answer are not of it.
+        let of = lane.n + AT_MOST + 1 - tries;
+        let spend = Spend { budget, print, of, by_progress: true };
         Some(Verdict::Retry { at: now.plus(pause), rule, resume, spend: Some(spend), patch })
     }
 }

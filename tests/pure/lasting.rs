@@ -82,6 +82,12 @@ fn after_three_attempts_without_progress_a_person_is_asked_anew() {
         asked += 1;
     }
     assert_eq!(asked, 2, "the one with the last progress, and two more");
+    // The numbers agree: the last attempt that was told of is the last one that was made.
+    let train = &story.run().lanes[0];
+    assert_eq!(train.of, Some(train.n));
+    let why = &story.run().questions[&EscalationId(2)].escalation.evidence[0];
+    let said = "no rule matched; not repeated: the answer to e1 by ann, for this run, was tried 3 times and brought nothing new";
+    assert!(why.contains("(try 4 of 4)") && why.ends_with(said), "{why}");
 }
 
 #[test]
