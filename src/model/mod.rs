@@ -5,6 +5,7 @@
 //! *escalation* (a question to a person).
 
 mod diagnosis;
+mod escalation;
 mod event;
 mod ids;
 mod metric;
@@ -16,10 +17,11 @@ mod time;
 mod workflow;
 
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
+pub use escalation::{Choice, Escalation, EscalationKind};
 pub use event::{
-    AskWhy, Cause, Check, Checked, Checkpoint, CheckpointMark, Choice, ClockOrder, Command, Created, Damaged, End,
-    Escalation, EscalationKind, Event, Exit, Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection,
-    SkipWhy, Snapshot, SnapshotMark, StopReason, Usage, Verdict, What,
+    AskWhy, Cause, Check, Checked, Checkpoint, CheckpointMark, ClockOrder, Command, Created, Damaged, End, Event, Exit,
+    Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot, SnapshotMark,
+    StopReason, Usage, Verdict, What,
 };
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
