@@ -13,11 +13,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::de::DeserializeOwned;
 
+use super::build::other_build;
 use super::{Error, Who};
 use crate::clock::boottime_ms;
 use crate::state_dir::reach;
 use crate::wire::client::{
-    Ask, Asked, EngineView, FromEngine, Greeting, Hello, LONGEST, Reply, Result as Answer, VERSION,
+    Ask, Asked, EngineView, FromEngine, Greeting, Hello, LONGEST, Refusal, RefusalKind, Reply, Result as Answer,
+    VERSION,
 };
 
 /// A greeting that takes longer means that the engine is stuck.
@@ -104,16 +106,27 @@ impl Client {
         loop {
             match self.read_until(until, ANSWER)? {
                 FromEngine::Changed { seq } => self.changed = Some(seq),
-                FromEngine::Answer { id: of, result } if of == id => {
+                // Number 0: what was asked could not be read there, as with an older engine and a newer request.
+                FromEngine::Answer { id: of, result } if of == id || of == 0 => {
                     return match result {
                         Answer::Reply(reply) => Ok(*reply),
-                        Answer::Refused(refusal) => Err(Error::Refused(refusal)),
+                        Answer::Refused(refusal) => Err(Error::Refused(self.with_build(refusal))),
                     };
                 }
                 // The late answer to a request that was given up.
                 FromEngine::Answer { .. } => {}
             }
         }
+    }
+
+    /// The refusal, with a word about the engine's build where that may be the reason.
+    fn with_build(&self, mut refusal: Refusal) -> Refusal {
+        if refusal.kind == RefusalKind::Usage
+            && let Some(words) = other_build(self.engine.pid)
+        {
+            refusal.hint = Some(refusal.hint.map_or_else(|| words.to_owned(), |hint| format!("{hint}\n{words}")));
+        }
+        refusal
     }
 
     /// Asks for a terminal: its descriptor and what it is called.

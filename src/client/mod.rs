@@ -6,6 +6,7 @@
 //! * [`Link`]: a connection that survives the engine: for verbs that follow something.
 //! * [`start_engine`], [`stop_engine`]: the one background engine of this state directory.
 
+mod build;
 mod connection;
 mod engine;
 mod link;

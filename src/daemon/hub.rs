@@ -57,6 +57,7 @@ pub(super) async fn serve(
             }
             Err(error) => {
                 tracing::error!("no client can be let in: {error}");
+                // No descriptor is left, mostly: the client still waits at the door, so asking at once would spin.
                 crate::clock::sleep(Duration::from_millis(100)).await;
             }
         }

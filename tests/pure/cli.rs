@@ -241,7 +241,7 @@ fn view(state: RunState) -> RunView {
         },
         by: "ops@box".into(),
         dir: "/state/runs/tqcuq3".into(),
-        workspace: "/home/ops/digits".into(),
+        workspace: "/srv/ops/digits".into(),
         file: "digits.toml".into(),
         params: Vec::new(),
         isolation: Some(IsolationView { sandboxed: true, why: None }),
@@ -294,7 +294,7 @@ fn the_live_summary_fits_and_shows_the_last_line() {
 fn a_long_path_does_not_hide_what_stands_behind_it() {
     let short = words::short_paths;
     let saved =
-        "Saved checkpoint /home/ops/.local/state/dogwatch/runs/h0j2k1/work/train/1/ckpt/epoch-030.json at step 30";
+        "Saved checkpoint /srv/ops/.local/state/dogwatch/runs/h0j2k1/work/train/1/ckpt/epoch-030.json at step 30";
     assert_eq!(short(saved), "Saved checkpoint …/epoch-030.json at step 30");
     assert_eq!(short("out=/srv/a/very/long/way/to/model.bin, done"), "out=…/model.bin, done");
     for as_it_is in

@@ -1,7 +1,8 @@
 //! The command line against a real engine: exit codes, following, a terminal of its own, the engine killed meanwhile.
 
 use std::io::Read;
-use std::process::Child;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use dogwatch::clock::{boottime_ms, pause};
@@ -33,6 +34,34 @@ fn a_good_run_is_followed_to_its_end_line_by_line() {
     assert_eq!(desk.run(&["run", "-q", "--detach"]).ends(0).out, "good#3\n");
     desk.run(&["wait", "good#3", "--for", "done"]).ends(0);
     assert_eq!(desk.run(&["runs", "--json"]).ends(0).out.lines().count(), 3);
+}
+
+#[test]
+fn what_an_engine_of_another_build_refuses_is_said_to_be_its_refusal() {
+    let desk = Desk::new();
+    desk.write("many", "[steps.a]\nrun = \"true\"\nmatrix = { n = [1, 2] }\n");
+    desk.run(&["run"]).ends(0);
+    // The same build: the refusal is ours as well.
+    let same = desk.run(&["why", "many", "a"]).ends(2);
+    assert!(!same.err.contains("another build"), "{}", same.err);
+    desk.run(&["engine", "stop"]).ends(0);
+    // Another build: the same program with one byte more.
+    let other = desk.project().join("dogwatch-of-yesterday");
+    let mut bytes = std::fs::read(env!("CARGO_BIN_EXE_dogwatch")).expect("the binary");
+    bytes.push(0);
+    std::fs::write(&other, bytes).expect("written");
+    std::fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).expect("made executable");
+    let mut start = Command::new(&other);
+    start.args(["engine", "start"]);
+    desk.prepare(&mut start);
+    assert!(start.status().expect("started").success());
+    let said = desk.run(&["why", "many", "a"]).ends(2);
+    for words in ["name one of them", "another build", "dogwatch engine stop"] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
+    // What the state of a run forbids has nothing to do with it.
+    let said = desk.run(&["status", "none"]).ends(5);
+    assert!(!said.err.contains("another build"), "{}", said.err);
 }
 
 #[test]
