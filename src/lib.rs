@@ -9,6 +9,7 @@
 //! L3 client     client      connect, handshake, request, subscribe, receive a pane
 //!               faces       what all faces share: words for times and names, the key that lets go
 //! L2 hands      journal environment session keep shim config
+//!               identity    what files and folders are, and whether an earlier result still stands
 //!               screen      a step's bytes as cells and lines that can be shown
 //!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
@@ -40,6 +41,7 @@ pub mod environment;
 pub mod faces;
 pub mod faults;
 pub mod gauge;
+pub mod identity;
 pub mod journal;
 pub mod judge;
 pub mod keep;

@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/cached.rs"]
+mod cached;
 #[path = "real/cli.rs"]
 mod cli;
 #[path = "real/containers.rs"]

@@ -329,6 +329,7 @@ pub struct Ui {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Run {
     /// Without it `dogwatch.toml`, or the only `*.dogwatch.toml` of this folder
     pub file: Option<PathBuf>,
@@ -350,6 +351,9 @@ pub struct Run {
     /// This step and what comes after it
     #[arg(long, value_name = "STEP")]
     pub from: Option<String>,
+    /// Run every step, also where the result of an earlier run stands for it
+    #[arg(long)]
+    pub no_cache: bool,
     /// Instead of the workflow's own name
     #[arg(long)]
     pub name: Option<String>,

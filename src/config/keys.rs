@@ -119,7 +119,7 @@ impl Kind {
                 "alerts",
                 "approval",
             ],
-            Self::Output => &["path"],
+            Self::Output => &["path", "cache"],
             Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
             Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
@@ -214,8 +214,7 @@ const STEP: &[NotYet] = &[
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
 ];
 
-const OUTPUT: &[NotYet] =
-    &[not_yet("cache", "remove it; the step runs in every run"), not_yet("format", "remove it; an output is its path")];
+const OUTPUT: &[NotYet] = &[not_yet("format", "remove it; an output is its path")];
 
 const APPROVAL: &[NotYet] = &[
     not_yet("confirm", "remove it; an answer is one command"),

@@ -449,6 +449,9 @@ enum Unknown {
 struct Output {
     /// Relative to the workspace, or below `$DOGWATCH_DIR`.
     path: String,
+    /// The step does not run again while all that its result depends on is the same: its script, its variables, its inputs and
+    /// what lies at their paths. All outputs of a step say so, or none.
+    cache: Option<bool>,
 }
 
 /// Lists of values by name; every combination is a lane.

@@ -75,6 +75,7 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
         selection,
         env: start.env.clone(),
         by,
+        no_cache: start.no_cache,
         workflow: std::sync::Arc::new(workflow),
     };
     Ok((row, created))

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use regex::Regex;
 
-use super::{diagnose, saved};
+use super::cached::Making;
+use super::diagnose;
 use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, LaneState, Run, Sighting};
@@ -61,6 +62,8 @@ pub(super) struct Context {
     digests: HashMap<String, String>,
     /// Its checkpoints are verified after its end.
     verifies: bool,
+    /// Its step is cached.
+    making: Option<Making>,
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -79,6 +82,7 @@ impl Context {
             leaving: lane.sightings.iter().filter(|one| one.is_leaving()).map(path_of).collect(),
             digests: lane.sightings.iter().filter_map(digest_of).collect(),
             verifies: run.step_of(lane).checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some()),
+            making: Making::of(run, lane),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,
             boot_id: parts.boot_id.clone(),
@@ -116,6 +120,7 @@ impl Context {
             damaged: Vec::new(),
             outside: None,
             diagnosis: None,
+            made: None,
             verify: None,
         }
     }
@@ -142,6 +147,7 @@ impl Context {
             damaged,
             outside: Some(outside),
             diagnosis,
+            made: None,
             verify: None,
         }
     }
@@ -158,6 +164,7 @@ impl Context {
         let stall = stall.map(|(stall, at)| Box::new(stall.diagnosis(*at)));
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
+        let made = self.making.as_ref().filter(|_| good && missing.is_empty()).map(Making::made);
         let places = [self.run_dir.as_path(), Path::new(&self.workflow.environment_of(&self.step).workspace)];
         let facts = diagnose::facts(end, stop, record.oom_kills, &places);
         let read = self.read_log(dir, good && missing.is_empty(), facts);
@@ -184,6 +191,7 @@ impl Context {
             damaged: read.damaged,
             outside: read.outside,
             diagnosis: stall.or(read.diagnosis),
+            made,
             verify: None,
         }
     }
@@ -268,7 +276,7 @@ impl Context {
     /// What was verified is not what is there.
     pub(super) fn changed(&self, path: &str) -> Option<String> {
         let before = self.digests.get(path)?;
-        let now = saved::digest(Path::new(path))?;
+        let now = crate::identity::digest(Path::new(path)).ok()?;
         (now != *before).then(|| "it has changed since it was verified".into())
     }
 

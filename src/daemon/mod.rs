@@ -15,6 +15,7 @@
 
 mod adopt;
 mod begin;
+mod cached;
 mod core;
 mod diagnose;
 mod ended;

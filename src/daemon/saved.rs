@@ -1,9 +1,7 @@
-//! What steps saved, on the disk: what it holds, and its removal. A step may have put anything there: no link is followed, and
+//! What steps saved, on the disk: where it may lie, and its removal. A step may have put anything there: no link is followed, and
 //! nothing outside of the places of its step is touched. Decides nothing.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -14,10 +12,6 @@ use crate::engine::Run;
 use crate::faults::crash_point;
 use crate::model::{LaneId, Time};
 
-/// Bytes read at once.
-const CHUNK: usize = 1024 * 1024;
-/// Files of one checkpoint. What has more is no checkpoint.
-const MOST_FILES: usize = 100_000;
 /// The clocks of a file system and of an engine may differ by that.
 const SLACK_MS: u128 = 2_000;
 
@@ -25,62 +19,6 @@ const SLACK_MS: u128 = 2_000;
 pub(super) fn places(run: &Run, lane: &LaneId) -> Vec<PathBuf> {
     let workspace = run.workflow.environment_of(&lane.step).workspace.clone();
     vec![PathBuf::from(run.work_dir(lane)), PathBuf::from(workspace)]
-}
-
-/// What a checkpoint holds: the same text for the same names and bytes. `None` where that cannot be known.
-pub(super) fn digest(path: &Path) -> Option<String> {
-    let real = path.canonicalize().ok()?;
-    let mut hasher = blake3::Hasher::new();
-    if real.is_dir() {
-        folder(&real, &mut hasher, &mut 0)?;
-    } else {
-        file(&real, &mut hasher)?;
-    }
-    Some(hasher.finalize().to_hex().to_string())
-}
-
-fn folder(path: &Path, hasher: &mut blake3::Hasher, seen: &mut usize) -> Option<()> {
-    let entries = std::fs::read_dir(path).ok()?;
-    let mut names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().ok()?;
-    names.sort();
-    for name in names {
-        *seen += 1;
-        if *seen > MOST_FILES {
-            return None;
-        }
-        let inside = path.join(&name);
-        let about = inside.symlink_metadata().ok()?;
-        hasher.update(&name.len().to_le_bytes());
-        hasher.update(name.as_encoded_bytes());
-        if about.is_dir() {
-            hasher.update(b"(");
-            folder(&inside, hasher, seen)?;
-            hasher.update(b")");
-        } else if about.is_symlink() {
-            hasher.update(b"->");
-            hasher.update(std::fs::read_link(&inside).ok()?.as_os_str().as_encoded_bytes());
-        } else if about.is_file() {
-            hasher.update(&about.len().to_le_bytes());
-            file(&inside, hasher)?;
-        }
-    }
-    Some(())
-}
-
-fn file(path: &Path, hasher: &mut blake3::Hasher) -> Option<()> {
-    // A pipe that has taken the file's place must not hold whoever opens it.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(open(path, flags, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk).ok()? {
-            0 => return Some(()),
-            read => drop(hasher.update(&chunk[..read])),
-        }
-    }
 }
 
 /// Somebody wrote to it after that.

@@ -20,6 +20,7 @@ impl Run {
                 self.lacking.insert(environment.clone());
             }
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
+            What::CacheLooked { lane, look } => self.cache_looked(lane, look, at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),

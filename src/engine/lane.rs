@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside, Patch,
-    Principal, Proposal, SkipWhy, Stall, StopReason, Time,
+    CacheLook, Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside,
+    Patch, Principal, Proposal, SkipWhy, Stall, StopReason, Time,
 };
 
 use super::checkpoint::Sighting;
@@ -71,6 +71,8 @@ pub struct LaneRun {
     pub(super) spent: BTreeMap<String, Spent>,
     /// How many attempts the budget allows that the newest was made of; `None`: of none.
     pub of: Option<u32>,
+    /// Whether it had to run, as was found before its first attempt; only of cached steps.
+    pub cache: Option<Box<CacheLook>>,
     /// What the next attempt is to be, when somebody or a rule said.
     pub(super) next: Option<Next>,
 }
@@ -239,6 +241,8 @@ pub enum Finish {
     Exit,
     /// Its probe.
     Probe,
+    /// The same was made before, by this run (`name #number`).
+    Cached(String),
     /// This person: fixed by hand, or approved.
     Person(Principal),
 }
@@ -315,6 +319,7 @@ impl LaneRun {
             patch: Patch::default(),
             spent: BTreeMap::new(),
             of: None,
+            cache: None,
             next: None,
         }
     }

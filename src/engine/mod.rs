@@ -12,6 +12,7 @@
 //! Recovery has no path of its own: fold the journal, look up what lives, ask `owed`.
 
 mod apply;
+mod cached;
 mod checkpoint;
 mod escalation;
 pub mod expr;

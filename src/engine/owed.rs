@@ -283,6 +283,9 @@ impl Run {
             };
             out.extend(self.attempt(lane).map(command));
         }
+        if matches!(self.phase, Phase::Going) && !self.paused {
+            out.extend(self.look_ups().map(|lane| Command::LookUp(self.id.clone(), lane.id.clone())));
+        }
         self.tending(out);
         if matches!(self.phase, Phase::Ended { .. }) {
             out.push(Command::CloseEnvironment(self.id.clone()));

@@ -174,6 +174,7 @@ impl Run {
             damaged: Vec::new(),
             outside: None,
             diagnosis: Some(Box::new(stalled.stall.diagnosis(stalled.at))),
+            made: None,
             verify: None,
         };
         self.judge_stall(lane, &attempt.key(), &exit, now)

@@ -67,6 +67,11 @@ impl Run {
             }
             let lane_id = lane.id.clone();
             let what = match self.fate(step, lane) {
+                // Meanwhile it has its place: no more is read at once than would run.
+                Fate::Run if self.wants_look(lane) => {
+                    places.take(lane);
+                    continue;
+                }
                 Fate::Skip(why) => What::Skipped { lane: lane_id, why },
                 Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
                 Fate::Run if runs => {
@@ -83,6 +88,19 @@ impl Run {
             };
             out.push(self.record(now, what));
         }
+    }
+
+    /// Lanes that would start now and may not have to.
+    pub(super) fn look_ups(&self) -> impl Iterator<Item = &LaneRun> {
+        let mut places = self.places();
+        let wanted = self.sets.ready.iter().map(|place| &self.lanes[*place]).filter(|lane| self.wants_look(lane));
+        wanted.filter(move |lane| {
+            let now = places.is_free(lane) && matches!(self.fate(self.step_of(lane), lane), Fate::Run);
+            if now {
+                places.take(lane);
+            }
+            now
+        })
     }
 
     fn start(&self, lane: &LaneRun) -> What {

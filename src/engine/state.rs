@@ -21,6 +21,8 @@ pub struct Run {
     pub workflow: Arc<Workflow>,
     pub dir: String,
     pub selection: Selection,
+    /// No result of an earlier run stands for a step of this one.
+    pub no_cache: bool,
     /// What steps inherit of the caller's environment.
     pub env: Arc<BTreeMap<String, String>>,
     pub by: Principal,
@@ -127,6 +129,7 @@ impl Run {
             workflow,
             dir: created.dir.clone(),
             selection: created.selection.clone(),
+            no_cache: created.no_cache,
             env: Arc::new(created.env.clone()),
             by: created.by.clone(),
             created: at,

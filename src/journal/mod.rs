@@ -8,6 +8,7 @@
 mod answers;
 mod notices;
 mod record;
+mod results;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,9 +20,10 @@ use crate::model::{Event, RunId, Time, What, Workflow};
 pub use answers::Before;
 pub use notices::{Change, NewNotice, NoticeRow, NoticeState, Of, Outcome};
 pub use record::Unreadable;
+pub use results::Result as EarlierResult;
 
 /// The version of the tables.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// What the journal cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -347,6 +349,9 @@ fn migrate(db: &mut Connection, found: i64) -> Result<(), Error> {
     if found < 3 {
         transaction.execute_batch(notices::TABLES)?;
     }
+    if found < 4 {
+        transaction.execute_batch(results::TABLE)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
 }
@@ -403,5 +408,6 @@ fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Res
         transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
     }
     answers::note(transaction, event)?;
+    results::note(transaction, event)?;
     Ok(number)
 }

@@ -8,6 +8,7 @@ use crate::model::{
     What, Workflow,
 };
 
+pub(super) mod cache;
 mod check;
 mod diagnosis;
 mod stall;
@@ -78,6 +79,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::EnvironmentReady { .. } => "environment_ready",
         What::EnvironmentFailed { .. } => "environment_failed",
         What::Intended { .. } => "intended",
+        What::CacheLooked { .. } => "cache_looked",
         What::CannotStart { .. } => "cannot_start",
         What::Claimed { .. } => "claimed",
         What::CheckpointSeen { .. } => "checkpoint_seen",
@@ -126,6 +128,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             selection: write_selection(&created.selection),
             env: created.env.clone(),
             by: (&created.by).into(),
+            no_cache: created.no_cache,
         },
         What::EnvironmentReady { environment, isolation } => write_ready(environment, isolation),
         What::EnvironmentFailed { environment, why } => {
@@ -134,6 +137,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Intended { attempt, cause, resume } => {
             Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
         }
+        What::CacheLooked { lane, look } => Stored::CacheLooked { lane: lane_at(lane), look: cache::write_look(look) },
         What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
         What::CheckpointSeen { attempt, checkpoint, offset } => {
@@ -224,27 +228,26 @@ pub(super) fn read(
     workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
 ) -> Result<What, Unreadable> {
     Ok(match serde_json::from_str(body)? {
-        Stored::Created { number, dir, selection, env, by } => What::Created(Box::new(model::Created {
+        Stored::Created { number, dir, selection, env, by, no_cache } => What::Created(Box::new(model::Created {
             number,
             workflow: workflow().map_err(Unreadable::Workflow)?,
             dir,
             selection: read_selection(selection)?,
             env,
             by: by.into(),
+            no_cache,
         })),
-        Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
-            environment: environment_named(environment)?,
-            isolation: match container {
-                Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
-                None if sandboxed => Isolation::Sandboxed,
-                None => Isolation::None { why: why.unwrap_or_default() },
-            },
-        },
+        Stored::EnvironmentReady { sandboxed, why, container, environment } => {
+            read_ready(environment, container, sandboxed, why)?
+        }
         Stored::EnvironmentFailed { why, environment } => {
             What::EnvironmentFailed { environment: environment_named(environment)?, why }
         }
         Stored::Intended { at, cause, resume } => {
             What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
+        }
+        Stored::CacheLooked { lane, look } => {
+            What::CacheLooked { lane: lane.read()?, look: Box::new(cache::read_look(*look)) }
         }
         Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
@@ -330,6 +333,20 @@ fn environment_named(name: Option<String>) -> Result<EnvironmentId, Unreadable> 
     Ok(name.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default())
 }
 
+fn read_ready(
+    environment: Option<String>,
+    container: Option<StoredContainer>,
+    sandboxed: bool,
+    why: Option<String>,
+) -> Result<What, Unreadable> {
+    let isolation = match container {
+        Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
+        None if sandboxed => Isolation::Sandboxed,
+        None => Isolation::None { why: why.unwrap_or_default() },
+    };
+    Ok(What::EnvironmentReady { environment: environment_named(environment)?, isolation })
+}
+
 fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {
     let (sandboxed, why, container) = match isolation {
         Isolation::Sandboxed => (true, None, None),
@@ -394,6 +411,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         damaged: exit.damaged.iter().map(write_damaged).collect(),
         outside: exit.outside.as_ref().map(Into::into),
         diagnosis: exit.diagnosis.as_deref().map(diagnosis::write).map(Box::new),
+        made: exit.made.as_ref().map(cache::write_result),
     }
 }
 
@@ -413,6 +431,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         damaged: exit.damaged.into_iter().map(StoredDamaged::read).collect(),
         outside: exit.outside.map(Into::into),
         diagnosis: exit.diagnosis.map(|said| Box::new(diagnosis::read(*said))),
+        made: exit.made.map(cache::read_result),
         // Told by an event of its own.
         verify: None,
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AttemptId, Choice, Diagnosis, EnvironmentId, Escalation, EscalationId, LaneId, Patch, Principal, Proposal, RunId,
-    Spend, Stall, StepId, Time, Workflow,
+    AttemptId, CacheLook, Choice, Diagnosis, EnvironmentId, Escalation, EscalationId, LaneId, Made, Patch, Principal,
+    Proposal, RunId, Spend, Stall, StepId, Time, Workflow,
 };
 
 /// One recorded fact or decision of one run.
@@ -40,6 +40,11 @@ pub enum What {
     CannotStart {
         lane: LaneId,
         why: String,
+    },
+    /// Whether the lane has to run at all; told before its first attempt, where the step is cached. With a hit it is done.
+    CacheLooked {
+        lane: LaneId,
+        look: Box<CacheLook>,
     },
     /// The shim owns the attempt.
     Claimed {
@@ -252,6 +257,8 @@ pub struct Created {
     /// What every step inherits of the caller's environment.
     pub env: std::collections::BTreeMap<String, String>,
     pub by: Principal,
+    /// Every step runs, whatever was made before.
+    pub no_cache: bool,
 }
 
 /// Which steps of the workflow a run is about.
@@ -381,6 +388,8 @@ pub struct Exit {
     pub outside: Option<Outside>,
     /// Why it failed, where it ended badly by itself.
     pub diagnosis: Option<Box<Diagnosis>>,
+    /// What it made, where its step is cached and it can stand for a later run; else why it cannot.
+    pub made: Option<Result<Box<Made>, String>>,
     /// What its `verify` said; `None` where it was not asked, or not yet.
     pub verify: Option<Checked>,
 }
@@ -630,6 +639,8 @@ pub enum RunResult {
 pub enum Command {
     /// To be journalled and applied, before anything else is done.
     Record(Event),
+    /// Find out whether this lane has to run: [`What::CacheLooked`].
+    LookUp(RunId, LaneId),
     /// Adopt it if it lives, else launch it.
     Launch(AttemptId),
     Stop {

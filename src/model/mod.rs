@@ -4,6 +4,7 @@
 //! matrix), *attempt* (one start of a lane), *session* (tmux's), *environment* (where steps run), *checkpoint*,
 //! *escalation* (a question to a person).
 
+mod cache;
 mod diagnosis;
 mod escalation;
 mod event;
@@ -16,6 +17,7 @@ mod stall;
 mod time;
 mod workflow;
 
+pub use cache::{Basis, CacheHit, CacheLook, Made, OutputMade, Recipe};
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use escalation::{Choice, Escalation, EscalationKind};
 pub use event::{

@@ -308,6 +308,13 @@ pub struct LaneSpec {
     pub values: IndexMap<String, Value>,
 }
 
+impl Step {
+    /// It does not run again while all that its result depends on is the same.
+    pub fn is_cached(&self) -> bool {
+        self.outputs.values().any(|output| output.cache)
+    }
+}
+
 impl LaneSpec {
     /// `lr=0.1,seed=2`; empty without a matrix.
     pub fn label(&self) -> String {
@@ -346,6 +353,8 @@ impl Default for Retry {
 pub struct Output {
     /// Relative to the workspace; may begin with `$DOGWATCH_DIR`.
     pub path: String,
+    /// A later run takes it as it is, while all that it depends on is the same. All outputs of a step say so, or none.
+    pub cache: bool,
 }
 
 /// `[steps.x.checkpoint]`.

@@ -71,6 +71,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Intended { .. }
+            | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
             | What::ClocksSet { .. }
@@ -252,6 +253,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Intended { .. }
+            | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
             | What::ClocksSet { .. }

@@ -18,10 +18,12 @@ use serde::{Deserialize, Serialize};
 mod metrics;
 mod notices;
 mod views;
+mod why;
 
 pub use metrics::{Odd, PointView, SeriesView};
 pub use notices::NoticeView;
 pub use views::*;
+pub use why::{CachedView, DiagnosisView, LineView, WhyView};
 
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
@@ -253,6 +255,9 @@ pub struct StartRun {
     pub name: Option<String>,
     pub only: Vec<String>,
     pub from: Option<String>,
+    /// No earlier result stands for a step.
+    #[serde(default)]
+    pub no_cache: bool,
     /// What steps inherit of the caller's environment; see [`inherited`].
     pub env: BTreeMap<String, String>,
 }
@@ -415,6 +420,7 @@ pub enum Reply {
     Escalation(EscalationView),
     Checkpoints(Vec<CheckpointView>),
     Why(Box<WhyView>),
+    Cached(CachedView),
     Kept(Vec<KeptView>),
     Gc(GcView),
     Resources(ResourcesView),

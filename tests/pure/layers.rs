@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
     Room { name: "state_dir", may: &BASE, pure: false },
     Room { name: "spawn", may: &BASE, pure: false },
     Room { name: "journal", may: &BASE, pure: false },
+    Room { name: "identity", may: &BASE, pure: false },
     Room { name: "metrics", may: &BASE, pure: false },
     Room { name: "environment", may: &BASE, pure: false },
     Room { name: "session", may: &BASE, pure: false },

@@ -11,7 +11,7 @@ use dogwatch::model::{
 };
 
 use crate::support::make::{checkpoint, person, retry, step, step_id, workflow};
-use crate::support::story::{Story, check, exit, lane, run_id, saved, stall};
+use crate::support::story::{Story, check, exit, lane, looked, run_id, saved, stall};
 
 fn state_word(state: &LaneState) -> &'static str {
     match state {
@@ -135,6 +135,8 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Intended next", What::Intended { attempt: of(n + 1), cause: Cause::First, resume: None }),
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),
+        ("CacheLooked hit", What::CacheLooked { lane: lane("a"), look: Box::new(looked(true)) }),
+        ("CacheLooked miss", What::CacheLooked { lane: lane("a"), look: Box::new(looked(false)) }),
         ("Snapshotted", What::Snapshotted { attempt: of(n), snapshot: Snapshot { image: "i".into(), bytes: 1 } }),
         ("Keeping", What::Keeping { attempt: of(n) }),
         ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),

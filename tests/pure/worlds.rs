@@ -145,6 +145,7 @@ fn ten_thousand_histories_keep_every_promise() {
             ("tmux kills", total.tmux_kills),
             ("reboots", total.reboots),
             ("no environment", total.no_environment),
+            ("cached", total.cached),
             ("unknown", total.unknown),
             ("orders", total.orders),
             ("held answers", total.held),

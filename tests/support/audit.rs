@@ -211,6 +211,15 @@ impl Audit {
                 }
                 Ok(())
             }
+            What::CacheLooked { lane, look } => {
+                let run = self.shadow.run(&event.run).ok_or("a look for no run")?;
+                let waits = run.lane(lane).is_some_and(|lane| matches!(lane.state, LaneState::Waiting) && lane.n == 0);
+                // Told once more, when it runs or is done since, it is no news.
+                if waits && look.hit.is_some() && run.lane(lane).is_some_and(|lane| lane.cache.is_none()) {
+                    self.lanes.entry((event.run.clone(), lane.clone())).or_default().licence = None;
+                }
+                Ok(())
+            }
             What::CannotStart { .. } | What::Resumed { .. } => {
                 self.anew(world, event);
                 Ok(())

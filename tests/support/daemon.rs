@@ -10,7 +10,7 @@ use dogwatch::model::{
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
-use super::story::check;
+use super::story::{check, looked};
 use super::world::{Happening, Meaning, Mutant, Report, World};
 
 /// How often a hand looks whether what it holds is still so.
@@ -104,6 +104,10 @@ impl Daemon {
             }
             Report::CheckpointRemoved(attempt, path, why) => {
                 fact(&attempt.run, What::CheckpointRemoved { lane: attempt.lane, path, why })
+            }
+            Report::CacheLooked(run, lane, hit) => {
+                let look = looked(hit);
+                fact(&run, What::CacheLooked { lane, look: Box::new(look) })
             }
             Report::Environment(_, _, life) if life != self.life => Vec::new(),
             Report::Environment(run, true, _) => {
@@ -446,6 +450,15 @@ impl Daemon {
             Command::Stop { attempt, reason, grace, save: _ } => {
                 let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
                 world.plan(2, Happening::Stop { attempt, reason, grace_ms });
+            }
+            Command::LookUp(run, lane) => {
+                let asked = AttemptId { run: run.clone(), lane: lane.clone(), n: 0 };
+                if self.due(world, &asked) {
+                    let mut dice = dice_for(world.seed, (lane.step.as_str(), lane.lane.0, 0, "cache"));
+                    let hit = dice.per_mille(400);
+                    world.counts.cached += u64::from(hit);
+                    world.plan(5, Happening::Deliver { report: Report::CacheLooked(run, lane, hit), sent: 0 });
+                }
             }
             Command::Probe(attempt) => {
                 if self.due(world, &attempt) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dogwatch::model::{
     Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, EnvironmentSpec, FailureRule,
-    Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step,
-    StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
+    Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part, Principal, Retry, Selection,
+    Step, StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -125,6 +125,7 @@ pub(crate) fn created(workflow: Workflow, selection: Selection) -> Created {
         selection,
         env: std::collections::BTreeMap::new(),
         by: person("ann@host"),
+        no_cache: false,
     }
 }
 
@@ -188,6 +189,9 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
     };
     random_alternatives(dice, &mut step);
     step.allow_failure = dice.per_mille(150);
+    if dice.per_mille(200) {
+        step.outputs = [("data".to_owned(), Output { path: "data".into(), cache: true })].into();
+    }
     step.verify = dice.per_mille(200).then(|| "true".into());
     let verify = dice.per_mille(500).then(|| "true".to_owned());
     step.checkpoint = dice.per_mille(300).then(|| {

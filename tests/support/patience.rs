@@ -85,6 +85,7 @@ impl Patience {
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
             | What::Snapshotted { .. }
+            | What::CacheLooked { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
             | What::SnapshotMarked { .. }

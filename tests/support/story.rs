@@ -2,8 +2,9 @@
 
 use dogwatch::engine::{Engine, LaneState, Run};
 use dogwatch::model::{
-    AttemptId, Cause, Check, Checked, Checkpoint, Choice, Command, End, EscalationId, Event, Exit, Isolation, Lane,
-    LaneId, LostWhy, Order, RunId, Selection, Sign, Snapshot, Stall, StopReason, Time, Verdict, What, Workflow,
+    AttemptId, Basis, CacheHit, CacheLook, Cause, Check, Checked, Checkpoint, Choice, Command, End, EscalationId,
+    Event, Exit, Isolation, Lane, LaneId, LostWhy, Made, Order, RunId, Selection, Sign, Snapshot, Stall, StopReason,
+    Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -43,6 +44,7 @@ pub(crate) fn exit(end: End, now: Time) -> Exit {
         damaged: Vec::new(),
         outside: None,
         diagnosis: None,
+        made: None,
         verify: None,
     }
 }
@@ -293,6 +295,10 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
             };
             format!("{} starts: {cause}{}", attempt(id), from(resume.as_ref()))
         }
+        What::CacheLooked { lane: of, look } => {
+            let words = if look.hit.is_some() { "is cached" } else { "is not cached" };
+            format!("{} {words}", of.step)
+        }
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
         What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),
@@ -352,4 +358,15 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
 
 pub(crate) fn saved(path: &str, step: i64) -> Checkpoint {
     Checkpoint { path: path.into(), step: Some(step), metrics: Vec::new() }
+}
+
+/// A result without outputs.
+pub(crate) fn made() -> Made {
+    Made { scope: "s".into(), basis: Basis::default(), outputs: std::collections::BTreeMap::new() }
+}
+
+/// That an earlier result stands for a lane, or that none does.
+pub(crate) fn looked(hit: bool) -> CacheLook {
+    let hit = hit.then(|| CacheHit { from: "test #1".into(), made: made() });
+    CacheLook { basis: Some(Basis::default()), hit, why: "x".into() }
 }

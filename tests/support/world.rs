@@ -89,6 +89,8 @@ pub(crate) enum Report {
     CheckpointsVerified(AttemptId, Option<Checkpoint>, Vec<Damaged>),
     CheckpointChecked(AttemptId, Checkpoint, Option<String>),
     CheckpointRemoved(AttemptId, String, Option<String>),
+    /// Whether an earlier result stands for the lane.
+    CacheLooked(dogwatch::model::RunId, dogwatch::model::LaneId, bool),
     /// With the life of the daemon that asked: nobody else hears it.
     Environment(dogwatch::model::RunId, bool, u64),
 }
@@ -107,7 +109,7 @@ impl Report {
             | Self::CheckpointChecked(attempt, ..)
             | Self::CheckpointRemoved(attempt, ..)
             | Self::CheckpointsVerified(attempt, ..) => Some(attempt),
-            Self::Environment(..) => None,
+            Self::Environment(..) | Self::CacheLooked(..) => None,
         }
     }
 }
@@ -189,7 +191,7 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     /// The first thing that must not happen and did.
     pub(crate) wrong: Option<String>,
-    seed: u64,
+    pub(crate) seed: u64,
     dice: Dice,
     seq: u64,
     /// Of each attempt, when the newest message that has arrived was sent.
@@ -382,6 +384,7 @@ impl World {
             damaged: Vec::new(),
             outside: None,
             diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
+            made: None,
             verify: None,
         };
         proc.exit = Some(exit.clone());

@@ -9,11 +9,11 @@ use super::Ended;
 use crate::cli::Face;
 use crate::cli::args::Diagnose;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::text::diagnosis;
+use crate::cli::text::{Row, diagnosis};
 use crate::config::rules;
 use crate::judge::{Facts, Judge};
 use crate::tui::own;
-use crate::wire::client::{Ask, Reply};
+use crate::wire::client::{Ask, CachedView, Reply};
 
 /// What is read at once.
 const PIECE: usize = 64 * 1024;
@@ -56,7 +56,18 @@ pub(super) fn diagnose(face: &Face, args: &Diagnose) -> Ended {
 
 /// `why`.
 pub(super) fn why(face: &Face, run: String, step: String, attempt: Option<u32>) -> Ended {
-    let Reply::Why(view) = face.engine()?.ask(Ask::Why { run, step, attempt })? else {
+    let reply = face.engine()?.ask(Ask::Why { run, step, attempt })?;
+    if let Reply::Cached(view) = reply {
+        if face.screen.json {
+            face.screen.json_line("cached", &view)?;
+        } else {
+            let CachedView { step_name, from, why } = view;
+            let how = if from.is_some() { "was not run" } else { "had to run" };
+            face.screen.rows(&[Row::new().text(&format!("{step_name} {how}: {why}")).uncut()])?;
+        }
+        return Ok(Exit::Good);
+    }
+    let Reply::Why(view) = reply else {
         return Err(Failure::unexpected("why"));
     };
     if face.screen.json {

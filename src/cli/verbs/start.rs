@@ -31,6 +31,7 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
         name: args.name,
         only: args.only,
         from: args.from,
+        no_cache: args.no_cache,
         env: environment(),
     };
     begin(face, start, args.detach, args.follow)
@@ -67,6 +68,7 @@ pub(super) fn from_file(path: &Path) -> Result<StartRun, Failure> {
         name: None,
         only: Vec::new(),
         from: None,
+        no_cache: false,
         env: environment(),
     })
 }
@@ -81,6 +83,7 @@ pub(super) fn demo() -> Result<StartRun, Failure> {
         name: None,
         only: Vec::new(),
         from: None,
+        no_cache: false,
         env: environment(),
     })
 }
@@ -95,6 +98,7 @@ pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<Start
         name: name.map(str::to_owned),
         only: Vec::new(),
         from: None,
+        no_cache: false,
         env: environment(),
     })
 }

@@ -366,10 +366,36 @@ fn outputs<'a>(reader: &mut Reader<'a>, section: &Section<'a>, has_matrix: bool)
                 .hint("a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters");
         }
         // A wrong one is kept: what names it is not wrong as well.
-        let path = output(reader, name, &item, section, has_matrix).unwrap_or_default();
-        outputs.insert(name.to_owned(), Output { path });
+        let output = output(reader, name, &item, section, has_matrix);
+        outputs.insert(name.to_owned(), output.unwrap_or(Output { path: String::new(), cache: false }));
     }
+    cached(reader, &item.at, section, &outputs);
     outputs
+}
+
+/// What is left out in a later run must have left nothing else behind.
+fn cached<'a>(reader: &mut Reader<'a>, at: &At, section: &Section<'a>, outputs: &IndexMap<String, Output>) {
+    if !outputs.values().any(|output| output.cache) {
+        return;
+    }
+    if let Some((name, _)) = outputs.iter().find(|(_, output)| !output.cache) {
+        reader
+            .found
+            .error(at, format!("output `{name}` of {} has no `cache = true`, and another one has", section.title))
+            .hint("a step that is not run again makes none of its outputs: write it to all of them, or to none");
+    }
+    if let Some(item) = section.get("snapshot") {
+        reader
+            .found
+            .error(&item.key_at, format!("{} has `snapshot` and a cached output", section.title))
+            .hint("a step that is not run again leaves no environment behind: remove one of the two");
+    }
+    if section.get("inputs").is_none() {
+        reader
+            .found
+            .warning(at, format!("{} is cached and names no inputs", section.title))
+            .hint("it runs again only when its script or variables change; name what it reads: inputs = { code = \"prepare.py\" }");
+    }
 }
 
 fn output<'a>(
@@ -378,7 +404,7 @@ fn output<'a>(
     item: &Item<'a>,
     section: &Section<'a>,
     has_matrix: bool,
-) -> Option<String> {
+) -> Option<Output> {
     if let Some(text) = item.value.as_str() {
         let hint = format!("write {name} = {{ path = \"{text}\" }}");
         reader.wrong_type(item, "a table", Some(hint));
@@ -400,7 +426,18 @@ fn output<'a>(
             .warning(&path.at, format!("all lanes of {} write the same path", section.title))
             .hint(format!("path = \"$DOGWATCH_DIR/{text}\": each lane has its own"));
     }
-    Some(text.to_owned())
+    let cache = output.get("cache");
+    if let Some(item) = cache.as_ref().filter(|_| matches!(text, "$DOGWATCH_DIR" | "." | "./" | "$DOGWATCH_DIR/")) {
+        reader
+            .found
+            .error(
+                &item.key_at,
+                format!("{} is a whole folder that others write to, and cannot be cached", output.title),
+            )
+            .hint("name a file or a folder in it");
+    }
+    let cache = cache.and_then(|item| reader.boolean(&item)).unwrap_or(false);
+    Some(Output { path: text.to_owned(), cache })
 }
 
 /// An output is below the workspace or below the step's own folder.

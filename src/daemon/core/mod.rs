@@ -403,6 +403,7 @@ impl Core {
                 Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
                 Command::Stop { .. }
+                | Command::LookUp(..)
                 | Command::Probe(_)
                 | Command::Verify(_)
                 | Command::VerifyCheckpoints(_)
@@ -426,6 +427,7 @@ impl Core {
             | Command::CheckCheckpoint(attempt, _)
             | Command::Stop { attempt, .. } => attempt,
             Command::CloseEnvironment(run) => return self.close_all(run),
+            Command::LookUp(run, lane) => return self.look_up(run, lane),
             Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
             Command::Record(_) => return,
         };
@@ -484,6 +486,7 @@ fn name_of(command: &Command) -> String {
     match command {
         Command::Record(_) => String::new(),
         Command::Launch(attempt) => format!("launch {attempt}"),
+        Command::LookUp(run, lane) => format!("look up {run} {}/{}", lane.step, lane.lane),
         Command::Stop { attempt, .. } => format!("stop {attempt}"),
         Command::Probe(attempt) => format!("probe {attempt}"),
         Command::Verify(attempt) => format!("verify {attempt}"),
@@ -499,6 +502,7 @@ fn is_fact(what: &What) -> bool {
     matches!(
         what,
         What::Claimed { .. }
+            | What::CacheLooked { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
             | What::Snapshotted { .. }

@@ -12,7 +12,6 @@ use super::verify::ran;
 use super::{AGAIN, Actor, container};
 use crate::daemon::core::Input;
 use crate::daemon::ended::Context;
-use crate::daemon::saved;
 use crate::environment::Spec;
 use crate::model::{Checked, Checkpoint, Command, Damaged, Event, LaneId, What};
 use crate::session::Keeper;
@@ -191,7 +190,7 @@ fn taken(busy: &Busy) -> std::sync::MutexGuard<'_, HashSet<LaneId>> {
 
 async fn digest(checkpoint: &Checkpoint) -> Option<String> {
     let path = checkpoint.path.clone();
-    tokio::task::spawn_blocking(move || saved::digest(Path::new(&path))).await.ok()?
+    tokio::task::spawn_blocking(move || crate::identity::digest(Path::new(&path)).ok()).await.ok()?
 }
 
 /// What the `verify` of a checkpoint found: its code, and the last words that it printed.

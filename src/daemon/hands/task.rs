@@ -110,7 +110,9 @@ pub(in crate::daemon) fn task(
         Command::CheckCheckpoint(attempt, checkpoint) => {
             Ok(checks(run, attempt, vec![checkpoint.clone()], By::Owed(Box::new(command.clone())), parts))
         }
-        Command::RemoveCheckpoint(..) | Command::CloseEnvironment(_) | Command::Record(_) => Ok(None),
+        Command::RemoveCheckpoint(..) | Command::LookUp(..) | Command::CloseEnvironment(_) | Command::Record(_) => {
+            Ok(None)
+        }
     }
 }
 

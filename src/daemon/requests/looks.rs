@@ -10,9 +10,9 @@ use crate::daemon::core::Core;
 use crate::daemon::views::{ended_words, words};
 use crate::engine::Run;
 use crate::journal::RunRow;
-use crate::model::{AttemptId, Checkpoint, Event, Exit, Principal, Selection, Time, What};
+use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, Principal, Selection, Time, What};
 use crate::usage::{self, Root};
-use crate::wire::client::{self as wire, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
+use crate::wire::client::{self as wire, CachedView, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
 
 impl Core {
     /// What was seen of the checkpoints of a run, and what of it is there.
@@ -45,6 +45,11 @@ impl Core {
             let exit = is_meant(attempt).then(|| verified(attempt, exit, &events[place..]))?;
             exit.is_bad().then_some((attempt, exit))
         });
+        let look = run.lane(&lane).and_then(|lane| lane.cache.as_deref()).filter(|_| n.is_none());
+        if let (None, Some(CacheLook { hit, why, .. })) = (&ended, look) {
+            let from = hit.as_ref().map(|hit| hit.from.clone());
+            return Ok(reply(Reply::Cached(CachedView { step_name: name, from, why: why.clone() })));
+        }
         let Some((attempt, exit)) = ended else {
             let which = n.map_or_else(|| "no attempt".to_owned(), |n| format!("attempt {n}"));
             let words = match n {
@@ -111,6 +116,7 @@ impl Core {
             name: Some(row.name),
             only,
             from,
+            no_cache: run.no_cache,
             env: (*run.env).clone(),
         };
         Ok(self.start_run(start, by))
@@ -162,6 +168,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::Intended { .. }
+            | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
             | What::ClocksSet { .. }

@@ -228,7 +228,8 @@ fn look_only(
             let flaw = context.flaw(&checkpoint.path).or_else(|| context.changed(&checkpoint.path));
             // What its own `verify` has not seen is not good yet.
             if flaw.is_some() || !verifies {
-                let digest = flaw.is_none().then(|| saved::digest(Path::new(&checkpoint.path))).flatten();
+                let digest =
+                    flaw.is_none().then(|| crate::identity::digest(Path::new(&checkpoint.path)).ok()).flatten();
                 let (lane, checkpoint, flaw) = (context.attempt.lane.clone(), checkpoint.clone(), flaw.clone());
                 let what = What::CheckpointChecked { lane, checkpoint, flaw, digest };
                 parts.tell(super::Input::Fact(Event { run: run.clone(), at: parts.clock.now(), what }));

@@ -316,6 +316,7 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
     });
     let words = match how {
         Ended::Succeeded(Finish::Exit) => String::new(),
+        Ended::Succeeded(Finish::Cached(from)) => format!("cached: as {from} made it"),
         Ended::Succeeded(Finish::Probe) => "its probe said that it had finished".into(),
         Ended::Succeeded(Finish::Person(by)) => format!("by {by}"),
         Ended::Allowed => "failed, which is allowed".into(),

@@ -3,8 +3,9 @@
 use crate::attempt::record::signal_name;
 use crate::engine::{Run, clock_words, damaged_words};
 use crate::model::{
-    AskWhy, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy, Order,
-    Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words, span_words,
+    AskWhy, CacheLook, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy,
+    Order, Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words,
+    span_words,
 };
 use crate::wire::client::EventView;
 
@@ -31,6 +32,7 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.intended", lane, n, intended(attempt.n, cause, resume.as_deref()))
         }
+        What::CacheLooked { lane, look } => (looked_kind(look), Some(lane.clone()), None, looked(look)),
         What::CannotStart { lane, why } => ("step.cannot_start", Some(lane.clone()), None, why.clone()),
         What::Claimed { attempt } => {
             let (lane, n) = about(attempt);
@@ -198,6 +200,16 @@ fn checkpoint(what: &What) -> (&'static str, String) {
 
 fn kept_enough(path: &str) -> String {
     format!("{path} is to be removed: enough newer ones are good (keep)")
+}
+
+fn looked_kind(look: &CacheLook) -> &'static str {
+    if look.hit.is_some() { "step.cached" } else { "step.not_cached" }
+}
+
+/// Whether an earlier result stands for the step.
+fn looked(look: &CacheLook) -> String {
+    let CacheLook { why, hit, .. } = look;
+    if hit.is_some() { format!("not run: {why}") } else { format!("it runs: {why}") }
 }
 
 /// Of an environment that was to be kept.

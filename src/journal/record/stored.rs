@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::{StoredLook, StoredOutcome};
 use super::stall::StoredStall;
 
 use crate::model::{
@@ -21,6 +22,8 @@ pub(super) enum Stored {
         selection: StoredSelection,
         env: BTreeMap<String, String>,
         by: StoredBy,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_cache: bool,
     },
     EnvironmentReady {
         sandboxed: bool,
@@ -36,6 +39,10 @@ pub(super) enum Stored {
         at: At,
         cause: StoredCause,
         resume: Option<String>,
+    },
+    CacheLooked {
+        lane: LaneAt,
+        look: Box<StoredLook>,
     },
     CannotStart {
         lane: LaneAt,
@@ -256,6 +263,8 @@ pub(super) struct StoredExit {
     pub(super) outside: Option<StoredOutside>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) made: Option<StoredOutcome>,
 }
 
 /// Its words are those of the rules' file.

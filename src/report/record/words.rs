@@ -2,8 +2,8 @@
 
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run};
 use crate::model::{
-    AttemptId, Cause, CheckpointMark, End, Event, Isolation, LostWhy, Order, Principal, RunResult, RunStopWhy, SkipWhy,
-    SnapshotMark, StopReason, Verdict, What, size_words,
+    AttemptId, Cause, CheckpointMark, End, EnvironmentId, Event, Isolation, LostWhy, Order, Principal, RunResult,
+    RunStopWhy, SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words,
 };
 
 use super::text::{inline, iso};
@@ -106,6 +106,7 @@ pub(super) fn lane_state(run: &Run, lane: &LaneRun) -> String {
         }
         LaneState::Done { how, .. } => match how {
             Ended::Succeeded(Finish::Exit) => "succeeded".into(),
+            Ended::Succeeded(Finish::Cached(from)) => format!("cached, from {}", inline(from)),
             Ended::Succeeded(Finish::Probe) => "succeeded, says its probe".into(),
             Ended::Succeeded(Finish::Person(by)) => {
                 format!("done, says {}", inline(&by.to_string()))
@@ -169,6 +170,11 @@ fn checkpoint(run: &Run, what: &What) -> String {
     }
 }
 
+/// The name of an environment, where the workflow has more than one.
+fn which(run: &Run, environment: &EnvironmentId) -> String {
+    if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") }
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
@@ -176,34 +182,25 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     Some(match &event.what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
         What::EnvironmentReady { environment, isolation: found } => {
-            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
-            format!("environment{which}: {}", isolation(found))
+            format!("environment{}: {}", which(run, environment), isolation(found))
         }
         What::EnvironmentFailed { environment, why } => {
-            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
-            format!("no environment{which}: {}", inline(why))
+            format!("no environment{}: {}", which(run, environment), inline(why))
         }
         What::Intended { attempt, cause, .. } => {
             format!("{} is started: {}", name(attempt), cause_words(cause))
         }
+        What::CacheLooked { lane, look } => {
+            let runs = if look.hit.is_some() { "is not run" } else { "is run" };
+            format!("{} {runs}: {}", inline(&run.lane_name(lane)), inline(&look.why))
+        }
         What::CannotStart { lane, why } => {
             format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
         }
-        What::Snapshotted { attempt, snapshot } => {
-            format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
-        }
-        What::Keeping { attempt } => format!("{} has ended well, and its environment is being kept", name(attempt)),
-        What::NotSnapshotted { attempt, why } => {
-            format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
-        }
-        What::SnapshotMarked { attempt, mark, by: who } => {
-            let done = match mark {
-                SnapshotMark::Pinned => "pinned",
-                SnapshotMark::Unpinned => "unpinned",
-                SnapshotMark::Removed => "removed",
-            };
-            format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
-        }
+        What::Snapshotted { attempt, .. }
+        | What::Keeping { attempt }
+        | What::NotSnapshotted { attempt, .. }
+        | What::SnapshotMarked { attempt, .. } => kept(&name(attempt), &event.what),
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
         What::ClocksSet { attempt, order, by: who } => {
             format!("{}: {}, by {}", name(attempt), crate::engine::clock_words(*order), by(who))
@@ -271,6 +268,24 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Resumed { from: None, by: who } => format!("resumed by {}", by(who)),
         What::Ended { result } => format!("the run has {}", ended(*result)),
     })
+}
+
+/// Of an environment that was to be kept after the attempt of this name.
+fn kept(name: &str, what: &What) -> String {
+    if let What::Snapshotted { snapshot, .. } = what {
+        format!("the environment of {name} is kept, {}", size_words(snapshot.bytes))
+    } else if let What::NotSnapshotted { why, .. } = what {
+        format!("the environment of {name} could not be kept: {}", inline(why))
+    } else if let What::SnapshotMarked { mark, by, .. } = what {
+        let done = match mark {
+            SnapshotMark::Pinned => "pinned",
+            SnapshotMark::Unpinned => "unpinned",
+            SnapshotMark::Removed => "removed",
+        };
+        format!("what was kept after {name} is {done}, by {}", inline(&by.to_string()))
+    } else {
+        format!("{name} has ended well, and its environment is being kept")
+    }
 }
 
 fn ended(result: RunResult) -> &'static str {
