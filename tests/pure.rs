@@ -5,6 +5,8 @@ mod support;
 
 #[path = "pure/alerts.rs"]
 mod alerts;
+#[path = "pure/cached.rs"]
+mod cached;
 #[path = "pure/cli.rs"]
 mod cli;
 #[path = "pure/config.rs"]

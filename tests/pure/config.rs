@@ -159,7 +159,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
     `agent` in [steps.triage]
     `best()`
-    `cache` in output `dataset` of [steps.prepare]
     `confirm` in [steps.review.approval]
     `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]

@@ -102,6 +102,7 @@ const ROOMS: &[Room] = &[
             "faults",
             "state_dir",
             "spawn",
+            "identity",
             "journal",
             "environment",
             "session",

@@ -211,15 +211,7 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::CacheLooked { lane, look } => {
-                let run = self.shadow.run(&event.run).ok_or("a look for no run")?;
-                let waits = run.lane(lane).is_some_and(|lane| matches!(lane.state, LaneState::Waiting) && lane.n == 0);
-                // Told once more, when it runs or is done since, it is no news.
-                if waits && look.hit.is_some() && run.lane(lane).is_some_and(|lane| lane.cache.is_none()) {
-                    self.lanes.entry((event.run.clone(), lane.clone())).or_default().licence = None;
-                }
-                Ok(())
-            }
+            What::CacheLooked { lane, look } => self.cache_looked(&event.run, lane, look.hit.is_some()),
             What::CannotStart { .. } | What::Resumed { .. } => {
                 self.anew(world, event);
                 Ok(())
@@ -250,6 +242,17 @@ impl Audit {
             | What::Unpaused { .. }
             | What::RunStopAsked { .. } => Ok(()),
         }
+    }
+
+    /// Whether a lane has to run: with a hit nobody may start it any more.
+    fn cache_looked(&mut self, run: &RunId, lane: &LaneId, hit: bool) -> Result<(), String> {
+        let about = self.shadow.run(run).and_then(|run| run.lane(lane)).ok_or("a look for no lane")?;
+        // Told once more, when it runs or is done since, it is no news.
+        let news = matches!(about.state, LaneState::Waiting) && about.n == 0 && about.cache.is_none();
+        if news && hit {
+            self.lanes.entry((run.clone(), lane.clone())).or_default().licence = None;
+        }
+        Ok(())
     }
 
     /// What was found of checkpoints, and what is done to them.

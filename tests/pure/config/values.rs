@@ -830,3 +830,35 @@ fn mounts_cannot_reach_what_steps_must_not() {
         error 5:13 `workspace` in [environment] is empty
     "#);
 }
+
+#[test]
+fn a_cached_step_leaves_nothing_behind_but_its_outputs() {
+    insta::assert_snapshot!(told("version = 1
+[steps.a]
+run = 'true'
+", &[
+        "inputs = { c = 'a.py' }\noutputs = { d = { path = 'd', cache = true } }",
+        "outputs = { d = { path = 'd', cache = true } }",
+        "outputs = { d = { path = 'd', cache = false } }",
+        "inputs = { c = 'a.py' }\noutputs = { d = { path = 'd', cache = true }, e = { path = 'e' } }",
+        "inputs = { c = 'a.py' }\noutputs = { d = { path = '$DOGWATCH_DIR', cache = true } }",
+        "inputs = { c = 'a.py' }\noutputs = { d = { path = 'd', cache = 'yes' } }",
+    ]), @"
+    inputs = { c = 'a.py' }
+    outputs = { d = { path = 'd', cache = true } }
+        fine
+    outputs = { d = { path = 'd', cache = true } }
+        warning 4:11 [steps.a] is cached and names no inputs; it runs again only when its script or variables change; name what it reads: inputs = { code = "prepare.py" }
+    outputs = { d = { path = 'd', cache = false } }
+        fine
+    inputs = { c = 'a.py' }
+    outputs = { d = { path = 'd', cache = true }, e = { path = 'e' } }
+        error 5:11 output `e` of [steps.a] has no `cache = true`, and another one has; a step that is not run again makes none of its outputs: write it to all of them, or to none
+    inputs = { c = 'a.py' }
+    outputs = { d = { path = '$DOGWATCH_DIR', cache = true } }
+        error 5:43 output `d` of [steps.a] is a whole folder that others write to, and cannot be cached; name a file or a folder in it
+    inputs = { c = 'a.py' }
+    outputs = { d = { path = 'd', cache = 'yes' } }
+        error 5:39 `cache` in output `d` of [steps.a] must be true or false, not a text
+    ");
+}
