@@ -24,6 +24,8 @@ pub enum Kind {
     Progress,
     Metric,
     Alert,
+    /// A rule that judges failures.
+    Judging,
 }
 
 /// A key of the format that this version refuses.
@@ -40,7 +42,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -60,14 +62,24 @@ impl Kind {
         Self::Progress,
         Self::Metric,
         Self::Alert,
+        Self::Judging,
     ];
 
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::File => {
-                &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps", "notify"]
-            }
+            Self::File => &[
+                "version",
+                "workflow",
+                "params",
+                "env",
+                "environment",
+                "environments",
+                "defaults",
+                "steps",
+                "notify",
+                "rules",
+            ],
             Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
             Self::Environment => &[
@@ -130,6 +142,23 @@ impl Kind {
             Self::Progress => &["pattern"],
             Self::Metric => &["pattern", "file", "x"],
             Self::Alert => &["when", "action", "message"],
+            Self::Judging => &[
+                "id",
+                "class",
+                "role",
+                "pattern",
+                "needs",
+                "unless",
+                "within",
+                "exit_code",
+                "signal",
+                "action",
+                "strength",
+                "soft",
+                "despite_success",
+                "example",
+                "means",
+            ],
         }
     }
 
@@ -154,7 +183,8 @@ impl Kind {
             | Self::Notify
             | Self::Progress
             | Self::Metric
-            | Self::Alert => &[],
+            | Self::Alert
+            | Self::Judging => &[],
         }
     }
 

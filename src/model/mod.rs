@@ -11,6 +11,7 @@ mod ids;
 mod metric;
 mod notify;
 mod recovery;
+mod rule;
 mod size;
 mod stall;
 mod time;
@@ -29,6 +30,7 @@ pub use ids::{
 pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
+pub use rule::{RuleSpec, Strength};
 pub use size::size_words;
 pub use stall::{Sign, Stall, StallAfter, WaitSpec};
 pub use time::{Time, span_words};

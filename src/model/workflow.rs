@@ -8,8 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId,
-    WaitSpec,
+    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, RuleSpec,
+    StepId, WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -67,6 +67,8 @@ pub struct Workflow {
     pub steps: IndexMap<StepId, Step>,
     /// In the file's order; a rule is known by its place.
     pub notify: Vec<NotifyRule>,
+    /// `[[rules]]`: they judge failures before any other, in the file's order.
+    pub rules: Vec<RuleSpec>,
 }
 
 impl Workflow {

@@ -239,7 +239,8 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Wait
             | Kind::Progress
             | Kind::Metric
-            | Kind::Alert => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Alert
+            | Kind::Judging => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

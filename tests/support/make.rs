@@ -114,6 +114,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         environments: IndexMap::new(),
         steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
         notify: Vec::new(),
+        rules: Vec::new(),
     }
 }
 
