@@ -461,6 +461,9 @@ pub struct GateArgs {
     /// Why; recorded with the decision
     #[arg(short, long)]
     pub message: Option<String>,
+    /// The workflow's name, where the gate wants it typed
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
 }
 
 /// Where a step begins again.

@@ -1,12 +1,14 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
 mod container;
+mod escalation;
 mod matrix;
 mod metric;
 mod notify;
 mod other;
 mod params;
 mod place;
+mod raise;
 mod recovery;
 mod step;
 mod wait;
@@ -103,6 +105,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     place::judge(reader, &drafts, &workflow);
     other::resolve(reader, &mut drafts);
     other::check_changes(reader, &drafts, &workflow.env);
+    raise::check(reader, &drafts, &workflow);
+    escalation::check(reader, &workflow.notify);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();

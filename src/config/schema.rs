@@ -273,6 +273,32 @@ struct Defaults {
     on_unknown: Option<DefaultUnknown>,
     /// How much recovery dogwatch does by itself.
     autonomy: Option<Autonomy>,
+    /// What becomes of questions that nobody answers.
+    escalation: Option<Escalation>,
+}
+
+/// What becomes of questions about failures that nobody answers. Without it they wait for ever.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Escalation {
+    /// How long a question waits. Default: none.
+    timeout: Option<Limit>,
+    /// What follows then. Nothing does with autonomy = "observe".
+    on_timeout: Option<Unanswered>,
+    /// It is told again so often, instead of what the rules of `notify` say.
+    remind: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Unanswered {
+    Wait,
+    /// From the newest checkpoint, where there is one beyond that of the last time.
+    Resume,
+    /// Go on without the step.
+    Skip,
+    /// The run ends as failed; it can be resumed.
+    Abort,
 }
 
 #[derive(JsonSchema)]
@@ -358,6 +384,8 @@ struct Step {
     metrics: Option<Vec<Metric>>,
     /// Conditions on metrics that are trouble: a live attempt is judged as if it had failed (class `divergence`).
     alerts: Option<Vec<Alert>>,
+    /// What becomes of questions about it that nobody answers.
+    escalation: Option<Escalation>,
     /// A question to a person.
     approval: Option<Approval>,
 }
@@ -512,13 +540,38 @@ struct Rule {
     retry: Option<Retry>,
     /// The alternative that is taken: its name, or "steps.NAME" for what another step runs.
     r#use: Option<String>,
-    /// Arithmetic on variables of the step, each time anew: `{ BATCH = "/ 2", GRAD_ACCUM = "* 2" }`.
-    change: Option<IndexMap<String, Arithmetic>>,
+    /// Arithmetic on variables of the step, each time anew: `{ BATCH = "/ 2", GRAD_ACCUM = "* 2" }`. `memory`, `shm` and
+    /// `cpus` are limits of its container: the next attempt has one of its own with more of it.
+    change: Option<IndexMap<String, Changed>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Changed {
+    Arithmetic(Arithmetic),
+    Raise(Raise),
+}
+
+/// A limit of the container, raised each time anew.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Raise {
+    /// "* 2", "+ 8GiB"; of cpus "+ 2".
+    by: String,
+    /// Never beyond this: "64GiB"; of cpus 16.
+    max: Option<Amount>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Amount {
+    Size(String),
+    Cpus(f64),
 }
 
 /// "/ 2", "* 2", "+ 1" or "- 1".
 #[derive(JsonSchema)]
-struct Arithmetic(#[schemars(regex(pattern = r"^\s*[-+*/]\s*[0-9.eE+-]+\s*$"))] String);
+struct Arithmetic(#[schemars(regex(pattern = r"^\s*[-+*/]\s*[0-9.eE+-]+\s*([KMGTk]?i?B)?\s*$"))] String);
 
 /// A patch over the step: what it does not say stays.
 #[derive(JsonSchema)]
@@ -617,6 +670,10 @@ struct Approval {
     timeout: Option<Limit>,
     /// What happens then.
     on_timeout: Option<OnTimeout>,
+    /// It is told again so often, instead of what the rules of `notify` say.
+    remind: Option<Duration>,
+    /// "key", or "type-name": to approve, the workflow's name is typed. May hold `${{ … }}`.
+    confirm: Option<String>,
 }
 
 #[derive(JsonSchema)]

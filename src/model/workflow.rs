@@ -264,6 +264,36 @@ pub struct Step {
     /// Without any, what looks like `name=value` is kept.
     pub metrics: Vec<MetricSpec>,
     pub alerts: Vec<AlertSpec>,
+    /// What becomes of questions about it that nobody answers.
+    pub escalation: EscalationSpec,
+}
+
+/// `escalation = { … }`: of questions about failures. A gate has its own time, and only `remind` of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EscalationSpec {
+    /// How long a question waits; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// What follows then; `None`: nothing is said.
+    pub on_timeout: Option<Unanswered>,
+    /// It is told again so often, over what the rules of `[[notify]]` say.
+    pub remind: Option<Duration>,
+}
+
+/// What follows when nobody has answered a question in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    Wait,
+    /// From the newest checkpoint, where there is one beyond that of the last time; else it waits.
+    Resume,
+    Skip,
+    /// The run ends as failed; it can be resumed.
+    Abort,
+}
+
+impl Unanswered {
+    /// Every one, with its word.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("wait", Self::Wait), ("resume", Self::Resume), ("skip", Self::Skip), ("abort", Self::Abort)];
 }
 
 /// Where a step runs.
@@ -293,6 +323,8 @@ pub struct Gate {
     pub show: Vec<String>,
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
+    /// `key`, or `type-name`: to approve, the workflow's name is typed. May hold expressions.
+    pub confirm: Option<Template>,
 }
 
 /// What happens to a question that nobody answered in time.

@@ -160,8 +160,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `agent` in [steps.triage]
     `best()`
     `cache` in output `dataset` of [steps.prepare]
-    `confirm` in [steps.review.approval]
-    `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
     `gpus` in [steps.train]
     `metrics` of a step
@@ -240,7 +238,9 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Progress
             | Kind::Metric
             | Kind::Alert
-            | Kind::Judging => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Judging
+            | Kind::Raise
+            | Kind::Escalation => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();
