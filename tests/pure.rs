@@ -57,6 +57,8 @@ mod stalls;
 mod table;
 #[path = "pure/tui.rs"]
 mod tui;
+#[path = "pure/unanswered.rs"]
+mod unanswered;
 #[path = "pure/user.rs"]
 mod user;
 #[path = "pure/verify.rs"]

@@ -238,6 +238,9 @@ pub struct Diagnose {
     /// The kernel ended it for want of memory
     #[arg(long)]
     pub oom: bool,
+    /// Judge with the [[rules]] of this workflow file, too
+    #[arg(long, value_name = "FILE")]
+    pub workflow: Option<PathBuf>,
 }
 
 fn signal(text: &str) -> Result<i32, String> {
@@ -462,6 +465,9 @@ pub struct GateArgs {
     /// Why; recorded with the decision
     #[arg(short, long)]
     pub message: Option<String>,
+    /// The workflow's name, where the gate wants it typed
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
 }
 
 /// Where a step begins again.

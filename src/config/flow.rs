@@ -1,12 +1,14 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
 mod container;
+mod escalation;
 mod matrix;
 mod metric;
 mod notify;
 mod other;
 mod params;
 mod place;
+mod raise;
 mod recovery;
 mod step;
 mod wait;
@@ -20,8 +22,9 @@ use toml::de::{DeTable, DeValue};
 use super::judge::Judge;
 use super::keys::Kind;
 use super::problems::Found;
-use super::read::{Item, Limit, Reader, Section};
-use crate::model::{StepId, Workflow};
+use super::read::{At, Item, Limit, Reader, Section};
+use super::rules;
+use crate::model::{RuleSpec, StepId, Workflow};
 pub(super) use params::Missing;
 use place::Placed;
 use step::Defaults;
@@ -41,12 +44,18 @@ pub(super) struct Read {
     pub(super) workflow: Workflow,
     /// All environments.
     placed: Vec<Placed>,
+    /// `[[rules]]`, with the places of their examples.
+    rules: Vec<(RuleSpec, At)>,
 }
 
 impl Read {
-    /// Notes what is not there on this host, or is not what it seems.
+    /// Notes what is not there on this host, or is not what it seems; and rules that do not do what their example says.
     pub(super) fn look(&self, found: &mut Found) {
         self.placed.iter().for_each(|placed| place::look(placed, found));
+        // Another version may judge otherwise, and must still be able to read what this one froze.
+        if !self.rules.is_empty() && !found.has_errors() {
+            rules::try_examples(&self.rules, found);
+        }
     }
 }
 
@@ -71,6 +80,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     let environment = file.get("environment");
     let placed = place::read(reader, environment.as_ref().map(|item| (item, "[environment]".into())), with.base);
     let others = file.get("environments").map(|item| place::others(reader, &item, with.base)).unwrap_or_default();
+    let rules = file.get("rules").map(|item| rules::read(&mut reader.found, &item)).unwrap_or_default();
     let mut defaults = Defaults::default();
     let mut workflow = Workflow {
         name: with.name.to_owned(),
@@ -83,6 +93,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         environments: others.iter().map(|(name, placed)| (name.clone(), placed.spec.clone())).collect(),
         steps: IndexMap::new(),
         notify: file.get("notify").map(|item| notify::read(reader, &item)).unwrap_or_default(),
+        rules: rules.iter().map(|(spec, _)| spec.clone()).collect(),
     };
     if let Some(item) = file.get("workflow") {
         about(reader, &item, &mut workflow, &mut defaults);
@@ -94,11 +105,13 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     place::judge(reader, &drafts, &workflow);
     other::resolve(reader, &mut drafts);
     other::check_changes(reader, &drafts, &workflow.env);
+    raise::check(reader, &drafts, &workflow);
+    escalation::check(reader, &workflow.notify);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
     let placed = std::iter::once(placed).chain(others.into_iter().map(|(_, placed)| placed)).collect();
-    Some(Read { workflow, placed })
+    Some(Read { workflow, placed, rules })
 }
 
 /// Whether the file is of a version that is known here. Another one is told alone: its keys may mean something else.

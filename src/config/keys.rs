@@ -24,6 +24,11 @@ pub enum Kind {
     Progress,
     Metric,
     Alert,
+    /// A rule that judges failures.
+    Judging,
+    /// A limit that a rule raises.
+    Raise,
+    Escalation,
 }
 
 /// A key of the format that this version refuses.
@@ -40,7 +45,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -60,14 +65,26 @@ impl Kind {
         Self::Progress,
         Self::Metric,
         Self::Alert,
+        Self::Judging,
+        Self::Raise,
+        Self::Escalation,
     ];
 
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::File => {
-                &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps", "notify"]
-            }
+            Self::File => &[
+                "version",
+                "workflow",
+                "params",
+                "env",
+                "environment",
+                "environments",
+                "defaults",
+                "steps",
+                "notify",
+                "rules",
+            ],
             Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
             Self::Environment => &[
@@ -88,7 +105,7 @@ impl Kind {
                 "keep",
             ],
             Self::Mount => &["source", "target", "readonly"],
-            Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown", "autonomy"],
+            Self::Defaults => &["timeout", "grace", "retry", "allow_failure", "on_unknown", "autonomy", "escalation"],
             Self::Retry => &["max_attempts", "delay", "backoff", "max_delay", "jitter"],
             Self::Step => &[
                 "description",
@@ -117,11 +134,12 @@ impl Kind {
                 "progress",
                 "metrics",
                 "alerts",
+                "escalation",
                 "approval",
             ],
             Self::Output => &["path", "cache"],
             Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
-            Self::Approval => &["prompt", "show", "timeout", "on_timeout"],
+            Self::Approval => &["prompt", "show", "timeout", "on_timeout", "remind", "confirm"],
             Self::Rule => &["name", "match", "action", "retry", "use", "change"],
             Self::Match => &["class", "output", "exit_code", "signal"],
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
@@ -130,6 +148,25 @@ impl Kind {
             Self::Progress => &["pattern"],
             Self::Metric => &["pattern", "file", "x"],
             Self::Alert => &["when", "action", "message"],
+            Self::Raise => &["by", "max"],
+            Self::Escalation => &["timeout", "on_timeout", "remind"],
+            Self::Judging => &[
+                "id",
+                "class",
+                "role",
+                "pattern",
+                "needs",
+                "unless",
+                "within",
+                "exit_code",
+                "signal",
+                "action",
+                "strength",
+                "soft",
+                "despite_success",
+                "example",
+                "means",
+            ],
         }
     }
 
@@ -137,7 +174,6 @@ impl Kind {
     pub const fn not_yet(self) -> &'static [NotYet] {
         match self {
             Self::File => FILE,
-            Self::Defaults => DEFAULTS,
             Self::Step => STEP,
             Self::Output => OUTPUT,
             Self::Approval => APPROVAL,
@@ -154,7 +190,11 @@ impl Kind {
             | Self::Notify
             | Self::Progress
             | Self::Metric
-            | Self::Alert => &[],
+            | Self::Alert
+            | Self::Judging
+            | Self::Raise
+            | Self::Escalation
+            | Self::Defaults => &[],
         }
     }
 
@@ -193,8 +233,6 @@ const FILE: &[NotYet] = &[
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
 const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
 
-const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits until it is answered")];
-
 const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
 
 const STEP: &[NotYet] = &[
@@ -209,18 +247,14 @@ const STEP: &[NotYet] = &[
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
     not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
-    not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
 ];
 
 const OUTPUT: &[NotYet] = &[not_yet("format", "remove it; an output is its path")];
 
-const APPROVAL: &[NotYet] = &[
-    not_yet("confirm", "remove it; an answer is one command"),
-    not_yet("remind", "remove it; `dogwatch inbox` lists what is open"),
-    not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT"),
-];
+const APPROVAL: &[NotYet] =
+    &[not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT")];
 
 const WAIT: &[NotYet] = &[not_yet("poll", "remove it; a step ends by event, and nothing is polled")];
 

@@ -124,7 +124,7 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
         return Err(Problems::of_file(given.file, words, "move the file to a folder whose whole path is UTF-8"));
     }
     let (tree, errors) = DeTable::parse_recoverable(source);
-    let mut reader = Reader { source, found: Found::default(), uses: vec![], step: None };
+    let mut reader = Reader { source, found: Found::default(), uses: vec![], step: None, reminders: vec![] };
     syntax(&mut reader.found, source, &errors);
     let mut read = None;
     if !reader.found.has_errors() {

@@ -42,6 +42,11 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    /// Whether it is a table of this kind.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
     /// The value of a supported key.
     pub(super) fn get(&self, key: &str) -> Option<Item<'a>> {
         debug_assert!(self.kind.keys().contains(&key), "{key} is not in the list of keys");
@@ -83,6 +88,8 @@ pub(super) struct Reader<'a> {
     pub(super) uses: Vec<Use>,
     /// The step that is being read.
     pub(super) step: Option<String>,
+    /// Where questions are said to be told again.
+    pub(super) reminders: Vec<At>,
 }
 
 impl<'a> Reader<'a> {

@@ -1,5 +1,5 @@
-//! Rules that judge failures: the built-in ones (`config/rules.toml`) and the operator's own file of the same format. Every
-//! mistake is told with its place and a hint. Owns the format; what rules do is the judge's.
+//! Rules that judge failures: the built-in ones (`config/rules.toml`), the operator's own file of the same format, and
+//! `[[rules]]` of a workflow. Every mistake is told with its place and a hint. Owns the format; what rules do is the judge's.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -9,34 +9,20 @@ use std::sync::LazyLock;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::nearest;
+use super::keys::{Kind, nearest};
 use super::problems::{Found, Problems};
+use super::read::{At, Item};
 use super::units;
-use crate::judge::{RuleSpec, Rules, Strength};
-use crate::model::{Advice, Class, Role};
+use crate::judge::{BadRule, Facts, Judge, Rules};
+use crate::model::{Advice, Class, Role, RuleSpec, Strength};
 
 const BUILT_IN: &str = include_str!("../../config/rules.toml");
 
-const KEYS: [&str; 15] = [
-    "id",
-    "class",
-    "role",
-    "pattern",
-    "needs",
-    "unless",
-    "within",
-    "exit_code",
-    "signal",
-    "action",
-    "strength",
-    "soft",
-    "despite_success",
-    "example",
-    "means",
-];
-
 /// More rules than anybody writes; each costs memory in every judge.
 const MOST: usize = 2000;
+
+/// Of one workflow: each is tried with its example before a run starts.
+const MOST_OF_A_WORKFLOW: usize = 200;
 
 /// Where the operator's own rules are looked for: beside his `config.toml`. `None`: there is no home.
 pub fn place(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -63,12 +49,25 @@ pub fn built_in() -> Rules {
     READY.clone()
 }
 
-/// The operator's own rules before the built-in ones. A file that is not there says nothing.
-pub fn load(path: Option<&Path>) -> Result<Rules, Problems> {
-    let Some(path) = path.filter(|path| path.exists()) else { return Ok(built_in()) };
-    let file = path.to_string_lossy();
-    let own = parse(&super::text(path, &file)?, &file)?;
-    Rules::new(own, built_in_specs()).map_err(|(_, error)| Problems::of_file(&file, error.to_string(), "remove it"))
+/// The rules of a workflow, then the operator's own, before the built-in ones. A file that is not there says nothing.
+pub fn load(path: Option<&Path>, workflow: &[RuleSpec]) -> Result<Rules, Problems> {
+    let path = path.filter(|path| path.exists());
+    let file = path.map(Path::to_string_lossy).unwrap_or_default();
+    let own = path.map_or_else(|| Ok(Vec::new()), |path| parse(&super::text(path, &file)?, &file))?;
+    before_built_in(workflow.iter().cloned().chain(own).collect())
+        .map_err(|error| Problems::of_file(&file, error.to_string(), "remove some of the rules"))
+}
+
+/// The rules of a workflow alone before the built-in ones.
+pub fn of_workflow(workflow: &[RuleSpec]) -> Result<Rules, BadRule> {
+    before_built_in(workflow.to_vec())
+}
+
+fn before_built_in(own: Vec<RuleSpec>) -> Result<Rules, BadRule> {
+    if own.is_empty() {
+        return Ok(built_in());
+    }
+    Rules::new(own, built_in_specs()).map_err(|(_, error)| error)
 }
 
 /// Reads rules from their text.
@@ -79,21 +78,63 @@ pub fn parse(source: &str, file: &str) -> Result<Vec<RuleSpec>, Problems> {
     super::syntax(&mut found, source, &errors);
     let mut rules = Vec::new();
     if !found.has_errors() {
-        let mut reader = Reader { found, ids: Vec::new() };
+        let mut reader = Reader { found: &mut found, ids: Vec::new(), examples: None };
         rules = reader.file(tree.get_ref());
-        found = reader.found;
     }
     if found.has_errors() { Err(found.into_problems(file, source)) } else { Ok(rules) }
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
-
-struct Reader {
-    found: Found,
-    ids: Vec<String>,
+/// `[[rules]]` of a workflow, each with the place of its example.
+pub(super) fn read(found: &mut Found, item: &Item<'_>) -> Vec<(RuleSpec, At)> {
+    let mut reader = Reader { found, ids: Vec::new(), examples: Some(Vec::new()) };
+    let rules = reader.list(&item.key_at, item.value, MOST_OF_A_WORKFLOW);
+    let examples = reader.examples.unwrap_or_default();
+    rules.into_iter().zip(examples).collect()
 }
 
-impl Reader {
+/// Notes rules of a workflow whose example is judged by another rule, or not at all.
+pub(super) fn try_examples(rules: &[(RuleSpec, At)], found: &mut Found) {
+    let specs: Vec<RuleSpec> = rules.iter().map(|(spec, _)| spec.clone()).collect();
+    let all = match of_workflow(&specs) {
+        Ok(all) => all,
+        Err(bad) => {
+            if let Some((_, at)) = rules.first() {
+                found.error(at, format!("the rules cannot be used together: {bad}")).hint("make them fewer or smaller");
+            }
+            return;
+        }
+    };
+    let reasons = rules.iter().filter(|(spec, _)| spec.role == Role::Root && spec.pattern.is_some());
+    for (spec, at) in reasons {
+        let mut judge = Judge::new(&all);
+        spec.example.lines().for_each(|line| judge.line(line));
+        let (exit_code, signal) = match (spec.exit_codes.first(), spec.signals.first()) {
+            (None, Some(signal)) => (None, Some(*signal)),
+            (code, _) => (Some(code.copied().unwrap_or(1)), None),
+        };
+        let said = judge.end(&Facts { exit_code, signal, ..Facts::default() });
+        if said.rule.as_deref() != Some(spec.id.as_str()) && said.class != spec.class {
+            let by = said.rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {rule}"));
+            found
+                .error(
+                    at,
+                    format!("the example of rule {} is judged {} by {by}, not {}", spec.id, said.class, spec.class),
+                )
+                .hint("say more in the example, also what `needs` asks for, or give the rule another `strength`");
+        }
+    }
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+struct Reader<'f> {
+    found: &'f mut Found,
+    ids: Vec<String>,
+    /// Of a workflow: every rule with a pattern has an example, and this is where they stand.
+    examples: Option<Vec<At>>,
+}
+
+impl Reader<'_> {
     fn file(&mut self, table: &DeTable<'_>) -> Vec<RuleSpec> {
         let mut rules = Vec::new();
         for (key, value) in table {
@@ -102,19 +143,25 @@ impl Reader {
                 self.found.error(&key.span(), format!("unknown key `{}`", shown(key.get_ref()))).hint(hint);
                 continue;
             }
-            let Some(list) = value.get_ref().as_array() else {
-                self.found.error(&key.span(), "`rules` must be a list of tables").hint("write [[rules]]");
-                continue;
-            };
-            if list.len() > MOST {
-                self.found.error(&key.span(), format!("there are more than {MOST} rules")).hint("remove some");
-            }
-            for one in list.iter().take(MOST) {
-                match one.get_ref().as_table() {
-                    Some(rule) => rules.extend(self.rule(rule, &one.span())),
-                    None => {
-                        self.found.error(&one.span(), "a rule must be a table").hint("write [[rules]]");
-                    }
+            rules.extend(self.list(&key.span(), value.get_ref(), MOST));
+        }
+        rules
+    }
+
+    fn list(&mut self, key_at: &At, value: &DeValue<'_>, most: usize) -> Vec<RuleSpec> {
+        let Some(list) = value.as_array() else {
+            self.found.error(key_at, "`rules` must be a list of tables").hint("write [[rules]]");
+            return Vec::new();
+        };
+        if list.len() > most {
+            self.found.error(key_at, format!("there are more than {most} rules")).hint("remove some");
+        }
+        let mut rules = Vec::new();
+        for one in list.iter().take(most) {
+            match one.get_ref().as_table() {
+                Some(rule) => rules.extend(self.rule(rule, &one.span())),
+                None => {
+                    self.found.error(&one.span(), "a rule must be a table").hint("write [[rules]]");
                 }
             }
         }
@@ -124,10 +171,11 @@ impl Reader {
     fn rule(&mut self, table: &DeTable<'_>, at: &Range<usize>) -> Option<RuleSpec> {
         for (key, _) in table {
             let name = key.get_ref().as_ref();
-            if !KEYS.contains(&name) {
-                let hint = match nearest(name, KEYS.into_iter()) {
+            let keys = Kind::Judging.keys();
+            if !keys.contains(&name) {
+                let hint = match nearest(name, keys.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("a rule has: {}", KEYS.join(", ")),
+                    None => format!("a rule has: {}", keys.join(", ")),
                 };
                 self.found.error(&key.span(), format!("unknown key `{}` of a rule", shown(name))).hint(hint);
             }
@@ -161,6 +209,15 @@ impl Reader {
             signals,
         };
         self.example(table, &rule);
+        if let Some(examples) = &mut self.examples {
+            let example = table.get("example");
+            if example.is_none() && rule.pattern.is_some() {
+                self.found
+                    .error(at, format!("rule {} has no `example`", rule.id))
+                    .hint("example = \"a line of output that it is about\"");
+            }
+            examples.push(example.map_or_else(|| at.clone(), Spanned::span));
+        }
         Some(rule)
     }
 
@@ -201,7 +258,8 @@ impl Reader {
             self.found.error(at, "the rule has no `class`").hint("class = \"network\"");
             return None;
         }
-        self.choice(table, "class", &Class::ALL)
+        // Nothing that went well is judged by rules.
+        self.choice(table, "class", &Class::ALL[1..])
     }
 
     fn text(&mut self, table: &DeTable<'_>, key: &str) -> Option<(String, Range<usize>)> {

@@ -5,10 +5,14 @@
 
 #![expect(dead_code, reason = "the types are never made: schemars reads their shape and their comments")]
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
+
+use crate::model;
 
 /// The schema as text, for draft 7: what editors' TOML tools know best.
 pub fn schema() -> String {
@@ -79,6 +83,8 @@ struct File {
     steps: IndexMap<String, Step>,
     /// Who is told when a person is needed or the run has ended.
     notify: Option<Vec<Notify>>,
+    /// Rules that judge failures before the built-in ones do.
+    rules: Option<Vec<Judging>>,
 }
 
 /// A duration like "90s", "45m", "1h30m", "500ms" or "2d".
@@ -267,6 +273,32 @@ struct Defaults {
     on_unknown: Option<DefaultUnknown>,
     /// How much recovery dogwatch does by itself.
     autonomy: Option<Autonomy>,
+    /// What becomes of questions that nobody answers.
+    escalation: Option<Escalation>,
+}
+
+/// What becomes of questions about failures that nobody answers. Without it they wait for ever.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Escalation {
+    /// How long a question waits. Default: none.
+    timeout: Option<Limit>,
+    /// What follows then. Nothing does with autonomy = "observe".
+    on_timeout: Option<Unanswered>,
+    /// It is told again so often, instead of what the rules of `notify` say.
+    remind: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Unanswered {
+    Wait,
+    /// From the newest checkpoint, where there is one beyond that of the last time.
+    Resume,
+    /// Go on without the step.
+    Skip,
+    /// The run ends as failed; it can be resumed.
+    Abort,
 }
 
 #[derive(JsonSchema)]
@@ -352,6 +384,8 @@ struct Step {
     metrics: Option<Vec<Metric>>,
     /// Conditions on metrics that are trouble: a live attempt is judged as if it had failed (class `divergence`).
     alerts: Option<Vec<Alert>>,
+    /// What becomes of questions about it that nobody answers.
+    escalation: Option<Escalation>,
     /// A question to a person.
     approval: Option<Approval>,
 }
@@ -509,13 +543,38 @@ struct Rule {
     retry: Option<Retry>,
     /// The alternative that is taken: its name, or "steps.NAME" for what another step runs.
     r#use: Option<String>,
-    /// Arithmetic on variables of the step, each time anew: `{ BATCH = "/ 2", GRAD_ACCUM = "* 2" }`.
-    change: Option<IndexMap<String, Arithmetic>>,
+    /// Arithmetic on variables of the step, each time anew: `{ BATCH = "/ 2", GRAD_ACCUM = "* 2" }`. `memory`, `shm` and
+    /// `cpus` are limits of its container: the next attempt has one of its own with more of it.
+    change: Option<IndexMap<String, Changed>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Changed {
+    Arithmetic(Arithmetic),
+    Raise(Raise),
+}
+
+/// A limit of the container, raised each time anew.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Raise {
+    /// "* 2", "+ 8GiB"; of cpus "+ 2".
+    by: String,
+    /// Never beyond this: "64GiB"; of cpus 16.
+    max: Option<Amount>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Amount {
+    Size(String),
+    Cpus(f64),
 }
 
 /// "/ 2", "* 2", "+ 1" or "- 1".
 #[derive(JsonSchema)]
-struct Arithmetic(#[schemars(regex(pattern = r"^\s*[-+*/]\s*[0-9.eE+-]+\s*$"))] String);
+struct Arithmetic(#[schemars(regex(pattern = r"^\s*[-+*/]\s*[0-9.eE+-]+\s*([KMGTk]?i?B)?\s*$"))] String);
 
 /// A patch over the step: what it does not say stays.
 #[derive(JsonSchema)]
@@ -575,28 +634,6 @@ struct Match {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum Class {
-    DeviceOom,
-    HostResource,
-    DiskFull,
-    Hardware,
-    CollectiveHang,
-    Divergence,
-    Interrupted,
-    Network,
-    RateLimit,
-    LockContention,
-    Capacity,
-    Auth,
-    Environment,
-    InputData,
-    CodeConfig,
-    TestFailure,
-    Unknown,
-}
-
-#[derive(JsonSchema)]
 struct ExitCode(#[schemars(range(min = 0, max = 255))] i64);
 
 #[derive(JsonSchema)]
@@ -636,6 +673,10 @@ struct Approval {
     timeout: Option<Limit>,
     /// What happens then.
     on_timeout: Option<OnTimeout>,
+    /// It is told again so often, instead of what the rules of `notify` say.
+    remind: Option<Duration>,
+    /// "key", or "type-name": to approve, the workflow's name is typed. May hold `${{ … }}`.
+    confirm: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -645,3 +686,62 @@ enum OnTimeout {
     Reject,
     Approve,
 }
+
+/// What a line of output, or an exit code or a signal alone, means.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Judging {
+    /// `dogwatch why` names it.
+    #[schemars(regex(pattern = "^[a-z0-9_-]{1,60}$"))]
+    id: String,
+    class: Class,
+    /// The reason (default); what follows from another failure; or what makes its class likelier.
+    role: Option<Role>,
+    /// A regex for one line.
+    pattern: Option<String>,
+    /// Another line that must be within `within` lines of it.
+    needs: Option<String>,
+    /// Another line that must not be within `within` lines of it.
+    unless: Option<String>,
+    /// Default 40.
+    within: Option<u64>,
+    /// Where the exit code is known it must be one of these.
+    exit_code: Option<OneOrMore<ExitCode>>,
+    /// Where it was ended by a signal it must be one of these.
+    signal: Option<OneOrMore<Signal>>,
+    /// What is advised. Default: what the class advises.
+    action: Option<Advice>,
+    /// Stronger rules win. Default: plain.
+    strength: Option<Strength>,
+    /// The line always tells of trouble that was overcome (true), or never (false). Default: its words tell.
+    soft: Option<bool>,
+    /// It counts although the exit code is 0. Default: false.
+    despite_success: Option<bool>,
+    /// Output that shows it: `dogwatch validate` judges it. Every rule with a `pattern` has one.
+    example: Option<String>,
+    /// One sentence for a person.
+    means: Option<String>,
+}
+
+/// Made of the words that the model has for a choice.
+macro_rules! words_of {
+    ($name:ident, $all:expr) => {
+        struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let words: Vec<&str> = $all.map(|(word, _)| *word).collect();
+                json_schema!({ "type": "string", "enum": words })
+            }
+        }
+    };
+}
+
+words_of!(Class, model::Class::ALL.iter().filter(|(_, class)| *class != model::Class::None));
+words_of!(Role, model::Role::ALL.iter());
+words_of!(Advice, model::Advice::ALL.iter());
+words_of!(Strength, model::Strength::ALL.iter());

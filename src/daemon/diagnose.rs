@@ -6,17 +6,18 @@ use rustix::fs::statvfs;
 
 use crate::config::rules;
 use crate::judge::{Facts, Judge};
-use crate::model::{End, Outside, StopReason};
+use crate::model::{End, Outside, StopReason, Workflow};
 
 /// Less free space than this is none: programs give up before the last byte.
 const NO_ROOM: u64 = 1024 * 1024;
 
-/// A judge with the operator's own rules before the built-in ones.
-pub(super) fn judge() -> Judge {
+/// A judge with the rules of the workflow and the operator's own before the built-in ones.
+pub(super) fn judge(workflow: &Workflow) -> Judge {
     let own = rules::place(|name| std::env::var_os(name));
-    Judge::new(&rules::load(own.as_deref()).unwrap_or_else(|problems| {
+    let of_workflow = || rules::of_workflow(&workflow.rules).unwrap_or_else(|_| rules::built_in());
+    Judge::new(&rules::load(own.as_deref(), &workflow.rules).unwrap_or_else(|problems| {
         tracing::error!("failures are judged without your own rules: {problems}");
-        rules::built_in()
+        of_workflow()
     }))
 }
 

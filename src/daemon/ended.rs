@@ -293,7 +293,7 @@ impl Context {
         let mut read = Read::default();
         let Some(step) = self.workflow.steps.get(&self.step) else { return read };
         let mut scan = Scan::new(self, step, good);
-        scan.judge = facts.as_ref().map(|_| diagnose::judge());
+        scan.judge = facts.as_ref().map(|_| diagnose::judge(&self.workflow));
         let result = Log::open(dir).and_then(|mut log| {
             if !good {
                 read.tail = tail_of(&mut log, TAIL)?;

@@ -153,6 +153,9 @@ impl Run {
         if let Some(patch) = lane.next.take().and_then(|next| next.patch) {
             lane.patch = patch;
         }
+        if !lane.patch.resources.is_empty() {
+            lane.raised.insert(lane.n, lane.patch.resources.clone());
+        }
         lane.touched = false;
         lane.chosen = false;
         lane.started = None;

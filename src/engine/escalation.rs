@@ -62,6 +62,11 @@ impl Run {
 
     /// The question that a lane in [`LaneState::ToAsk`] owes, or a gate that is to be opened.
     pub(super) fn question(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
+        let asked = self.question_of(lane, id, now)?;
+        Some(if asked.kind == EscalationKind::Gate { asked } else { self.timed(lane, asked, now) })
+    }
+
+    fn question_of(&self, lane: &LaneRun, id: EscalationId, now: Time) -> Option<Escalation> {
         match &lane.state {
             LaneState::ToAsk { why: ToAsk::Failed { exit, rule, attempts, of, because, proposal } } => {
                 let asked = self.failed(lane, id, exit, rule.as_deref(), (*attempts, *of), because);
@@ -236,6 +241,7 @@ impl Run {
             choices,
             deadline: None,
             on_deadline: None,
+            typed: false,
         }
     }
 
@@ -248,6 +254,11 @@ impl Run {
             let title = expr::render(&gate.prompt, scope).unwrap_or_else(words);
             let show = |source: &String| format!("{source} = {}", expr::value(source, scope).unwrap_or_else(words));
             (title, gate.show.iter().map(show).collect())
+        });
+        // What is no word of it is the safer one.
+        let typed = gate.confirm.as_ref().is_some_and(|confirm| {
+            let word = self.with_scope(lane, |scope| expr::render(confirm, scope));
+            word.map_or(true, |word| word.trim() != "key")
         });
         let on_deadline = match gate.on_timeout {
             OnTimeout::Wait => None,
@@ -267,6 +278,7 @@ impl Run {
             choices: [Choice::Approve, Choice::Reject].into_iter().chain(self.ways_back(&lane.id.step)).collect(),
             deadline: gate.timeout.filter(|_| on_deadline.is_some()).map(|timeout| now.plus(timeout)),
             on_deadline,
+            typed,
         })
     }
 }

@@ -28,7 +28,8 @@ impl Run {
     /// The checkpoint that is to be looked at next.
     fn unchecked<'a>(&self, lane: &'a LaneRun) -> Option<&'a Sighting> {
         // An environment of the attempt's own goes with it: nobody could look from there any more.
-        if self.step_of(lane).place.fresh && !matches!(lane.state, LaneState::Active { .. }) {
+        let own = self.step_of(lane).place.fresh || self.raised(&lane.id, lane.n).is_some();
+        if own && !matches!(lane.state, LaneState::Active { .. }) {
             return None;
         }
         let (kept, _) = self.kept_and_older(lane)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{
     CacheLook, Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside,
-    Patch, Principal, Proposal, SkipWhy, Stall, StopReason, Time,
+    Patch, Principal, Proposal, Resource, SkipWhy, Stall, StopReason, Time,
 };
 
 use super::checkpoint::Sighting;
@@ -67,6 +67,10 @@ pub struct LaneRun {
     pub(super) touched: bool,
     /// What its attempts differ in from what the file says.
     pub patch: Patch,
+    /// The checkpoint that it went on from when nobody had answered.
+    pub(super) unattended: Option<Checkpoint>,
+    /// The attempts, by number, whose container was given more: each has one of its own.
+    pub(super) raised: BTreeMap<u32, BTreeMap<Resource, u64>>,
     /// What was taken of each budget in the present series.
     pub(super) spent: BTreeMap<String, Spent>,
     /// How many attempts the budget allows that the newest was made of; `None`: of none.
@@ -317,6 +321,8 @@ impl LaneRun {
             started: None,
             touched: false,
             patch: Patch::default(),
+            unattended: None,
+            raised: BTreeMap::new(),
             spent: BTreeMap::new(),
             of: None,
             cache: None,

@@ -33,6 +33,7 @@ mod stall;
 mod starts;
 mod state;
 mod timers;
+mod unanswered;
 mod wish;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Alternative, Arithmetic, Change, FailureRule, Patch, StepWhat};
+use crate::model::{Alternative, Arithmetic, Change, FailureRule, Patch, Raise, StepWhat};
 
 use super::Run;
 use super::state::{LaneRun, LaneState};
@@ -33,20 +33,22 @@ impl Run {
     /// What a rule changes about the next attempt; `None`: nothing. Or why it cannot.
     pub(super) fn changed(&self, lane: &LaneRun, rule: &FailureRule) -> Result<Option<Patch>, String> {
         if let Some(name) = &rule.alternative {
-            if lane.patch.alternative.as_ref() == Some(name) && rule.change.is_empty() {
+            if lane.patch.alternative.as_ref() == Some(name) && !rule.changes() {
                 return Err(format!("alternative \"{name}\" has failed as well"));
             }
             let patch = with_alternative(lane, name);
-            return self.with_changes(lane, &rule.change, patch).map(Some);
+            return self.with_changes(lane, rule, patch).map(Some);
         }
-        if rule.change.is_empty() {
+        if !rule.changes() {
             return Ok(None);
         }
-        self.with_changes(lane, &rule.change, lane.patch.clone()).map(Some)
+        self.with_changes(lane, rule, lane.patch.clone()).map(Some)
     }
 
-    fn with_changes(&self, lane: &LaneRun, changes: &[Change], patch: Patch) -> Result<Patch, String> {
+    fn with_changes(&self, lane: &LaneRun, rule: &FailureRule, patch: Patch) -> Result<Patch, String> {
         let mut patch = patch;
+        self.raise(lane, &rule.raise, &mut patch)?;
+        let changes: &[Change] = &rule.change;
         if changes.is_empty() {
             return Ok(patch);
         }
@@ -58,6 +60,22 @@ impl Run {
             patch.env.insert(name.clone(), value);
         }
         Ok(patch)
+    }
+
+    /// Raises limits of the container above what they are now.
+    fn raise(&self, lane: &LaneRun, wanted: &[Raise], patch: &mut Patch) -> Result<(), String> {
+        let container = self.workflow.environment_of(&lane.id.step).container.as_ref();
+        for raise in wanted {
+            let name = raise.resource.as_str();
+            let written = container.and_then(|container| raise.resource.limit(container));
+            let now = patch.resources.get(&raise.resource).copied().or(written);
+            let now = now.ok_or_else(|| format!("{name} has no limit, so it cannot be raised"))?;
+            let words = raise.resource.words(now);
+            let raised =
+                raise.after(now).ok_or_else(|| format!("{name} is {words}, and the rule raises it no more"))?;
+            patch.resources.insert(raise.resource, raised);
+        }
+        Ok(())
     }
 
     /// The variables of the step as they are with this patch.
@@ -77,7 +95,7 @@ pub(super) fn patch_of(lane: &LaneRun) -> &Patch {
 
 /// The patch that the lane gets with this alternative.
 pub(super) fn with_alternative(lane: &LaneRun, name: &str) -> Patch {
-    Patch { alternative: Some(name.to_owned()), env: lane.patch.env.clone() }
+    Patch { alternative: Some(name.to_owned()), ..lane.patch.clone() }
 }
 
 /// Whole numbers stay whole, and what is divided stays at least 1; what cannot change is an error.

@@ -58,6 +58,9 @@ impl Run {
         }
         question.held = None;
         question.answer = Some((choice, by.clone(), at, note.cloned()));
+        if choice == Choice::Resume && *by == Principal::Rule {
+            self.lanes[place].resumed_unattended();
+        }
         // Whatever the answer was: it is tried again, by this lane or by the next one.
         if question.escalation.kind == EscalationKind::CannotStart {
             let environment = self.environment_at(place).clone();
@@ -99,8 +102,9 @@ impl Run {
                 self.stop(RunStopWhy::Rejected, by);
             }
             Choice::StopRun => {
-                self.put(place, done(Ended::Stopped));
-                self.stop(RunStopWhy::Asked, by);
+                let how = if *by == Principal::Rule { Ended::Failed } else { Ended::Stopped };
+                self.put(place, done(how));
+                self.stop(why_stopped(by), by);
             }
             Choice::SendBack(from) => self.send_back(place, from, by),
         }
@@ -148,6 +152,10 @@ impl Run {
             lane.go_on(at);
             lane.attached = Some(Attached { by: by.clone(), since: at });
             lane.touched = true;
+            // Who has it in hands decides himself.
+            if let Some(question) = asking(lane).and_then(|id| self.questions.get_mut(&id)) {
+                (question.escalation.deadline, question.escalation.on_deadline) = (None, None);
+            }
         }
     }
 
@@ -414,6 +422,14 @@ impl Run {
             question.held = None;
             question.answer = Some((Choice::Retry, by.clone(), at, note));
         }
+    }
+}
+
+/// What a run is stopped for by this answer: where nobody gave it, as a rule's `abort`.
+pub(super) fn why_stopped(by: &Principal) -> RunStopWhy {
+    match by {
+        Principal::Rule => RunStopWhy::Abort { rule: "nobody answered in time".into() },
+        Principal::Person(_) => RunStopWhy::Asked,
     }
 }
 

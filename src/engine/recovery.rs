@@ -35,7 +35,12 @@ pub(super) struct Spent {
 /// Progress: a checkpoint beyond the one that was there when something was taken of the budget. Where both tell their
 /// step, that counts, whatever they are called.
 fn is_newer(checkpoint: Option<&Checkpoint>, taken: &Spent) -> bool {
-    match (checkpoint, &taken.checkpoint) {
+    is_beyond(checkpoint, taken.checkpoint.as_ref())
+}
+
+/// The checkpoint is another one than `then`, and a later one where both tell their step.
+pub(super) fn is_beyond(checkpoint: Option<&Checkpoint>, then: Option<&Checkpoint>) -> bool {
+    match (checkpoint, then) {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(now), Some(then)) => match (now.step, then.step) {

@@ -1,7 +1,11 @@
 //! Where attempts run: environments that they share or have alone, and what such an environment is made of: its image, or
 //! what was kept of it after a step. Pure.
 
-use crate::model::{AttemptId, EnvironmentId, Keep, LaneId, Outside, RunResult, Site, Snapshot, SnapshotMark, Time};
+use std::collections::BTreeMap;
+
+use crate::model::{
+    AttemptId, EnvironmentId, Keep, LaneId, Outside, Resource, RunResult, Site, Snapshot, SnapshotMark, Time,
+};
 
 use super::Run;
 use super::state::{Ended, LaneRun, LaneState, Past, PastEnd, Phase};
@@ -39,8 +43,14 @@ impl Run {
     /// Where an attempt runs.
     pub fn site(&self, attempt: &AttemptId) -> Site {
         let step = self.workflow.steps.get(&attempt.lane.step);
-        let own = step.filter(|step| step.place.fresh).map(|_| (attempt.lane.clone(), attempt.n));
+        let fresh = step.is_some_and(|step| step.place.fresh) || self.raised(&attempt.lane, attempt.n).is_some();
+        let own = fresh.then(|| (attempt.lane.clone(), attempt.n));
         Site { environment: step.map(|step| step.place.environment.clone()).unwrap_or_default(), own }
+    }
+
+    /// The limits of the container that this attempt has alone, where a rule raised some.
+    pub fn raised(&self, lane: &LaneId, n: u32) -> Option<&BTreeMap<Resource, u64>> {
+        self.lane(lane)?.raised.get(&n)
     }
 
     /// The environment of the lane at this place.

@@ -106,7 +106,7 @@ impl Run {
             (lane.stall, lane.spared) = (None, Some(at));
         } else if choice == Choice::StopRun {
             lane.stall = None;
-            self.stop(crate::model::RunStopWhy::Asked, by);
+            self.stop(super::people::why_stopped(by), by);
         } else if let Some(stalled) = &mut lane.stall {
             stalled.answer = Some((choice, by.clone()));
         }
@@ -234,7 +234,8 @@ impl Run {
             Sign::Alert(alerted) => fingerprint(EscalationKind::Stalled, &lane.id.step, Some("alert"), &alerted.when),
             Sign::Output | Sign::Progress => fingerprint(EscalationKind::Stalled, &lane.id.step, None, "stands still"),
         };
-        super::escalation::offering(Escalation { fingerprint, ..asked }, proposal)
+        let asked = super::escalation::offering(Escalation { fingerprint, ..asked }, proposal);
+        self.timed(lane, asked, now)
     }
 }
 

@@ -451,6 +451,7 @@ fn write_escalation(escalation: &model::Escalation) -> StoredEscalation {
         choices: escalation.choices.iter().map(Into::into).collect(),
         deadline_ms: escalation.deadline.map(Time::as_ms),
         on_deadline: escalation.on_deadline.as_ref().map(Into::into),
+        typed: escalation.typed,
     }
 }
 
@@ -469,6 +470,7 @@ fn read_escalation(run: &RunId, stored: StoredEscalation) -> Result<model::Escal
         choices: stored.choices.into_iter().map(Into::into).collect(),
         deadline: stored.deadline_ms.map(Time::from_ms),
         on_deadline: stored.on_deadline.map(Into::into),
+        typed: stored.typed,
     })
 }
 

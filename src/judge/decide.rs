@@ -1,9 +1,8 @@
 //! The end: what was seen and what is known, weighed against each other.
 
-use crate::model::{Advice, Class, Diagnosis, Evidence, Role};
+use crate::model::{Advice, Class, Diagnosis, Evidence, Role, RuleSpec, Strength};
 
 use super::facts::Facts;
-use super::rule::{RuleSpec, Strength};
 use super::rules::{Rule, Rules};
 use super::sighting::{EPISODE, Seen, Sighting};
 use super::stream::Look;

@@ -27,6 +27,6 @@ mod tone;
 mod wait;
 
 pub use facts::Facts;
-pub use rule::{BadRule, RuleSpec, Strength};
+pub use rule::BadRule;
 pub use rules::Rules;
 pub use stream::Judge;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::rule::{BadRule, Pattern, RuleSpec};
+use super::rule::{BadRule, Pattern};
 use super::tone;
+use crate::model::RuleSpec;
 
 /// What is looked for in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

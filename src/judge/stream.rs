@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Class, Diagnosis, Role};
+use crate::model::{Class, Diagnosis, Role, RuleSpec, Strength};
 
 use super::clean;
 use super::decide;
 use super::facts::Facts;
 use super::lines::{Lines, Piece};
-use super::rule::{RuleSpec, Strength};
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
 use super::{tone, wait};

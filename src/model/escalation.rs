@@ -25,6 +25,8 @@ pub struct Escalation {
     /// When `on_deadline` is taken.
     pub deadline: Option<Time>,
     pub on_deadline: Option<Choice>,
+    /// To approve, the workflow's name is typed.
+    pub typed: bool,
 }
 
 /// What kind of question it is.

@@ -11,7 +11,9 @@ mod event;
 mod ids;
 mod metric;
 mod notify;
+mod raise;
 mod recovery;
+mod rule;
 mod size;
 mod stall;
 mod time;
@@ -30,11 +32,14 @@ pub use ids::{
 };
 pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
+pub use raise::{Raise, Raising, Resource};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};
+pub use rule::{RuleSpec, Strength};
 pub use size::size_words;
 pub use stall::{Sign, Stall, StallAfter, WaitSpec};
 pub use time::{Time, span_words};
 pub use workflow::{
-    CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount, OnTimeout,
-    OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User, Value, Workflow,
+    CheckpointSpec, ContainerSpec, EnvironmentSpec, EscalationSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount,
+    OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, Unanswered, User,
+    Value, Workflow,
 };

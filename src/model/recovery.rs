@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Class, Template};
+use super::{Class, Raise, Resource, Template};
 
 /// How much recovery dogwatch does by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +38,15 @@ pub struct FailureRule {
     pub alternative: Option<String>,
     /// What the next attempt gets changed.
     pub change: Vec<Change>,
+    /// What its container gets more of: then it has one of its own.
+    pub raise: Vec<Raise>,
+}
+
+impl FailureRule {
+    /// It says what the next attempt differs in, besides the alternative.
+    pub fn changes(&self) -> bool {
+        !self.change.is_empty() || !self.raise.is_empty()
+    }
 }
 
 /// `match = { … }`: all that is written must hold; nothing written matches everything.
@@ -141,13 +150,21 @@ pub struct Patch {
     pub alternative: Option<String>,
     /// Variables with their values.
     pub env: BTreeMap<String, String>,
+    /// Limits of its container that were raised; it has one of its own then.
+    pub resources: BTreeMap<Resource, u64>,
 }
 
 impl Patch {
-    /// `half-batch, BATCH=8`; empty where nothing differs.
+    /// `half-batch, BATCH=8, memory 128 GiB in a container of its own`; empty where nothing differs.
     pub fn words(&self) -> String {
         let pairs = self.env.iter().map(|(name, value)| format!("{name}={value}"));
-        self.alternative.iter().cloned().chain(pairs).collect::<Vec<_>>().join(", ")
+        let limits = |(resource, limit): (&Resource, &u64)| format!("{} {}", resource.as_str(), resource.words(*limit));
+        let limits = self.resources.iter().map(limits);
+        let mut words = self.alternative.iter().cloned().chain(pairs).chain(limits).collect::<Vec<_>>().join(", ");
+        if !self.resources.is_empty() {
+            words.push_str(" in a container of its own");
+        }
+        words
     }
 
     /// Nothing differs.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId,
-    WaitSpec,
+    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, RuleSpec,
+    StepId, WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -67,6 +67,8 @@ pub struct Workflow {
     pub steps: IndexMap<StepId, Step>,
     /// In the file's order; a rule is known by its place.
     pub notify: Vec<NotifyRule>,
+    /// `[[rules]]`: they judge failures before any other, in the file's order.
+    pub rules: Vec<RuleSpec>,
 }
 
 impl Workflow {
@@ -262,6 +264,36 @@ pub struct Step {
     /// Without any, what looks like `name=value` is kept.
     pub metrics: Vec<MetricSpec>,
     pub alerts: Vec<AlertSpec>,
+    /// What becomes of questions about it that nobody answers.
+    pub escalation: EscalationSpec,
+}
+
+/// `escalation = { … }`: of questions about failures. A gate has its own time, and only `remind` of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EscalationSpec {
+    /// How long a question waits; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// What follows then; `None`: nothing is said.
+    pub on_timeout: Option<Unanswered>,
+    /// It is told again so often, over what the rules of `[[notify]]` say.
+    pub remind: Option<Duration>,
+}
+
+/// What follows when nobody has answered a question in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    Wait,
+    /// From the newest checkpoint, where there is one beyond that of the last time; else it waits.
+    Resume,
+    Skip,
+    /// The run ends as failed; it can be resumed.
+    Abort,
+}
+
+impl Unanswered {
+    /// Every one, with its word.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("wait", Self::Wait), ("resume", Self::Resume), ("skip", Self::Skip), ("abort", Self::Abort)];
 }
 
 /// Where a step runs.
@@ -291,6 +323,8 @@ pub struct Gate {
     pub show: Vec<String>,
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
+    /// `key`, or `type-name`: to approve, the workflow's name is typed. May hold expressions.
+    pub confirm: Option<Template>,
 }
 
 /// What happens to a question that nobody answered in time.

@@ -2,11 +2,13 @@
 //!
 //! Invariant: nothing that came from a step or a person controls a terminal or hides: such characters are left out.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::engine::{Ended, LaneState, Question, Run};
 use crate::gauge::plain::hidden;
-use crate::model::{EscalationId, EscalationKind, Event, Occasion, RunResult, What, span_words};
+use crate::model::{EscalationId, EscalationKind, Event, NotifyRule, Occasion, RunResult, What, span_words};
 
 /// Characters of the longest line that is told.
 const LONGEST: usize = 400;
@@ -116,6 +118,13 @@ pub fn reminder(run: &Run, told: EscalationId, fingerprint: &str, reminder: u32)
         question.answer.is_none() && (question.escalation.id == told || !fingerprint.is_empty() && print == fingerprint)
     };
     run.questions.values().find(same).map(|question| asked(run, question, reminder))
+}
+
+/// How often a question is told again: as its step says, else as the rule does.
+pub fn reminds(run: &Run, rule: &NotifyRule, id: EscalationId) -> Option<Duration> {
+    let asked = run.questions.get(&id).map(|question| &question.escalation.lane.step);
+    let of_step = asked.and_then(|step| run.workflow.steps.get(step)).and_then(|step| step.escalation.remind);
+    of_step.or(rule.remind)
 }
 
 fn asked(run: &Run, question: &Question, reminder: u32) -> Notice {

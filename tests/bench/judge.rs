@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use dogwatch::clock::boottime_ms;
 use dogwatch::config::rules;
-use dogwatch::judge::{Facts, Judge, RuleSpec, Rules};
-use dogwatch::model::{Advice, Class, Diagnosis};
+use dogwatch::judge::{Facts, Judge, Rules};
+use dogwatch::model::{Advice, Class, Diagnosis, RuleSpec};
 
 /// One labelled text.
 struct Row {

@@ -159,8 +159,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
     `agent` in [steps.triage]
     `best()`
-    `confirm` in [steps.review.approval]
-    `escalation` in [defaults]
     `format` in output `scores` of [steps.evaluate]
     `gpus` in [steps.train]
     `metrics` of a step
@@ -238,7 +236,10 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Wait
             | Kind::Progress
             | Kind::Metric
-            | Kind::Alert => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Alert
+            | Kind::Judging
+            | Kind::Raise
+            | Kind::Escalation => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

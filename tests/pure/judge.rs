@@ -8,8 +8,8 @@ mod own;
 mod stream;
 
 use dogwatch::config::rules;
-use dogwatch::judge::{Facts, Judge, RuleSpec};
-use dogwatch::model::{Diagnosis, Role};
+use dogwatch::judge::{Facts, Judge};
+use dogwatch::model::{Diagnosis, Role, RuleSpec};
 
 /// Judges a whole text.
 fn judged(text: &str, facts: &Facts) -> Diagnosis {

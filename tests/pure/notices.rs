@@ -1,7 +1,7 @@
 //! Which event makes which notice, what is said, what is not told twice, and of what somebody is reminded.
 
 use dogwatch::model::{Choice, EscalationId, Event, NotifyRule, Occasion, Target, What, Workflow};
-use dogwatch::report::notice::{Owed, clean, owed, reminder};
+use dogwatch::report::notice::{Owed, clean, owed, reminder, reminds};
 
 use crate::support::make::{person, seconds, step, workflow};
 use crate::support::story::Story;
@@ -97,6 +97,18 @@ fn what_asks_the_same_is_not_told_while_it_is_open_and_is_counted_in_the_reminde
     assert!(owed(story.run(), newest, |_, _| vec![1, 2])[0].joined);
     story.answers(2, Choice::Skip).answers(3, Choice::Skip);
     assert!(reminder(story.run(), EscalationId(1), &print, 3).is_none(), "there is nothing to be reminded of");
+}
+
+#[test]
+fn a_step_says_how_often_its_questions_are_told_again_else_the_rule_does() {
+    let mut flow = telling(&["a", "b"]);
+    let first = flow.steps.values_mut().next().expect("a step");
+    first.escalation.remind = Some(seconds(120));
+    let mut story = Story::of(flow);
+    story.exits("a", 3).exits("b", 3);
+    let rule = &story.run().workflow.notify[0];
+    let every = |id| reminds(story.run(), rule, EscalationId(id));
+    assert_eq!((every(1), every(2)), (Some(seconds(120)), Some(seconds(1800))));
 }
 
 #[test]

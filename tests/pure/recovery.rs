@@ -2,8 +2,8 @@
 
 use dogwatch::engine::policy;
 use dogwatch::model::{
-    Action, Alternative, Arithmetic, Autonomy, Change, Choice, Class, Diagnosis, End, EscalationId, Evidence, Exit,
-    Match, Part, Role, Step, StopReason, Template,
+    Action, Alternative, Arithmetic, AttemptId, Autonomy, Change, Choice, Class, ContainerSpec, Diagnosis, End,
+    EscalationId, Evidence, Exit, Match, Part, Raise, Raising, Resource, Role, Step, StopReason, Template,
 };
 use indexmap::IndexMap;
 
@@ -164,6 +164,43 @@ fn rules_match_by_class_and_change_variables_each_time() {
     assert_eq!(seen, ["16", "8", "4", "2", "1"]);
     fails(&mut story, Class::DeviceOom, "out of memory");
     assert!(why_not(&story, 1).ends_with("not repeated: BATCH = \"1\": / 2 leads below 1"));
+}
+
+#[test]
+fn a_limit_of_the_container_is_raised_each_time_up_to_its_most_and_each_attempt_has_a_container_of_its_own() {
+    let gib = |n: u64| n << 30;
+    let mut more = rule("oom", Match { class: vec![Class::HostResource], ..Match::default() }, Action::RetryModified);
+    more.retry = Some(retry(9, 0));
+    more.raise = vec![Raise { resource: Resource::Memory, by: Raising::Times(2.0), most: Some(gib(5)) }];
+    let mut train = step("train", &[]);
+    train.on_failure = vec![more];
+    let mut flow = workflow(vec![train]);
+    let mut container = ContainerSpec::of("image".into());
+    container.memory = Some(gib(2));
+    flow.environment.container = Some(container);
+    let mut story = Story::of(flow);
+    assert_eq!(story.run().site(&story.newest("train")).own, None, "the first one has what all have");
+    for (n, limit) in [(2, gib(4)), (3, gib(5))] {
+        fails(&mut story, Class::HostResource, "Killed");
+        let newest = story.newest("train");
+        let site = story.run().site(&newest);
+        assert_eq!(site.own, Some((newest.lane.clone(), n)));
+        let raised = story.run().raised(&newest.lane, n).expect("it was raised");
+        assert_eq!(raised.get(&Resource::Memory), Some(&limit));
+        // Where the others ran stays what it was, and what only they had is over.
+        for before in 1..n {
+            let earlier = story.run().site(&AttemptId { n: before, ..newest.clone() });
+            assert_eq!(earlier.own.as_ref().map(|(_, n)| *n), (before > 1).then_some(before));
+            assert!(before == 1 || story.run().is_left(&earlier), "the container of attempt {before} may go");
+        }
+        assert!(!story.run().is_left(&site), "that of attempt {n} is in use");
+    }
+    fails(&mut story, Class::HostResource, "Killed");
+    assert!(why_not(&story, 1).ends_with("not repeated: memory is 5.0 GiB, and the rule raises it no more"));
+    // A person's retry has what the last one had.
+    story.answers(1, Choice::Retry);
+    let newest = story.newest("train");
+    assert_eq!(story.run().raised(&newest.lane, 4).and_then(|all| all.get(&Resource::Memory)), Some(&gib(5)));
 }
 
 #[test]

@@ -40,6 +40,7 @@ on_both!(
     a_removed_container_is_unknown_and_nothing_runs_twice,
     a_killed_shim_is_unknown_and_the_container_lives_on,
     memory_that_is_used_up_is_told_by_the_counter,
+    memory_is_raised_by_rule_in_a_container_that_goes_with_its_attempt,
     a_fork_bomb_stays_inside_and_is_stopped,
     a_container_engine_that_stands_still_changes_nothing,
     the_example_trains_in_a_container,
@@ -77,7 +78,7 @@ mod only_podman {
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 22);
+    assert_eq!(TESTS, 23);
 }
 
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
@@ -481,6 +482,34 @@ fn memory_that_is_used_up_is_told_by_the_counter(kind: Kind) {
     assert_eq!(house.lane("work")["exit"], "code 9");
     assert_eq!(house.keepers().len(), 1, "the keeper was spared");
     stopped(&house, engine);
+}
+
+/// The step needs twice what its container may have: killed for it once, it succeeds in a container of its own that has
+/// it, beside the one of the run, where the next step runs. None is left.
+fn memory_is_raised_by_rule_in_a_container_that_goes_with_its_attempt(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    // Podman here has an old control group, where the limit is under another name.
+    let limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+    house.workflow(&format!(
+        "{ENVIRONMENT}memory = \"48MiB\"\n[steps.work]\n\
+         run = 'echo \"start $DOGWATCH_KEY\" >> effects; {limit}; dd if=/dev/zero of=/dev/null bs=64M count=1; hostname > own; \
+         while test -e hold; do sleep 0.1; done'\n\
+         [[steps.work.on_failure]]\nname = \"more\"\nmatch = {{ class = \"host_resource\" }}\naction = \"retry_modified\"\n\
+         retry = {{ max_attempts = 3, delay = \"0s\" }}\nchange = {{ memory = {{ by = \"* 2\", max = \"1GiB\" }} }}\n\
+         [steps.after]\nneeds = [\"work\"]\nrun = '{limit}'\n"
+    ));
+    std::fs::write(house.work().join("hold"), "").expect("a file");
+    house.start();
+    until("the second attempt has what it needs", || house.work().join("own").exists());
+    assert_eq!(engine.containers(&house.state()).len(), 2, "one of the run, one of the attempt");
+    std::fs::remove_file(house.work().join("hold")).expect("it was there");
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1, 1], "each attempt began once");
+    let said = |place: &str| house.log(place).lines().next().unwrap_or_default().to_owned();
+    assert_eq!((said("work/0/a1"), said("work/0/a2")), ((48 << 20).to_string(), (96 << 20).to_string()));
+    assert_eq!(said("after/0/a1"), (48 << 20).to_string(), "the others have what they had");
+    let why = house.said(&["why", "@last", "work", "--attempt", "1"]);
+    assert!(why.contains("with memory 96 MiB in a container of its own"), "{why}");
 }
 
 /// Processes that a bomb may have: enough to fill its container, and no heavy neighbour of other tests.

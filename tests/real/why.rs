@@ -17,7 +17,12 @@ const FAILURES: &[(&str, &str, &str, &str)] = &[
     ("crash", "sh -c 'kill -SEGV $$'", "code_config", ""),
     ("late", "sleep 60", "interrupted", ""),
     ("mute", "exit 3", "unknown", ""),
+    ("seat", "echo 'MemoryError'; echo 'no seats left'; exit 1", "capacity", "no seats left"),
 ];
+
+/// A rule of the workflow's own.
+const SEAT: &str = "[[rules]]\nid = \"no-seat\"\nclass = \"capacity\"\npattern = 'no seats left'\n\
+                    example = \"no seats left\"\nmeans = \"Every seat of the license is taken.\"\n";
 
 #[test]
 fn a_real_failure_is_told_with_its_class_and_its_line() {
@@ -29,7 +34,7 @@ fn a_real_failure_is_told_with_its_class_and_its_line() {
         let limit = if *name == "late" { "timeout = \"1s\"\n" } else { "" };
         format!("[steps.{name}]\n{limit}retry = {{ max_attempts = 1 }}\nrun = '''{run}'''\n")
     });
-    desk.write("fails", &steps.collect::<Vec<String>>().concat());
+    desk.write("fails", &(steps.collect::<Vec<String>>().concat() + SEAT));
     desk.run(&["run", "--detach"]).ends(0);
     let asked = || {
         let said = desk.run(&["status", "fails", "--json"]);
@@ -63,6 +68,14 @@ fn a_real_failure_is_told_with_its_class_and_its_line() {
     assert!(line.as_str().is_some_and(|line| line.ends_with("No module named 'no_such_module'")), "{asked}");
     let told = asked["evidence"].as_array().expect("lines").iter().filter_map(Value::as_str);
     assert!(told.clone().any(|line| line.starts_with("environment: A Python module is missing")), "{asked}");
+    // A rule of the workflow is named as such, also where the log is judged by itself.
+    let own = desk.run(&["why", "fails", "seat"]).ends(0);
+    for words in ["capacity", "no-seat (root, of the workflow)", "Every seat of the license is taken."] {
+        assert!(own.out.contains(words), "{words}: {}", own.out);
+    }
+    std::fs::write(desk.project().join("seat.log"), "no seats left\n").expect("a file");
+    let log = desk.run(&["diagnose", "--exit-code", "1", "--workflow", "dogwatch.toml", "seat.log"]).ends(0);
+    assert!(log.out.contains("no-seat (root, of the workflow)"), "{}", log.out);
     // What ended well, or is not there, has no reason.
     desk.run(&["why", "fails", "module", "--attempt", "2"]).ends(6);
     desk.run(&["why", "fails", "nobody"]).ends(5);

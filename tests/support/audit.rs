@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
     Action, AttemptId, Autonomy, Cause, Checkpoint, CheckpointMark, Choice, Class, End, EscalationId, EscalationKind,
-    Event, LaneId, OnUnknown, Order, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
+    Event, LaneId, OnUnknown, Order, Principal, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
 };
 
 use super::patience::Patience;
@@ -46,6 +46,8 @@ struct LaneLog {
     saved: BTreeMap<String, Option<Checkpoint>>,
     /// A person answered while it stood still.
     answered_alive: bool,
+    /// The checkpoint that it went on from when nobody had answered.
+    unattended: Option<(String, Option<i64>)>,
 }
 
 impl LaneLog {
@@ -203,7 +205,10 @@ impl Audit {
                 let fresh = self.opened.insert(escalation.id, escalation.choices.clone()).is_none();
                 ensure(fresh, "a question's number is used twice")
             }
-            What::Answered { escalation, choice, .. } => self.answered(event, *escalation, *choice),
+            What::Answered { escalation, choice, by, .. } => {
+                self.unattended(event, *escalation, *choice, by)?;
+                self.answered(event, *escalation, *choice)
+            }
             What::Ordered { lane, order, .. } => {
                 let log = self.lanes.get_mut(&(event.run.clone(), lane.clone())).ok_or("an order about no lane")?;
                 if matches!(order, Order::Retry | Order::Resume) {
@@ -435,6 +440,33 @@ impl Audit {
             }
             Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
         }
+    }
+
+    /// By itself a question is answered only when its time is over, with what it said, and nothing goes on twice from the
+    /// same checkpoint while nobody looks.
+    fn unattended(&mut self, event: &Event, id: EscalationId, choice: Choice, by: &Principal) -> Result<(), String> {
+        let run = self.shadow.run(&event.run).ok_or("an answer of no run")?;
+        let question = run.questions.get(&id).ok_or("the question is not in the run")?;
+        if *by != Principal::Rule {
+            return Ok(());
+        }
+        let asked = &question.escalation;
+        let over = asked.deadline.is_some_and(|deadline| deadline <= event.at);
+        ensure(over && asked.on_deadline == Some(choice), "answered by a rule before its time, or not as it said")?;
+        let step = run.workflow.steps.get(&asked.lane.step).ok_or("a question about no step")?;
+        if asked.kind != EscalationKind::Gate {
+            ensure(step.autonomy != Autonomy::Observe, "who only observes is obeyed without an answer")?;
+        }
+        let lane = run.lane(&asked.lane).ok_or("a question about no lane")?;
+        ensure(lane.attached.is_none(), "answered by a rule under somebody's hands")?;
+        if choice == Choice::Resume {
+            ensure(asked.kind != EscalationKind::Unknown, "what may have finished goes on by itself")?;
+            let log = self.lanes.get_mut(&(event.run.clone(), asked.lane.clone())).ok_or("an answer about no lane")?;
+            let from = lane.checkpoint.as_ref().map(|one| (one.path.clone(), one.step));
+            ensure(from.is_some() && log.unattended != from, "it goes on from the same checkpoint while nobody looks")?;
+            log.unattended = from;
+        }
+        Ok(())
     }
 
     fn answered(&mut self, event: &Event, id: EscalationId, choice: Choice) -> Result<(), String> {

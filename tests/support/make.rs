@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, EnvironmentSpec, FailureRule,
-    Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part, Principal, Retry, Selection,
-    Step, StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
+    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, EnvironmentSpec, EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part, Principal, Raise, Raising, Resource, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Unanswered, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -68,13 +66,14 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         progress: None,
         metrics: Vec::new(),
         alerts: Vec::new(),
+        escalation: EscalationSpec::default(),
     }
 }
 
 /// A gate.
 pub(crate) fn gate(name: &str, needs: &[&str], timeout: Option<Duration>, on_timeout: OnTimeout) -> Step {
     let prompt = Template(vec![Part::Text("go on?".into())]);
-    let what = StepWhat::Approval(Gate { prompt, show: Vec::new(), timeout, on_timeout });
+    let what = StepWhat::Approval(Gate { prompt, show: Vec::new(), timeout, on_timeout, confirm: None });
     Step { what, ..step(name, needs) }
 }
 
@@ -83,7 +82,15 @@ pub(crate) fn retry(max_attempts: u32, delay: u64) -> Retry {
 }
 
 pub(crate) fn rule(name: &str, matcher: Match, action: Action) -> FailureRule {
-    FailureRule { name: name.into(), matcher, action, retry: None, alternative: None, change: Vec::new() }
+    FailureRule {
+        name: name.into(),
+        matcher,
+        action,
+        retry: None,
+        alternative: None,
+        change: Vec::new(),
+        raise: Vec::new(),
+    }
 }
 
 pub(crate) fn checkpoint() -> CheckpointSpec {
@@ -114,6 +121,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         environments: IndexMap::new(),
         steps: steps.into_iter().map(|step| (step.id.clone(), step)).collect(),
         notify: Vec::new(),
+        rules: Vec::new(),
     }
 }
 
@@ -141,6 +149,10 @@ pub(crate) fn random_workflow(dice: &mut Dice, steady: bool) -> Workflow {
     }
     let mut workflow = workflow(steps);
     workflow.max_parallel = u32::try_from(dice.between(1, 6)).expect("small");
+    if dice.per_mille(500) {
+        let container = ContainerSpec { memory: Some(2 << 30), ..ContainerSpec::of("image".into()) };
+        workflow.environment.container = Some(container);
+    }
     if !steady && dice.per_mille(150) {
         workflow.timeout = Some(seconds(dice.between(60, 900)));
     }
@@ -206,6 +218,11 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
         _ => OnUnknown::Ask,
     };
     random_rules(dice, &mut step, steady);
+    if !steady && dice.per_mille(400) {
+        let what = [Unanswered::Wait, Unanswered::Resume, Unanswered::Skip, Unanswered::Abort];
+        let (timeout, on_timeout) = (seconds(dice.between(1, 120)), dice.pick(&what).copied());
+        step.escalation = EscalationSpec { timeout: Some(timeout), on_timeout, remind: None };
+    }
     let on_stall = [None, None, Some(Action::Retry), Some(Action::Skip), Some(Action::Resume)];
     step.wait.on_stall = if steady { None } else { dice.pick(&on_stall).copied().flatten() };
     step
@@ -266,6 +283,10 @@ fn random_rules(dice: &mut Dice, step: &mut Step, steady: bool) {
         } else if rule.action == Action::RetryModified {
             let by = if dice.per_mille(500) { Arithmetic::Divide(2.0) } else { Arithmetic::Multiply(2.0) };
             rule.change = vec![Change { variable: "BATCH".into(), by }];
+            if dice.per_mille(300) {
+                let most = dice.per_mille(500).then_some(7 << 30);
+                rule.raise = vec![Raise { resource: Resource::Memory, by: Raising::Times(1.5), most }];
+            }
         }
         step.on_failure.push(rule);
     }

@@ -17,8 +17,8 @@ const READABLE: usize = 100;
 /// How many lines that were set aside are shown.
 const MOST: usize = 4;
 
-/// The rows of a diagnosis, for so many columns.
-pub fn rows(said: &Diagnosis, width: usize) -> Vec<Row> {
+/// The rows of a diagnosis, for so many columns. `of_workflow`: the rule that decided is one of the workflow's own.
+pub fn rows(said: &Diagnosis, of_workflow: bool, width: usize) -> Vec<Row> {
     let columns = width.min(READABLE).saturating_sub(COLUMN).max(20);
     let (style, shape) = match said.class {
         Class::None => (Style::Good, "✓"),
@@ -48,7 +48,8 @@ pub fn rows(said: &Diagnosis, width: usize) -> Vec<Row> {
         beside(&mut rows, &format!("line {}", line.number), &safe(&line.line), columns);
     }
     if let (Some(rule), Some(role)) = (&said.rule, said.role) {
-        beside(&mut rows, "rule", &format!("{rule} ({})", role.as_str()), columns);
+        let whose = if of_workflow { ", of the workflow" } else { "" };
+        beside(&mut rows, "rule", &format!("{rule} ({}{whose})", role.as_str()), columns);
     }
     if said.class != Class::None {
         beside(&mut rows, "do", &format!("{}: {}", said.advice, said.advice.words()), columns);
@@ -69,7 +70,7 @@ pub fn of_attempt(view: WhyView, width: usize) -> Vec<Row> {
     let head = format!("{} attempt {}: {} after {}", view.step_name, view.attempt, view.end, span(view.ran_ms));
     let mut all = vec![Row::new().add(Style::Bold, &head)];
     match view.diagnosis {
-        Some(said) => all.extend(rows(&said.into(), width)),
+        Some(said) => all.extend(rows(&said.into(), view.of_workflow, width)),
         None => all.push(Row::new().add(Style::Dim, "not judged: it was ended on somebody's word, or left no trace")),
     }
     if !view.decided.is_empty() {

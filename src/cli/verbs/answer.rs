@@ -138,18 +138,20 @@ fn chosen(asked: &EscalationView, choice: &str) -> Result<String, Failure> {
     )
 }
 
-/// A choice that ends the whole run needs its name, typed or by `--confirm`.
+/// A choice that ends the whole run, or that the gate wants to be sure of, needs its name, typed or by `--confirm`.
 fn confirmed(face: &Face, asked: &EscalationView, word: &str, confirm: Option<&str>) -> Result<(), Failure> {
-    if word != question::ENDS_RUN {
+    let choice = asked.choices.iter().find(|known| known.word == word);
+    if choice.is_none_or(|known| known.strength != Strength::Typed) {
         return Ok(());
     }
+    let does = if word == question::ENDS_RUN { "ends the whole run" } else { "is not taken lightly here" };
     let name = run_word(asked);
     let given = match confirm {
         Some(given) => given.to_owned(),
         None if face.screen.can_ask() => {
             face.screen.say(
                 &Row::new()
-                    .text("this ends the whole run and everything that runs in it. Type ")
+                    .text(&format!("{word}: {}. Type ", choice.map_or("", |known| known.effect.as_str())))
                     .add(Style::Bold, name)
                     .text(" to go on:"),
             );
@@ -157,7 +159,7 @@ fn confirmed(face: &Face, asked: &EscalationView, word: &str, confirm: Option<&s
         }
         None => {
             return Err(Failure::usage(
-                format!("{word} ends the whole run, which needs its name as confirmation"),
+                format!("{word} {does}: it needs the name of the run as confirmation"),
                 format!("add: --confirm={name}"),
             ));
         }
@@ -215,6 +217,7 @@ pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
         return Err(Failure::new(Exit::Refused, format!("e{} is no approval gate: {}", asked.id, asked.title))
             .hint(format!("dogwatch show e{}", asked.id)));
     }
+    confirmed(face, &asked, choice, args.confirm.as_deref())?;
     tell(face, &mut client, asked.id, choice.into(), With { note: args.message, lasting: false })
 }
 

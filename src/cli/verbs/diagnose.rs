@@ -10,7 +10,7 @@ use crate::cli::Face;
 use crate::cli::args::Diagnose;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Row, diagnosis};
-use crate::config::rules;
+use crate::config::{self, rules};
 use crate::judge::{Facts, Judge};
 use crate::tui::own;
 use crate::wire::client::{Ask, CachedView, Reply};
@@ -29,7 +29,10 @@ const PACKED: [(&[u8], &str, &str); 4] = [
 /// `diagnose`.
 pub(super) fn diagnose(face: &Face, args: &Diagnose) -> Ended {
     let own = own::path(face.flags.config.as_deref()).map(|file| file.with_file_name("rules.toml"));
-    let rules = rules::load(own.as_deref()).map_err(|problems| super::file::wrong(&problems))?;
+    let of_workflow =
+        args.workflow.as_deref().map(|path| config::inspect(path, &[]).map(|loaded| loaded.workflow.rules));
+    let of_workflow = of_workflow.transpose().map_err(|problems| super::file::wrong(&problems))?.unwrap_or_default();
+    let rules = rules::load(own.as_deref(), &of_workflow).map_err(|problems| super::file::wrong(&problems))?;
     let mut judge = Judge::new(&rules);
     let named = args.file.display().to_string();
     let read = if named == "-" {
@@ -47,7 +50,8 @@ pub(super) fn diagnose(face: &Face, args: &Diagnose) -> Ended {
         face.screen.json_line("diagnosis", &diagnosis::object(&said))?;
         return Ok(Exit::Good);
     }
-    face.screen.rows(&diagnosis::rows(&said, face.screen.look().width))?;
+    let of_workflow = of_workflow.iter().any(|rule| Some(&rule.id) == said.rule.as_ref());
+    face.screen.rows(&diagnosis::rows(&said, of_workflow, face.screen.look().width))?;
     if facts == Facts::default() {
         face.screen.note("how it ended is not known: --exit-code N, --signal NAME or --oom makes it surer");
     }

@@ -7,7 +7,7 @@ use crate::config::read::{Item, Reader, Section};
 use crate::model::{NotifyRule, Occasion, Target};
 
 /// Nobody wants to be reminded more often, and every rule is asked at each event.
-const SHORTEST_REMINDER: Duration = Duration::from_secs(60);
+pub(super) const SHORTEST_REMINDER: Duration = Duration::from_secs(60);
 const MOST_RULES: usize = 100;
 
 const EXAMPLE: &str =

@@ -3,10 +3,11 @@
 use indexmap::IndexMap;
 use toml::de::DeValue;
 
+use super::raise;
 use super::step::{self, Draft};
 use crate::config::keys::{Kind, nearest};
 use crate::config::read::{At, Item, Limit, Reader, Section};
-use crate::model::{Alternative, Arithmetic, Autonomy, Change, Step, StepId, StepWhat, Template};
+use crate::model::{Alternative, Arithmetic, Autonomy, Change, Raise, Resource, Step, StepId, StepWhat, Template};
 
 /// Names with their places.
 pub(super) type Names = Vec<(String, At)>;
@@ -77,10 +78,25 @@ pub(super) fn used<'a>(reader: &mut Reader<'a>, item: &Item<'a>, step: &Step) ->
     None
 }
 
-/// `change = { BATCH = "/ 2" }`.
-pub(super) fn changes<'a>(reader: &mut Reader<'a>, item: &Item<'a>, rule: &str) -> Vec<Change> {
-    let mut all = Vec::new();
+/// Whether the step's own `env` and the like, or an alternative of it, sets this variable.
+fn sets(step: &Step, name: &str) -> bool {
+    let other = step.alternatives.values().any(|other| other.env.contains_key(name));
+    other || step.env.contains_key(name) || step.inputs.contains_key(name)
+}
+
+/// `change = { BATCH = "/ 2", memory = "* 2" }`: variables, and limits of the container where no variable is called so.
+pub(super) fn changes<'a>(
+    reader: &mut Reader<'a>,
+    item: &Item<'a>,
+    rule: &str,
+    step: &Step,
+) -> (Vec<Change>, Vec<Raise>) {
+    let (mut all, mut raises) = (Vec::new(), Vec::new());
     for (name, item) in reader.names(item, format!("`change` of {rule}")) {
+        if let Some(resource) = Resource::of(name).filter(|_| !sets(step, name)) {
+            raises.extend(raise::read(reader, &item, resource, rule));
+            continue;
+        }
         step::check_variable(reader, name, &item.key_at);
         let Some(text) = reader.text(&item) else { continue };
         if let Some(by) = arithmetic(text) {
@@ -93,7 +109,7 @@ pub(super) fn changes<'a>(reader: &mut Reader<'a>, item: &Item<'a>, rule: &str) 
                 .hint("\"/ 2\", \"* 2\", \"+ 1\" or \"- 1\"");
         }
     }
-    all
+    (all, raises)
 }
 
 fn arithmetic(text: &str) -> Option<Arithmetic> {
@@ -175,8 +191,7 @@ pub(super) fn check_changes(
     for draft in drafts.values() {
         let step = &draft.step;
         for (name, at) in &draft.changes {
-            let other = step.alternatives.values().any(|other| other.env.contains_key(name));
-            if !(other || step.env.contains_key(name) || step.inputs.contains_key(name) || env.contains_key(name)) {
+            if Resource::of(name).is_none() && !sets(step, name) && !env.contains_key(name) {
                 let words = format!("no `env` sets {name} for step {}: there is nothing to change", step.id);
                 let hint = format!("[steps.{}.env] with {name} = \"…\"", step.id);
                 reader.found.error(at, words).hint(hint);

@@ -1,5 +1,6 @@
 //! `retry`, `on_failure`, `on_unknown` and `probe`: what is done when an attempt does not succeed.
 
+use super::escalation;
 use super::other;
 use super::step::{self, Defaults};
 use crate::config::keys::{Kind, nearest};
@@ -61,6 +62,7 @@ pub(super) fn defaults<'a>(reader: &mut Reader<'a>, item: &Item<'a>, defaults: &
     if let Some(allowed) = section.get("allow_failure").and_then(|item| reader.boolean(&item)) {
         defaults.allow_failure = allowed;
     }
+    defaults.escalation = escalation::read(reader, &section, &defaults.escalation, None);
     if let Some(item) = section.get("on_unknown") {
         if item.value.as_str() == Some("probe") {
             reader
@@ -167,7 +169,8 @@ fn rule<'a>(
     let action = reader.choice(&item, &Action::ALL)?;
     let again = action.is_again();
     let alternative = table.get("use").and_then(|item| other::used(reader, &item, step));
-    let change = table.get("change").map(|item| other::changes(reader, &item, &table.title)).unwrap_or_default();
+    let (change, raise) =
+        table.get("change").map(|item| other::changes(reader, &item, &table.title, step)).unwrap_or_default();
     modified(reader, table, &item, action);
     if let Some((_, at)) = retry.as_ref().filter(|_| !again) {
         reader
@@ -205,6 +208,7 @@ fn rule<'a>(
         retry: retry.map(|(retry, _)| retry),
         alternative,
         change,
+        raise,
     })
 }
 

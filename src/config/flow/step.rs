@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{matrix, metric, other, recovery, wait};
+use super::{escalation, matrix, metric, other, recovery, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
-use crate::config::read::{At, Item, Limit, Reader, Section};
+use crate::config::read::{At, Item, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId,
+    Autonomy, CheckpointSpec, EnvironmentId, EscalationSpec, Lane, LaneSpec, OnUnknown, Output, Retry, Step, StepId,
     StepPlace, StepWhat, Template, WaitSpec,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Defaults {
     pub(super) autonomy: Autonomy,
     pub(super) allow_failure: bool,
     pub(super) on_unknown: OnUnknown,
+    pub(super) escalation: EscalationSpec,
 }
 
 impl Default for Defaults {
@@ -40,6 +41,7 @@ impl Default for Defaults {
             autonomy: Autonomy::default(),
             allow_failure: false,
             on_unknown: OnUnknown::Ask,
+            escalation: EscalationSpec::default(),
         }
     }
 }
@@ -136,10 +138,14 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         progress: None,
         metrics: vec![],
         alerts: vec![],
+        escalation: defaults.escalation.clone(),
     };
     if plain {
         run_keys(reader, section, &mut step);
     } else {
+        // A gate has a time of its own.
+        let remind = escalation::gate_reminds(reader, section).or(step.escalation.remind);
+        step.escalation = EscalationSpec { remind, ..EscalationSpec::default() };
         for (key, item) in
             section.items().filter(|(key, _)| Kind::Step.keys().contains(key) && !GATE_KEYS.contains(key))
         {
@@ -193,6 +199,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.progress = metric::progress(reader, section);
     step.metrics = metric::metrics(reader, section);
     step.alerts = metric::alerts(reader, section, step);
+    step.escalation = escalation::read(reader, section, &step.escalation, step.checkpoint.as_ref());
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
 }
@@ -211,7 +218,7 @@ fn what<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> StepWhat {
         (None, Some(item)) => {
             let title = format!("[steps.{}.approval]", reader.step.as_deref().unwrap_or_default());
             match reader.section(&item, Kind::Approval, title) {
-                Some(gate) => StepWhat::Approval(approval(reader, &gate)),
+                Some(gate) => StepWhat::Approval(escalation::approval(reader, &gate)),
                 None => nothing(),
             }
         }
@@ -262,40 +269,6 @@ pub(super) fn script<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<Str
         .error(&at, format!("{} cannot hold an expression: values enter a script as variables", item.title))
         .hint(format!("write env = {{ {name} = \"${{{{ {inner} }}}}\" }} and use \"${name}\" in the script"));
     None
-}
-
-fn approval<'a>(reader: &mut Reader<'a>, gate: &Section<'a>) -> Gate {
-    let prompt = gate.get("prompt");
-    if prompt.is_none() {
-        reader.found.error(&gate.at, format!("{} has no `prompt`", gate.title)).hint("prompt = \"Publish it?\"");
-    }
-    let prompt = prompt.and_then(|item| reader.filled(&item).and_then(|_| reader.template(&item)));
-    let show = gate.get("show").and_then(|item| reader.list(&item)).unwrap_or_default();
-    let show = show.iter().filter_map(|element| reader.expression(element, Wanted::Text)).collect();
-    let timeout = gate.get("timeout").and_then(|item| Some((reader.limit(&item)?, item.key_at)));
-    let words = [("wait", OnTimeout::Wait), ("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve)];
-    let on_timeout = gate.get("on_timeout").and_then(|item| Some((reader.choice(&item, &words)?, item.key_at)));
-    match (&timeout, &on_timeout) {
-        (Some((Limit::Of(_), at)), None) if gate.get("on_timeout").is_none() => reader
-            .found
-            .error(at, format!("{} has a `timeout`, and does not say what happens then", gate.title))
-            .hint("on_timeout = \"reject\", \"approve\" or \"wait\""),
-        (None | Some((Limit::None, _)), Some((OnTimeout::Reject | OnTimeout::Approve, at)))
-            if gate.get("timeout").is_none() =>
-        {
-            reader
-                .found
-                .error(at, format!("{} has `on_timeout`, and no `timeout`", gate.title))
-                .hint("timeout = \"24h\"");
-        }
-        _ => {}
-    }
-    Gate {
-        prompt: prompt.unwrap_or(Template(vec![])),
-        show,
-        timeout: timeout.and_then(|(timeout, _)| timeout.duration()),
-        on_timeout: on_timeout.map_or(OnTimeout::Wait, |(on_timeout, _)| on_timeout),
-    }
 }
 
 /// Variables for steps.

@@ -32,7 +32,11 @@ pub(in crate::daemon) fn spec(run: &Run, site: &Site, parts: &Parts) -> Spec {
         .collect();
     spec.home = run.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     spec.tmux = find_in_path(run.env.get("PATH").map_or("", String::as_str), "tmux");
-    spec.container = wanted.container.as_ref().map(|wanted| container(run, site, wanted));
+    let raised = site.own.as_ref().and_then(|(lane, n)| run.raised(lane, *n));
+    spec.container = wanted.container.clone().map(|mut wanted| {
+        raised.into_iter().flatten().for_each(|(resource, limit)| resource.set(&mut wanted, *limit));
+        container(run, site, &wanted)
+    });
     spec
 }
 

@@ -105,7 +105,7 @@ pub(super) fn check(workflow: &Workflow, attempt: &AttemptId, code: Option<i32>,
         let (line, line_number) = lines.iter().zip(1..).find(|(line, _)| pattern.is_match(line))?;
         Some(Hit { rule, line_number, line: line.clone(), ..Hit::default() })
     });
-    let mut judge = diagnose::judge();
+    let mut judge = diagnose::judge(workflow);
     judge.bytes(output.as_bytes());
     let mut said = judge.end(&Facts { exit_code: code, ..Facts::default() });
     if matches!(said.class, Class::None | Class::Unknown) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::core::{Core, Input};
 use crate::faults::crash_point;
 use crate::journal::{Change, NewNotice, NoticeRow, NoticeState, Of, Outcome};
-use crate::model::{EscalationId, Event, NotifyRule, Time};
+use crate::model::{EscalationId, Event, Time};
 use crate::report::notice::{self, Notice, clean};
 use send::Message;
 
@@ -74,7 +74,8 @@ impl Core {
                     let rule = run.workflow.notify.get(owed.rule)?;
                     let target = send::address(&rule.to, &run.workflow.environment.workspace);
                     let state = if owed.joined { NoticeState::Joined } else { NoticeState::Due };
-                    Some(new_row((event, owed.rule, rule), &owed.notice, target, state))
+                    let remind = owed.notice.escalation.and_then(|id| notice::reminds(run, rule, id));
+                    Some(new_row((event, owed.rule, remind), &owed.notice, target, state))
                 })
                 .collect();
             all.extend(new.into_iter().map(|new| (Of::Place(place), new)));
@@ -145,8 +146,8 @@ impl Core {
     /// The reminder of a question that was told and that nobody has answered.
     fn repeated(&self, row: &NoticeRow, now: Time) -> Option<NewNotice> {
         let run = self.engine.run(&row.notice.run)?;
-        let every = run.workflow.notify.get(row.notice.rule)?.remind?;
         let told = EscalationId(row.notice.escalation?);
+        let every = notice::reminds(run, run.workflow.notify.get(row.notice.rule)?, told)?;
         let number = row.notice.reminder + 1;
         let notice = notice::reminder(run, told, &row.notice.fingerprint, number)?;
         Some(NewNotice {
@@ -192,12 +193,12 @@ impl Core {
 }
 
 fn new_row(
-    (event, place, rule): (&Event, usize, &NotifyRule),
+    (event, place, remind): (&Event, usize, Option<Duration>),
     notice: &Notice,
     target: String,
     state: NoticeState,
 ) -> NewNotice {
-    let remind = rule.remind.filter(|_| notice.escalation.is_some() && state == NoticeState::Due);
+    let remind = remind.filter(|_| state == NoticeState::Due);
     NewNotice {
         run: event.run.clone(),
         rule: place,

@@ -62,7 +62,9 @@ impl Core {
             let What::Judged { attempt: about, .. } = &event.what else { return None };
             (about == attempt).then(|| words::event(&run, *seq, event).text)
         });
+        let rule = exit.diagnosis.as_ref().and_then(|said| said.rule.as_ref());
         Ok(reply(Reply::Why(Box::new(WhyView {
+            of_workflow: run.workflow.rules.iter().any(|own| Some(&own.id) == rule),
             step_name: name,
             attempt: attempt.n,
             end: ended_words(&exit),

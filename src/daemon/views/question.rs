@@ -29,7 +29,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
     let choices = escalation.choices.iter().map(|choice| ChoiceView {
         word: run.word(*choice).into(),
         effect: effect(run, question, *choice),
-        strength: strength(*choice),
+        strength: if escalation.typed && *choice == Choice::Approve { Strength::Typed } else { strength(*choice) },
         rule: run.lane(&escalation.lane).and_then(|lane| report::rule::rule(run, lane, escalation, *choice)),
     });
     EscalationView {

@@ -375,6 +375,9 @@ pub(super) struct StoredSpend {
 pub(super) struct StoredPatch {
     pub(super) alternative: Option<String>,
     pub(super) env: BTreeMap<String, String>,
+    /// By the words of the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) resources: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -403,6 +406,8 @@ pub(super) struct StoredEscalation {
     pub(super) choices: Vec<StoredChoice>,
     pub(super) deadline_ms: Option<i64>,
     pub(super) on_deadline: Option<StoredChoice>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) typed: bool,
 }
 
 /// Mirrors an enum whose variants hold the same on both sides.

@@ -1,7 +1,7 @@
 //! Verdicts and proposals as they are stored.
 
 use super::stored::{StoredPatch, StoredProposal, StoredSpend, StoredVerdict};
-use crate::model::{AskWhy, Patch, Proposal, Spend, Time, Verdict};
+use crate::model::{AskWhy, Patch, Proposal, Resource, Spend, Time, Verdict};
 
 pub(super) fn write(verdict: &Verdict) -> StoredVerdict {
     match verdict {
@@ -81,9 +81,12 @@ pub(super) fn read_proposal(proposal: StoredProposal) -> Proposal {
 }
 
 fn write_patch(patch: &Patch) -> StoredPatch {
-    StoredPatch { alternative: patch.alternative.clone(), env: patch.env.clone() }
+    let resources = patch.resources.iter().map(|(resource, limit)| (resource.as_str().to_owned(), *limit)).collect();
+    StoredPatch { alternative: patch.alternative.clone(), env: patch.env.clone(), resources }
 }
 
 fn read_patch(patch: StoredPatch) -> Patch {
-    Patch { alternative: patch.alternative, env: patch.env }
+    // A limit that another version raised and this one does not know stays as the file says.
+    let known = patch.resources.into_iter().filter_map(|(word, limit)| Some((Resource::of(&word)?, limit)));
+    Patch { alternative: patch.alternative, env: patch.env, resources: known.collect() }
 }

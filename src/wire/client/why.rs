@@ -27,6 +27,9 @@ pub struct WhyView {
     pub decided: String,
     /// `None`: it was ended on somebody's word, or by an engine that judged nothing.
     pub diagnosis: Option<DiagnosisView>,
+    /// The rule that judged is one of the workflow's own `[[rules]]`.
+    #[serde(default)]
+    pub of_workflow: bool,
 }
 
 /// A diagnosis, by the words of the rules' file.

@@ -2,7 +2,7 @@
 
 use super::{STEP, id, parse, shown, told};
 use dogwatch::config;
-use dogwatch::model::StepWhat;
+use dogwatch::model::{EscalationSpec, Raising, Resource, StepWhat, Unanswered};
 
 #[test]
 fn a_misspelt_key_is_told_with_its_line_and_the_nearest_name() {
@@ -405,4 +405,81 @@ fn odd_files_are_told_apart() {
         large,
         "error: the file is larger than 4 MiB\n --> flow.toml\n  = hint: its data belongs into other files"
     );
+}
+
+#[test]
+fn limits_are_raised_where_there_are_some() {
+    let rule = |change: &str| {
+        format!(
+            "on_failure = [{{ action = 'retry_modified', change = {{ {change} }}, retry = {{ max_attempts = 3 }} }}]\n"
+        )
+    };
+    let boxed = "[environment]\nimage = 'x'\nmemory = '2GiB'\ncpus = 2\n";
+    let file = |change: &str, environment: &str| format!("{STEP}{}{environment}", rule(change));
+    let loaded = parse(&file("memory = '* 2', cpus = { by = '+ 1.5', max = 3 }", boxed)).expect("all is there");
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let raises = &loaded.workflow.steps[&id("a")].on_failure[0].raise;
+    let told: Vec<_> = raises.iter().map(|raise| (raise.resource, raise.by, raise.most)).collect();
+    let expected = [(Resource::Memory, Raising::Times(2.0), None), (Resource::Cpus, Raising::Plus(1500), Some(3000))];
+    assert_eq!(told, expected);
+    for (change, environment, words) in [
+        ("memory = '* 2'", "", "the built-in sandbox has no limits"),
+        ("shm = '* 2'", boxed, "[environment] sets no `shm`: there is nothing to raise"),
+        ("memory = { by = '* 2', max = '2GiB' }", boxed, "`max` of memory is 2.0 GiB, and [environment] has 2.0 GiB"),
+        ("memory = '/ 2'", boxed, "\"/ 2\" does not raise memory"),
+        ("memory = '* 1'", boxed, "\"* 1\" does not raise memory"),
+        ("memory = '+ 2'", boxed, "\"* 2\" or \"+ 8GiB\""),
+        ("cpus = '+ 2GiB'", boxed, "does not raise cpus"),
+        ("memory = { max = '4GiB' }", boxed, "does not say by how much"),
+        ("memory = { by = '* 2', most = '4GiB' }", boxed, "`most`"),
+        (
+            "memory = '* 2'",
+            "[environment]\nimage = 'x'\nmemory = '2GiB'\n[env]\nmemory = '3'\n",
+            "a variable of [env] and",
+        ),
+    ] {
+        let told = shown(&file(change, environment));
+        assert!(told.contains(words) && told.contains("flow.toml:4:"), "{words} in:\n{told}");
+    }
+    // A variable of that name is what it was.
+    let variable = parse(&format!("{STEP}env = {{ memory = '8' }}\n{}", rule("memory = '/ 2'"))).expect("it is set");
+    assert_eq!(variable.workflow.steps[&id("a")].on_failure[0].change.len(), 1);
+}
+
+#[test]
+fn what_follows_without_an_answer_is_read_and_its_mistakes_are_told() {
+    let spec = |text: &str| {
+        let loaded = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+        loaded.workflow.steps[&id("a")].escalation.clone()
+    };
+    let hours = |n| Some(std::time::Duration::from_hours(n));
+    let all = EscalationSpec { timeout: hours(2), on_timeout: Some(Unanswered::Skip), remind: hours(1) };
+    let head = "version = 1\n[[notify]]\non = ['escalation']\ncommand = ['true']\n";
+    let step = "[steps.a]\nrun = 'true'\n";
+    let said = "escalation = { timeout = '2h', on_timeout = 'skip', remind = '1h' }\n";
+    assert_eq!(spec(&format!("{head}[defaults]\n{said}{step}")), all);
+    // A step is merged over it key by key.
+    let own = "escalation = { timeout = 'none', on_timeout = 'wait' }\n";
+    let merged = EscalationSpec { timeout: None, on_timeout: Some(Unanswered::Wait), ..all.clone() };
+    assert_eq!(spec(&format!("{head}[defaults]\n{said}{step}{own}")), merged);
+    // A gate has a time of its own, and is told again as all are, or as it says.
+    let gate = |more: &str| spec(&format!("{head}[defaults]\n{said}[steps.a.approval]\nprompt = 'Go?'\n{more}"));
+    assert_eq!(gate(""), EscalationSpec { remind: hours(1), ..EscalationSpec::default() });
+    assert_eq!(gate("remind = '3h'"), EscalationSpec { remind: hours(3), ..EscalationSpec::default() });
+    for (text, words) in [
+        ("escalation = { timeout = '2h' }", "does not say what happens then"),
+        ("escalation = { on_timeout = 'skip' }", "has `on_timeout`, and no `timeout`"),
+        ("escalation = { timeout = '2h', on_timeout = 'retry' }", "\"wait\", \"resume\", \"skip\""),
+        ("escalation = { timeout = '2h', on_timeout = 'resume' }", "saves no checkpoint to resume from"),
+        ("escalation = { remind = '5s' }", "must be at least 1m"),
+        ("escalation = { timout = '2h' }", "did you mean `timeout`?"),
+        ("[steps.b]\nescalation = {}\n[steps.b.approval]\nprompt = 'Go?'", "`escalation` has no meaning in [steps.b]"),
+        ("[steps.b.approval]\nprompt = 'Go?'\nconfirm = 'name'", "\"name\" is no way to confirm"),
+    ] {
+        let told = shown(&format!("{head}{step}{text}\n"));
+        assert!(told.contains(words), "{words} in:\n{told}");
+    }
+    // Who is reminded, where nobody is told?
+    let loaded = parse(&format!("{STEP}escalation = {{ remind = '1h' }}\n")).expect("it can be run");
+    assert!(loaded.warnings.to_string().contains("reminds nobody"), "{}", loaded.warnings);
 }

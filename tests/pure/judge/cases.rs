@@ -183,7 +183,7 @@ fn people_read_it_in_eighty_columns_and_nothing_reaches_the_terminal_raw() {
     let text = format!("{hostile}{}", "make: *** [a] Error 1\nnpm ERR! code ELIFECYCLE\n".repeat(9));
     let said = failed(&text);
     let look = Look { width: 80, color: false, zone: jiff::tz::TimeZone::UTC };
-    let shown = page(&diagnosis::rows(&said, look.width), &look);
+    let shown = page(&diagnosis::rows(&said, false, look.width), &look);
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{shown:?}");
     assert!(

@@ -1,6 +1,6 @@
 //! The operator's own rules: they come first, and every mistake is told with its place.
 
-use dogwatch::config::rules;
+use dogwatch::config::{self, rules};
 use dogwatch::judge::{Facts, Judge, Rules};
 use dogwatch::model::{Advice, Class};
 
@@ -54,6 +54,50 @@ fn a_mistake_is_told_with_its_place_and_what_to_do() {
         assert!(told.contains(place), "{place} in:\n{told}");
         assert!(told.contains(words), "{words} in:\n{told}");
     }
+}
+
+/// A workflow with these rules.
+fn flow(rules: &str) -> String {
+    format!("version = 1\n[steps.a]\nrun = 'true'\n{rules}")
+}
+
+#[test]
+fn a_workflow_has_rules_of_its_own_and_its_examples_are_tried() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("flow.toml");
+    let load = |rules: &str| {
+        std::fs::write(&path, flow(rules)).expect("a file");
+        config::load(&path, &[]).map_err(|problems| problems.to_string())
+    };
+    let good = "[[rules]]\nid = \"a\"\nclass = \"capacity\"\npattern = 'no seats'\nexample = \"no seats left\"\n";
+    let loaded = load(good).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.workflow.rules[0].id, "a");
+    // They are frozen with the file, and come before the built-in ones.
+    let frozen = config::parse(&loaded.source, "flow.toml", folder.path(), &[]).expect("it was read before");
+    let mut judge = Judge::new(&rules::load(None, &frozen.workflow.rules).expect("they can be used"));
+    judge.bytes(b"CUDA out of memory\nno seats left\n");
+    assert_eq!(judge.end(&Facts::of_code(1)).rule.as_deref(), Some("a"));
+
+    let needs = "[[rules]]\nid = \"a\"\nclass = \"capacity\"\npattern = 'no seats'\nneeds = 'license'\nexample = \"no seats left\"\n";
+    let told = load(needs).expect_err("the example lacks what is needed");
+    assert!(told.contains("flow.toml:9:11") && told.contains("judged unknown by no rule, not capacity"), "{told}");
+    let other = "[[rules]]\nid = \"b\"\nclass = \"auth\"\nstrength = \"sure\"\npattern = 'left'\nexample = \"left\"\n";
+    let told = load(&format!("{good}{other}")).expect_err("the stronger one takes its example");
+    assert!(told.contains("flow.toml:8:11") && told.contains("judged auth by rule b, not capacity"), "{told}");
+    // What another version judges otherwise can still be read where it was frozen.
+    assert!(config::parse(&flow(needs), "flow.toml", folder.path(), &[]).is_ok());
+
+    for (rules, place, words) in [
+        ("[[rules]]\nid = \"a\"\nclass = \"capacity\"\npattern = 'x y'\n", "flow.toml:4:1", "no `example`"),
+        ("[[rules]]\nid = \"a\"\nclas = \"capacity\"\n", "flow.toml:6:1", "did you mean `class`?"),
+        ("[[rules]]\nid = \"a\"\nclass = \"none\"\n", "flow.toml:6:9", "no class \"none\""),
+        ("[rules]\n", "flow.toml:4:2", "write [[rules]]"),
+    ] {
+        let told = load(rules).expect_err("it is wrong");
+        assert!(told.contains(place) && told.contains(words), "{place}, {words} in:\n{told}");
+    }
+    let many: String = (0..201).map(|n| good.replace("\"a\"", &format!("\"a{n}\""))).collect();
+    assert!(load(&many).expect_err("too many").contains("more than 200 rules"));
 }
 
 #[test]
