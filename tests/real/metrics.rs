@@ -18,15 +18,13 @@ fn points(house: &House, step: &str, name: &str) -> Vec<(i64, Option<f64>)> {
 #[test]
 fn output_files_and_reports_become_series() {
     let house = House::new();
-    // Where the build is may be a place that no step sees.
-    std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), house.work().join("dogwatch")).expect("a copy");
     house.workflow(
         "[steps.prints]\nrun = 'for n in 1 2 3; do echo \"at $n the loss is 0.$n\"; done; echo at 4 the loss is nan'\n\
          [[steps.prints.metrics]]\npattern = 'at (?P<at>\\d+) the loss is (?P<loss>[\\d.]+|nan)'\nx = 'at'\n\
          [steps.writes]\nrun = 'for n in 1 2 3; do echo \"{\\\"step\\\":$n,\\\"acc\\\":0.$n}\" >> $DOGWATCH_DIR/m.jsonl; sleep 0.1; done'\n\
          [[steps.writes.metrics]]\nfile = '$DOGWATCH_DIR/m.jsonl'\n\
          [steps.found]\nrun = 'printf \"step 7 lr=0.5\\rstep 8 lr=0.25\\n\"'\n\
-         [steps.says]\nrun = './dogwatch report metric score=1.5 step=40; ./dogwatch report metric score=nan step=41; sleep 0.5'\n"
+         [steps.says]\nrun = 'dogwatch report metric score=1.5 step=40; \"$DOGWATCH_BIN\" report metric score=nan step=41; sleep 0.5'\n"
     );
     house.start();
     assert_eq!(house.wait(), Some(0));
@@ -45,6 +43,31 @@ fn output_files_and_reports_become_series() {
     assert!(rows[4].starts_with("prints,1,loss,4,") && rows[4].ends_with(",NaN"), "{csv}");
     let table = house.said(&["metrics", "@last"]);
     assert!(table.contains("loss") && table.contains("0.1 to 0.3, 4 points"), "{table}");
+}
+
+/// Whatever folder the binary is in, and whatever the step has under that name stays its own.
+#[test]
+fn a_step_reports_from_a_sandbox_that_hides_the_binary_and_without_one() {
+    for isolation in ["required", "none"] {
+        let mut house = House::new();
+        let hidden = house.root().join(".ssh");
+        std::fs::create_dir(&hidden).expect("a folder of the home");
+        std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), hidden.join("build")).expect("a copy");
+        house.use_build(Some(hidden.join("build")));
+        house.workflow(&format!(
+            "[environment]\nisolation = '{isolation}'\n[steps.says]\nrun = '''\n\
+             ls \"$HOME/.ssh\"; ls \"${{PATH##*:}}\"\n\
+             dogwatch report metric score=1 step=1; env -u PATH \"$DOGWATCH_BIN\" report metric score=2 step=2\n\
+             mkdir own; printf '#!/bin/sh\\necho mine\\n' > own/dogwatch; chmod +x own/dogwatch\n\
+             PATH=\"$PWD/own:$PATH\" dogwatch report progress 1/2\n'''\n"
+        ));
+        house.start();
+        assert_eq!(house.wait(), Some(0), "{}", house.log("says/0/a1"));
+        let log = house.log("says/0/a1");
+        let seen = if isolation == "none" { "build\r\n" } else { "" };
+        assert_eq!(log, format!("{seen}dogwatch\r\nreported\r\nreported\r\nmine\r\n"), "{isolation}");
+        until("reports are read", || points(&house, "says", "score").len() == 2);
+    }
 }
 
 #[test]
