@@ -61,6 +61,10 @@ pub(super) struct Context {
     digests: HashMap<String, String>,
     /// Its checkpoints are verified after its end.
     verifies: bool,
+    /// Up to where its notes are recorded, among its reports.
+    pub(super) noted: u64,
+    /// When an alert of it was recorded last, or it was told to go on.
+    pub(super) alerted: Option<Time>,
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -78,6 +82,8 @@ impl Context {
             older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
             leaving: lane.sightings.iter().filter(|one| one.is_leaving()).map(path_of).collect(),
             digests: lane.sightings.iter().filter_map(digest_of).collect(),
+            noted: if lane.n == attempt.n { lane.told.noted } else { u64::MAX },
+            alerted: lane.told.alerted.max(lane.spared),
             verifies: run.step_of(lane).checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some()),
             mac_key: parts.mac_key(&attempt.key()),
             clock: parts.clock,

@@ -32,6 +32,7 @@ mod stall;
 mod starts;
 mod state;
 mod timers;
+mod told;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub use state::{
     Attached, Clocks, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run, Stalled,
 };
 pub use timers::{Timer, Wait};
+pub use told::Told;
 
 use crate::model::{Command, EscalationId, Event, RunId, Time, What};
 

@@ -73,6 +73,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }
@@ -254,6 +255,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }

@@ -91,7 +91,8 @@ fn how_far_it_is_and_what_is_left_is_told() {
     let house = House::new();
     house.workflow(
         "[steps.train]\nprogress = { pattern = 'done (?P<done>\\d+) out of (?P<total>\\d+)' }\n\
-         run = 'n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo \"done $n out of 80\"; sleep 0.1; done; until [ -e over ]; do sleep 0.1; done'\n",
+         run = 'n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo \"done $n out of 80\"; sleep 0.1; done; until [ -e over ]; do sleep 0.1; done'\n\
+         [steps.after]\nneeds = ['train']\nrun = 'sleep 0.2'\n",
     );
     house.start();
     let told = |lane: &Value| lane["progress"]["done"].as_f64().unwrap_or(0.0);
@@ -101,12 +102,20 @@ fn how_far_it_is_and_what_is_left_is_told() {
     let [low, middle, high] = ["p10_ms", "p50_ms", "p90_ms"].map(|name| left[name].as_i64().unwrap_or(-1));
     assert!(0 < low && low <= middle && middle <= high, "{lane}");
     assert!(house.status()["check_again_in_s"].as_u64().is_some_and(|s| (1..=3600).contains(&s)), "{}", house.status());
+    // Of the whole nothing is said: nobody knows how long the next step takes.
+    let whole = house.status()["left"].clone();
+    assert!(whole["range"].is_null() && whole["unknown"][0] == "after", "{whole}");
+    assert!(house.said(&["status", "@last"]).contains("time left unknown: after has not ended well before"));
     std::fs::write(house.work().join("over"), "").expect("a file");
     assert_eq!(house.wait(), Some(0));
-    assert!(house.status()["check_again_in_s"].is_null(), "it is over");
+    assert!(house.status()["check_again_in_s"].is_null() && house.status()["left"].is_null(), "it is over");
     // A second run knows from the first how long it takes, before it says a word.
     house.start();
     until("what is left is known", || house.lane("train")["progress"]["left"]["p50_ms"].is_i64());
+    let whole = house.status()["left"].clone();
+    assert!(whole["range"]["p10_ms"].as_i64() <= whole["range"]["p90_ms"].as_i64(), "{whole}");
+    assert_eq!((&whole["by"], &whole["unknown"]), (&serde_json::json!(["train", "after"]), &serde_json::json!([])));
+    assert!(house.said(&["status", "@last"]).lines().next().is_some_and(|head| head.ends_with(" left")));
     assert_eq!(house.wait(), Some(0));
 }
 
@@ -125,6 +134,70 @@ fn an_alert_ends_what_diverges_and_the_rule_takes_another_way() {
     assert_eq!(house.lane("train")["attempt"], 2);
     let why = house.said(&["why", "@last", "train", "--attempt", "1"]);
     assert!(why.contains("divergence") && why.contains("Loss diverged: loss = 60 at step 6"), "{why}");
+}
+
+/// How many events of this kind are in the journal.
+fn recorded(house: &House, kind: &str) -> i64 {
+    let count = "SELECT count(*) FROM events WHERE kind = ?1";
+    house.journal().query_row(count, [kind], |row| row.get(0)).expect("the journal is read")
+}
+
+#[test]
+fn an_alert_is_told_once_however_many_engines_see_it() {
+    let house = House::new();
+    house.workflow(
+        "[steps.train]\nrun = 'n=0; while [ ! -e over ]; do n=$((n+1)); echo \"step $n loss=$n\"; sleep 0.1; done'\n\
+         [[steps.train.alerts]]\nwhen = 'loss > 5'\nmessage = 'Loss diverged'\n",
+    );
+    house.start();
+    until("a person is asked", || house.lane("train")["escalation"].is_u64());
+    house.said(&["decide", &house.lane("train")["escalation"].to_string(), "keep-waiting", "--yes"]);
+    until("it goes on", || house.lane("train")["escalation"].is_null());
+    for _ in 0..3 {
+        house.kill_engine();
+        let before = points(&house, "train", "loss").len();
+        until("its numbers are read on", || points(&house, "train", "loss").len() > before + 5);
+        assert_eq!((recorded(&house, "stalled"), recorded(&house, "opened")), (1, 1), "it holds as it did");
+    }
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+}
+
+#[test]
+fn notes_stand_in_the_journal_once_and_without_what_a_terminal_obeys() {
+    let house = House::new();
+    house.workflow(
+        "[steps.train]\nrun = '''\n\
+         dogwatch report note \"$(printf 'best \\033[31mso far\\a')\" 0.93\n\
+         dogwatch report note ' ' || echo refused\n\
+         until [ -e more ]; do sleep 0.1; done\n\
+         n=0; while [ $n -lt 100 ]; do n=$((n+1)); echo '{\"note\":\"many '$n'\"}' >> $DOGWATCH_DIR/report-a1.jsonl; done\n\
+         until [ -e over ]; do sleep 0.1; done'''\n",
+    );
+    house.start();
+    until("the note is there", || house.lane("train")["note"]["text"] == "best so far 0.93");
+    assert!(house.said(&["status", "@last"]).contains("note: best so far 0.93"));
+    house.kill_engine();
+    std::fs::write(house.work().join("more"), "").expect("a file");
+    until("others are there", || !house.status().is_null() && recorded(&house, "noted") >= 20);
+    house.kill_engine();
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+    let log = house.log("train/0/a1");
+    assert!(
+        log.starts_with("reported\r\n") && log.contains("the note says nothing") && log.ends_with("refused\r\n"),
+        "{log}"
+    );
+    let count = "SELECT count(*) FROM events WHERE kind = 'noted' AND body LIKE '%best so far 0.93%'";
+    let first: i64 = house.journal().query_row(count, [], |row| row.get(0)).expect("the journal is read");
+    assert_eq!(first, 1);
+    let told = recorded(&house, "noted");
+    assert!((21..=62).contains(&told), "each engine takes twenty at once: {told}");
+    let dir = house.status()["dir"].as_str().expect("its folder").to_owned();
+    until("the record tells it", || {
+        std::fs::read_to_string(std::path::Path::new(&dir).join("record.md"))
+            .is_ok_and(|text| text.contains("notes: best so far 0.93"))
+    });
 }
 
 #[test]

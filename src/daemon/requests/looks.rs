@@ -164,6 +164,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Intended { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }

@@ -169,6 +169,14 @@ fn checkpoint(run: &Run, what: &What) -> String {
     }
 }
 
+fn marked(mark: SnapshotMark) -> &'static str {
+    match mark {
+        SnapshotMark::Pinned => "pinned",
+        SnapshotMark::Unpinned => "unpinned",
+        SnapshotMark::Removed => "removed",
+    }
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
@@ -197,14 +205,10 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
         }
         What::SnapshotMarked { attempt, mark, by: who } => {
-            let done = match mark {
-                SnapshotMark::Pinned => "pinned",
-                SnapshotMark::Unpinned => "unpinned",
-                SnapshotMark::Removed => "removed",
-            };
-            format!("what was kept after {} is {done}, by {}", name(attempt), by(who))
+            format!("what was kept after {} is {}, by {}", name(attempt), marked(*mark), by(who))
         }
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
+        What::Noted { attempt, note, .. } => format!("{} notes: {}", name(attempt), inline(note)),
         What::ClocksSet { attempt, order, by: who } => {
             format!("{}: {}, by {}", name(attempt), crate::engine::clock_words(*order), by(who))
         }
