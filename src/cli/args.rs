@@ -531,6 +531,12 @@ pub enum ReportVerb {
         #[arg(required = true, value_name = "NAME=VALUE")]
         pairs: Vec<String>,
     },
+    /// Something for people: it stands in the run's journal and in its written record
+    Note {
+        /// One line
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
     /// That it has saved one
     Checkpoint {
         path: String,

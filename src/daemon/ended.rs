@@ -62,8 +62,15 @@ pub(super) struct Context {
     digests: HashMap<String, String>,
     /// Its checkpoints are verified after its end.
     verifies: bool,
+<<<<<<< HEAD
     /// Its step is cached.
     making: Option<Making>,
+=======
+    /// Up to where its notes are recorded, among its reports.
+    pub(super) noted: u64,
+    /// When an alert of it was recorded last, or it was told to go on.
+    pub(super) alerted: Option<Time>,
+>>>>>>> waits2
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,
@@ -81,6 +88,8 @@ impl Context {
             older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
             leaving: lane.sightings.iter().filter(|one| one.is_leaving()).map(path_of).collect(),
             digests: lane.sightings.iter().filter_map(digest_of).collect(),
+            noted: if lane.n == attempt.n { lane.told.noted } else { u64::MAX },
+            alerted: lane.told.alerted.max(lane.spared),
             verifies: run.step_of(lane).checkpoint.as_ref().is_some_and(|spec| spec.verify.is_some()),
             making: Making::of(run, lane),
             mac_key: parts.mac_key(&attempt.key()),

@@ -73,6 +73,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             changed,
             board: super::watch::Board::default(),
             metrics: metrics(state),
+            took: super::watch::Took::default(),
         };
         let mut core = Core::new(parts, journal)?;
         core.adopt_all();

@@ -6,6 +6,7 @@ use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, 
 
 use super::Run;
 use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
+use super::told::Told;
 
 impl Run {
     pub(super) fn apply(&mut self, event: &Event) {
@@ -23,6 +24,7 @@ impl Run {
             What::CacheLooked { lane, look } => self.cache_looked(lane, look, at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
+            What::Noted { attempt, note, offset } => self.noted(attempt, note, *offset, at),
             What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
             What::Revived { attempt } => self.revived(attempt, at),
@@ -168,6 +170,7 @@ impl Run {
         lane.stood_still = Duration::ZERO;
         (lane.stall, lane.spared, lane.clocks) = (None, None, Clocks::default());
         lane.hands.clear();
+        lane.told = Told::default();
         lane.cause = Some(cause.clone());
         match cause {
             Cause::Person(_) | Cause::First => {

@@ -10,6 +10,7 @@ use crate::model::{
 
 use super::checkpoint::Sighting;
 use super::recovery::Spent;
+use super::told::Told;
 
 /// One lane of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,8 @@ pub struct LaneRun {
     pub hands: Vec<(Time, Time)>,
     /// What people said about the clocks of the newest attempt.
     pub clocks: Clocks,
+    /// What its program told people.
+    pub told: Told,
     /// How long the time limit of the newest attempt has stood still because somebody was attached.
     pub(super) stood_still: Duration,
     /// How the newest attempt ended, if it did.
@@ -314,6 +317,7 @@ impl LaneRun {
             attached: None,
             stall: None,
             clocks: Clocks::default(),
+            told: Told::default(),
             spared: None,
             hands: Vec::new(),
             stood_still: Duration::ZERO,

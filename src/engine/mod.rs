@@ -33,7 +33,11 @@ mod stall;
 mod starts;
 mod state;
 mod timers;
+<<<<<<< HEAD
 mod unanswered;
+=======
+mod told;
+>>>>>>> waits2
 mod wish;
 
 use std::collections::BTreeMap;
@@ -48,6 +52,7 @@ pub use state::{
     Attached, Clocks, Ended, Finish, Held, LaneRun, LaneState, Past, PastEnd, Phase, Question, Run, Stalled,
 };
 pub use timers::{Timer, Wait};
+pub use told::Told;
 
 use crate::model::{Command, EscalationId, Event, RunId, Time, What};
 

@@ -61,7 +61,9 @@ impl Run {
     pub(super) fn stalled(&mut self, attempt: &AttemptId, stall: &Stall, at: Time) {
         if let Some(place) = self.active_place(attempt)
             && self.lanes[place].may_stall()
+            && !self.lanes[place].knows_alert(stall)
         {
+            self.note_alert(place, stall, at);
             let stall = Box::new(stall.clone());
             self.lanes[place].stall = Some(Stalled { stall, at, asked: None, answer: None });
         }

@@ -29,8 +29,9 @@ pub(super) const NAMESPACES: &[&str] =
 /// The folder of dogwatch's own things inside.
 pub(super) const RUNTIME: &str = "/run/dogwatch";
 
-/// The binary's path inside.
+/// The binary's path inside, and its folder, in which it is alone: steps have that in their `PATH`.
 pub(super) const BINARY: &str = "/run/dogwatch/bin/dogwatch";
+pub(super) const BIN: &str = "/run/dogwatch/bin";
 
 /// Host devices that are passed when they are there, besides bubblewrap's minimal `/dev`.
 const DEVICES: &[&str] = &["dri", "kfd", "dxg", "infiniband"];
@@ -277,7 +278,7 @@ impl Root<'_> {
         self.pair("--bind", &work, &work);
         // A mount, for a plain folder could be renamed and another one put in its place.
         self.tmpfs(Path::new(RUNTIME), 0o700);
-        self.sealed(Path::new(BINARY).parent().unwrap_or(Path::new(RUNTIME)), 0o755);
+        self.sealed(Path::new(BIN), 0o755);
         self.pair("--ro-bind", binary, Path::new(BINARY));
         Ok(())
     }

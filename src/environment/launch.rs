@@ -32,6 +32,9 @@ pub(super) struct Started {
 /// What bubblewrap says of itself; one line for the start, one for the end.
 const STATUS: &str = "bwrap.json";
 
+/// The folder of a link to dogwatch, by which steps without isolation find it under its name.
+pub(super) const BIN: &str = "bin";
+
 /// What the keeper inherits. Dropped right after the start: from then on only the keeper has them.
 struct Inherited {
     listener: OwnedFd,
@@ -182,11 +185,26 @@ pub(super) fn named_keeper(dir: &Path) -> Option<Process> {
 
 fn unisolated(dir: &Path, spec: &Spec, inherited: &Inherited) -> Result<Begun, Error> {
     let runtime = runtime_dir(dir)?;
+    link_to(&spec.dogwatch, &dir.join(BIN));
     let mut command = Command::new(&spec.dogwatch);
     command.args(keeper_arguments(spec, inherited, &runtime, &spec.dogwatch)?);
     let child = begin(&mut command, &spec.dogwatch)?;
     let keeper = i32::try_from(child.id()).ok().and_then(Process::of);
     Ok((Some(child), keeper))
+}
+
+/// Makes a folder in which dogwatch has its name. Without it steps still have its path in a variable.
+fn link_to(dogwatch: &Path, bin: &Path) {
+    let link = bin.join("dogwatch");
+    if std::fs::read_link(&link).is_ok_and(|goal| goal == dogwatch) {
+        return;
+    }
+    // What is there is of another build, or nothing.
+    let _ = std::fs::remove_file(&link);
+    let made = std::fs::create_dir_all(bin).and_then(|()| std::os::unix::fs::symlink(dogwatch, &link));
+    if let Err(error) = made {
+        note(&format!("{} cannot be made: {error}", link.display()));
+    }
 }
 
 fn begin(command: &mut Command, what: &Path) -> Result<Child, Error> {

@@ -10,6 +10,7 @@
 //!   running.json   how the environment that runs now is isolated, and its first process
 //!   bwrap.json     what bubblewrap says of its child
 //!   blank          empty; covers a file that is hidden where steps may write
+//!   bin/dogwatch   a link to it, for steps without isolation
 //!   ended          how the last one ended
 //!   porter.log     what porter, bubblewrap and keeper had to say
 //! ```
@@ -85,18 +86,32 @@ pub enum Error {
     NotEnded { dir: PathBuf, why: String },
 }
 
-/// What steps find inside of an environment that is not this host: variables and a shell of its own.
+/// What steps find inside of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inside {
     /// Variables that the image gives.
     pub env: BTreeMap<String, String>,
-    /// The words that start a shell, before its own arguments.
-    pub shell: Vec<String>,
+    /// The words that start a shell, before its own arguments; `None`: this host's.
+    pub shell: Option<Vec<String>>,
+    /// dogwatch, as steps can start it.
+    pub dogwatch: PathBuf,
+    /// A folder with nothing but `dogwatch` in it.
+    pub bin: PathBuf,
 }
 
-/// What steps find in this environment, which must have been made; `None` where that is this host's.
-pub fn inside(spec: &Spec) -> Result<Option<Inside>, Error> {
-    spec.container.as_ref().map(|_| docker::inside(&spec.dir())).transpose()
+/// What steps find in this environment, which must have been made.
+pub fn inside(spec: &Spec) -> Result<Inside, Error> {
+    let dir = spec.dir();
+    if spec.container.is_some() {
+        return docker::inside(&dir);
+    }
+    let (dogwatch, bin) = match dir::read_json::<dir::Running>(&dir, dir::RUNNING)?.map(|running| running.isolation) {
+        Some(Isolation::Sandboxed { .. }) => (PathBuf::from(compose::BINARY), PathBuf::from(compose::BIN)),
+        Some(Isolation::None { .. } | Isolation::Container { .. }) | None => {
+            (spec.dogwatch.clone(), dir.join(launch::BIN))
+        }
+    };
+    Ok(Inside { env: BTreeMap::new(), shell: None, dogwatch, bin })
 }
 
 /// Is there still something of an environment of this run: a keeper that listens, a container that was not removed?

@@ -1,6 +1,6 @@
 //! Times and names as people say them. Pure.
 
-use crate::wire::client::{RunLine, StepView};
+use crate::wire::client::{RunLeft, RunLine, StepView};
 
 /// `0.4s`, `41s`, `2m14s`, `1h09m`, `2d03h`.
 pub fn span(ms: i64) -> String {
@@ -24,6 +24,18 @@ pub fn clock(ms: i64, now_ms: i64, zone: &jiff::tz::TimeZone) -> String {
     } else {
         then.strftime("%Y-%m-%d %H:%M").to_string()
     }
+}
+
+/// `1h09m-1h40m left`, `time left unknown: export has not ended well before`; `None` where there is nothing to say.
+pub fn run_left(left: &RunLeft) -> Option<String> {
+    let people = if left.people { ", without what people take" } else { "" };
+    if let Some(range) = left.range {
+        return Some(match (span(range.p10_ms), span(range.p90_ms)) {
+            (low, high) if low == high => format!("{high} left{people}"),
+            (low, high) => format!("{low}-{high} left{people}"),
+        });
+    }
+    (!left.unknown.is_empty()).then(|| "time left unknown".into())
 }
 
 /// `tiny-lm #3`.

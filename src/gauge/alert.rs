@@ -8,7 +8,7 @@ use minijinja::{Environment, Value};
 use regex::Regex;
 
 /// So many of the newest values of a metric are looked back on, at most.
-const FAR: usize = 10_000;
+pub const FAR: usize = 10_000;
 /// Steps that one look may take.
 const FUEL: u64 = 10_000;
 /// The same where nothing is said.
@@ -140,6 +140,11 @@ impl Condition {
         // Without a value of each there is nothing to say.
         self.held = self.seen.len() == self.names.len() && self.holds().unwrap_or(false);
         self.held && !held
+    }
+
+    /// It holds with the newest values.
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     fn holds(&self) -> Result<bool, String> {

@@ -85,6 +85,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
         What::NotSnapshotted { .. } => "not_snapshotted",
+        What::Noted { .. } => "noted",
         What::ClocksSet { .. } => "clocks_set",
         What::Stalled { .. } => "stalled",
         What::Revived { .. } => "revived",
@@ -146,6 +147,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Snapshotted { attempt, snapshot } => {
             Stored::Snapshotted { at: at(attempt), image: snapshot.image.clone(), bytes: snapshot.bytes }
         }
+        What::Noted { attempt, note, offset } => Stored::Noted { at: at(attempt), note: note.clone(), offset: *offset },
         What::ClocksSet { attempt, order, by } => {
             Stored::ClocksSet { at: at(attempt), order: stall::write_order(*order), by: by.into() }
         }
@@ -221,6 +223,14 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
     Ok(serde_json::to_string(&stored)?)
 }
 
+fn read_isolation(container: Option<StoredContainer>, sandboxed: bool, why: Option<String>) -> Isolation {
+    match container {
+        Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
+        None if sandboxed => Isolation::Sandboxed,
+        None => Isolation::None { why: why.unwrap_or_default() },
+    }
+}
+
 /// The event of a `body` column. `workflow` gives the run's frozen workflow; it is asked for the first event only.
 pub(super) fn read(
     run: &RunId,
@@ -237,9 +247,16 @@ pub(super) fn read(
             by: by.into(),
             no_cache,
         })),
+<<<<<<< HEAD
         Stored::EnvironmentReady { sandboxed, why, container, environment } => {
             read_ready(environment, container, sandboxed, why)?
         }
+=======
+        Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
+            environment: environment_named(environment)?,
+            isolation: read_isolation(container, sandboxed, why),
+        },
+>>>>>>> waits2
         Stored::EnvironmentFailed { why, environment } => {
             What::EnvironmentFailed { environment: environment_named(environment)?, why }
         }
@@ -257,6 +274,7 @@ pub(super) fn read(
         Stored::Snapshotted { at, image, bytes } => {
             What::Snapshotted { attempt: at.read(run)?, snapshot: model::Snapshot { image, bytes } }
         }
+        Stored::Noted { at, note, offset } => What::Noted { attempt: at.read(run)?, note, offset },
         Stored::ClocksSet { at, order, by } => {
             What::ClocksSet { attempt: at.read(run)?, order: stall::read_order(order), by: by.into() }
         }

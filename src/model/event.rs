@@ -58,6 +58,13 @@ pub enum What {
         /// that was started anew, it is no news.
         offset: u64,
     },
+    /// The program of an attempt says something for people (`dogwatch report note`).
+    Noted {
+        attempt: AttemptId,
+        note: String,
+        /// Where it ends among the attempt's reports. Told again, it is no news.
+        offset: u64,
+    },
     /// A person says something about the clocks of a live attempt.
     ClocksSet {
         attempt: AttemptId,

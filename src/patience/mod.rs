@@ -26,7 +26,7 @@ mod watch;
 pub use attempt::{Past, Patience};
 pub use left::{Left, Track};
 pub use look::{Plan, Poll};
-pub use path::{Stage, whole};
+pub use path::{Places, Stage, whole};
 pub use rhythm::{Habit, Rhythm};
 pub use spread::Spread;
 pub use watch::{Clock, Habits, Limits, Load, Stall, Watch};

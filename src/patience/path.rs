@@ -1,99 +1,184 @@
-//! How much time is left for a whole run: the longest way through its steps, each with what is known of it.
+//! How much time is left for a whole run: the longest way through its steps, each with what is known of it, and no more of
+//! them at once than there are places.
 //!
 //! The end of a run is the latest of many ends, and its p90 is not the sum of p90s. So a fixed number of possible runs is
 //! drawn, evenly over what is possible; the same question has the same answer.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
 use super::left::Left;
 use super::num::{count, quantile};
 
-/// A step that is not over.
+/// A lane of a step that is not over. Without a place it needs none: it waits for somebody, or for time to pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     /// The places of the stages that it waits for; what is over is not among them.
     pub needs: Vec<usize>,
     /// How long it takes once they are over, or what is left of it.
     pub left: Left,
+    /// It takes one of the places of the run, and one of this crew's: the lanes of a step.
+    pub crew: Option<usize>,
+    /// It has begun: it has its place.
+    pub begun: bool,
 }
 
-/// So many possible runs are drawn.
+/// How many stages go on at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Of all.
+    pub all: usize,
+    /// Of each crew; one that is not named has no limit of its own.
+    pub crews: Vec<usize>,
+}
+
+/// So many possible runs are drawn; of a run with very many stages fewer.
 const DRAWN: usize = 255;
+const DRAWN_OF_MANY: usize = 63;
+const MANY: usize = 64;
 /// Where the share of a bell below it is a tenth.
 const TENTH: f64 = 1.2816;
 
-/// What is left of the whole, and the stages that it most likely hangs on, first to last. Stages that wait for each other
-/// in a circle wait for nothing.
-pub fn whole(stages: &[Stage]) -> (Left, Vec<usize>) {
-    let order = order(stages);
-    let mut ends = vec![0.0; stages.len()];
-    let mut all: Vec<f64> = Vec::with_capacity(DRAWN);
-    let mut last = vec![0usize; stages.len()];
-    for draw in 0..DRAWN {
-        let mut latest: f64 = 0.0;
-        let mut which = None;
-        for stage in &order {
-            let begin = begin(stages, &ends, *stage);
-            ends[*stage] = begin + drawn(&stages[*stage].left, draw, *stage);
-            if ends[*stage] >= latest {
-                (latest, which) = (ends[*stage], Some(*stage));
+/// What is left of the whole, and the stages that it hangs on in the middle one of the possible runs, first to last. Stages
+/// that wait for each other in a circle wait for nothing.
+pub fn whole(stages: &[Stage], places: &Places) -> (Left, Vec<usize>) {
+    let drawn = if stages.len() > MANY { DRAWN_OF_MANY } else { DRAWN };
+    let mut all: Vec<(f64, Vec<usize>)> = (0..drawn).map(|draw| Course::new(stages, places, draw).run()).collect();
+    all.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let ends: Vec<f64> = all.iter().map(|(end, _)| *end).collect();
+    let left = Left { p10: quantile(&ends, 0.1), p50: quantile(&ends, 0.5), p90: quantile(&ends, 0.9) };
+    (left, all.swap_remove(drawn / 2).1)
+}
+
+/// When a stage ends, and which one it is; the earliest first in a [`Reverse`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct End(f64, usize);
+
+impl Eq for End {}
+
+impl Ord for End {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
+    }
+}
+
+impl PartialOrd for End {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// One possible run.
+struct Course<'s> {
+    stages: &'s [Stage],
+    draw: usize,
+    /// Places that are free; fewer than none where more have begun than there are.
+    all: i64,
+    crews: Vec<i64>,
+    /// Needs that are not over, and who waits for each.
+    open: Vec<usize>,
+    after: Vec<Vec<usize>>,
+    ready: BTreeSet<usize>,
+    runs: BinaryHeap<Reverse<End>>,
+    /// The stage whose end let each begin.
+    let_by: Vec<Option<usize>>,
+}
+
+impl<'s> Course<'s> {
+    fn new(stages: &'s [Stage], places: &Places, draw: usize) -> Self {
+        let needs = |stage: &'s Stage| stage.needs.iter().copied().filter(|need| *need < stages.len());
+        let mut after = vec![Vec::new(); stages.len()];
+        for (place, stage) in stages.iter().enumerate() {
+            for need in needs(stage) {
+                after[need].push(place);
             }
         }
-        all.push(latest);
-        if let Some(which) = which {
-            last[which] += 1;
-        }
-        ends.fill(0.0);
-    }
-    all.sort_by(f64::total_cmp);
-    let left = Left { p10: quantile(&all, 0.1), p50: quantile(&all, 0.5), p90: quantile(&all, 0.9) };
-    (left, hangs_on(stages, &order, &last))
-}
-
-fn begin(stages: &[Stage], ends: &[f64], stage: usize) -> f64 {
-    stages[stage].needs.iter().filter_map(|need| ends.get(*need)).fold(0.0, |latest, end| latest.max(*end))
-}
-
-/// The stages, each after those that it waits for; what is left of a circle comes as it stands.
-fn order(stages: &[Stage]) -> Vec<usize> {
-    let mut placed = vec![false; stages.len()];
-    let mut order = Vec::with_capacity(stages.len());
-    let mut open: Vec<usize> =
-        stages.iter().map(|stage| stage.needs.iter().filter(|need| **need < stages.len()).count()).collect();
-    let mut after = vec![Vec::new(); stages.len()];
-    for (place, stage) in stages.iter().enumerate() {
-        for need in stage.needs.iter().filter(|need| **need < stages.len()) {
-            after[*need].push(place);
+        let open: Vec<usize> = stages.iter().map(|stage| if stage.begun { 0 } else { needs(stage).count() }).collect();
+        let ready = (0..stages.len()).filter(|place| open[*place] == 0).collect();
+        Self {
+            stages,
+            draw,
+            all: free(places.all),
+            crews: places.crews.iter().copied().map(free).collect(),
+            open,
+            after,
+            ready,
+            runs: BinaryHeap::new(),
+            let_by: vec![None; stages.len()],
         }
     }
-    let mut ready: Vec<usize> = (0..stages.len()).rev().filter(|place| open[*place] == 0).collect();
-    while let Some(place) = ready.pop() {
-        placed[place] = true;
-        order.push(place);
-        for next in &after[place] {
-            open[*next] -= 1;
-            if open[*next] == 0 {
-                ready.push(*next);
+
+    /// When it ends, and what that hung on.
+    fn run(mut self) -> (f64, Vec<usize>) {
+        let mut now = End(0.0, usize::MAX);
+        for stage in 0..self.stages.len() {
+            if self.stages[stage].begun {
+                self.begin(stage, &now);
+            }
+        }
+        loop {
+            let ready: Vec<usize> = self.ready.iter().copied().collect();
+            for stage in ready {
+                if self.stages[stage].crew.is_none_or(|crew| self.is_free(crew)) {
+                    self.begin(stage, &now);
+                }
+            }
+            let Some(Reverse(end)) = self.runs.pop() else {
+                // What is left waits in a circle, or for a place that nobody has.
+                let Some(stuck) = (0..self.stages.len()).find(|stage| self.open[*stage] != usize::MAX) else { break };
+                self.begin(stuck, &now);
+                continue;
+            };
+            now = end;
+            self.over(end.1);
+        }
+        let mut way = Vec::new();
+        let mut next = Some(now.1).filter(|stage| *stage < self.stages.len());
+        while let Some(stage) = next {
+            way.push(stage);
+            next = self.let_by[stage];
+        }
+        way.reverse();
+        (now.0, way)
+    }
+
+    fn is_free(&self, crew: usize) -> bool {
+        self.all > 0 && self.crews.get(crew).is_none_or(|free| *free > 0)
+    }
+
+    fn begin(&mut self, stage: usize, now: &End) {
+        // It is waited for no more, and begins once.
+        if std::mem::replace(&mut self.open[stage], usize::MAX) == usize::MAX {
+            return;
+        }
+        self.ready.remove(&stage);
+        if let Some(crew) = self.stages[stage].crew {
+            self.all -= 1;
+            self.crews.get_mut(crew).into_iter().for_each(|free| *free -= 1);
+        }
+        self.let_by[stage] = Some(now.1).filter(|by| *by < self.stages.len());
+        self.runs.push(Reverse(End(now.0 + drawn(&self.stages[stage].left, self.draw, stage), stage)));
+    }
+
+    fn over(&mut self, stage: usize) {
+        if let Some(crew) = self.stages[stage].crew {
+            self.all += 1;
+            self.crews.get_mut(crew).into_iter().for_each(|free| *free += 1);
+        }
+        for next in std::mem::take(&mut self.after[stage]) {
+            let open = &mut self.open[next];
+            if *open != usize::MAX {
+                *open = open.saturating_sub(1);
+                if *open == 0 {
+                    self.ready.insert(next);
+                }
             }
         }
     }
-    order.extend((0..stages.len()).filter(|place| !placed[*place]));
-    order
 }
 
-/// The way back from the stage that ends last most often, with the middle of everything.
-fn hangs_on(stages: &[Stage], order: &[usize], last: &[usize]) -> Vec<usize> {
-    let mut ends = vec![0.0; stages.len()];
-    for stage in order {
-        ends[*stage] = begin(stages, &ends, *stage) + stages[*stage].left.p50;
-    }
-    let mut way = Vec::new();
-    let mut next = (0..stages.len()).max_by_key(|place| last[*place]);
-    while let Some(stage) = next.filter(|stage| !way.contains(stage)) {
-        way.push(stage);
-        let needs = stages[stage].needs.iter().copied().filter(|need| *need < stages.len());
-        next = needs.max_by(|one, other| ends[*one].total_cmp(&ends[*other]));
-    }
-    way.reverse();
-    way
+fn free(places: usize) -> i64 {
+    i64::try_from(places).unwrap_or(i64::MAX / 2)
 }
 
 /// What a stage takes in one possible run.

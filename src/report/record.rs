@@ -74,6 +74,7 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }
@@ -256,6 +257,7 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }

@@ -13,7 +13,7 @@ use super::page::{checkpoints, first, graph, inbox, journal, machine, panes, run
 use super::panel::Panel;
 use super::theme::Role;
 use super::{panel, update};
-use crate::faces::words::{gib, run_name, span};
+use crate::faces::words::{gib, run_left, run_name, span};
 use crate::wire::client::RunState;
 
 /// Draws everything; gives where the terminal's own cursor stands, where there is one.
@@ -143,9 +143,11 @@ impl Spared {
         };
         let took = span(line.ended_ms.unwrap_or(model.now_ms) - line.created_ms);
         let state = format!("{} {} {took}", shape(line.shown()), line.shown().word());
+        let left = model.run.as_ref().and_then(|run| run.left.as_ref()).and_then(run_left);
         let readonly = if model.manner.readonly { 10 } else { 0 };
         let fixed = width(&run_name(line)) + width(need) + readonly + 8;
-        let mut spared = Self { brand: true, machine: machine(model), state };
+        let with_left = left.map_or_else(|| state.clone(), |left| format!("{state} · {left}"));
+        let mut spared = Self { brand: true, machine: machine(model), state: with_left };
         let fits = |spared: &Self| {
             let brand = if spared.brand { 9 } else { 0 };
             let machine = if spared.machine.is_empty() { 0 } else { width(&spared.machine) + 2 };
@@ -153,6 +155,9 @@ impl Spared {
         };
         if !fits(&spared) {
             spared.machine.clear();
+        }
+        if !fits(&spared) {
+            spared.state = state;
         }
         if !fits(&spared) {
             spared.brand = false;

@@ -18,7 +18,9 @@ use dogwatch::clock::boottime_ms;
 use dogwatch::gauge::metrics::pairs;
 use dogwatch::gauge::progress::{Meter, Parser};
 use dogwatch::model::Time;
-use dogwatch::patience::{Habit, Habits, Past, Patience, Plan, Poll, Rhythm, Spread, Track};
+use dogwatch::patience::{
+    Habit, Habits, Left, Past, Patience, Places, Plan, Poll, Rhythm, Spread, Stage, Track, whole as left_of_all,
+};
 use dogwatch::series::{Axis, Block, Point, Series};
 
 use self::rhythms::{COURSES, Chance, KINDS, duration, gaps, progress, real, whole};
@@ -46,6 +48,7 @@ fn main() {
     }
     kinds(wishes.seed);
     time_left(wishes.seed);
+    whole_runs(wishes.seed);
     stalls(wishes.seed);
     stored();
     costs();
@@ -243,6 +246,86 @@ fn time_left(seed: u64) {
         }
         println!("{:<36} {:>5.1} % {:>25.1} %\n", "all", sum[0], sum[1]);
     }
+}
+
+/// A run of steps that need each other, at most three at once: how long each takes in the middle, how much that varies, and
+/// what it needs.
+fn workflow(chance: &mut Chance) -> Vec<(f64, f64, Vec<usize>)> {
+    let steps = 4 + chance.below(10);
+    (0..steps)
+        .map(|place| {
+            let needs = (0..place).filter(|_| chance.share() < 1.5 / real(place.max(1))).collect();
+            (chance.between(2.0, 8.0).exp(), chance.between(0.05, 0.5), needs)
+        })
+        .collect()
+}
+
+/// What the steps of one run take.
+fn takes(steps: &[(f64, f64, Vec<usize>)], chance: &mut Chance) -> Vec<f64> {
+    let bell = |chance: &mut Chance| (0..12).map(|_| chance.share()).sum::<f64>() - 6.0;
+    steps.iter().map(|(middle, width, _)| middle * (bell(chance) * width).exp()).collect()
+}
+
+/// When each step of a run begins and ends that has these durations, with three places, in the order of the file.
+fn played(steps: &[(f64, f64, Vec<usize>)], takes: &[f64]) -> Vec<(f64, f64)> {
+    let mut done: Vec<Option<(f64, f64)>> = vec![None; steps.len()];
+    let mut now = 0.0;
+    while done.iter().any(Option::is_none) {
+        for place in 0..steps.len() {
+            let over = |need: &usize| done[*need].is_some_and(|(_, end)| end <= now);
+            let busy = done.iter().flatten().filter(|(_, end)| *end > now).count();
+            if done[place].is_none() && busy < 3 && steps[place].2.iter().all(over) {
+                done[place] = Some((now, now + takes[place]));
+            }
+        }
+        now = done.iter().flatten().map(|(_, end)| *end).filter(|end| *end > now).fold(f64::INFINITY, f64::min);
+    }
+    done.into_iter().flatten().collect()
+}
+
+/// The time left of whole runs at a random moment, by earlier runs alone.
+fn whole_runs(seed: u64) {
+    println!("time left of a whole run at a random moment    held   early    late   width   error");
+    for known in [1usize, 3, 10, 50] {
+        let mut chance = Chance::new(seed ^ 0x3417);
+        let (mut early, mut late, mut widths, mut errors) = (0, 0, Vec::new(), Vec::new());
+        for _ in 0..1000 {
+            let steps = workflow(&mut chance);
+            let past: Vec<Vec<f64>> = (0..known).map(|_| takes(&steps, &mut chance)).collect();
+            let run = played(&steps, &takes(&steps, &mut chance));
+            let end = run.iter().map(|(_, end)| *end).fold(0.0, f64::max);
+            let now = chance.between(0.0, 0.9) * end;
+            let open: Vec<usize> = (0..steps.len()).filter(|place| run[*place].1 > now).collect();
+            let stages: Vec<Stage> = open
+                .iter()
+                .map(|place| {
+                    let took: Vec<f64> = past.iter().map(|run| run[*place]).collect();
+                    let left = Left::of_past(&Spread::learn(&took), (now - run[*place].0).max(0.0));
+                    let needs = steps[*place].2.iter().filter_map(|need| open.iter().position(|one| one == need));
+                    Stage { needs: needs.collect(), left, crew: Some(*place), begun: run[*place].0 <= now }
+                })
+                .collect();
+            let (left, _) = left_of_all(&stages, &Places { all: 3, crews: Vec::new() });
+            let truth = end - now;
+            early += usize::from(truth < left.p10);
+            late += usize::from(truth > left.p90);
+            widths.push((left.p90 - left.p10) / truth);
+            errors.push((left.p50 / truth - 1.0).abs());
+        }
+        let middle = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            100.0 * values[values.len() / 2]
+        };
+        let (early, late) = (real(early) / 10.0, real(late) / 10.0);
+        println!(
+            "{:<43} {:>6.1} % {early:>5.1} % {late:>5.1} % {:>5.1} % {:>5.1} %",
+            format!("{known} earlier run(s) known"),
+            100.0 - early - late,
+            middle(&mut widths),
+            middle(&mut errors)
+        );
+    }
+    println!();
 }
 
 fn stalls(seed: u64) {

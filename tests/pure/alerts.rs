@@ -48,12 +48,16 @@ fn what_is_no_condition_is_refused_with_its_place() {
 }
 
 fn alerted(story: &mut Story, action: Option<Action>) {
+    alerted_at(story, action, 340);
+}
+
+fn alerted_at(story: &mut Story, action: Option<Action>, step: i64) {
     let sign = Sign::Alert(Alerted {
         when: "isnan(loss)".into(),
         message: Some("Loss diverged".into()),
         action,
         metric: "loss".into(),
-        step: 340,
+        step,
         value: f64::NAN,
     });
     let attempt = story.newest("train");
@@ -110,4 +114,29 @@ fn its_action_or_a_rule_for_divergence_decides() {
         "60s train a1 judged: left out by nan",
         "60s run ended: Succeeded",
     ]);
+}
+
+#[test]
+fn the_same_evidence_alerts_once_and_new_evidence_again() {
+    let mut story = running(|_| {});
+    alerted(&mut story, None);
+    story.answers(1, Choice::KeepWaiting).skim();
+    // As by an engine that was started anew, and read the same numbers.
+    alerted(&mut story, None);
+    assert!(story.run().lanes[0].stall.is_none() && story.run().questions.len() == 1);
+    alerted_at(&mut story, None, 341);
+    assert_eq!(story.run().questions.len(), 2);
+}
+
+#[test]
+fn a_note_is_told_once_and_the_newest_is_shown() {
+    let mut story = running(|_| {});
+    let attempt = story.newest("train");
+    let note = |text: &str, offset| What::Noted { attempt: attempt.clone(), note: text.into(), offset };
+    story.tell(note("first", 20)).tell(note("second", 40)).tell(note("first", 20));
+    let told = story.run().lanes[0].told.clone();
+    assert_eq!(told.note, Some((dogwatch::model::Time::from_ms(60_000), "second".to_owned())));
+    assert!(story.run().lanes[0].knows_note(1, 40) && !story.run().lanes[0].knows_note(1, 41));
+    story.skim().exits("train", 0);
+    assert_eq!(story.run().lanes[0].told, told, "what has ended is still told of");
 }

@@ -251,6 +251,7 @@ fn view(state: RunState) -> RunView {
         trouble: None,
         seq: 99,
         check_again_in_s: None,
+        left: None,
     }
 }
 

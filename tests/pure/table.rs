@@ -145,6 +145,7 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("Stalled", What::Stalled { attempt: of(n), stall: Box::new(stall(at)) }),
         ("ClocksSet Hold", What::ClocksSet { attempt: of(n), order: ClockOrder::Hold, by: ann() }),
         ("Revived", What::Revived { attempt: of(n) }),
+        ("Noted", What::Noted { attempt: of(n), note: "well".into(), offset: 9 }),
         ("CheckpointSeen", What::CheckpointSeen { attempt: of(n), checkpoint: saved("/c", 1), offset: 0 }),
         ("Exited", What::Exited { attempt: of(n), exit: record() }),
         ("Exited of an older one", What::Exited { attempt: of(n.saturating_sub(1)), exit: record() }),

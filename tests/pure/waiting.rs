@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dogwatch::model::Time;
 use dogwatch::patience::{
-    Clock, Habits, Left, Limits, Load, Past, Patience, Plan, Poll, Rhythm, Spread, Stage, Stall, Track, whole,
+    Clock, Habits, Left, Limits, Load, Past, Patience, Places, Plan, Poll, Rhythm, Spread, Stage, Stall, Track, whole,
 };
 
 use crate::support::rhythms::{COURSES, Chance, KINDS, duration, gaps, progress, real};
@@ -289,18 +289,40 @@ fn what_finished_runs_did_is_no_stall() {
     assert!(!none(&patience, 2000));
 }
 
+fn stage(needs: &[usize], p50: f64, crew: usize) -> Stage {
+    let left = Left { p10: p50 * 0.8, p50, p90: p50 * 1.25 };
+    Stage { needs: needs.to_vec(), left, crew: Some(crew), begun: false }
+}
+
+fn many() -> Places {
+    Places { all: 1_000, crews: Vec::new() }
+}
+
 #[test]
 fn a_run_ends_with_its_longest_way() {
-    let left = |p50: f64| Left { p10: p50 * 0.8, p50, p90: p50 * 1.25 };
-    let stage = |needs: &[usize], p50| Stage { needs: needs.to_vec(), left: left(p50) };
-    let (all, way) = whole(&[stage(&[], 100.0), stage(&[0], 1000.0), stage(&[0], 10.0), stage(&[1, 2], 50.0)]);
+    let stages = [stage(&[], 100.0, 0), stage(&[0], 1000.0, 1), stage(&[0], 10.0, 2), stage(&[1, 2], 50.0, 3)];
+    let (all, way) = whole(&stages, &many());
     assert_eq!(way, [0, 1, 3]);
     assert!((all.p50 - 1150.0).abs() < 60.0, "{all:?}");
     assert!(all.p10 > 900.0 && all.p90 < 1500.0 && all.p10 < all.p50 && all.p50 < all.p90, "{all:?}");
     // Of many that run at once the last one counts.
-    let many: Vec<Stage> = (0..30).map(|_| stage(&[], 100.0)).collect();
-    assert!(whole(&many).0.p50 > 120.0);
-    assert_eq!(whole(&[]).0, Left { p10: 0.0, p50: 0.0, p90: 0.0 });
+    let thirty: Vec<Stage> = (0..30).map(|_| stage(&[], 100.0, 0)).collect();
+    assert!(whole(&thirty, &many()).0.p50 > 120.0);
+    assert_eq!(whole(&[], &many()).0, Left { p10: 0.0, p50: 0.0, p90: 0.0 });
     // What cannot be is not waited for.
-    assert!(whole(&[stage(&[1], 5.0), stage(&[0, 77], 5.0)]).0.p50 > 0.0);
+    assert!(whole(&[stage(&[1], 5.0, 0), stage(&[0, 77], 5.0, 0)], &many()).0.p50 > 0.0);
+}
+
+#[test]
+fn no_more_goes_on_at_once_than_there_are_places() {
+    let six: Vec<Stage> = (0..6).map(|_| stage(&[], 100.0, 1)).collect();
+    let middle = |all: usize, crew: usize| whole(&six, &Places { all, crews: vec![9, crew] }).0.p50;
+    let near = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.25;
+    assert!(near(middle(1, 9), 600.0) && near(middle(9, 1), 600.0), "{} {}", middle(1, 9), middle(9, 1));
+    assert!(near(middle(2, 9), 300.0) && near(middle(9, 3), 200.0) && near(middle(9, 9), 115.0));
+    // Nobody has a place, and more run than there are: neither is waited for for ever.
+    assert!(near(middle(0, 9), 600.0), "{}", middle(0, 9));
+    let begun: Vec<Stage> = six.iter().map(|stage| Stage { begun: true, ..stage.clone() }).collect();
+    let both: Vec<Stage> = begun.iter().chain(&six[..1]).cloned().collect();
+    assert!(near(whole(&both, &Places { all: 2, crews: Vec::new() }).0.p50, 210.0));
 }

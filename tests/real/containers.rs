@@ -47,6 +47,7 @@ on_both!(
     doctor_names_the_engine_and_its_risk,
     a_step_reaches_nothing_of_dogwatchs,
     what_a_step_names_below_workspace_is_found_here,
+    a_step_reports_from_an_image_that_has_nothing,
 );
 
 /// What only Docker can do: its daemon takes its containers along, or does not.
@@ -152,6 +153,20 @@ fn an_image_with_one_static_program_runs_a_script(kind: Kind) {
         (house.lane("a")["exit"].as_str(), house.log("a/0/a1").as_str()),
         (Some("code 3"), "line 1\r\nline 2\r\n")
     );
+}
+
+/// Not even a loader: dogwatch brings its own, and what variables say of libraries is meant for others.
+fn a_step_reports_from_an_image_that_has_nothing(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    house.workflow(
+        "[environment]\nimage = \"one:1\"\nnetwork = false\n[steps.a]\nenv = { LD_LIBRARY_PATH = \"/nowhere\" }\n\
+         run = 'dogwatch report metric score=1 step=1; /bin/echo $?; \"$DOGWATCH_BIN\" report metric score=2 step=2'\n",
+    );
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.log("a/0/a1"), "reported\r\n0\r\nreported\r\n");
+    let told = || house.said(&["metrics", "@last", "a", "--csv"]);
+    until("both are kept", || told().lines().count() == 3);
 }
 
 /// dogwatch itself is the ordinary user: root of the engine has nothing to do with it.

@@ -240,6 +240,7 @@ impl Audit {
             | What::EnvironmentFailed { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }

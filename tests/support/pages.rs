@@ -48,6 +48,7 @@ pub(crate) fn run_view(line: RunLine, steps: Vec<StepView>) -> RunView {
         trouble: None,
         seq: 1,
         check_again_in_s: None,
+        left: None,
     }
 }
 

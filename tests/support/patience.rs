@@ -77,6 +77,7 @@ impl Patience {
             | What::CannotStart { .. }
             | What::CheckpointSeen { .. }
             | What::Stalled { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Revived { .. }
             | What::Exited { .. }

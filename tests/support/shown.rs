@@ -37,6 +37,7 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
         dir: "/state/runs/tqcuq3/work/train/0".into(),
         ran_ms: 62_000,
         progress: None,
+        note: None,
     }
 }
 
@@ -117,6 +118,7 @@ pub(crate) fn run(id: &str, number: u64, steps: Vec<StepView>) -> RunView {
         trouble: None,
         seq: 1,
         check_again_in_s: None,
+        left: None,
     }
 }
 

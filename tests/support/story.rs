@@ -303,6 +303,7 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
         What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),
         What::Stalled { attempt: id, .. } => format!("{} stands still", attempt(id)),
+        What::Noted { attempt: id, note, .. } => format!("{} notes {note}", attempt(id)),
         What::Revived { attempt: id } => format!("{} goes on", attempt(id)),
         What::CheckpointSeen { attempt: id, .. } => format!("{} saved", attempt(id)),
         What::Exited { attempt: id, exit } => {

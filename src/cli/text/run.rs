@@ -1,8 +1,8 @@
 //! One run on one screen, and what is said when it has ended. Pure.
 
 use super::{Look, Row, Style, run_shape, width};
-use crate::faces::words::{count, run_arg, run_name, short_paths, span, step_arg, took};
-use crate::wire::client::{RunState, RunView, StepState, StepView};
+use crate::faces::words::{count, run_arg, run_left, run_name, short_paths, span, step_arg, took};
+use crate::wire::client::{RunLeft, RunState, RunView, StepState, StepView};
 
 /// The whole run: head, lanes, questions, and what can be done next.
 pub fn status(view: &RunView, look: &Look) -> Vec<Row> {
@@ -30,6 +30,20 @@ pub fn head(view: &RunView) -> Row {
         .text(&format!("{}/{} steps", line.steps_done, line.steps))
         .space(2)
         .text(&span(end - line.created_ms))
+        .add(Style::Dim, &view.left.as_ref().and_then(left).map(|words| format!("  {words}")).unwrap_or_default())
+}
+
+/// What is left of it, with what is not known.
+fn left(left: &RunLeft) -> Option<String> {
+    let words = run_left(left)?;
+    let unknown = if left.range.is_none() { left.unknown.as_slice() } else { &[] };
+    match unknown {
+        [] => Some(words),
+        [one] => Some(format!("{words}: {one} has not ended well before, or waits for you")),
+        [one, rest @ ..] => {
+            Some(format!("{words}: {one} and {} have not ended well before, or wait for you", rest.len()))
+        }
+    }
 }
 
 fn place(view: &RunView) -> Row {
@@ -130,6 +144,9 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     }
     if let Some(id) = step.escalation {
         parts.push(format!("e{id}"));
+    }
+    if let Some(note) = &step.note {
+        parts.push(format!("note: {}", note.text));
     }
     parts.join(" · ")
 }

@@ -14,6 +14,9 @@ use crate::gauge::progress::Parser;
 use crate::model::reports_of;
 use crate::wire::client::{Ask, PointView, Reply, SeriesView};
 
+/// Characters of a note that are handed on; the engine keeps fewer.
+const NOTE: usize = 1_000;
+
 /// What is known of a series in one line.
 struct Told {
     step_name: String,
@@ -162,6 +165,14 @@ fn said(what: &ReportVerb) -> Result<serde_json::Value, Failure> {
                 values.insert(name.to_owned(), value);
             }
             serde_json::json!({ "metric": values })
+        }
+        ReportVerb::Note { text } => {
+            let text = text.join(" ");
+            let short: String = text.chars().take(NOTE).collect();
+            if short.trim().is_empty() {
+                return Err(wrong("the note says nothing".to_owned(), "write `dogwatch report note \"best so far\"`"));
+            }
+            serde_json::json!({ "note": short })
         }
         ReportVerb::Checkpoint { path, step } => {
             serde_json::json!({ "checkpoint": { "path": path, "step": step } })

@@ -65,10 +65,12 @@ impl Core {
             let past = run.lane(&attempt.lane).and_then(|lane| lane.past.last()).filter(|past| past.n == attempt.n);
             let habits = self.parts.board.get(attempt).map(|standing| standing.habits);
             if let (Some(past), Some(habits)) = (past.filter(|past| !past.resumed), habits) {
+                let took = past.ended.since(past.started);
+                self.parts.took.add(&run.workflow.name, attempt.lane.step.as_str(), took);
                 metrics.learn(Lesson {
                     workflow: run.workflow.name.clone(),
                     step: attempt.lane.step.to_string(),
-                    took: past.ended.since(past.started),
+                    took,
                     habits,
                 });
             }

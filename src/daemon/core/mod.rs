@@ -126,6 +126,9 @@ impl Core {
     /// Runs until it is told to stop.
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
         self.turn(Turn::default());
+        for run in self.engine.runs() {
+            self.parts.took.read(&self.parts, &run.workflow);
+        }
         while !self.stopping {
             let wait = self.next_wake().map(|at| at.since(self.parts.clock.now()));
             let first = tokio::select! {
@@ -182,6 +185,9 @@ impl Core {
                     let id = row.id.clone();
                     let event = Event { run: id.clone(), at: row.created, what: What::Created(created) };
                     turn.rows.push(*row);
+                    if let What::Created(created) = &event.what {
+                        self.parts.took.read(&self.parts, &created.workflow);
+                    }
                     self.stage(vec![event], turn);
                     turn.answers.push((answer, self.started(&id)));
                 }
@@ -266,8 +272,11 @@ impl Core {
             run.lane(&attempt.lane).filter(|lane| lane.n == attempt.n).map(|lane| (run, lane))
         };
         // Clocks run on until they are told.
-        if let What::Stalled { attempt, .. } = what {
-            return !lane_of(attempt).is_some_and(|(_, lane)| lane.may_stall());
+        if let What::Stalled { attempt, stall } = what {
+            return !lane_of(attempt).is_some_and(|(_, lane)| lane.may_stall() && !lane.knows_alert(stall));
+        }
+        if let What::Noted { attempt, offset, .. } = what {
+            return lane_of(attempt).is_some_and(|(_, lane)| lane.knows_note(attempt.n, *offset));
         }
         if let What::Revived { attempt } = what {
             return !lane_of(attempt).is_some_and(|(run, lane)| run.may_revive(lane));
@@ -504,6 +513,7 @@ fn is_fact(what: &What) -> bool {
         What::Claimed { .. }
             | What::CacheLooked { .. }
             | What::CheckpointSeen { .. }
+            | What::Noted { .. }
             | What::Revived { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }

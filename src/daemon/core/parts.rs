@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::daemon::adopt::{Found, Life};
 use crate::daemon::hands::Keeping;
 use crate::daemon::requests::{self, Answer};
-use crate::daemon::watch::Board;
+use crate::daemon::watch::{Board, Took};
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
 use crate::metrics::Metrics;
@@ -33,6 +33,8 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) board: Board,
     /// `None` where they cannot be kept.
     pub(in crate::daemon) metrics: Option<Metrics>,
+    /// How long steps took before.
+    pub(in crate::daemon) took: Took,
 }
 
 impl Parts {

@@ -87,20 +87,27 @@ fn container(run: &Run, site: &Site, wanted: &ContainerSpec) -> Container {
     }
 }
 
-/// Puts in what the image gives its programs, where nobody said otherwise, and the shell that is there.
+/// Puts in what the image gives its programs, where nobody said otherwise, the shell that is there, and where dogwatch is:
+/// at the end of `PATH`, so that nothing which the step has is shadowed.
 pub(super) fn fit(spec: &Spec, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
     let inside = match environment::inside(spec) {
-        Ok(Some(inside)) => inside,
-        Ok(None) => return,
+        Ok(inside) => inside,
         Err(error) => {
-            tracing::error!("steps get no variables of their image: {error}");
+            tracing::error!("steps get no variables of their environment: {error}");
             return;
         }
     };
     for (name, value) in inside.env {
         env.entry(name).or_insert(value);
     }
-    if argv.first().is_some_and(|program| program == "/bin/sh") {
-        argv.splice(..1, inside.shell);
+    if let Some(shell) = inside.shell.filter(|_| argv.first().is_some_and(|program| program == "/bin/sh")) {
+        argv.splice(..1, shell);
+    }
+    env.insert("DOGWATCH_BIN".into(), inside.dogwatch.display().to_string());
+    // Without one, programs look where they think best, and this would be instead of that.
+    let bin = inside.bin.display().to_string();
+    if let Some(path) = env.get_mut("PATH").filter(|path| !path.is_empty() && !bin.contains(':')) {
+        path.push(':');
+        path.push_str(&bin);
     }
 }

@@ -173,6 +173,7 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
             | What::Claimed { .. }
+            | What::Noted { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
             | What::Revived { .. }

@@ -312,6 +312,7 @@ impl Core {
         // A run that is not written yet has no file to tell of.
         let file = self.journal.read().run(&run.id).ok().flatten().map(|row| row.file).unwrap_or_default();
         let now = self.parts.clock.now();
+        self.parts.took.read(&self.parts, &run.workflow);
         let mut view = views::run(
             run,
             views::Beside {
@@ -322,6 +323,7 @@ impl Core {
                 space: &self.space,
                 waiting: &self.waiting,
                 board: &self.parts.board,
+                took: &self.parts.took,
             },
         );
         for asked in &mut view.escalations {

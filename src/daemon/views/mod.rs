@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use super::sites::Waiting;
 use super::space::Space;
-use super::watch::Board;
+use super::watch::{Board, Took};
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
     AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
 };
 use crate::wire::client::{
-    AttachedView, IsolationView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft, WaitKind,
-    WaitView,
+    AttachedView, IsolationView, NoteView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft,
+    WaitKind, WaitView,
 };
 
 mod facts;
+mod left;
 mod question;
 pub(super) mod words;
 
@@ -73,11 +74,12 @@ pub(super) struct Beside<'a> {
     pub(super) space: &'a Space,
     pub(super) waiting: &'a Waiting,
     pub(super) board: &'a Board,
+    pub(super) took: &'a Took,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, space, waiting, board } = beside;
+    let Beside { file, now, seq, unreachable, space, waiting, board, took } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -93,6 +95,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         trouble: space.trouble(),
         seq,
         check_again_in_s: check_again(run, now, board),
+        left: left::of(run, now, board, took),
     }
 }
 
@@ -163,6 +166,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         dir: run.work_dir(&lane.id),
         ran_ms: ran(lane, now),
         progress: progress(run, lane, now, board),
+        note: lane.told.note.as_ref().map(|(at, text)| NoteView { at_ms: at.as_ms(), text: text.clone() }),
     }
 }
 

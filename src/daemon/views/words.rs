@@ -54,9 +54,10 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
             let (lane, n) = about(attempt);
             ("attempt.ended", lane, n, exited(attempt.n, exit))
         }
-        What::Stalled { attempt, .. } | What::Revived { attempt } | What::ClocksSet { attempt, .. } => {
-            standing(attempt, what, at)
-        }
+        What::Stalled { attempt, .. }
+        | What::Revived { attempt }
+        | What::ClocksSet { attempt, .. }
+        | What::Noted { attempt, .. } => standing(attempt, what, at),
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
             ("attempt.unknown", lane, n, format!("UNKNOWN whether attempt {} finished: {}", attempt.n, lost(*why)))
@@ -142,6 +143,8 @@ fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
         let (kind, stands) =
             if stall.is_alert() { ("attempt.alert", "") } else { ("attempt.stalled", " stands still") };
         (kind, format!("attempt {n}{stands}: {}", stall.words(at)))
+    } else if let What::Noted { note, .. } = what {
+        ("note", format!("note: {note}"))
     } else if let What::ClocksSet { order, by, .. } = what {
         ("attempt.clocks", format!("{}, by {by}", clock_words(*order)))
     } else {

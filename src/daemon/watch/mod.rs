@@ -2,12 +2,15 @@
 //! its own clocks. What it misses of checkpoints is found again when the attempt ends; what it knows of the attempt's rhythm
 //! a new engine reads from the log.
 
+mod alerts;
 mod board;
 mod clocks;
+mod notes;
 mod sights;
+mod took;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
@@ -15,20 +18,23 @@ use rustix::fs::inotify;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
+use alerts::Alerts;
 pub(super) use board::{Board, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
+use notes::Notes;
 use sights::{Said, Sights};
+pub(super) use took::Took;
 
 use super::core::{Input, Parts};
 use super::ended::{Context, sighting};
 use crate::attempt;
 use crate::attempt::log::{Log, Piece, Stamp, read_stamps};
 use crate::clock;
-use crate::gauge::alert::Condition;
+use crate::gauge::alert::FAR;
 use crate::gauge::plain;
 use crate::gauge::progress::Parser;
-use crate::metrics::Read;
-use crate::model::{AlertSpec, Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
+use crate::metrics::{Found, Read};
+use crate::model::{Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
 use crate::patience::{Habits, Past, Poll};
 use crate::series::Point;
 use crate::usage::Work;
@@ -37,6 +43,8 @@ use crate::usage::Work;
 const PAUSE: Duration = Duration::from_millis(300);
 /// The same where the kernel does not tell that something was written.
 const BLIND: Duration = Duration::from_secs(2);
+/// What is left is foretold anew after so long.
+const FRESH: Duration = Duration::from_secs(60);
 const CHUNK: usize = 256 * 1024;
 /// Checkpoints that are told of one look.
 const AT_ONCE: usize = 16;
@@ -66,7 +74,10 @@ struct Follower {
     orders: watch::Receiver<Orders>,
     clocks: Clocks,
     sights: Sights,
-    alerts: Vec<(AlertSpec, Condition)>,
+    alerts: Alerts,
+    /// An alert that an engine before saw and did not live to tell of.
+    untold: Option<Alerted>,
+    notes: Notes,
     /// How far the sources of numbers were read.
     read: Read,
     /// Of checkpoints.
@@ -90,14 +101,31 @@ impl Follower {
             ProgressSpec::Pattern(pattern) => Parser::pattern(pattern).ok(),
         });
         let declared = step.map(|step| step.metrics.clone()).unwrap_or_default();
-        let sights = Sights::new(&declared, |path| context.own(path));
-        let alerts = step.map(|step| step.alerts.clone()).unwrap_or_default();
-        let alerts = alerts.into_iter().filter_map(|spec| Some((spec.clone(), Condition::new(&spec.when).ok()?)));
-        let alerts = alerts.collect();
-        let (past, read) = known(&context, &parts).await;
+        let mut sights = Sights::new(&declared, |path| context.own(path));
+        let mut alerts = Alerts::new(step.map(|step| step.alerts.clone()).unwrap_or_default());
+        let Known { past, read, series } = known(&context, &parts, !alerts.is_empty()).await;
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
-        let (rest, shown) = (Vec::new(), None);
-        Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, lines: 0, rest, shown }
+        sights.go_on(series.iter().filter_map(|(name, points)| Some((name.clone(), points.last()?.step))));
+        let points =
+            series.into_iter().flat_map(|(name, points)| points.into_iter().map(move |one| (name.clone(), one)));
+        let untold = alerts.before(points.collect(), context.alerted);
+        let (rest, shown, notes) = (Vec::new(), None, Notes::new());
+        Self {
+            notes,
+            untold,
+            context,
+            parts,
+            orders,
+            clocks,
+            sights,
+            alerts,
+            read,
+            pattern,
+            offset: 0,
+            lines: 0,
+            rest,
+            shown,
+        }
     }
 
     async fn follow(&mut self) -> std::io::Result<()> {
@@ -133,6 +161,10 @@ impl Follower {
 
     /// What was printed and done before this engine lived, as far as the log and its stamps tell.
     fn catch_up(&mut self) -> Result<(), attempt::Error> {
+        let (noted, read) = (self.context.noted, self.read.files.get(REPORTS).copied().unwrap_or_default());
+        for (offset, note) in Sights::notes(&self.reports(), noted, read) {
+            self.note(&note, offset, self.parts.clock.now());
+        }
         let Some(dir) = self.context.open()? else { return Ok(()) };
         let stamps = read_stamps(&dir)?;
         let mut log = Log::open(dir)?;
@@ -154,6 +186,9 @@ impl Follower {
         // What came after the newest stamp came soon after it.
         self.read_to(&mut log, u64::MAX, newest)?;
         self.clocks.before(&orders, newest, self.parts.clock.now());
+        if let Some(alerted) = self.untold.take() {
+            self.alert(alerted);
+        }
         // Checkpoints may stand anywhere in it.
         self.read_checkpoints(&mut log)
     }
@@ -235,25 +270,18 @@ impl Follower {
         let context = &self.context;
         self.sights.files(&mut self.read.files, now, |path| context.is_there(path));
         let points = self.sights.take();
-        self.alert(&points);
+        let begun = self.alerts.see(&points);
+        if let Some(alerted) = begun {
+            self.alert(alerted);
+        }
         if let Some(metrics) = self.parts.metrics.as_ref().filter(|_| !points.is_empty()) {
             metrics.keep(&self.context.attempt, points, self.read.clone());
         }
     }
 
-    /// Tells of the first alert whose condition begins to hold with these.
-    fn alert(&mut self, points: &[(String, Point)]) {
-        let mut first: Option<Alerted> = None;
-        for (metric, point) in points {
-            for (spec, condition) in &mut self.alerts {
-                if condition.see(metric, point.value) && first.is_none() {
-                    let AlertSpec { when, action, message } = spec.clone();
-                    let (metric, step, value) = (metric.clone(), point.step, point.value);
-                    first = Some(Alerted { when, message, action, metric, step, value });
-                }
-            }
-        }
-        if let Some(alerted) = first.filter(|_| self.orders.borrow().may_stall) {
+    /// Tells of an alert that begins.
+    fn alert(&mut self, alerted: Alerted) {
+        if self.orders.borrow().may_stall {
             let (hits, tail) = self.context.so_far();
             let (since, limit) = (self.parts.clock.now(), Duration::ZERO);
             let sign = Sign::Alert(alerted);
@@ -262,14 +290,26 @@ impl Follower {
         }
     }
 
+    fn reports(&self) -> PathBuf {
+        Path::new(&self.context.own("$DOGWATCH_DIR")).join(reports_of(self.context.attempt.n))
+    }
+
+    fn note(&mut self, text: &str, offset: u64, now: Time) {
+        if offset <= self.context.noted {
+            return;
+        }
+        if let Some(note) = self.notes.take(text, now) {
+            self.tell(What::Noted { attempt: self.context.attempt.clone(), note, offset });
+        }
+    }
+
     /// What the program said of itself since.
     fn reported(&mut self, now: Time) {
+        let file = self.reports();
         let offset = self.read.files.entry(REPORTS.into()).or_default();
-        let file = Path::new(&self.context.own("$DOGWATCH_DIR")).join(reports_of(self.context.attempt.n));
-        let all = self.sights.reports(&file, offset, now);
-        let offset = *offset;
-        for said in all {
+        for (offset, said) in self.sights.reports(&file, offset, now) {
             match said {
+                Said::Note(note) => self.note(&note, offset, now),
                 Said::Progress(share) => self.clocks.progress(share, now),
                 Said::Checkpoint { path, step } => {
                     let checkpoint = Checkpoint { path: self.context.absolute(&path), step, metrics: Vec::new() };
@@ -308,9 +348,9 @@ impl Follower {
             }
         };
         self.show();
-        // Nobody tells when a file of the step's own was written.
-        let files = self.sights.has_files().then(|| self.parts.clock.now().plus(BLIND));
-        wake.into_iter().chain(files).min()
+        // Nobody tells when a file of the step's own was written; and what is left is foretold anew now and then.
+        let again = if self.sights.has_files() { BLIND } else { FRESH };
+        wake.into_iter().chain([self.parts.clock.now().plus(again)]).min()
     }
 
     async fn measure(&self) -> Option<Work> {
@@ -356,20 +396,42 @@ fn is_news(shown: &Standing, now: &Standing) -> bool {
     timer || (moved && now.at.since(shown.at) >= BLIND)
 }
 
-/// What earlier runs of the step teach, and how far the numbers of this attempt were read.
-async fn known(context: &Context, parts: &Parts) -> (Past, Read) {
+/// What is known of an attempt and its step before anything is read.
+struct Known {
+    past: Past,
+    /// How far the numbers of this attempt were read.
+    read: Read,
+    /// What was kept of them: the end of each series.
+    series: Vec<(String, Vec<Point>)>,
+}
+
+/// What earlier runs of the step teach, and what was kept of this attempt; with `far`, all that conditions may look back on.
+async fn known(context: &Context, parts: &Parts, far: bool) -> Known {
     let (metrics, attempt) = (parts.metrics.clone(), context.attempt.clone());
     let (workflow, step) = (context.workflow.name.clone(), context.step.to_string());
+    let none = || Known {
+        past: Past::new(&[], Habits::default(), Poll::default()),
+        read: Read::default(),
+        series: Vec::new(),
+    };
     let look = move || {
-        let lessons = metrics.as_ref().map(|metrics| (metrics.lessons(&workflow, &step), metrics.read(&attempt)));
-        let (lessons, read) = lessons.unwrap_or((Ok(Default::default()), Ok(Read::default())));
-        let (took, habits) = lessons.unwrap_or_else(|error| {
+        let Some(metrics) = metrics else { return none() };
+        let (took, habits) = metrics.lessons(&workflow, &step).unwrap_or_else(|error| {
             tracing::warn!("what earlier runs of {step} teach is not known: {error}");
             Default::default()
         });
-        (Past::new(&took, habits, Poll::default()), read.unwrap_or_default())
+        let kept = |found: &Found| (found.lane, found.attempt) == (attempt.lane.lane.0, attempt.n);
+        let series = metrics.series(attempt.run.as_str(), Some(&step), !far).unwrap_or_default();
+        let end = |found: Found| {
+            let points: Vec<Point> = found.series.points().collect();
+            (found.name, points[points.len().saturating_sub(FAR)..].to_vec())
+        };
+        Known {
+            past: Past::new(&took, habits, Poll::default()),
+            read: metrics.read(&attempt).unwrap_or_default(),
+            series: series.into_iter().filter(kept).map(end).collect(),
+        }
     };
-    let none = || (Past::new(&[], Habits::default(), Poll::default()), Read::default());
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| none())
 }
 

@@ -19,6 +19,8 @@ const MOST: usize = 256;
 const MOST_FOUND: usize = 32;
 /// Of a file so much is read at once.
 const CHUNK: u64 = 1024 * 1024;
+/// A report is no longer.
+const LONGEST_REPORT: usize = 64 * 1024;
 /// What programs call the step that a value belongs to.
 const STEPS: [&str; 4] = ["step", "global_step", "iteration", "iter"];
 
@@ -27,6 +29,7 @@ const STEPS: [&str; 4] = ["step", "global_step", "iteration", "iter"];
 pub(super) enum Said {
     Progress(f64),
     Checkpoint { path: String, step: Option<i64> },
+    Note(String),
 }
 
 /// A source that is a file.
@@ -47,7 +50,8 @@ pub(super) struct Sights {
     /// How many points each series has.
     counts: HashMap<String, i64>,
     points: Vec<(String, Point)>,
-    reports: Updates,
+    /// The report that has no end yet.
+    report: Vec<u8>,
 }
 
 impl Sights {
@@ -60,7 +64,7 @@ impl Sights {
             updates: Updates::default(),
             counts: HashMap::new(),
             points: Vec::new(),
-            reports: Updates::default(),
+            report: Vec::new(),
         };
         for MetricSpec { source, x } in specs {
             match source {
@@ -76,6 +80,11 @@ impl Sights {
             }
         }
         sights
+    }
+
+    /// The newest step of each series that was kept before this engine lived.
+    pub(super) fn go_on(&mut self, newest: impl Iterator<Item = (String, i64)>) {
+        self.counts.extend(newest);
     }
 
     /// Some numbers would be missed if part of the output were left out.
@@ -134,23 +143,60 @@ impl Sights {
         self.files = files;
     }
 
-    /// What was reported since, from this file of the attempt's; numbers become points.
-    pub(super) fn reports(&mut self, path: &Path, offset: &mut u64, at: Time) -> Vec<Said> {
+    /// What was reported since, from this file of the attempt's, and where each report ends in it; numbers become points.
+    pub(super) fn reports(&mut self, path: &Path, offset: &mut u64, at: Time) -> Vec<(u64, Said)> {
         let Some(bytes) = read_on(path, offset) else { return Vec::new() };
-        let (mut lines, mut said) = (std::mem::take(&mut self.reports), Vec::new());
-        lines.feed(&bytes, |line| {
-            let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else { return };
-            let members = metrics::members(&value["metric"].to_string());
-            self.add(&members, of(&members, None), None, at);
-            let number = |name: &str| value["progress"][name].as_f64();
-            let share = number("done").zip(number("total")).map(|(done, total)| done / total);
-            said.extend(share.filter(|share| (0.0..=1.0).contains(share)).map(Said::Progress));
-            let checkpoint = &value["checkpoint"];
-            let path = checkpoint["path"].as_str().map(str::to_owned);
-            said.extend(path.map(|path| Said::Checkpoint { path, step: checkpoint["step"].as_i64() }));
-        });
-        self.reports = lines;
+        let mut end = offset.saturating_sub(bytes.len() as u64);
+        let mut said = Vec::new();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            end += line.len() as u64;
+            self.report.extend_from_slice(&line[..line.len().min(LONGEST_REPORT)]);
+            if line.ends_with(b"\n") {
+                let report = std::mem::take(&mut self.report);
+                said.extend(self.report(&report, at).into_iter().map(|said| (end, said)));
+            } else if self.report.len() > LONGEST_REPORT {
+                // Nobody wrote that by `dogwatch report`; its end will be none, either.
+                self.report.truncate(LONGEST_REPORT);
+            }
+        }
         said
+    }
+
+    fn report(&mut self, line: &[u8], at: Time) -> Vec<Said> {
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else { return Vec::new() };
+        let members = metrics::members(&value["metric"].to_string());
+        self.add(&members, of(&members, None), None, at);
+        let number = |name: &str| value["progress"][name].as_f64();
+        let share = number("done").zip(number("total")).map(|(done, total)| done / total);
+        let progress = share.filter(|share| (0.0..=1.0).contains(share)).map(Said::Progress);
+        let checkpoint = &value["checkpoint"];
+        let path = checkpoint["path"].as_str().map(str::to_owned);
+        let checkpoint = path.map(|path| Said::Checkpoint { path, step: checkpoint["step"].as_i64() });
+        let note = value["note"].as_str().map(|note| Said::Note(note.to_owned()));
+        [progress, checkpoint, note].into_iter().flatten().collect()
+    }
+
+    /// The notes among the reports up to there that stand after `from`: those that an engine read before which did not live
+    /// to record them.
+    pub(super) fn notes(path: &Path, from: u64, until: u64) -> Vec<(u64, String)> {
+        let (mut own, mut offset, mut notes) = (Self::new(&[], str::to_owned), from, Vec::new());
+        while offset < until {
+            let before = offset;
+            let said = own.reports(path, &mut offset, Time::from_ms(0));
+            own.points.clear();
+            for (end, said) in said {
+                if let Said::Note(note) = said
+                    && end <= until
+                {
+                    notes.push((end, note));
+                }
+            }
+            // At its end, or it became shorter.
+            if offset <= before {
+                break;
+            }
+        }
+        notes
     }
 
     fn add(&mut self, told: &[Metric<'_>], step: Option<f64>, x: Option<&str>, at: Time) {

@@ -4,7 +4,8 @@
 //! Owns `<state>/bundle`: one folder per digest of its sources, never changed once it has its name, for containers have
 //! it mounted. The copies name the bundle's own loader (the path inside the container), so that they start where no
 //! loader is, and `/proc/self/exe` is still dogwatch. The copy of dogwatch may be executed but not read, for the reason
-//! that `binary` gives. Libraries are found by `LD_LIBRARY_PATH` in the keeper's own environment, which no step gets.
+//! that `binary` gives. Libraries are found by `LD_LIBRARY_PATH` in the keeper's own environment, which no step gets; the
+//! copy of dogwatch names their folder, too, so that a step can start it (`dogwatch report`) in whatever image it is.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -21,6 +22,11 @@ use crate::environment::dir::{hex, note};
 /// Where the bundle is mounted. Short, for it must fit where the path of another loader stood.
 pub(super) const INSIDE: &str = "/run/dogwatch/b";
 const LOADER: &str = "/run/dogwatch/b/ld.so";
+/// The libraries' folder, with its final zero: copies of dogwatch name this place of their own read-only data.
+const LIBRARIES: &[u8] = b"/run/dogwatch/b/lib\0";
+/// dogwatch inside, and a folder that holds a link to it and nothing else.
+pub(super) const DOGWATCH: &str = "/run/dogwatch/b/dogwatch";
+pub(super) const BIN: &str = "/run/dogwatch/b/bin";
 
 /// Terminals that tmux and people's shells ask for.
 const TERMINALS: [&str; 5] = ["xterm-256color", "tmux-256color", "screen-256color", "xterm", "linux"];
@@ -158,7 +164,7 @@ fn libraries(loader: &Path, program: &Path) -> Result<Vec<(String, PathBuf)>, Er
 /// Of the files as they are now, by what changes when they are replaced: reading them all would take as long as copying.
 fn digest(sources: &Sources) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"dogwatch bundle 1\0");
+    hasher.update(b"dogwatch bundle 2\0");
     for (place, file) in &sources.files {
         let meta = std::fs::metadata(file).map_err(Error::io("looking at", file))?;
         let facts = format!("{place}\0{}\0{}\0{}\0{}\0", meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
@@ -183,6 +189,12 @@ fn write(sources: &Sources, folder: &Path) -> Result<(), Error> {
             elf::set_loader(&mut bytes, LOADER)
                 .map_err(|error| Error::Refused(format!("{} {error}", file.display())))?;
         }
+        // The keeper needs it not: without it only what steps report is lost, and only in some images.
+        if place == "dogwatch"
+            && let Err(error) = elf::set_search(&mut bytes, LIBRARIES)
+        {
+            note(&format!("`dogwatch report` may not start in containers: {} {error}", file.display()));
+        }
         let mut options = std::fs::OpenOptions::new();
         let mut copy =
             options.write(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("making", &path))?;
@@ -192,5 +204,7 @@ fn write(sources: &Sources, folder: &Path) -> Result<(), Error> {
             .and_then(|()| copy.set_permissions(std::fs::Permissions::from_mode(mode)))
             .map_err(Error::io("writing", &path))?;
     }
-    Ok(())
+    let link = folder.join("bin/dogwatch");
+    make_dir(&folder.join("bin"), 0o755)?;
+    std::os::unix::fs::symlink("../dogwatch", &link).map_err(Error::io("making", &link))
 }

@@ -10,27 +10,82 @@ pub(super) enum BadElf {
     Short,
     #[error("has a loader with a path too short to be replaced ({0})")]
     NoRoom(String),
+    #[error("has no place to name a folder of libraries in")]
+    NoPlace,
 }
 
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
+/// Entries of the dynamic section: the names' table, a folder of libraries, what only debuggers read, the same folder as
+/// newer linkers write it.
+const DT_STRTAB: u64 = 5;
+const DT_RPATH: u64 = 15;
+const DT_DEBUG: u64 = 21;
+const DT_RUNPATH: u64 = 29;
 
-/// Where the path of the loader stands: offset and length with its final zero. `None` in a static program.
-fn interpreter(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadElf> {
+/// A part of the file as it is loaded: its kind, where it stands, how long it is, and at which address it will be.
+struct Part {
+    kind: u32,
+    offset: usize,
+    length: usize,
+    address: u64,
+}
+
+fn parts(bytes: &[u8]) -> Result<Vec<Part>, BadElf> {
     if bytes.get(..6) != Some(b"\x7fELF\x02\x01") {
         return Err(BadElf::NotElf);
     }
     let entry = u16_at(bytes, 54)?;
     let count = u16_at(bytes, 56)?;
     let table = usize_at(bytes, 32)?;
-    for number in 0..usize::from(count) {
+    let one = |number: usize| {
         let at = table.checked_add(number * usize::from(entry)).ok_or(BadElf::Short)?;
-        if u32_at(bytes, at)? == PT_INTERP {
-            let (offset, length) = (usize_at(bytes, at.saturating_add(8))?, usize_at(bytes, at.saturating_add(32))?);
-            let end = offset.checked_add(length).ok_or(BadElf::Short)?;
-            return if end <= bytes.len() && length > 0 { Ok(Some((offset, length))) } else { Err(BadElf::Short) };
+        let (kind, offset) = (u32_at(bytes, at)?, usize_at(bytes, at.saturating_add(8))?);
+        let (address, length) = (usize_at(bytes, at.saturating_add(16))?, usize_at(bytes, at.saturating_add(32))?);
+        Ok(Part { kind, offset, length, address: address as u64 })
+    };
+    (0..usize::from(count)).map(one).collect()
+}
+
+/// Where the path of the loader stands: offset and length with its final zero. `None` in a static program.
+fn interpreter(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadElf> {
+    let Some(Part { offset, length, .. }) = parts(bytes)?.into_iter().find(|part| part.kind == PT_INTERP) else {
+        return Ok(None);
+    };
+    let end = offset.checked_add(length).ok_or(BadElf::Short)?;
+    if end <= bytes.len() && length > 0 { Ok(Some((offset, length))) } else { Err(BadElf::Short) }
+}
+
+/// Makes the program look for its libraries in a folder first, whatever variables say. `folder` ends with a zero and must
+/// stand in the program's own data; a static program stays as it is. The entry of debuggers gives its place.
+pub(super) fn set_search(bytes: &mut [u8], folder: &[u8]) -> Result<(), BadElf> {
+    let parts = parts(bytes)?;
+    let part = |kind: u32| parts.iter().find(|part| part.kind == kind);
+    // One that is static may have the section all the same, and its start refuses such an entry.
+    let (Some(dynamic), Some(_)) = (part(PT_DYNAMIC), part(PT_INTERP)) else { return Ok(()) };
+    let stands = |part: &Part| {
+        let end = part.offset.checked_add(part.length)?;
+        let at = memchr::memmem::find(bytes.get(part.offset..end)?, folder)?;
+        part.address.checked_add(at as u64)
+    };
+    let address = parts.iter().filter(|part| part.kind == PT_LOAD).find_map(stands).ok_or(BadElf::NoPlace)?;
+    let (mut names, mut place) = (None, None);
+    for at in (dynamic.offset..dynamic.offset.saturating_add(dynamic.length)).step_by(16) {
+        match usize_at(bytes, at)? as u64 {
+            0 => break,
+            DT_STRTAB => names = Some(usize_at(bytes, at.saturating_add(8))? as u64),
+            DT_RPATH | DT_RUNPATH => place = Some(at),
+            DT_DEBUG => place = place.or(Some(at)),
+            _ => {}
         }
     }
-    Ok(None)
+    let (names, place) = names.zip(place).ok_or(BadElf::NoPlace)?;
+    let entry = bytes.get_mut(place..).and_then(|rest| rest.get_mut(..16)).ok_or(BadElf::Short)?;
+    entry[..8].copy_from_slice(&DT_RPATH.to_le_bytes());
+    // Names are found by adding to their table's address; that the sum goes round does not matter.
+    entry[8..].copy_from_slice(&address.wrapping_sub(names).to_le_bytes());
+    Ok(())
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BadElf> {
@@ -98,6 +153,44 @@ mod tests {
         assert_eq!((loader(&bytes), bytes.len()), (Ok(Some("/run/dogwatch/b/ld.so".into())), length));
         let too_long = "/".repeat(28);
         assert!(matches!(set_loader(&mut bytes, &too_long), Err(BadElf::NoRoom(_))));
+    }
+
+    /// The whole of a program: a part that is loaded at an address, and in it the dynamic section and the folder.
+    #[test]
+    fn the_folder_of_libraries_is_named_in_the_debuggers_place() {
+        let folder = b"/run/dogwatch/b/lib\0";
+        let whole = |entries: &[(u64, u64)], text: &[u8], last: u32| {
+            let mut bytes = vec![0u8; 64 + 3 * 56];
+            bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+            bytes[32..40].copy_from_slice(&64u64.to_le_bytes());
+            bytes[54..56].copy_from_slice(&56u16.to_le_bytes());
+            bytes[56..58].copy_from_slice(&3u16.to_le_bytes());
+            bytes[176..180].copy_from_slice(&last.to_le_bytes());
+            let (begin, dynamic) = (bytes.len() as u64, entries.len() as u64 * 16);
+            for (at, kind, length) in [(64, PT_LOAD, dynamic + text.len() as u64), (120, PT_DYNAMIC, dynamic)] {
+                bytes[at..at + 4].copy_from_slice(&kind.to_le_bytes());
+                bytes[at + 8..at + 16].copy_from_slice(&begin.to_le_bytes());
+                bytes[at + 16..at + 24].copy_from_slice(&0x10_000u64.to_le_bytes());
+                bytes[at + 32..at + 40].copy_from_slice(&length.to_le_bytes());
+            }
+            for (tag, value) in entries {
+                bytes.extend_from_slice(&tag.to_le_bytes());
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            bytes.extend_from_slice(text);
+            bytes
+        };
+        let entries = [(DT_STRTAB, 0x20_000), (DT_DEBUG, 0), (0, 0)];
+        let mut bytes = whole(&entries, b"some/run/dogwatch/b/lib\0thing", PT_INTERP);
+        assert_eq!(set_search(&mut bytes, folder), Ok(()));
+        let place = 64 + 3 * 56 + 16;
+        assert_eq!(usize_at(&bytes, place), Ok(15));
+        let value = usize_at(&bytes, place + 8).expect("a value") as u64;
+        assert_eq!(value.wrapping_add(0x20_000), 0x10_000 + 48 + 4, "it stands there when it is loaded");
+        assert_eq!(set_search(&mut whole(&entries, b"nothing", PT_INTERP), folder), Err(BadElf::NoPlace));
+        assert_eq!(set_search(&mut whole(&entries[..1], folder, PT_INTERP), folder), Err(BadElf::NoPlace));
+        let (mut fixed, same) = (whole(&entries, folder, 0), whole(&entries, folder, 0));
+        assert_eq!((set_search(&mut fixed, folder), fixed == same), (Ok(()), true), "what is static needs none");
     }
 
     #[test]

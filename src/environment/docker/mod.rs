@@ -88,7 +88,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// What steps find inside, of an environment that was made before.
 pub(super) fn inside(dir: &Path) -> Result<Inside, Error> {
     let record = read(dir)?.ok_or_else(|| Error::Refused(format!("{} has no {RECORD}", dir.display())))?;
-    Ok(Inside { env: record.env, shell: record.shell })
+    let (dogwatch, bin) = (PathBuf::from(bundle::DOGWATCH), PathBuf::from(bundle::BIN));
+    Ok(Inside { env: record.env, shell: Some(record.shell), dogwatch, bin })
 }
 
 fn read(dir: &Path) -> Result<Option<Record>, Error> {

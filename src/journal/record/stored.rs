@@ -57,6 +57,12 @@ pub(super) enum Stored {
         #[serde(default)]
         offset: u64,
     },
+    Noted {
+        at: At,
+        note: String,
+        #[serde(default)]
+        offset: u64,
+    },
     ClocksSet {
         at: At,
         order: StoredClockOrder,

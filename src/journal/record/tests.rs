@@ -49,6 +49,7 @@ fn what_people_do_is_read_back_as_it_was_written() {
         What::StopAsked { attempt: attempt.clone(), reason: model::StopReason::Stall, by: ann(), save: None },
         What::Judged { attempt: attempt.clone(), verdict: model::Verdict::Answered },
         What::Revived { attempt: attempt.clone() },
+        What::Noted { attempt: attempt.clone(), note: "best so far".into(), offset: 41 },
         What::ClocksSet {
             attempt: attempt.clone(),
             order: model::ClockOrder::More(std::time::Duration::from_secs(900)),

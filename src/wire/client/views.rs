@@ -106,6 +106,22 @@ pub struct RunView {
     /// For whoever cannot be told: when it is worth to ask again, in seconds; `None` when it is over.
     #[serde(default)]
     pub check_again_in_s: Option<u64>,
+    /// What is left of all of it; `None` when it is over or being stopped.
+    #[serde(default)]
+    pub left: Option<RunLeft>,
+}
+
+/// What is left of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLeft {
+    /// `None` where too little is known: see `unknown`.
+    pub range: Option<TimeLeft>,
+    /// The lanes that it most likely hangs on, first to last.
+    pub by: Vec<String>,
+    /// Steps that have never succeeded, or that wait for an answer: of them nothing can be foretold.
+    pub unknown: Vec<String>,
+    /// A gate is ahead: how long people take is not in it.
+    pub people: bool,
 }
 
 /// The badge of an environment.
@@ -230,6 +246,16 @@ pub struct StepView {
     /// How far the live attempt is, and what is left of it.
     #[serde(default)]
     pub progress: Option<ProgressView>,
+    /// What the program of the newest attempt said last for people.
+    #[serde(default)]
+    pub note: Option<NoteView>,
+}
+
+/// What a program said by `dogwatch report note`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteView {
+    pub at_ms: i64,
+    pub text: String,
 }
 
 impl StepView {
