@@ -90,11 +90,12 @@ impl Follower {
             ProgressSpec::Pattern(pattern) => Parser::pattern(pattern).ok(),
         });
         let declared = step.map(|step| step.metrics.clone()).unwrap_or_default();
-        let sights = Sights::new(&declared, |path| context.own(path));
+        let mut sights = Sights::new(&declared, |path| context.own(path));
         let alerts = step.map(|step| step.alerts.clone()).unwrap_or_default();
         let alerts = alerts.into_iter().filter_map(|spec| Some((spec.clone(), Condition::new(&spec.when).ok()?)));
         let alerts = alerts.collect();
-        let (past, read) = known(&context, &parts).await;
+        let (past, read, pinned) = known(&context, &parts).await;
+        sights.pin(pinned);
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         let (rest, shown) = (Vec::new(), None);
         Self { context, parts, orders, clocks, sights, alerts, read, pattern, offset: 0, lines: 0, rest, shown }
@@ -356,8 +357,8 @@ fn is_news(shown: &Standing, now: &Standing) -> bool {
     timer || (moved && now.at.since(shown.at) >= BLIND)
 }
 
-/// What earlier runs of the step teach, and how far the numbers of this attempt were read.
-async fn known(context: &Context, parts: &Parts) -> (Past, Read) {
+/// What earlier runs of the step teach, how far the numbers of this attempt were read, and which of them a person wants.
+async fn known(context: &Context, parts: &Parts) -> (Past, Read, Vec<String>) {
     let (metrics, attempt) = (parts.metrics.clone(), context.attempt.clone());
     let (workflow, step) = (context.workflow.name.clone(), context.step.to_string());
     let look = move || {
@@ -367,9 +368,11 @@ async fn known(context: &Context, parts: &Parts) -> (Past, Read) {
             tracing::warn!("what earlier runs of {step} teach is not known: {error}");
             Default::default()
         });
-        (Past::new(&took, habits, Poll::default()), read.unwrap_or_default())
+        let pins = metrics.and_then(|metrics| metrics.pins(&workflow).ok()).unwrap_or_default();
+        let pinned = pins.into_iter().filter(|(of, _)| *of == step).map(|(_, name)| name).collect();
+        (Past::new(&took, habits, Poll::default()), read.unwrap_or_default(), pinned)
     };
-    let none = || (Past::new(&[], Habits::default(), Poll::default()), Read::default());
+    let none = || (Past::new(&[], Habits::default(), Poll::default()), Read::default(), Vec::new());
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| none())
 }
 

@@ -150,6 +150,8 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Checkpoints { .. }
         | Ask::Resources { .. }
         | Ask::Metrics { .. }
+        | Ask::Chart(_)
+        | Ask::PinMetric { .. }
         | Ask::Source { .. }
         | Ask::Notices { .. }
         | Ask::Subscribe
