@@ -161,9 +161,10 @@ fn a_picture_of_much_opens_nothing_and_a_picture_of_little_is_exact() {
     let mut points: Vec<Point> = (0..60i64)
         .flat_map(|part| {
             let mut part_of = printed(5, 1e4);
-            part_of.iter_mut().for_each(|point| {
-                (point.step, point.at_ms) = (point.step + part * 100_000, point.at_ms + part * 6_100_000)
-            });
+            for point in &mut part_of {
+                point.step += part * 100_000;
+                point.at_ms += part * 6_100_000;
+            }
             part_of
         })
         .collect();
