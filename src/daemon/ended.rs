@@ -62,15 +62,12 @@ pub(super) struct Context {
     digests: HashMap<String, String>,
     /// Its checkpoints are verified after its end.
     verifies: bool,
-<<<<<<< HEAD
     /// Its step is cached.
     making: Option<Making>,
-=======
     /// Up to where its notes are recorded, among its reports.
     pub(super) noted: u64,
     /// When an alert of it was recorded last, or it was told to go on.
     pub(super) alerted: Option<Time>,
->>>>>>> waits2
     pub(super) mac_key: [u8; 32],
     pub(super) clock: Clock,
     pub(super) boot_id: String,

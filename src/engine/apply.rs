@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What};
+use crate::model::{
+    AttemptId, Cause, Checkpoint, Escalation, EscalationKind, Event, Exit, LaneId, LostWhy, SkipWhy, StopReason, Time,
+    What,
+};
 
 use super::Run;
 use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
@@ -38,34 +41,9 @@ impl Run {
             }
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
-            What::Exited { attempt, exit } => {
-                if let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) {
-                    self.settle_stall(place, "it has ended", at);
-                    self.note_damaged(place, &exit.damaged);
-                    let mut exit = exit.clone();
-                    exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
-                    self.note_checkpoint(place, exit.checkpoint.as_ref());
-                    let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
-                    let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
-                    self.note_past(place, (exit.started, exit.ended), how);
-                    self.lanes[place].last_exit = Some(exit.clone());
-                    let state = self.closed(place, exit);
-                    self.put(place, state);
-                }
-            }
+            What::Exited { attempt, exit } => self.exited(attempt, exit, at),
             What::Lost { attempt, why, evidence, checkpoint } => {
-                if let Some(place) = self.active_place(attempt) {
-                    self.settle_stall(place, "it is not known whether it has ended", at);
-                    self.note_damaged(place, &[]);
-                    let checkpoint = self.usable_checkpoint(place, checkpoint.clone());
-                    self.note_checkpoint(place, checkpoint.as_ref());
-                    let started = self.lanes[place].started.unwrap_or(at);
-                    self.note_past(place, (started, at), PastEnd::Lost(*why));
-                    self.lanes[place].lost += 1;
-                    self.lanes[place].lost_why = Some(*why);
-                    self.lanes[place].lost_evidence.clone_from(evidence);
-                    self.put(place, LaneState::Lost { why: *why, evidence: evidence.clone() });
-                }
+                self.lost(attempt, (*why, evidence), checkpoint.as_ref(), at);
             }
             What::Judged { attempt, verdict } => self.judged(attempt, verdict, at),
             What::StopAsked { attempt, reason, .. } => self.stop_asked(attempt, *reason, at),
@@ -111,6 +89,41 @@ impl Run {
                 }
             }
         }
+    }
+
+    fn exited(&mut self, attempt: &AttemptId, exit: &Exit, at: Time) {
+        let Some(place) = self.current(attempt).filter(|place| self.lives_or_lost(*place)) else { return };
+        self.settle_stall(place, "it has ended", at);
+        self.note_damaged(place, &exit.damaged);
+        let mut exit = Box::new(exit.clone());
+        exit.checkpoint = self.usable_checkpoint(place, exit.checkpoint.take());
+        self.note_checkpoint(place, exit.checkpoint.as_ref());
+        let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
+        let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
+        self.note_past(place, (exit.started, exit.ended), how);
+        self.lanes[place].last_exit = Some(exit.clone());
+        let state = self.closed(place, exit);
+        self.put(place, state);
+    }
+
+    fn lost(
+        &mut self,
+        attempt: &AttemptId,
+        (why, evidence): (LostWhy, &[String]),
+        checkpoint: Option<&Checkpoint>,
+        at: Time,
+    ) {
+        let Some(place) = self.active_place(attempt) else { return };
+        self.settle_stall(place, "it is not known whether it has ended", at);
+        self.note_damaged(place, &[]);
+        let checkpoint = self.usable_checkpoint(place, checkpoint.cloned());
+        self.note_checkpoint(place, checkpoint.as_ref());
+        let started = self.lanes[place].started.unwrap_or(at);
+        self.note_past(place, (started, at), PastEnd::Lost(why));
+        self.lanes[place].lost += 1;
+        self.lanes[place].lost_why = Some(why);
+        self.lanes[place].lost_evidence = evidence.to_vec();
+        self.put(place, LaneState::Lost { why, evidence: evidence.to_vec() });
     }
 
     /// The place of this attempt, if it is the lane's newest and intended or running.

@@ -33,11 +33,8 @@ mod stall;
 mod starts;
 mod state;
 mod timers;
-<<<<<<< HEAD
-mod unanswered;
-=======
 mod told;
->>>>>>> waits2
+mod unanswered;
 mod wish;
 
 use std::collections::BTreeMap;

@@ -232,6 +232,7 @@ fn read_isolation(container: Option<StoredContainer>, sandboxed: bool, why: Opti
 }
 
 /// The event of a `body` column. `workflow` gives the run's frozen workflow; it is asked for the first event only.
+#[expect(clippy::too_many_lines, reason = "it is a table: one line for each event")]
 pub(super) fn read(
     run: &RunId,
     body: &str,
@@ -247,16 +248,10 @@ pub(super) fn read(
             by: by.into(),
             no_cache,
         })),
-<<<<<<< HEAD
-        Stored::EnvironmentReady { sandboxed, why, container, environment } => {
-            read_ready(environment, container, sandboxed, why)?
-        }
-=======
         Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
             environment: environment_named(environment)?,
             isolation: read_isolation(container, sandboxed, why),
         },
->>>>>>> waits2
         Stored::EnvironmentFailed { why, environment } => {
             What::EnvironmentFailed { environment: environment_named(environment)?, why }
         }
@@ -349,20 +344,6 @@ pub(super) fn read(
 /// Events of older versions do not say which one: there was one then.
 fn environment_named(name: Option<String>) -> Result<EnvironmentId, Unreadable> {
     Ok(name.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default())
-}
-
-fn read_ready(
-    environment: Option<String>,
-    container: Option<StoredContainer>,
-    sandboxed: bool,
-    why: Option<String>,
-) -> Result<What, Unreadable> {
-    let isolation = match container {
-        Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
-        None if sandboxed => Isolation::Sandboxed,
-        None => Isolation::None { why: why.unwrap_or_default() },
-    };
-    Ok(What::EnvironmentReady { environment: environment_named(environment)?, isolation })
 }
 
 fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {

@@ -3,7 +3,10 @@
 //!
 //! Owns its tables, and nothing that a decision would need after a crash.
 
+mod look;
 mod write;
+
+pub use look::{Look, Outlined};
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -39,11 +42,21 @@ enum Order {
     Points {
         attempt: AttemptId,
         points: Vec<(String, Point)>,
-        read: Read,
+        /// `None`: they come from no source that is read on.
+        read: Option<Read>,
     },
     Lesson(Lesson),
+    Pin(Pin, bool),
     #[cfg(test)]
     Done(mpsc::Sender<()>),
+}
+
+/// A series of a step that a person wants to see first, in each run of that workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    pub workflow: String,
+    pub step: String,
+    pub name: String,
 }
 
 /// How far the sources of an attempt have been read: its output, and files by their names.
@@ -91,7 +104,17 @@ impl Metrics {
     /// Keeps these points of an attempt, whose sources were read so far.
     pub fn keep(&self, attempt: &AttemptId, points: Vec<(String, Point)>, read: Read) {
         // Nobody writes any more: the engine ends.
-        drop(self.orders.send(Order::Points { attempt: attempt.clone(), points, read }));
+        drop(self.orders.send(Order::Points { attempt: attempt.clone(), points, read: Some(read) }));
+    }
+
+    /// Keeps what was measured of an attempt from outside.
+    pub fn measured(&self, attempt: &AttemptId, points: Vec<(String, Point)>) {
+        drop(self.orders.send(Order::Points { attempt: attempt.clone(), points, read: None }));
+    }
+
+    /// From now on this series comes first, or not any more.
+    pub fn pin(&self, pin: Pin, pinned: bool) {
+        drop(self.orders.send(Order::Pin(pin, pinned)));
     }
 
     /// Keeps what a success teaches.
@@ -153,6 +176,19 @@ impl Metrics {
         Ok(all)
     }
 
+    /// For pictures: one look at what is stored.
+    pub fn look(&self) -> Result<Look, Error> {
+        Ok(Look::new(self.reader()?))
+    }
+
+    /// The pinned series of a workflow, as step and name.
+    pub fn pins(&self, workflow: &str) -> Result<Vec<(String, String)>, Error> {
+        let db = self.reader()?;
+        let mut statement = db.prepare("SELECT step, name FROM pins WHERE workflow = ?1")?;
+        let rows = statement.query_map([workflow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// What the successes of a step teach: how long they took, oldest first, and their pauses.
     pub fn lessons(&self, workflow: &str, step: &str) -> Result<(Vec<Duration>, Habits), Error> {
         let db = self.reader()?;
@@ -183,6 +219,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::model::{Lane, LaneId, RunId, StepId};
+    use crate::series::{Axis, HEAD};
 
     fn attempt() -> AttemptId {
         let lane = LaneId { step: StepId::new("train").expect("legal"), lane: Lane(2) };
@@ -221,6 +258,56 @@ mod tests {
         let db = metrics.reader().expect("it opens");
         let bytes: i64 = db.query_row("SELECT sum(length(bytes)) FROM blocks", [], |row| row.get(0)).expect("a sum");
         assert!(bytes < 20 * 50_100, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_picture_reads_heads_also_where_an_older_engine_wrote_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let metrics = Metrics::open(folder.path()).expect("it opens");
+        metrics.keep(&attempt(), points(0, 30_000), Read::default());
+        metrics.settle();
+        let all = metrics.series("abc234", None, false).expect("it is read");
+        let picture = |what: &str| {
+            let look = metrics.look().expect("it opens");
+            let found = look.outlines("abc234").expect("they are read");
+            let [one] = found.as_slice() else { panic!("{what}: {} series", found.len()) };
+            let range = one.outline.range(Axis::Step).expect("it has points");
+            assert_eq!((range.clone(), one.outline.counts()), (0..=29_999, (30_000, 0)), "{what}");
+            for (range, columns) in [(range, 40), (7_000..=7_999, 300), (29_990..=29_999, 10)] {
+                let drawn = look.columns(one, Axis::Step, &range, columns).expect("it is read");
+                assert_eq!(drawn, all[0].series.columns(Axis::Step, range, columns), "{what}");
+            }
+            assert_eq!(look.newest(one).expect("it is read").last().map(|point| point.step), Some(29_999));
+        };
+        picture("as it is written");
+        let db = Connection::open(&metrics.path).expect("it opens");
+        let groups: i64 = db.query_row("SELECT count(*) FROM heads", [], |row| row.get(0)).expect("a count");
+        assert_eq!(groups, 2, "117 complete blocks");
+        db.execute("DELETE FROM heads WHERE n = 0", []).expect("it goes");
+        picture("the beginning has no heads");
+        db.execute("DELETE FROM heads", []).expect("they go");
+        picture("nothing has");
+        metrics.keep(&attempt(), points(30_000, 30_720), Read::default());
+        metrics.settle();
+        let length: i64 = db
+            .query_row("SELECT length(bytes) FROM heads WHERE n = 1", [], |row| row.get(0))
+            .expect("it is there again");
+        assert_eq!(usize::try_from(length).expect("small") % HEAD, 0);
+        assert_eq!(metrics.look().expect("it opens").outlines("abc234").expect("read")[0].outline.counts().0, 30_720);
+    }
+
+    #[test]
+    fn what_is_pinned_stays_so_until_it_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let metrics = Metrics::open(folder.path()).expect("it opens");
+        let pin = |name: &str| Pin { workflow: "w".into(), step: "train".into(), name: name.into() };
+        metrics.pin(pin("loss"), true);
+        metrics.pin(pin("loss"), true);
+        metrics.pin(pin("lr"), true);
+        metrics.pin(pin("lr"), false);
+        metrics.settle();
+        assert_eq!(metrics.pins("w").expect("they are read"), [("train".to_owned(), "loss".to_owned())]);
+        assert!(metrics.pins("other").expect("they are read").is_empty());
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::look::GROUP;
 use super::{Order, Read};
 use crate::clock;
 use crate::model::AttemptId;
-use crate::series::{Block, LARGEST, Point, Series};
+use crate::series::{Block, HEAD, LARGEST, Point, Series};
 
 /// What comes in so short a time is written together.
 const TOGETHER: Duration = Duration::from_millis(500);
@@ -25,6 +26,10 @@ const TABLES: &str = "
         name TEXT NOT NULL, UNIQUE (run, step, lane, attempt, name));
     CREATE TABLE IF NOT EXISTS blocks (
         series INTEGER NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (series, n)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS heads (
+        series INTEGER NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (series, n)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pins (
+        workflow TEXT NOT NULL, step TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (workflow, step, name)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS sources (
         run TEXT NOT NULL, step TEXT NOT NULL, lane INTEGER NOT NULL, attempt INTEGER NOT NULL, read TEXT NOT NULL,
         PRIMARY KEY (run, step, lane, attempt)) WITHOUT ROWID;
@@ -43,6 +48,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
     db.execute_batch(TABLES)?;
     Ok(db)
 }
+
+/// Points by their series.
+type Named = HashMap<String, Vec<Point>>;
 
 /// The newest points of a series, which are in no complete block yet.
 struct Held {
@@ -87,19 +95,23 @@ impl Writer {
             self.held.clear();
         }
         let transaction = self.db.transaction()?;
-        let mut touched: HashMap<AttemptId, (HashMap<String, Vec<Point>>, Read)> = HashMap::new();
+        let mut touched: HashMap<AttemptId, (Named, Option<Read>)> = HashMap::new();
         #[cfg(test)]
         let mut waiting = Vec::new();
         for order in orders {
             match order {
                 Order::Points { attempt, points, read } => {
                     let (series, newest) = touched.entry(attempt).or_default();
-                    *newest = read;
+                    *newest = read.or(newest.take());
                     for (name, point) in points {
                         series.entry(name).or_default().push(point);
                     }
                 }
                 Order::Lesson(lesson) => learn(&transaction, &lesson)?,
+                Order::Pin(pin, true) => mark(&transaction, &pin, "INSERT OR IGNORE INTO pins VALUES (?1, ?2, ?3)")?,
+                Order::Pin(pin, false) => {
+                    mark(&transaction, &pin, "DELETE FROM pins WHERE workflow = ?1 AND step = ?2 AND name = ?3")?;
+                }
                 #[cfg(test)]
                 Order::Done(done) => waiting.push(done),
             }
@@ -108,7 +120,7 @@ impl Writer {
             for (name, points) in series {
                 put(&transaction, &mut self.held, (&attempt, name), &points)?;
             }
-            sources(&transaction, &attempt, &read)?;
+            read.map_or(Ok(()), |read| sources(&transaction, &attempt, &read))?;
         }
         transaction.commit()?;
         #[cfg(test)]
@@ -132,6 +144,10 @@ fn learn(transaction: &Transaction<'_>, lesson: &super::Lesson) -> Result<(), ru
         frozen.longest
     ])?;
     Ok(())
+}
+
+fn mark(transaction: &Transaction<'_>, pin: &super::Pin, sql: &str) -> Result<(), rusqlite::Error> {
+    transaction.prepare_cached(sql)?.execute(params![pin.workflow, pin.step, pin.name]).map(drop)
 }
 
 fn sources(transaction: &Transaction<'_>, attempt: &AttemptId, read: &Read) -> Result<(), rusqlite::Error> {
@@ -169,11 +185,37 @@ fn put(
     for point in points {
         if let Some(block) = held.series.push(*point) {
             store(held.n, block)?;
+            sealed(transaction, id, held.n, block)?;
             held.n += 1;
             held.series = Series::default();
         }
     }
     held.series.unsealed().map_or(Ok(()), |block| store(held.n, &block))
+}
+
+/// The head of a block that is complete, beside those before it: a picture of all of a series reads nothing else.
+fn sealed(transaction: &Transaction<'_>, series: i64, n: i64, block: &Block) -> Result<(), rusqlite::Error> {
+    let (group, place) = (n / GROUP, usize::try_from(n % GROUP).unwrap_or(0));
+    let known = "SELECT bytes FROM heads WHERE series = ?1 AND n = ?2";
+    let known: Option<Vec<u8>> =
+        transaction.prepare_cached(known)?.query_row(params![series, group], |row| row.get(0)).optional()?;
+    let mut heads = known.unwrap_or_default();
+    if heads.len() != place * HEAD {
+        // Blocks that were stored before there were heads beside them.
+        heads.clear();
+        let before = "SELECT bytes FROM blocks WHERE series = ?1 AND n >= ?2 AND n < ?3 ORDER BY n";
+        let mut statement = transaction.prepare_cached(before)?;
+        let rows = statement.query_map(params![series, group * GROUP, n], |row| row.get::<_, Vec<u8>>(0))?;
+        for bytes in rows {
+            heads.extend(Block::open(bytes?).map(|block| block.head().bytes()).unwrap_or_default());
+        }
+        if heads.len() != place * HEAD {
+            return Ok(());
+        }
+    }
+    heads.extend(block.head().bytes());
+    let sql = "INSERT OR REPLACE INTO heads (series, n, bytes) VALUES (?1, ?2, ?3)";
+    transaction.prepare_cached(sql)?.execute(params![series, group, heads]).map(drop)
 }
 
 /// The series as it is stored; made when it is not there.

@@ -19,6 +19,8 @@ pub const LARGEST: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Head {
     pub points: usize,
+    /// Of them, those whose value is no number.
+    pub odd: usize,
     pub steps: (i64, i64),
     pub times: (i64, i64),
     /// Of the values that are numbers; least above most when there are none.
@@ -41,26 +43,71 @@ pub struct Block {
 }
 
 /// The first byte of a block: which format.
-const FORMAT: u8 = 1;
-/// Format, number of points, and seven numbers of eight bytes.
-const HEAD: usize = 1 + 2 + 7 * 8;
+const FORMAT: u8 = 2;
+/// One whose head does not say how many values are no numbers.
+const FIRST_FORMAT: u8 = 1;
+/// Format, number of points, seven numbers of eight bytes, and how many values are no numbers.
+pub const HEAD: usize = FIRST_HEAD + 2;
+const FIRST_HEAD: usize = 1 + 2 + 7 * 8;
 
 impl Head {
-    pub(super) fn of(points: &[Point]) -> Self {
-        let mut head = Self {
-            points: points.len(),
-            steps: (i64::MAX, i64::MIN),
-            times: (i64::MAX, i64::MIN),
-            least: f64::INFINITY,
-            most: f64::NEG_INFINITY,
-            last: f64::NAN,
+    /// Of no points.
+    pub const NOTHING: Self = Self {
+        points: 0,
+        odd: 0,
+        steps: (i64::MAX, i64::MIN),
+        times: (i64::MAX, i64::MIN),
+        least: f64::INFINITY,
+        most: f64::NEG_INFINITY,
+        last: f64::NAN,
+    };
+
+    /// As it stands at the beginning of a block.
+    pub fn bytes(&self) -> Vec<u8> {
+        let short = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
+        let mut out = Vec::with_capacity(HEAD);
+        out.push(FORMAT);
+        out.extend(short(self.points));
+        for number in [self.steps.0, self.steps.1, self.times.0, self.times.1] {
+            out.extend(number.to_le_bytes());
+        }
+        for value in [self.least, self.most, self.last] {
+            out.extend(value.to_le_bytes());
+        }
+        out.extend(short(self.odd));
+        out
+    }
+
+    /// What [`Head::bytes`] wrote, or the beginning of a block of the first format.
+    pub fn open(bytes: &[u8]) -> Result<Self, Bad> {
+        let (Some(head), Some(FORMAT | FIRST_FORMAT)) = (bytes.get(..FIRST_HEAD), bytes.first().copied()) else {
+            return Err(Bad("another format, or cut off"));
         };
+        let short =
+            |place: usize| bytes.get(place..place + 2).and_then(|two| two.try_into().ok()).map(u16::from_le_bytes);
+        let points = usize::from(short(1).ok_or(Bad("cut off"))?);
+        let odd = if bytes[0] == FORMAT { usize::from(short(FIRST_HEAD).ok_or(Bad("cut off"))?) } else { 0 };
+        if points > LARGEST || odd > points {
+            return Err(Bad("too many points"));
+        }
+        let mut eight = head[3..].chunks_exact(8).map(|chunk| chunk.try_into().unwrap_or([0; 8]));
+        let mut next = || eight.next().unwrap_or([0; 8]);
+        let steps = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
+        let times = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
+        let [least, most, newest] = [next(), next(), next()].map(f64::from_le_bytes);
+        Ok(Self { points, odd, steps, times, least, most, last: newest })
+    }
+
+    pub(super) fn of(points: &[Point]) -> Self {
+        let mut head = Self { points: points.len(), ..Self::NOTHING };
         for point in points {
             head.steps = (head.steps.0.min(point.step), head.steps.1.max(point.step));
             head.times = (head.times.0.min(point.at_ms), head.times.1.max(point.at_ms));
             if point.value.is_finite() {
                 (head.least, head.most) = (head.least.min(point.value), head.most.max(point.value));
                 head.last = point.value;
+            } else {
+                head.odd += 1;
             }
         }
         head
@@ -72,15 +119,8 @@ impl Block {
     pub fn new(points: &[Point]) -> Self {
         let points = &points[..points.len().min(LARGEST)];
         let head = Head::of(points);
-        let mut out = Vec::with_capacity(HEAD + points.len() * 8);
-        out.push(FORMAT);
-        out.extend(u16::try_from(points.len()).unwrap_or(u16::MAX).to_le_bytes());
-        for number in [head.steps.0, head.steps.1, head.times.0, head.times.1] {
-            out.extend(number.to_le_bytes());
-        }
-        for value in [head.least, head.most, head.last] {
-            out.extend(value.to_le_bytes());
-        }
+        let mut out = head.bytes();
+        out.reserve(points.len() * 8);
         bytes::put_even(&mut out, points.iter().map(|point| point.step));
         bytes::put_even(&mut out, points.iter().map(|point| point.at_ms));
         bytes::put_values(&mut out, &points.iter().map(|point| point.value).collect::<Vec<_>>());
@@ -89,20 +129,11 @@ impl Block {
 
     /// A block that was stored. Only its head is read.
     pub fn open(bytes: Vec<u8>) -> Result<Self, Bad> {
-        let (Some(head), Some(FORMAT)) = (bytes.get(..HEAD), bytes.first().copied()) else {
-            return Err(Bad("another format, or cut off"));
-        };
-        let (number, rest) = head[1..].split_at(2);
-        let points = usize::from(u16::from_le_bytes(number.try_into().map_err(|_| Bad("cut off"))?));
-        if points > LARGEST {
-            return Err(Bad("too many points"));
+        let mut block = Self { head: Head::open(&bytes)?, bytes };
+        if block.bytes[0] == FIRST_FORMAT {
+            block.head.odd = block.points()?.iter().filter(|point| !point.value.is_finite()).count();
         }
-        let mut eight = rest.chunks_exact(8).map(|chunk| chunk.try_into().unwrap_or([0; 8]));
-        let mut next = || eight.next().unwrap_or([0; 8]);
-        let steps = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
-        let times = (i64::from_le_bytes(next()), i64::from_le_bytes(next()));
-        let [least, most, newest] = [next(), next(), next()].map(f64::from_le_bytes);
-        Ok(Self { head: Head { points, steps, times, least, most, last: newest }, bytes })
+        Ok(block)
     }
 
     /// What is to be stored.
@@ -114,22 +145,21 @@ impl Block {
         &self.head
     }
 
-    /// Where the points are on one axis, and their values, into lists that are used again.
-    pub(super) fn read(&self, steps: bool, places: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
-        let mut rest = &self.bytes[HEAD..];
-        places.clear();
+    /// Where the points are on both axes, and their values, into lists that are used again.
+    pub(super) fn read_all(&self, (steps, times): (&mut Vec<i64>, &mut Vec<i64>), values: &mut Vec<f64>) -> Option<()> {
+        let mut rest = &self.bytes[if self.bytes[0] == FORMAT { HEAD } else { FIRST_HEAD }..];
+        steps.clear();
+        times.clear();
         values.clear();
-        bytes::each_even(&mut rest, self.head.points, |step| steps.then(|| places.push(step)))?;
-        bytes::each_even(&mut rest, self.head.points, |time| (!steps).then(|| places.push(time)))?;
+        bytes::each_even(&mut rest, self.head.points, |step| steps.push(step))?;
+        bytes::each_even(&mut rest, self.head.points, |time| times.push(time))?;
         bytes::each_value(&mut rest, self.head.points, |value| values.push(value))
     }
 
     /// All points, in the order in which they came.
     pub fn points(&self) -> Result<Vec<Point>, Bad> {
         let (mut steps, mut times, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        self.read(true, &mut steps, &mut values)
-            .and_then(|()| self.read(false, &mut times, &mut values))
-            .ok_or(Bad("cut off, or nothing that was written"))?;
+        self.read_all((&mut steps, &mut times), &mut values).ok_or(Bad("cut off, or nothing that was written"))?;
         Ok(steps
             .into_iter()
             .zip(times)

@@ -14,11 +14,45 @@ pub enum Axis {
 
 /// What lies in one column.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Column {
+pub enum Column {
+    /// Points whose values are no numbers, and none that is one.
+    Gap,
+    Span(Span),
+}
+
+/// The numbers in one column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
     pub least: f64,
     pub most: f64,
     /// The newest of them.
     pub last: f64,
+    /// Where on the other axis that is.
+    pub other: i64,
+}
+
+impl Column {
+    fn of(head: &Head, axis: Axis) -> Self {
+        let other = if axis == Axis::Step { head.times.1 } else { head.steps.1 };
+        if head.least > head.most {
+            return Self::Gap;
+        }
+        Self::Span(Span { least: head.least, most: head.most, last: head.last, other })
+    }
+
+    /// With newer points of the same column.
+    fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::Span(one), Self::Span(more)) => Self::Span(Span {
+                least: one.least.min(more.least),
+                most: one.most.max(more.most),
+                last: more.last,
+                other: more.other,
+            }),
+            (Self::Span(span), Self::Gap) | (Self::Gap, Self::Span(span)) => Self::Span(span),
+            (Self::Gap, Self::Gap) => Self::Gap,
+        }
+    }
 }
 
 /// One metric of one attempt: blocks that are complete, and the points since.
@@ -66,36 +100,76 @@ impl Series {
 
     /// From where to where it goes; `None` without points.
     pub fn range(&self, axis: Axis) -> Option<RangeInclusive<i64>> {
-        let heads = self.sealed.iter().map(|block| *block.head()).chain([Head::of(&self.open)]);
-        let ranges = heads.filter(|head| head.points > 0).map(|head| of(axis, &head));
-        ranges.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1))).map(|(from, to)| from..=to)
+        let open = Head::of(&self.open);
+        range(axis, self.sealed.iter().map(Block::head).chain([&open]))
     }
 
-    /// What lies in each of `columns` equal parts of the range; nothing where there are no numbers.
+    /// What lies in each of `columns` equal parts of the range; `None` where there are no points.
     pub fn columns(&self, axis: Axis, range: RangeInclusive<i64>, columns: usize) -> Vec<Option<Column>> {
-        let mut picture = Picture {
-            axis,
-            range,
-            columns: vec![None; columns],
-            places: Vec::with_capacity(LARGEST),
-            values: Vec::with_capacity(LARGEST),
-        };
+        let mut picture = Picture::new(axis, range, columns);
         for block in &self.sealed {
-            let head = block.head();
-            let (from, to) = of(axis, head);
-            if head.points == 0 || from > *picture.range.end() || to < *picture.range.start() {
-                continue;
-            }
-            match (picture.place(from), picture.place(to)) {
-                (Some(first), Some(last)) if first == last => {
-                    picture.add(first, Column { least: head.least, most: head.most, last: head.last });
-                }
-                _ => picture.block(block),
+            if !picture.head(block.head()) {
+                picture.block(block);
             }
         }
-        picture.open(&self.open);
+        let told = |point: &Point| (point.step, point.at_ms, point.value);
+        picture.points(self.open.iter().map(told));
         picture.columns
     }
+}
+
+/// A series without its points: the heads of its blocks, oldest first. A picture of much opens few of them, or none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outline {
+    heads: Vec<Head>,
+}
+
+impl Outline {
+    /// Of these blocks.
+    pub fn of(heads: Vec<Head>) -> Self {
+        Self { heads }
+    }
+
+    /// Points, and how many of them are no numbers.
+    pub fn counts(&self) -> (usize, usize) {
+        self.heads.iter().fold((0, 0), |(points, odd), head| (points + head.points, odd + head.odd))
+    }
+
+    /// From where to where it goes; `None` without points.
+    pub fn range(&self, axis: Axis) -> Option<RangeInclusive<i64>> {
+        range(axis, self.heads.iter())
+    }
+
+    /// The blocks that a picture has to open, by their numbers.
+    pub fn wanted(&self, axis: Axis, range: &RangeInclusive<i64>, columns: usize) -> Vec<usize> {
+        let picture = Picture::new(axis, range.clone(), columns);
+        let opened = self.heads.iter().enumerate().filter(|(_, head)| picture.column_of(head).is_none());
+        opened.map(|(n, _)| n).collect()
+    }
+
+    /// As [`Series::columns`], with the blocks that `open` gives.
+    pub fn columns(
+        &self,
+        axis: Axis,
+        range: RangeInclusive<i64>,
+        columns: usize,
+        mut open: impl FnMut(usize) -> Option<Block>,
+    ) -> Vec<Option<Column>> {
+        let mut picture = Picture::new(axis, range, columns);
+        for (n, head) in self.heads.iter().enumerate() {
+            if !picture.head(head)
+                && let Some(block) = open(n)
+            {
+                picture.block(&block);
+            }
+        }
+        picture.columns
+    }
+}
+
+fn range<'h>(axis: Axis, heads: impl Iterator<Item = &'h Head>) -> Option<RangeInclusive<i64>> {
+    let ranges = heads.filter(|head| head.points > 0).map(|head| of(axis, head));
+    ranges.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1))).map(|(from, to)| from..=to)
 }
 
 fn of(axis: Axis, head: &Head) -> (i64, i64) {
@@ -105,68 +179,117 @@ fn of(axis: Axis, head: &Head) -> (i64, i64) {
     }
 }
 
+/// A block that is narrower than this part of a column lies in the column of its middle: what is drawn then is off by less
+/// than half of that.
+const NARROW: i128 = 4;
+
 struct Picture {
     axis: Axis,
     range: RangeInclusive<i64>,
     columns: Vec<Option<Column>>,
     /// Kept for their memory.
-    places: Vec<i64>,
+    steps: Vec<i64>,
+    times: Vec<i64>,
     values: Vec<f64>,
 }
 
+/// Where a block lies that is not opened.
+enum Lies {
+    Outside,
+    In(usize),
+}
+
 impl Picture {
+    fn new(axis: Axis, range: RangeInclusive<i64>, columns: usize) -> Self {
+        let memory = || Vec::with_capacity(LARGEST);
+        Self {
+            axis,
+            range,
+            columns: vec![None; columns],
+            steps: memory(),
+            times: memory(),
+            values: Vec::with_capacity(LARGEST),
+        }
+    }
+
+    fn wide(&self) -> i128 {
+        i128::from(*self.range.end()) - i128::from(*self.range.start()) + 1
+    }
+
     fn place(&self, x: i64) -> Option<usize> {
         if !self.range.contains(&x) {
             return None;
         }
-        let wide = i128::from(*self.range.end()) - i128::from(*self.range.start()) + 1;
-        let place = (i128::from(x) - i128::from(*self.range.start())) * self.columns.len() as i128 / wide;
+        let place = (i128::from(x) - i128::from(*self.range.start())) * self.columns.len() as i128 / self.wide();
         usize::try_from(place).ok().filter(|place| *place < self.columns.len())
     }
 
-    fn block(&mut self, block: &Block) {
-        let (mut places, mut values) = (std::mem::take(&mut self.places), std::mem::take(&mut self.values));
-        // What cannot be read draws nothing.
-        if block.read(self.axis == Axis::Step, &mut places, &mut values).is_some() {
-            self.points(places.iter().copied().zip(values.iter().copied()));
+    /// `None`: its points lie in several columns.
+    fn column_of(&self, head: &Head) -> Option<Lies> {
+        let (from, to) = of(self.axis, head);
+        if head.points == 0 || from > *self.range.end() || to < *self.range.start() {
+            return Some(Lies::Outside);
         }
-        (self.places, self.values) = (places, values);
+        if let (Some(first), Some(last)) = (self.place(from), self.place(to))
+            && first == last
+        {
+            return Some(Lies::In(first));
+        }
+        let long = i128::from(to) - i128::from(from);
+        if long * NARROW * self.columns.len() as i128 > self.wide() {
+            return None;
+        }
+        Some(self.place(from.midpoint(to)).map_or(Lies::Outside, Lies::In))
     }
 
-    fn open(&mut self, points: &[Point]) {
-        let axis = self.axis;
-        self.points(points.iter().map(|point| match axis {
-            Axis::Step => (point.step, point.value),
-            Axis::Time => (point.at_ms, point.value),
-        }));
+    /// Draws a block without opening it, where that can be done.
+    fn head(&mut self, head: &Head) -> bool {
+        match self.column_of(head) {
+            Some(Lies::In(place)) => self.add(place, Column::of(head, self.axis)),
+            Some(Lies::Outside) => {}
+            None => return false,
+        }
+        true
     }
 
-    /// Neighbours lie in the same column mostly: where it begins and ends is reckoned once.
-    fn points(&mut self, points: impl Iterator<Item = (i64, f64)>) {
+    fn block(&mut self, block: &Block) {
+        let (mut steps, mut times) = (std::mem::take(&mut self.steps), std::mem::take(&mut self.times));
+        let mut values = std::mem::take(&mut self.values);
+        // What cannot be read draws nothing.
+        if block.read_all((&mut steps, &mut times), &mut values).is_some() {
+            let axes = steps.iter().copied().zip(times.iter().copied()).zip(values.iter().copied());
+            self.points(axes.map(|((step, time), value)| (step, time, value)));
+        }
+        (self.steps, self.times, self.values) = (steps, times, values);
+    }
+
+    /// Step, time and value of each. Neighbours lie in the same column mostly: where it begins and ends is reckoned once.
+    fn points(&mut self, points: impl Iterator<Item = (i64, i64, f64)>) {
         let mut here = (1, 0, 0);
-        for (x, value) in points.filter(|(_, value)| value.is_finite()) {
+        for (step, time, value) in points {
+            let (x, other) = if self.axis == Axis::Step { (step, time) } else { (time, step) };
             if x < here.0 || x > here.1 {
                 let Some(place) = self.place(x) else { continue };
                 here = (self.begin(place), self.begin(place + 1) - 1, place);
             }
-            self.add(here.2, Column { least: value, most: value, last: value });
+            let column = if value.is_finite() {
+                Column::Span(Span { least: value, most: value, last: value, other })
+            } else {
+                Column::Gap
+            };
+            self.add(here.2, column);
         }
     }
 
     /// The first place on the axis that is in this column.
     fn begin(&self, place: usize) -> i64 {
-        let wide = i128::from(*self.range.end()) - i128::from(*self.range.start()) + 1;
         let columns = self.columns.len() as i128;
-        let far = (place as i128 * wide + columns - 1) / columns;
+        let far = (place as i128 * self.wide() + columns - 1) / columns;
         i64::try_from(i128::from(*self.range.start()) + far).unwrap_or(i64::MAX)
     }
 
     fn add(&mut self, place: usize, more: Column) {
-        // A block of nothing but NaN.
-        if more.least > more.most {
-            return;
-        }
-        let column = self.columns[place].get_or_insert(more);
-        *column = Column { least: column.least.min(more.least), most: column.most.max(more.most), last: more.last };
+        let column = &mut self.columns[place];
+        *column = Some(column.map_or(more, |column| column.and(more)));
     }
 }

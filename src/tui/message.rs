@@ -120,6 +120,8 @@ pub enum Purpose {
     Source { run: String },
     /// A workflow file was written.
     Starter,
+    /// A picture of metrics; `live`: the same as before, with what has come.
+    Chart { live: bool },
 }
 
 /// What a live pane is for.
@@ -195,6 +197,13 @@ pub enum Effect {
     /// Copies a line of the log that is open, from 0.
     CopyLine {
         line: u64,
+    },
+    /// Writes all points of these series of a run as comma-separated values into the folder that dogwatch was started in, into
+    /// a new file of this name.
+    ExportMetrics {
+        run: String,
+        names: Vec<String>,
+        file: String,
     },
     /// Starts a workflow file; answered with [`Purpose::Open`].
     StartFile {

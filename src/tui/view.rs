@@ -9,7 +9,7 @@ use super::keys::{Action, Binding, Place};
 use super::message::{Link, LiveKind};
 use super::model::{Model, View};
 use super::page::panes::Pictures;
-use super::page::{checkpoints, first, graph, inbox, journal, machine, panes, runs, steps, waits};
+use super::page::{charts, checkpoints, first, graph, inbox, journal, machine, panes, runs, steps, waits};
 use super::panel::Panel;
 use super::theme::Role;
 use super::{panel, update};
@@ -32,6 +32,9 @@ pub fn view(model: &Model, pictures: &dyn Pictures, buf: &mut Buffer) -> Option<
     // What is typed into a step is never covered; the panels are back when it is let go.
     for one in model.panels.iter().filter(|_| model.attached.is_none()) {
         cursor = panel::draw(model, pictures, (one, body), buf);
+    }
+    if let Some((Room::Hints, line)) = layout.rooms.iter().find(|(room, _)| *room == Room::Hints) {
+        told(model, *line, buf);
     }
     if let Some(picked) = model.picked.filter(|picked| !picked.is_click()) {
         picked.show(buf);
@@ -57,6 +60,7 @@ fn page(model: &Model, room: Room, area: Rect, buf: &mut Buffer) {
         Room::Machine => machine::draw(model, area, buf),
         Room::Page => match model.view {
             View::Overview | View::Panes => first::draw(model, area, buf),
+            View::Metrics => charts::draw(model, area, buf),
             View::Checkpoints => checkpoints::draw(model, area, buf),
             View::Runs => runs::draw(model, area, buf),
             View::Journal => journal::draw(model, area, buf),
@@ -325,6 +329,28 @@ fn hints(model: &Model, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// What just happened, where one line is too short for it: in some more above the last one.
+fn told(model: &Model, line: Rect, buf: &mut Buffer) {
+    const MOST: usize = 4;
+    let Some(flash) = model.flash.as_ref().filter(|_| !matches!(model.link, Link::Lost { .. })) else { return };
+    let words = super::draw::clean(&flash.words);
+    if width(&words) < usize::from(line.width) {
+        return;
+    }
+    let columns = usize::from(line.width).saturating_sub(2);
+    let lines = super::draw::wrap(&words, columns);
+    let rows = u16::try_from(lines.len().min(MOST)).unwrap_or(1).min(line.y.max(1));
+    let area = Rect { y: (line.y + 1).saturating_sub(rows), height: rows, ..line };
+    super::draw::blank(buf, area);
+    let role = if flash.bad { Role::Bad } else { Role::Strong };
+    for (place, words) in (0..rows).zip(&lines) {
+        // The last one says by `…` that there was more.
+        let rest = lines[usize::from(place)..].join(" ");
+        let words = if place + 1 == rows { &rest } else { words };
+        Pen::new(buf, &model.manner.theme, row(area, place)).space(1).text(role, words);
+    }
+}
+
 /// The keys that are hinted now: those that act here on what is selected. First the one that is soon too late.
 pub fn hinted(model: &Model) -> Vec<&Binding> {
     let place = model.place();
@@ -378,7 +404,7 @@ fn key_range(model: &Model, binding: &Binding) -> String {
 pub fn measures(model: &Model) -> bool {
     model.run.as_ref().is_some_and(|run| !run.line.state.ended())
         && model.size.columns >= 80
-        && matches!(model.view, View::Overview | View::Panes | View::Checkpoints)
+        && matches!(model.view, View::Overview | View::Panes | View::Metrics | View::Checkpoints)
 }
 
 /// The title of the terminal's window.

@@ -20,10 +20,10 @@ mod notices;
 mod views;
 mod why;
 
-pub use metrics::{Odd, PointView, SeriesView};
+pub use metrics::{ChartAsk, ChartAxis, ChartView, ColumnView, LineView, Odd, PointView, SeriesView, SpanView, Trend};
 pub use notices::NoticeView;
 pub use views::*;
-pub use why::{CachedView, DiagnosisView, LineView, WhyView};
+pub use why::{CachedView, DiagnosisView, EvidenceView, WhyView};
 
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
@@ -222,6 +222,17 @@ pub enum Ask {
         /// Only the newest point of each.
         #[serde(default)]
         newest: bool,
+    },
+    /// A picture of series: never more points than it has columns. Answered by [`Reply::Chart`].
+    Chart(ChartAsk),
+    /// A series of a step of this run, and of each later one of its workflow, comes first, or not any more. It is kept also
+    /// where a step prints more series than are kept.
+    PinMetric {
+        run: String,
+        /// `train[lr=0.1]`: all lanes of the step.
+        step: String,
+        name: String,
+        pinned: bool,
     },
     /// The frozen workflow file of a run, with its parameters.
     Source {
@@ -431,6 +442,7 @@ pub enum Reply {
         series: Vec<SeriesView>,
         more: bool,
     },
+    Chart(ChartView),
     /// Comes with a file descriptor.
     Pty {
         title: String,

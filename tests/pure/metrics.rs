@@ -1,7 +1,7 @@
 //! Numbers with names in lines, and series of them: what was put in comes out, in few bytes.
 
 use dogwatch::gauge::metrics::{groups, members, pairs};
-use dogwatch::series::{Axis, Block, Point, Series};
+use dogwatch::series::{Axis, Block, Column, HEAD, Head, Outline, Point, Series};
 
 use crate::support::rhythms::{Chance, whole};
 
@@ -138,11 +138,66 @@ fn a_picture_is_the_same_as_of_all_points_and_loses_no_spike() {
             let values: Vec<f64> = within.map(|point| point.value).collect();
             let least = values.iter().copied().reduce(f64::min);
             let most = values.iter().copied().reduce(f64::max);
-            assert_eq!(column.map(|column| (column.least, column.most)), least.zip(most), "{axis:?} {range:?} {place}");
-            assert_eq!(column.map(|column| column.last), values.last().copied());
+            let span = column.and_then(|column| match column {
+                Column::Gap => None,
+                Column::Span(span) => Some(span),
+            });
+            assert_eq!(span.map(|span| (span.least, span.most)), least.zip(most), "{axis:?} {range:?} {place}");
+            assert_eq!(span.map(|span| span.last), values.last().copied());
         }
     }
     assert!(Series::default().range(Axis::Step).is_none() && series.columns(Axis::Step, 0..=9, 0).is_empty());
+}
+
+/// The blocks of these points, and their heads, written and read.
+fn outline(points: &[Point]) -> (Outline, Vec<Block>) {
+    let blocks: Vec<Block> = points.chunks(dogwatch::series::LARGEST).map(Block::new).collect();
+    let heads = blocks.iter().map(|block| Head::open(&block.bytes()[..HEAD]).expect("it was just made"));
+    (Outline::of(heads.collect()), blocks)
+}
+
+#[test]
+fn a_picture_of_much_opens_nothing_and_a_picture_of_little_is_exact() {
+    let mut points: Vec<Point> = (0..60i64)
+        .flat_map(|part| {
+            let mut part_of = printed(5, 1e4);
+            for point in &mut part_of {
+                point.step += part * 100_000;
+                point.at_ms += part * 6_100_000;
+            }
+            part_of
+        })
+        .collect();
+    points[432_100].value = 99.0;
+    points[333_333].value = f64::NAN;
+    let (outline, blocks) = outline(&points);
+    let whole = outline.range(Axis::Step).expect("it has points");
+    assert_eq!(outline.counts(), (600_000, 1));
+    assert_eq!(outline.wanted(Axis::Step, &whole, 400), [0; 0], "600,000 points, and none of them is read");
+    let all = outline.columns(Axis::Step, whole.clone(), 400, |_| panic!("nothing is opened"));
+    let tall: Vec<usize> = all
+        .iter()
+        .enumerate()
+        .filter_map(|(n, column)| match column {
+            Some(Column::Span(span)) if span.most > 50.0 => Some(n),
+            _ => None,
+        })
+        .collect();
+    let place = usize::try_from(points[432_100].step * 400 / (whole.end() + 1)).expect("it is small");
+    assert!(matches!(tall[..], [one] if one.abs_diff(place) <= 1), "the spike is in column {place}, drawn in {tall:?}");
+    // Nearer, it is the same as of all points, and what is opened is what is there.
+    let near = points[432_000].step..=points[433_000].step;
+    let opened = std::cell::Cell::new(0);
+    let some = outline.columns(Axis::Step, near.clone(), 400, |n| {
+        opened.set(opened.get() + 1);
+        Some(blocks[n].clone())
+    });
+    assert!((1..8).contains(&opened.get()), "{} blocks", opened.get());
+    assert_eq!(some, Series::of(blocks.clone()).columns(Axis::Step, near, 400));
+    assert!(some.iter().any(|column| matches!(column, Some(Column::Span(span)) if span.most > 50.0)));
+    let gap = points[333_333].step..=points[333_333].step;
+    let hole = outline.columns(Axis::Step, gap, 1, |n| Some(blocks[n].clone()));
+    assert_eq!(hole, [Some(Column::Gap)], "what is no number is a gap, not nothing");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The pages of the operator's screen without a terminal: keys go in, effects and pictures come out.
 
+#[path = "pages/charts.rs"]
+mod charts;
 #[path = "pages/graph.rs"]
 mod graph;
 #[path = "pages/keys.rs"]

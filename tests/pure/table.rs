@@ -111,6 +111,7 @@ fn states() -> Vec<Engine> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table: each event once")]
 fn events(engine: &Engine) -> Vec<(&'static str, What)> {
     let run = engine.run(&run_id()).expect("it is there");
     let n = run.lane(&lane("a")).expect("it is there").n;

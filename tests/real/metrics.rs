@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::desk::Desk;
 use crate::house::{House, until, words};
 
 /// The points of a series of the newest run: step and value.
@@ -209,4 +210,49 @@ fn a_wait_ends_when_a_metric_is_there() {
     assert_eq!((waited["met"].as_str(), waited["exit"].as_i64()), (Some("metric"), Some(0)), "{waited}");
     std::fs::write(house.work().join("over"), "").expect("a file");
     assert_eq!(house.wait(), Some(0));
+}
+
+/// Fits a curve as long as it is let, and a second one when it is told to.
+const TRAINS: &str = "[steps.train]\nmatrix = { lr = [1, 2] }\nenv = { LR = '${{ matrix.lr }}' }\n\
+    run = 'n=0; while [ $n -lt 200 ]; do n=$((n+1)); echo \"step $n loss=$((1000 / (n * LR))).5 grad=$((n % 7))\"; done; \
+    until [ -e more ]; do sleep 0.05; done; echo step 201 loss=77.25; until [ -e over ]; do sleep 0.05; done'\n";
+
+#[test]
+fn the_screen_draws_what_comes_writes_it_down_and_keeps_what_is_pinned_first() {
+    let desk = Desk::new();
+    desk.write("tiny-lm", TRAINS);
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut screen = desk.on_terminal_of(&["ui", "tiny-lm#1"], 100, 30);
+    screen.shows("train");
+    screen.press("3");
+    let dots = |picture: &str| picture.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count();
+    screen.until("a line for each lane", |picture| {
+        dots(picture) > 60 && picture.contains("━ lr=1") && picture.contains("╍ lr=2") && picture.contains("[x] loss")
+    });
+    // Nobody presses a key.
+    std::fs::write(desk.project().join("more"), "").expect("a file");
+    screen
+        .until("the newest value of both", |picture| picture.contains("lr=1 77.25") && picture.contains("lr=2 77.25"));
+    screen.press("e");
+    screen.shows("tiny-lm-1-metrics.csv");
+    let csv = desk.read("tiny-lm-1-metrics.csv");
+    assert!(csv.starts_with("step_name,attempt,metric,step,time_ms,value\n"), "{csv}");
+    let of = |name: &str| csv.lines().filter(|line| line.contains(&format!(",{name},"))).count();
+    assert_eq!((of("loss"), of("grad")), (402, 400), "every point of both lanes");
+    assert!(csv.lines().any(|line| line.starts_with("train[lr=2],1,loss,201,") && line.ends_with(",77.25")), "{csv}");
+    screen.press("P");
+    screen.shows("★");
+    screen.press("q");
+    screen.ends(0);
+    // In the next run of the workflow it is still first, and the one before can be laid over it.
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut screen = desk.on_terminal_of(&["ui", "tiny-lm#2"], 100, 30);
+    screen.shows("tiny-lm #2");
+    screen.press("3");
+    screen.until("it is pinned", |picture| picture.contains("[x]★loss") && dots(picture) > 60);
+    screen.press("o");
+    screen.until("the run before it", |picture| picture.contains("#1 lr=1"));
+    screen.press("q");
+    screen.ends(0);
+    std::fs::write(desk.project().join("over"), "").expect("a file");
 }

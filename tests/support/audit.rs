@@ -143,6 +143,7 @@ impl Audit {
         self.lanes.entry((attempt.run.clone(), attempt.lane.clone())).or_default()
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a table: one line for each event")]
     fn check(&mut self, world: &World, event: &Event) -> Result<(), String> {
         match &event.what {
             What::Created(created) => {

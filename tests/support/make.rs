@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, EnvironmentSpec, EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part, Principal, Raise, Raising, Resource, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Unanswered, Value, WaitSpec, Workflow,
+    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, EnvironmentSpec,
+    EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part,
+    Principal, Raise, Raising, Resource, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Unanswered,
+    Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 

@@ -10,6 +10,7 @@ use crate::cli::args::{Metrics, Report, ReportVerb};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Row, Style, width};
 use crate::client::Client;
+use crate::faces::csv;
 use crate::gauge::progress::Parser;
 use crate::model::reports_of;
 use crate::wire::client::{Ask, PointView, Reply, SeriesView};
@@ -32,7 +33,7 @@ struct Told {
 pub(super) fn metrics(face: &Face, args: &Metrics) -> Ended {
     let mut client = face.engine()?;
     if args.csv {
-        face.screen.write("step_name,attempt,metric,step,time_ms,value\n")?;
+        face.screen.write(csv::HEAD)?;
     }
     let mut all: Vec<Told> = Vec::new();
     let mut from = 0;
@@ -41,8 +42,7 @@ pub(super) fn metrics(face: &Face, args: &Metrics) -> Ended {
         for one in series {
             from += one.points.len();
             if args.csv {
-                let lines: String = one.points.iter().map(|point| csv(&one, point)).collect();
-                face.screen.write(&lines)?;
+                face.screen.write(&csv::lines(&one))?;
             } else if face.screen.json {
                 face.screen.json_line("metric", &one)?;
             }
@@ -67,16 +67,6 @@ fn part(client: &mut Client, args: &Metrics, from: usize) -> Result<(Vec<SeriesV
         Ask::Metrics { run: args.run.clone(), step: args.step.clone(), name: args.name.clone(), from, newest: false };
     let Reply::Metrics { series, more } = client.ask(ask)? else { return Err(Failure::unexpected("metrics")) };
     Ok((series, more))
-}
-
-/// A field as RFC 4180 has it.
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
-}
-
-fn csv(series: &SeriesView, point: &PointView) -> String {
-    let (step_name, name) = (field(&series.step_name), field(&series.name));
-    format!("{step_name},{},{name},{},{},{}\n", series.attempt, point.step, point.at_ms, point.number())
 }
 
 fn tell(all: &mut Vec<Told>, part: SeriesView) {

@@ -24,9 +24,11 @@ use crate::journal::{self, Journal, NewNotice, Of, RunRow};
 use crate::model::{AttemptId, Command, Event, LaneId, RunId, Site, Time, What};
 
 mod fold;
+mod measured;
 mod parts;
 
 use fold::fold;
+pub(super) use measured::{Live, is_measured};
 pub(super) use parts::{Caller, Input, Parts};
 
 /// How long to wait before something that failed for the moment is tried again.
@@ -480,6 +482,7 @@ impl Core {
         for run in runs {
             self.look_at(&run, None);
         }
+        self.measure_all();
     }
 }
 

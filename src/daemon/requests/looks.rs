@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::saved::says;
 use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
-use crate::attempt;
-use crate::daemon::core::Core;
+use crate::daemon::core::{Core, Live};
 use crate::daemon::views::{ended_words, words};
 use crate::engine::Run;
 use crate::journal::RunRow;
 use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, Principal, Selection, Time, What};
-use crate::usage::{self, Root};
+use crate::usage;
 use crate::wire::client::{self as wire, CachedView, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
 
 impl Core {
@@ -76,21 +75,10 @@ impl Core {
 
     /// What the machine and each running step of the run use now.
     pub(super) fn resources(&self, run: &str) -> Refusable<Reaction> {
-        let run = self.find(run)?;
-        let dir = PathBuf::from(&run.dir);
-        let workspace = PathBuf::from(&run.workflow.environment.workspace);
-        let claimed = run.live_attempts().filter(|(_, lane)| lane.started.is_some());
-        let lanes: Vec<_> = claimed.map(|(attempt, lane)| (run.lane_name(&lane.id), attempt.dir())).collect();
-        let meter = std::sync::Arc::clone(&self.meter);
-        Ok(elsewhere(move || {
-            let roots: Vec<Root> = lanes
-                .into_iter()
-                .filter_map(|(name, place)| Some(Root { name, pid: shim_of(&dir, &place)? }))
-                .collect();
-            // Whoever panicked in it left figures behind, nothing that could be wrong.
-            let mut meter = meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            reply(Reply::Resources(meter.measure(&workspace, &roots)))
-        }))
+        let live = Live::of(&self.find(run)?);
+        let (meter, metrics) = (std::sync::Arc::clone(&self.meter), self.parts.metrics.clone());
+        let clock = self.parts.clock;
+        Ok(elsewhere(move || reply(Reply::Resources(live.measure(&meter, metrics.as_ref(), clock.now())))))
     }
 
     /// The frozen file, with the values that its parameters have in this run.
@@ -146,13 +134,6 @@ pub(super) fn elsewhere(look: impl FnOnce() -> Answer + Send + 'static) -> React
     Reaction::Later(Box::new(move |answer| {
         tokio::task::spawn_blocking(move || drop(answer.send(look())));
     }))
-}
-
-/// The shim of a live attempt, as this host counts.
-fn shim_of(run_dir: &Path, place: &str) -> Option<u32> {
-    let run_dir = attempt::open_run_dir(run_dir).ok()?;
-    let dir = attempt::open(&run_dir, place).ok()??;
-    attempt::claim::holder(&dir).ok()?
 }
 
 /// Every checkpoint of the run once, in the order of the steps, newest first within each.

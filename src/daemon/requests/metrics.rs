@@ -23,10 +23,7 @@ impl Core {
         let Part { name, from, newest } = wanted;
         let run = self.find(run)?;
         let lane = step.map(|step| find_lane(&run, step)).transpose()?;
-        let Some(metrics) = self.parts.metrics.clone() else {
-            let hint = Some("the engine's log says why: dogwatch engine logs");
-            return Err(Box::new(refusal(RefusalKind::Internal, "no metrics are kept".into(), hint)));
-        };
+        let metrics = self.kept_metrics()?;
         Ok(elsewhere(move || {
             let step = lane.as_ref().map(|lane| lane.step.as_str());
             let found = match metrics.series(run.id.as_str(), step, newest) {

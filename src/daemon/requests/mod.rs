@@ -9,6 +9,7 @@ use crate::model::{ClockOrder, Event, LaneId, Order, Principal, RunId, StepId, W
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
 use std::os::fd::OwnedFd;
 
+mod charts;
 mod hands_on;
 pub(super) mod kept;
 mod looks;
@@ -148,6 +149,8 @@ impl Core {
             Ask::Metrics { run, step, name, from, newest } => {
                 self.metrics(&run, step.as_deref(), metrics::Part { name, from, newest })
             }
+            Ask::Chart(ask) => self.chart(ask),
+            Ask::PinMetric { run, step, name, pinned } => now(self.pin_metric(&run, &step, name, pinned)?),
             Ask::Source { run } => now(self.source(&run)?),
             Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
             Ask::Again { run, params } => self.again(&run, params, by),

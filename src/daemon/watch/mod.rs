@@ -103,7 +103,8 @@ impl Follower {
         let declared = step.map(|step| step.metrics.clone()).unwrap_or_default();
         let mut sights = Sights::new(&declared, |path| context.own(path));
         let mut alerts = Alerts::new(step.map(|step| step.alerts.clone()).unwrap_or_default());
-        let Known { past, read, series } = known(&context, &parts, !alerts.is_empty()).await;
+        let Known { past, read, series, pinned } = known(&context, &parts, !alerts.is_empty()).await;
+        sights.pin(pinned);
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         sights.go_on(series.iter().filter_map(|(name, points)| Some((name.clone(), points.last()?.step))));
         let points =
@@ -403,6 +404,8 @@ struct Known {
     read: Read,
     /// What was kept of them: the end of each series.
     series: Vec<(String, Vec<Point>)>,
+    /// Which of them a person wants.
+    pinned: Vec<String>,
 }
 
 /// What earlier runs of the step teach, and what was kept of this attempt; with `far`, all that conditions may look back on.
@@ -413,6 +416,7 @@ async fn known(context: &Context, parts: &Parts, far: bool) -> Known {
         past: Past::new(&[], Habits::default(), Poll::default()),
         read: Read::default(),
         series: Vec::new(),
+        pinned: Vec::new(),
     };
     let look = move || {
         let Some(metrics) = metrics else { return none() };
@@ -426,10 +430,12 @@ async fn known(context: &Context, parts: &Parts, far: bool) -> Known {
             let points: Vec<Point> = found.series.points().collect();
             (found.name, points[points.len().saturating_sub(FAR)..].to_vec())
         };
+        let pins = metrics.pins(&workflow).unwrap_or_default();
         Known {
             past: Past::new(&took, habits, Poll::default()),
             read: metrics.read(&attempt).unwrap_or_default(),
             series: series.into_iter().filter(kept).map(end).collect(),
+            pinned: pins.into_iter().filter(|(of, _)| *of == step).map(|(_, name)| name).collect(),
         }
     };
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| none())

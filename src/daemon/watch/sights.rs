@@ -1,7 +1,7 @@
 //! The numbers in what an attempt prints, as points of series: by the step's own patterns, from its files of JSON lines, or,
 //! where it declares neither, what looks like `name=value`. Decides nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{Read as _, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -49,6 +49,8 @@ pub(super) struct Sights {
     updates: Updates,
     /// How many points each series has.
     counts: HashMap<String, i64>,
+    /// Found ones that are kept however many there are.
+    pinned: HashSet<String>,
     points: Vec<(String, Point)>,
     /// The report that has no end yet.
     report: Vec<u8>,
@@ -63,6 +65,7 @@ impl Sights {
             found: specs.is_empty(),
             updates: Updates::default(),
             counts: HashMap::new(),
+            pinned: HashSet::new(),
             points: Vec::new(),
             report: Vec::new(),
         };
@@ -85,6 +88,11 @@ impl Sights {
     /// The newest step of each series that was kept before this engine lived.
     pub(super) fn go_on(&mut self, newest: impl Iterator<Item = (String, i64)>) {
         self.counts.extend(newest);
+    }
+
+    /// A person wants these, also where more is found than is kept.
+    pub(super) fn pin(&mut self, names: impl IntoIterator<Item = String>) {
+        self.pinned.extend(names);
     }
 
     /// Some numbers would be missed if part of the output were left out.
@@ -205,7 +213,7 @@ impl Sights {
             if Some(name) == x || (x.is_none() && STEPS.contains(&name)) {
                 continue;
             }
-            let most = if self.found { MOST_FOUND } else { MOST };
+            let most = if self.found && !self.pinned.contains(name) { MOST_FOUND } else { MOST };
             let Some(count) = self.count(name, most) else { continue };
             let step = step.map_or(count, whole);
             self.points.push((name.to_owned(), Point { step, at_ms: at.as_ms(), value: metric.value }));
@@ -302,6 +310,11 @@ mod tests {
         assert_eq!(names, [("loss", 40, 2.5), ("lr", 40, 0.1), ("loss", 41, 2.25), ("loss", 2, 9.5)]);
         let many: Vec<String> = (0..500).map(|n| format!("m{n}=1\n")).collect();
         assert_eq!(told(&[], &many.concat()).len(), MOST_FOUND);
+        let mut sights = Sights::new(&[], str::to_owned);
+        sights.pin(["m400".to_owned()]);
+        sights.output(many.concat().as_bytes(), Time::from_ms(5));
+        let kept: Vec<String> = sights.take().into_iter().map(|(name, _)| name).collect();
+        assert!(kept.len() == MOST_FOUND + 1 && kept.last().is_some_and(|name| name == "m400"), "{kept:?}");
     }
 
     #[test]

@@ -170,18 +170,9 @@ fn checkpoint(run: &Run, what: &What) -> String {
     }
 }
 
-<<<<<<< HEAD
 /// The name of an environment, where the workflow has more than one.
 fn which(run: &Run, environment: &EnvironmentId) -> String {
     if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") }
-=======
-fn marked(mark: SnapshotMark) -> &'static str {
-    match mark {
-        SnapshotMark::Pinned => "pinned",
-        SnapshotMark::Unpinned => "unpinned",
-        SnapshotMark::Removed => "removed",
-    }
->>>>>>> waits2
 }
 
 /// One line of the timeline; `None` for what would only make it long.
@@ -206,23 +197,10 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::CannotStart { lane, why } => {
             format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
         }
-<<<<<<< HEAD
         What::Snapshotted { attempt, .. }
         | What::Keeping { attempt }
         | What::NotSnapshotted { attempt, .. }
         | What::SnapshotMarked { attempt, .. } => kept(&name(attempt), &event.what),
-=======
-        What::Snapshotted { attempt, snapshot } => {
-            format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
-        }
-        What::Keeping { attempt } => format!("{} has ended well, and its environment is being kept", name(attempt)),
-        What::NotSnapshotted { attempt, why } => {
-            format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
-        }
-        What::SnapshotMarked { attempt, mark, by: who } => {
-            format!("what was kept after {} is {}, by {}", name(attempt), marked(*mark), by(who))
-        }
->>>>>>> waits2
         What::Claimed { .. } | What::CheckpointSeen { .. } | What::Probed { .. } => return None,
         What::Noted { attempt, note, .. } => format!("{} notes: {}", name(attempt), inline(note)),
         What::ClocksSet { attempt, order, by: who } => {

@@ -79,7 +79,7 @@ pub fn layout(model: &Model) -> Layout {
             }
             rooms.push((Room::Page, Rect { x: columns - side, width: side, ..body }));
         }
-        View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
+        View::Metrics | View::Runs | View::Journal | View::Inbox => rooms.push((Room::Page, body)),
     }
     Layout { rooms }
 }
@@ -101,7 +101,7 @@ fn small(model: &Model) -> Room {
                 Room::List
             }
         }
-        View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
+        View::Metrics | View::Checkpoints | View::Runs | View::Journal | View::Inbox => Room::Page,
     }
 }
 

@@ -9,6 +9,7 @@ pub enum Action {
     // Views.
     Overview,
     Panes,
+    Metrics,
     Checkpoints,
     Runs,
     Journal,
@@ -74,6 +75,14 @@ pub enum Action {
     Verify,
     Pin,
     Prune,
+    // Among the metrics.
+    ZoomIn,
+    ZoomOut,
+    LogAxis,
+    Smooth,
+    StepOrTime,
+    Overlay,
+    Export,
     // Attached.
     LetGo,
     // On the first screen.
@@ -104,6 +113,7 @@ impl Action {
 const ALL: &[(&str, Action)] = &[
     ("overview", Action::Overview),
     ("panes", Action::Panes),
+    ("metrics", Action::Metrics),
     ("checkpoints", Action::Checkpoints),
     ("runs", Action::Runs),
     ("journal", Action::Journal),
@@ -162,6 +172,13 @@ const ALL: &[(&str, Action)] = &[
     ("verify", Action::Verify),
     ("pin", Action::Pin),
     ("prune", Action::Prune),
+    ("zoom-in", Action::ZoomIn),
+    ("zoom-out", Action::ZoomOut),
+    ("log-axis", Action::LogAxis),
+    ("smooth", Action::Smooth),
+    ("step-or-time", Action::StepOrTime),
+    ("overlay", Action::Overlay),
+    ("export", Action::Export),
     ("let-go", Action::LetGo),
     ("demo", Action::Demo),
     ("starter", Action::Starter),
@@ -180,6 +197,7 @@ pub enum Place {
     /// The whole log of an attempt.
     Log,
     Describe,
+    Metrics,
     Checkpoints,
     Runs,
     Journal,
@@ -206,6 +224,7 @@ impl Place {
             Self::Step
             | Self::Log
             | Self::Describe
+            | Self::Metrics
             | Self::Checkpoints
             | Self::Runs
             | Self::Journal

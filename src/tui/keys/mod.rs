@@ -216,6 +216,7 @@ pub fn key_words(key: KeyCombination) -> String {
     let words = format.to_string(key);
     match words.as_str() {
         "Enter" => "↵".into(),
+        "Hyphen" => "-".into(),
         "Up" => "↑".into(),
         "Down" => "↓".into(),
         "Left" => "←".into(),

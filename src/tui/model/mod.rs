@@ -1,10 +1,12 @@
 //! What the screen knows and where its operator stands. Plain data, compared by tests; it holds a copy of what came over the
 //! wire and never a fact of its own.
 
+mod charts;
 mod lists;
 mod questions;
 mod tree;
 
+pub use charts::{AskedChart, Charts, SeriesRow, Smooth};
 pub use questions::{Group, InboxRow};
 pub use tree::{Fold, Kind, Row, RowKey, urgency};
 
@@ -60,6 +62,7 @@ pub struct Progress {
 pub enum View {
     Overview,
     Panes,
+    Metrics,
     Checkpoints,
     Runs,
     Journal,
@@ -134,6 +137,7 @@ pub enum Sourced {
 pub struct Filters {
     pub runs: String,
     pub journal: String,
+    pub metrics: String,
 }
 
 /// Answers from here that can still be taken back.
@@ -226,6 +230,7 @@ pub struct Model {
     pub scroll: Scroll,
     pub cursors: Cursors,
     pub filters: Filters,
+    pub charts: Charts,
     /// The frozen files of runs, by the run's id; a run's file never changes.
     pub sources: BTreeMap<String, Sourced>,
     /// Text in a pane that the mouse picked.
@@ -282,6 +287,7 @@ impl Model {
             scroll: Scroll::new(),
             cursors: Cursors::default(),
             filters: Filters::default(),
+            charts: Charts::default(),
             sources: BTreeMap::new(),
             picked: None,
             flash: None,
@@ -319,6 +325,8 @@ impl Model {
                     Place::Step
                 }
             }
+            View::Metrics if self.run.is_none() => Place::First,
+            View::Metrics => Place::Metrics,
             View::Checkpoints => Place::Checkpoints,
             View::Runs => Place::Runs,
             View::Journal => Place::Journal,

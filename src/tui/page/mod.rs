@@ -1,5 +1,6 @@
 //! The views: each file draws one room from the model. Pure; a view borrows and changes nothing.
 
+pub mod charts;
 pub mod checkpoints;
 pub mod first;
 pub mod graph;

@@ -19,6 +19,8 @@ pub enum Wanted {
     Runs,
     /// Narrows the journal while it is typed.
     Journal,
+    /// Narrows the list of series while it is typed.
+    Metrics,
     /// Narrows the help below it while it is typed.
     Help,
     /// Looks for it in the log below.
@@ -50,6 +52,7 @@ impl Entry {
         let before = match wanted {
             Wanted::Runs => model.filters.runs.clone(),
             Wanted::Journal => model.filters.journal.clone(),
+            Wanted::Metrics => model.filters.metrics.clone(),
             Wanted::Help => help::filter(model),
             Wanted::File => model.manner.found.workflows.first().cloned().unwrap_or_default(),
             Wanted::Log | Wanted::Command => String::new(),
@@ -95,6 +98,7 @@ fn narrow(model: &mut Model, wanted: Wanted, text: &str) {
             text.clone_into(&mut model.filters.journal);
             model.cursors.journal = 0;
         }
+        Wanted::Metrics => text.clone_into(&mut model.filters.metrics),
         Wanted::Help => help::narrow(model, text),
         Wanted::Log | Wanted::File | Wanted::Command => {}
     }
@@ -103,7 +107,7 @@ fn narrow(model: &mut Model, wanted: Wanted, text: &str) {
 fn take(model: &mut Model, entry: Entry) -> Vec<Effect> {
     let text = entry.line.text().trim().to_owned();
     match entry.wanted {
-        Wanted::Runs | Wanted::Journal | Wanted::Help => Vec::new(),
+        Wanted::Runs | Wanted::Journal | Wanted::Metrics | Wanted::Help => Vec::new(),
         Wanted::Log => log::look_for(model, entry.line.text()),
         Wanted::File | Wanted::Command if !entry.ready() => {
             model.panels.push(Panel::Entry(entry));
@@ -117,7 +121,9 @@ fn take(model: &mut Model, entry: Entry) -> Vec<Effect> {
 /// Draws it: narrowing and searching in the last line of the room, the others in the middle.
 pub fn draw(model: &Model, entry: &Entry, room: Rect, buf: &mut Buffer) -> Option<Position> {
     let (title, words) = match entry.wanted {
-        Wanted::Runs | Wanted::Journal | Wanted::Help | Wanted::Log => return at_the_end(model, entry, room, buf),
+        Wanted::Runs | Wanted::Journal | Wanted::Metrics | Wanted::Help | Wanted::Log => {
+            return at_the_end(model, entry, room, buf);
+        }
         Wanted::File => ("Start a workflow file", files(model)),
         Wanted::Command => ("Run one command", vec!["As sh reads it, in this folder, under supervision:".into()]),
     };

@@ -114,7 +114,22 @@ fn why(model: &Model, released: &Released) -> String {
     }
 }
 
-/// Draws it in the middle, with the keys that end it.
+/// Where it covers nothing that was printed, if there is such a place: below it; else at the top, for what was printed last
+/// stands at the end.
+fn beside_text(area: Rect, room: Rect, buf: &Buffer) -> Rect {
+    let room = room.intersection(buf.area);
+    let columns = room.x + 1..room.right().saturating_sub(1);
+    let blank = |y: &u16| columns.clone().all(|x| buf[(x, *y)].symbol() == " ");
+    // The frame of the pane stands in the last row.
+    let last = room.bottom().saturating_sub(1);
+    let free = (room.y..last).rev().take_while(blank).count();
+    if free >= usize::from(area.height) {
+        return Rect { y: last.saturating_sub(area.height), ..area };
+    }
+    Rect { y: (room.y + 1).min(room.bottom().saturating_sub(area.height)), ..area }
+}
+
+/// Draws it beside what was printed, with the keys that end it.
 pub fn draw(model: &Model, released: &Released, room: Rect, buf: &mut Buffer) {
     if released.fleeting() {
         return;
@@ -124,7 +139,7 @@ pub fn draw(model: &Model, released: &Released, room: Rect, buf: &mut Buffer) {
     let lines: Vec<String> =
         words(model, released).iter().flat_map(|one| wrap(one, columns.saturating_sub(4))).collect();
     let narrow = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-    let area = centred(room, narrow(columns), narrow(lines.len() + 2));
+    let area = beside_text(centred(room, narrow(columns), narrow(lines.len() + 2)), room, buf);
     blank(buf, area);
     let beside = if released.kind == LiveKind::Shell { "the shell beside " } else { "" };
     let title = format!("let go of {beside}{}", released.lane.name);

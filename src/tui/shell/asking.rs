@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::export::export;
 use super::feed::Request;
 use super::{Event, To};
 use crate::client::{Client, Error, Place};
 use crate::clock::{boottime_ms, pause};
-use crate::tui::message::{LiveKind, Message, Refused};
+use crate::tui::message::{LiveKind, Message, Purpose, Refused};
 use crate::tui::model::{LaneKey, Size};
 use crate::wire::client::{Ask, Reply};
 
@@ -39,6 +40,11 @@ impl Asking {
                 Request::Live { lane, kind, number, size, take_over } => {
                     let result = self.live(&lane, kind, size, take_over);
                     Event::Live { lane, kind, number, result }
+                }
+                Request::Export { run, names, file } => {
+                    let told = self.once(|client| export(client, &run, &names, &file));
+                    let result = told.map_err(|why| refused(&why)).and_then(|result| result);
+                    Event::Message(Message::Answered { why: Purpose::Tell, result })
                 }
                 Request::Log { lane, attempt } => {
                     let ask = Ask::Log { run: lane.run.clone(), step: lane.name.clone(), attempt };
@@ -150,6 +156,8 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Checkpoints { .. }
         | Ask::Resources { .. }
         | Ask::Metrics { .. }
+        | Ask::Chart(_)
+        | Ask::PinMetric { .. }
         | Ask::Source { .. }
         | Ask::Notices { .. }
         | Ask::Subscribe

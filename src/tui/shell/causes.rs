@@ -33,7 +33,7 @@ impl Shell {
 
     pub(super) fn cause(&mut self, effect: Effect) {
         let done = match effect {
-            Effect::Ask { .. } => {
+            Effect::Ask { .. } | Effect::ExportMetrics { .. } => {
                 if let Some(request) = feed::request(effect) {
                     self.feed.request(request);
                 }

@@ -51,6 +51,12 @@ pub(super) enum Request {
         size: Size,
         take_over: bool,
     },
+    /// See [`Effect::ExportMetrics`].
+    Export {
+        run: String,
+        names: Vec<String>,
+        file: String,
+    },
     /// Where an attempt's log lies.
     Log {
         lane: LaneKey,
@@ -262,6 +268,7 @@ impl Telling {
 pub(super) fn request(effect: Effect) -> Option<Request> {
     match effect {
         Effect::Ask { why, ask } => Some(Request::Ask { why, ask }),
+        Effect::ExportMetrics { run, names, file } => Some(Request::Export { run, names, file }),
         _ => None,
     }
 }

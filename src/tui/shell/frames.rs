@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::panes::book::Book;
-use super::{ECHO_MS, FRAME_MS, HELD_MS, Shell, TYPING_FRAME_MS};
+use super::{ECHO_MS, FRAME_MS, HELD_MS, Shell, TYPING_FRAME_MS, WHOLE_MS};
 use crate::clock::boottime_ms;
 use crate::faults::panic_point;
 use crate::tui::message::{LiveKind, Message};
@@ -73,7 +73,12 @@ impl Shell {
         let soon = self.sent_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
         // A frame that changes nothing sends nothing, but making it costs work too.
         let soon = soon.max(self.drawn_ms + if echo || self.hurry { TYPING_FRAME_MS } else { FRAME_MS });
-        if self.hurry || echo { soon } else { soon.max(self.budget.due_ms()) }
+        if self.hurry || echo {
+            return soon;
+        }
+        // Half of what a program draws looks torn: what has come is taken in first, unless that never ends.
+        let whole = if self.panes.behind() { self.drawn_ms + WHOLE_MS } else { soon };
+        soon.max(whole).max(self.budget.due_ms())
     }
 
     pub(super) fn time_goes_on(&mut self) {

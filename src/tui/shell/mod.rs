@@ -4,6 +4,7 @@
 mod asking;
 mod causes;
 mod copy;
+mod export;
 mod feed;
 mod frames;
 mod input;
@@ -25,7 +26,7 @@ use self::panes::book::Book;
 use self::pointer::Pointer;
 use self::terminal::Screen;
 use self::terminal::budget::Budget;
-use super::message::{LiveKind, LogNews, Message, News, Refused, Search};
+use super::message::{LiveKind, LogNews, Message, News, Purpose, Refused, Search};
 use super::model::{LaneKey, Manner, Model};
 use super::{update, view};
 use crate::client::Place;
@@ -36,6 +37,8 @@ use crate::wire::client::{LogPlace, RunState, StartRun};
 /// Frames: at most 30 a second; while somebody types, 120.
 const FRAME_MS: i64 = 33;
 const TYPING_FRAME_MS: i64 = 8;
+/// A terminal that says more than can be taken in is drawn in the middle of it after this time.
+const WHOLE_MS: i64 = 120;
 /// Messages that wait; then whoever has more waits too.
 const QUEUE: usize = 256;
 /// Messages taken before a frame is drawn.
@@ -276,6 +279,7 @@ impl Shell {
         match message {
             Message::Typed { .. } => false,
             Message::News(news) => !(again && matches!(**news, News::Resources(_))),
+            Message::Answered { why: Purpose::Chart { live: true }, .. } => !self.model.ticks(),
             _ => true,
         }
     }

@@ -264,7 +264,7 @@ pub(super) fn go(model: &mut Model, action: Action) {
         View::Checkpoints => model.checkpoints.len(),
         View::Journal => model.shown_events().len(),
         View::Inbox => model.inbox_rows().len(),
-        View::Overview | View::Panes => return,
+        View::Overview | View::Panes | View::Metrics => return,
     };
     let page = usize::from(model.size.rows.saturating_sub(6)).max(1);
     let last = length.saturating_sub(1);
@@ -285,7 +285,9 @@ pub(super) fn go(model: &mut Model, action: Action) {
         View::Checkpoints => model.cursors.checkpoints = there(model.cursors.checkpoints.min(last)),
         // Kept as the distance from the newest, so that it stays the newest.
         View::Journal => model.cursors.journal = last - there(last.saturating_sub(model.cursors.journal)),
-        View::Inbox | View::Overview | View::Panes => model.cursors.inbox = there(model.cursors.inbox.min(last)),
+        View::Inbox | View::Overview | View::Panes | View::Metrics => {
+            model.cursors.inbox = there(model.cursors.inbox.min(last));
+        }
     }
 }
 
@@ -294,7 +296,7 @@ pub(super) fn widen(model: &mut Model) -> bool {
     let filter = match model.view {
         View::Runs => &mut model.filters.runs,
         View::Journal => &mut model.filters.journal,
-        View::Overview | View::Panes | View::Checkpoints | View::Inbox => return false,
+        View::Overview | View::Panes | View::Metrics | View::Checkpoints | View::Inbox => return false,
     };
     if filter.is_empty() {
         return false;

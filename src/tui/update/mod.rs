@@ -4,6 +4,7 @@
 mod answers;
 mod attach;
 mod batch;
+mod charts;
 mod lists;
 mod mouse;
 mod moves;
@@ -38,6 +39,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     }
     questions::look_back(model, &mut effects);
     effects.extend(lists::wants(model));
+    effects.extend(charts::wants(model));
     effects
 }
 
@@ -131,17 +133,20 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         model.complain(why);
         return Vec::new();
     }
-    let own = if model.panels.is_empty() { lists::act(model, action) } else { panel::act(model, action) };
+    let own = if !model.panels.is_empty() {
+        panel::act(model, action)
+    } else if model.place() == Place::Metrics {
+        charts::act(model, action)
+    } else {
+        lists::act(model, action)
+    };
     if let Some(effects) = own {
         return effects;
     }
+    if let Some(view) = view_of(action) {
+        return show(model, view);
+    }
     match action {
-        Action::Overview => show(model, View::Overview),
-        Action::Panes => show(model, View::Panes),
-        Action::Checkpoints => show(model, View::Checkpoints),
-        Action::Runs => show(model, View::Runs),
-        Action::Journal => show(model, View::Journal),
-        Action::Inbox => show(model, View::Inbox),
         Action::Redraw => vec![Effect::Redraw],
         Action::Suspend => vec![Effect::Suspend],
         Action::NotSo => {
@@ -198,27 +203,22 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Starter => vec![Effect::Starter],
         Action::OpenFile => type_in(model, entry::Wanted::File),
         Action::WrapCommand => type_in(model, entry::Wanted::Command),
-        // Panels take these as keys.
-        Action::Find
-        | Action::FindNext
-        | Action::FindPrevious
-        | Action::OlderAttempt
-        | Action::NewerAttempt
-        | Action::Choose
-        | Action::Accept
-        | Action::Comment
-        | Action::SameForAll
-        | Action::SameForRun
-        | Action::ShowRule
-        | Action::Snooze
-        | Action::MarkGroup
-        | Action::Compare
-        | Action::Again
-        | Action::Verify
-        | Action::Pin
-        | Action::Prune
-        | Action::LetGo => Vec::new(),
+        // Views are shown by now; panels and lists take the others as keys.
+        _ => Vec::new(),
     }
+}
+
+fn view_of(action: Action) -> Option<View> {
+    Some(match action {
+        Action::Overview => View::Overview,
+        Action::Panes => View::Panes,
+        Action::Metrics => View::Metrics,
+        Action::Checkpoints => View::Checkpoints,
+        Action::Runs => View::Runs,
+        Action::Journal => View::Journal,
+        Action::Inbox => View::Inbox,
+        _ => return None,
+    })
 }
 
 fn type_in(model: &mut Model, wanted: entry::Wanted) -> Vec<Effect> {
@@ -241,7 +241,7 @@ fn show(model: &mut Model, view: View) -> Vec<Effect> {
 
 /// Back one: filter, zoom, then the overview. Never leaves.
 fn back(model: &mut Model) -> Vec<Effect> {
-    if lists::widen(model) {
+    if (model.place() == Place::Metrics && charts::back(model)) || lists::widen(model) {
         return Vec::new();
     }
     if model.zoomed {
@@ -293,6 +293,10 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
     if why == Purpose::Quiet {
         return Vec::new();
     }
+    if let Purpose::Chart { .. } = why {
+        charts::answered(model, result);
+        return Vec::new();
+    }
     if let Purpose::Source { run } = why {
         lists::sourced(model, run, result);
         return Vec::new();
@@ -341,7 +345,8 @@ fn answered(model: &mut Model, why: Purpose, result: Result<Reply, Refused>) -> 
             | Purpose::Undo { .. }
             | Purpose::Over { .. }
             | Purpose::Open
-            | Purpose::Source { .. },
+            | Purpose::Source { .. }
+            | Purpose::Chart { .. },
             reply,
         ) => told(model, reply),
     }

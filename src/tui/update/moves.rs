@@ -16,6 +16,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         (View::Overview | View::Panes, Action::Bottom) if model.zoomed => scroll_to(model, 0),
         (View::Panes, _) => in_panes(model, action),
         (View::Overview, _) => in_tree(model, action),
+        (View::Metrics, _) => super::charts::go(model, action),
         (View::Checkpoints | View::Runs | View::Journal | View::Inbox, _) => super::lists::go(model, action),
     }
     Vec::new()

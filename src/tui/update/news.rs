@@ -125,6 +125,7 @@ fn run_news(model: &mut Model, run: RunView) {
         model.kept.clear();
         model.scroll.clear();
         model.progress.clear();
+        (model.charts.range, model.charts.at, model.charts.with) = (None, None, None);
         model.cursors.journal = 0;
         model.cursors.checkpoints = 0;
     }

@@ -1,7 +1,7 @@
 //! What can be done with the selected step, and why not. The engine decides in the end; here only what cannot be meant is
 //! refused, so that a key that is shown acts.
 
-use super::{batch, questions};
+use super::{batch, charts, questions};
 use crate::faces::words::{run_arg, span, took};
 use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LiveKind};
@@ -70,7 +70,11 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
         Some(Panel::Released(released)) => return released::allowed(model, released, action),
         Some(Panel::Help(_)) => {}
         None => {
-            let own = if model.view == View::Inbox { batch::allowed(model, action) } else { None };
+            let own = match model.view {
+                View::Inbox => batch::allowed(model, action),
+                View::Metrics if model.run.is_some() => charts::allowed(model, action),
+                _ => None,
+            };
             if let Some(answer) = own.or_else(|| super::lists::allowed(model, model.place_under(panels), action)) {
                 return answer;
             }

@@ -40,31 +40,31 @@ pub struct DiagnosisView {
     pub confidence: f64,
     pub rule: Option<String>,
     pub role: Option<String>,
-    pub line: Option<LineView>,
+    pub line: Option<EvidenceView>,
     /// How long the other side asked to be left alone, in seconds.
     #[serde(default)]
     pub retry_after_s: Option<u64>,
     pub explanation: String,
     /// What followed from it, and other reasons that were set aside.
-    pub cascades: Vec<LineView>,
+    pub cascades: Vec<EvidenceView>,
 }
 
 /// A line of a log that speaks for a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LineView {
+pub struct EvidenceView {
     pub rule: String,
     pub line: String,
     pub line_number: u64,
 }
 
-impl From<&Evidence> for LineView {
+impl From<&Evidence> for EvidenceView {
     fn from(line: &Evidence) -> Self {
         Self { rule: line.rule.clone(), line: line.line.clone(), line_number: line.number }
     }
 }
 
-impl From<LineView> for Evidence {
-    fn from(line: LineView) -> Self {
+impl From<EvidenceView> for Evidence {
+    fn from(line: EvidenceView) -> Self {
         Self { rule: line.rule, line: line.line, number: line.line_number }
     }
 }

@@ -843,7 +843,7 @@ run = 'true'
         "inputs = { c = 'a.py' }\noutputs = { d = { path = 'd', cache = true }, e = { path = 'e' } }",
         "inputs = { c = 'a.py' }\noutputs = { d = { path = '$DOGWATCH_DIR', cache = true } }",
         "inputs = { c = 'a.py' }\noutputs = { d = { path = 'd', cache = 'yes' } }",
-    ]), @"
+    ]), @r#"
     inputs = { c = 'a.py' }
     outputs = { d = { path = 'd', cache = true } }
         fine
@@ -860,5 +860,5 @@ run = 'true'
     inputs = { c = 'a.py' }
     outputs = { d = { path = 'd', cache = 'yes' } }
         error 5:39 `cache` in output `d` of [steps.a] must be true or false, not a text
-    ");
+    "#);
 }

@@ -53,6 +53,8 @@ fn places() -> Vec<(&'static str, Model)> {
         ("a failed step", at("j")),
         ("panes", at("2")),
         ("checkpoints", at("4")),
+        ("metrics", super::charts::charted("3")),
+        ("metrics, read", super::charts::charted("3 + <left>")),
         ("runs", at("5")),
         ("journal", at("J")),
         ("journal, read back", at("J k")),

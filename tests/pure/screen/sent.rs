@@ -123,3 +123,23 @@ fn what_has_not_changed_is_not_sent_and_what_has_is_short() {
     assert_eq!(sent(&mut cells, &[(0, 0, "stop 13 of 92", red)]), r"\x1b[1;13H2");
     assert_eq!(sent(&mut cells, &[]), r"\x1b[1;1H             ");
 }
+
+#[test]
+fn nothing_is_left_beside_a_picture_letter_that_a_terminal_makes_narrow() {
+    let area = Rect::new(0, 0, 20, 2);
+    let mut cells = Cells::new(area);
+    let mut frame = |text: &str| cells.frame(|buf| buf.set_string(0, 0, text, Style::new())).to_vec();
+    frame("abcdefgh");
+    let bytes = frame("a❤\u{fe0f}defgh");
+    // A terminal to which the selector means nothing: one column for the heart, and the next letters at their places.
+    let narrow: String = String::from_utf8(bytes.clone()).expect("it is text").replace('\u{fe0f}', "");
+    let mut grid = Grid::new(Size::new(2, 20));
+    grid.feed(b"abcdefgh");
+    grid.feed(narrow.as_bytes());
+    assert!(grid.row_text(0).starts_with("a❤ defgh"), "{:?}", grid.row_text(0));
+    // One that makes it wide shows it whole.
+    let mut grid = Grid::new(Size::new(2, 20));
+    grid.feed(b"abcdefgh");
+    grid.feed(&bytes);
+    assert!(grid.row_text(0).starts_with("a❤\u{fe0f}defgh"), "{:?}", grid.row_text(0));
+}

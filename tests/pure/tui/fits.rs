@@ -111,6 +111,58 @@ fn what_is_needed_to_decide_is_always_there() {
     }
 }
 
+/// As the engine asks about a step that stands still.
+fn stalled() -> EscalationView {
+    let mut asked = failed(7, "train[lr=3e-4]");
+    asked.kind = "stalled".into();
+    asked.title = "train[lr=3e-4] stands still: no sign of life for 12m04s".into();
+    asked.matched = None;
+    asked.evidence = vec![
+        "attempt 2 lives and goes on until you choose, rule \"on_stall\"; not ended by itself: no attempts are left".into(),
+        "It has printed nothing for 12m04s, although it never was silent for longer than 48s before, its progress stands at \
+         61.0% and neither its processors nor a GPU of its worked meanwhile: a collective operation that waits for a rank \
+         which is gone looks exactly like that."
+            .into(),
+        "asked after 12m00s".into(),
+    ];
+    asked.evidence.extend((0..6).map(|n| format!("| step {n} of the output before it went silent")));
+    asked
+}
+
+#[test]
+fn why_a_step_is_taken_to_stand_still_is_never_cut_at_80x24() {
+    let shown = text(&shown(&stalled(), (80, 24)));
+    let whole: String = shown.replace(['┃', '│'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    for needed in [
+        "stands still: no sign of life for 12m04s",
+        "exactly like that.",
+        "never was silent for longer than 48s",
+        "which is gone",
+        "step 5 of the output before it went silent",
+        "checkpoint",
+        "if nobody answers: ",
+    ] {
+        assert!(whole.contains(needed), "{needed:?} is missing:\n{shown}");
+    }
+    for choice in &stalled().choices {
+        assert!(shown.contains(&choice.word), "{}:\n{shown}", choice.word);
+    }
+}
+
+#[test]
+fn a_receipt_that_is_too_long_for_a_line_is_told_in_several() {
+    let mut model = screen(vec![step("train", "", StepState::Running)]);
+    let words = "half-batch from step 1800, attempt 2, starts in 5 s; u undoes; the other 2 lanes go on";
+    model.say(words);
+    for (columns, rows) in [(40, 12), (80, 24), (60, 15)] {
+        model.size = Size { columns, rows };
+        let shown: String =
+            text(&model).lines().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" ");
+        let whole = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(whole.ends_with(words), "{columns}x{rows}: {whole}");
+    }
+}
+
 #[test]
 fn at_80x24_evidence_and_checkpoint_are_there_with_names_of_60_columns() {
     let shown = text(&shown(&extreme(), (80, 24)));

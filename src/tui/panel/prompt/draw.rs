@@ -186,12 +186,24 @@ fn blocks(
 
 fn proofs(asked: &EscalationView) -> Vec<Block> {
     let decisive = matches!(asked.kind.as_str(), "gate" | "unknown" | "cannot_start");
+    // Of a step that lives nothing else says what is wrong with it.
+    let stalled = asked.kind == "stalled";
     let mut notes = 0;
     evidence(asked)
         .into_iter()
         .map(|proof| {
             let ranks: &'static [u8] = match proof.away {
+                _ if proof.focus && stalled => &[3, 6, 9, 12, 15],
                 _ if proof.focus => &[3, 10, 15],
+                None if stalled => {
+                    notes += 1;
+                    match notes {
+                        1 => &[5, 13],
+                        // Why it is taken to stand still.
+                        2 => &[3, 6, 7, 12],
+                        _ => &[12],
+                    }
+                }
                 None if decisive => &[6, 14],
                 None => {
                     notes += 1;

@@ -39,6 +39,7 @@ pub fn place_words(place: Place) -> &'static str {
         Place::Step => "on a step",
         Place::Log => "in a log",
         Place::Describe => "in a text",
+        Place::Metrics => "metrics",
         Place::Checkpoints => "checkpoints",
         Place::Runs => "runs",
         Place::Journal => "journal",

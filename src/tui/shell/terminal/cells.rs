@@ -12,6 +12,9 @@ use unicode_width::UnicodeWidthStr;
 /// A gap of so many columns is written once more: to jump over it costs as much.
 const GAP: u16 = 6;
 
+/// Makes a letter a picture, of two columns on most terminals and of one on others.
+const EMOJI: char = '\u{fe0f}';
+
 /// Stands in no cell that is to be shown.
 const NOTHING: &str = "";
 
@@ -100,6 +103,10 @@ impl Cells {
             if !ink.fits(cell) {
                 set(out, *ink, Ink::of(cell));
                 *ink = Ink::of(cell);
+            }
+            if is_wide(cell) && cell.symbol().contains(EMOJI) {
+                // Some terminals make it one column wide: what stood in the second one is not left there.
+                let _ = write!(out, "\x1b[{};{}H \x1b[{};{}H", y + 1, x + 2, y + 1, x + 1);
             }
             out.extend_from_slice(cell.symbol().as_bytes());
             // Of what else is in a cell terminals differ about the width.
