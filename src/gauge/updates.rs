@@ -37,6 +37,11 @@ impl Updates {
         pieces(&self.open, &mut each);
     }
 
+    /// So many bytes of the unfinished update are known; of a longer one not all.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
     fn extend(&mut self, more: &[u8]) {
         let room = LONGEST.saturating_sub(self.open.len());
         self.open.extend_from_slice(&more[..more.len().min(room)]);

@@ -1,6 +1,7 @@
 //! More output than anybody keeps: the first and the last half of the log, a marker between them, the last line found at
 //! once, and an engine that does not notice. 512 MiB; with `DOGWATCH_TEST_FULL=1` 2 GiB, as a user may have it.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::house::{House, until};
@@ -46,6 +47,52 @@ fn a_flood_of_output_keeps_both_ends_of_the_log_and_the_engine_small() {
     let peak = peak_kib(engine);
     eprintln!("{} MiB in {took} ms, engine at most {} MiB", bytes >> 20, peak / 1024);
     assert!(peak < 200 * 1024, "the engine needed {peak} KiB");
+}
+
+/// The series of a step: name, number of points, least, largest and newest value.
+fn series(house: &House, step: &str) -> BTreeMap<String, (usize, f64, f64, f64)> {
+    let mut all = BTreeMap::new();
+    for line in house.said(&["metrics", "@last", step, "--csv"]).lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let value: f64 = fields[5].parse().expect("a number");
+        let one = all.entry(fields[2].to_owned()).or_insert((0, f64::INFINITY, f64::NEG_INFINITY, value));
+        *one = (one.0 + 1, one.1.min(value), one.2.max(value), value);
+    }
+    all
+}
+
+/// More lines, and longer ones, than anybody can read: what is told of them is right all the same, and the engine small.
+#[test]
+fn numbers_in_a_flood_are_right_and_the_engine_stays_small() {
+    let house = House::new();
+    let end = |name: &str| format!("echo; echo 'step 9 {name}=0.125'");
+    house.workflow(&format!(
+        "[steps.found]\nrun = \"yes 'epoch_loss=0.5 learning_rate=0.001 step 4/10' | head -c 40000000; {}\"\n\
+         [steps.line]\nrun = \"yes 'a line that has no end; ' | tr -d '\\\\n' | head -c 100000000; {}\"\n\
+         [steps.bars]\nprogress = 'tqdm'\nrun = \"yes ' 50%|#####     | 500/1000 [00:10<00:10, 1it/s]' | tr '\\\\n' '\\\\r' | head -c 20000000; {}; printf '\\\\r 75%%|#######   | 750/1000 [00:15<00:05, 1it/s]'; until [ -e over ]; do sleep 0.1; done\"\n\
+         [steps.ranks]\nrun = \"yes '[rank0] step 4 loss=0.5' | head -c 4000000 & yes '[rank1] step 4 loss=0.5' | head -c 4000000; wait; echo; echo '[rank1] step 5 loss=99'; yes '[rank2] step 6 loss=0.5' | head -c 4000000; {}\"\n\
+         [[steps.ranks.metrics]]\npattern = 'step (?P<step>\\d+) (?P<name>loss)=(?P<loss>[\\d.]+)'\nx = 'step'\n",
+        end("epoch_loss"), end("loss"), end("loss"), end("loss")
+    ));
+    house.start();
+    until("half of it is told", || house.lane("bars")["progress"]["done"].as_f64().is_some_and(|done| done > 0.74));
+    std::fs::write(house.work().join("over"), "").expect("a file");
+    assert_eq!(house.wait(), Some(0));
+    let newest = |step: &str, name: &str| series(&house, step).get(name).map(|found| found.3);
+    until("all of it is read", || {
+        ["line", "bars", "ranks"].iter().all(|step| newest(step, "loss") == Some(0.125))
+            && newest("found", "epoch_loss") == Some(0.125)
+    });
+    let found = series(&house, "found");
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["epoch_loss", "learning_rate"], "no half of a line tells anything");
+    let rate = found["learning_rate"];
+    assert!((rate.1 - 0.001).abs() < 1e-12 && (rate.2 - 0.001).abs() < 1e-12, "{rate:?}");
+    assert_eq!(series(&house, "line").keys().collect::<Vec<_>>(), ["loss"]);
+    let ranks = series(&house, "ranks")["loss"];
+    assert!((ranks.1 - 0.125).abs() < 1e-12 && (ranks.2 - 99.0).abs() < 1e-12, "the peak is kept: {ranks:?}");
+    assert!(ranks.0 > 10_000 && ranks.0 < 400_000, "{ranks:?}");
+    let peak = peak_kib(house.engine().expect("the engine is there"));
+    assert!(peak < 250 * 1024, "the engine needed {peak} KiB");
 }
 
 fn until_ended(house: &House) {

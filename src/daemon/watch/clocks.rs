@@ -20,6 +20,8 @@ const TRICKLE: u64 = 64 * 1024;
 const LOOK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// What passes of the boot's clock beyond this while the processor's clock stands still is sleep of the machine.
 const SLEPT_MS: i64 = 1_000;
+/// What has no end for so long is read as it stands.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Of what is read at once only the end is searched for words that announce a pause.
 const END: usize = 2048;
 
@@ -70,6 +72,8 @@ pub(in crate::daemon) struct Clocks {
     idle: Option<u32>,
     /// Nothing is a stall before: a person gave it time.
     granted: Option<Time>,
+    /// When output came whose last line has no end yet.
+    unread: Option<Time>,
 }
 
 impl Clocks {
@@ -93,12 +97,14 @@ impl Clocks {
             busy_until: None,
             idle: None,
             granted: None,
+            unread: None,
         }
     }
 
     /// Output that came by then; none but the length is known of what is empty.
     pub(in crate::daemon) fn output(&mut self, bytes: &[u8], at: Time) {
         self.patience.output(at);
+        self.unread = bytes.last().filter(|last| !matches!(last, b'\n' | b'\r')).map(|_| at);
         if let Some(progress) = self.meter.bytes(bytes, at.as_ms()) {
             self.patience.progress(at, progress.fraction());
         }
@@ -109,6 +115,28 @@ impl Clocks {
         if self.due(at).is_none_or(|(since, until)| at < begin(since, until)) {
             (self.first, self.busy_until, self.idle) = (None, None, None);
         }
+    }
+
+    /// Reads what stands there without an end, once nothing was added to it for a moment: bars are written so.
+    pub(in crate::daemon) fn settle(&mut self, now: Time) {
+        if self.unsettled().is_some_and(|at| now >= at) {
+            self.unread = None;
+            let before = self.meter.progress();
+            self.meter.settle(now.as_ms());
+            if let Some(progress) = self.meter.progress().filter(|progress| Some(*progress) != before) {
+                self.patience.progress(now, progress.fraction());
+            }
+        }
+    }
+
+    /// When that is worth a look; `None`: it was read, or there is nothing.
+    pub(in crate::daemon) fn unsettled(&self) -> Option<Time> {
+        self.unread.map(|at| at.plus(MOMENT))
+    }
+
+    /// Some output was left out.
+    pub(in crate::daemon) fn cut(&mut self) {
+        self.meter.cut();
     }
 
     /// So large a share of the whole was reported to be done.
@@ -382,6 +410,19 @@ mod tests {
         awake.tick(Tick { boottime: 60_000, monotonic: 60_000 }, at(60_000));
         awake.tick(Tick { boottime: 3_662_000, monotonic: 3_662_000 }, at(3_662_000));
         assert!(stall(&mut awake, 3_662_000, 3_800_000, 0).is_some_and(|found| found < 3_666_000));
+    }
+
+    #[test]
+    fn a_bar_without_an_end_is_read_when_nothing_is_added() {
+        let mut clocks = clocks(&WaitSpec::default());
+        clocks.output(b"\r 50%|#####     | 500/1000 [00:10<00:10, 1it/s]", at(1_000));
+        assert_eq!((clocks.standing(at(1_000)).done, clocks.unsettled()), (None, Some(at(1_100))));
+        clocks.settle(at(1_050));
+        assert_eq!(clocks.standing(at(1_050)).done, None, "more of it may come");
+        clocks.settle(at(1_100));
+        assert_eq!((clocks.standing(at(1_100)).done, clocks.unsettled()), (Some(0.5), None));
+        clocks.output(b"done\n", at(2_000));
+        assert_eq!(clocks.unsettled(), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@
 mod alerts;
 mod board;
 mod clocks;
+mod known;
 mod notes;
 mod sights;
+mod thin;
 mod took;
 
 use std::os::fd::OwnedFd;
@@ -21,8 +23,10 @@ use tokio::sync::watch;
 use alerts::Alerts;
 pub(super) use board::{Board, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
+use known::{Known, known};
 use notes::Notes;
 use sights::{Said, Sights};
+use thin::Thin;
 pub(super) use took::Took;
 
 use super::core::{Input, Parts};
@@ -30,13 +34,10 @@ use super::ended::{Context, sighting};
 use crate::attempt;
 use crate::attempt::log::{Log, Piece, Stamp, read_stamps};
 use crate::clock;
-use crate::gauge::alert::FAR;
 use crate::gauge::plain;
 use crate::gauge::progress::Parser;
-use crate::metrics::{Found, Read};
+use crate::metrics::Read;
 use crate::model::{Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
-use crate::patience::{Habits, Past, Poll};
-use crate::series::Point;
 use crate::usage::Work;
 
 /// Between two looks at a log that is being written: what came meanwhile is read at once.
@@ -83,6 +84,9 @@ struct Follower {
     /// Of checkpoints.
     pattern: Option<Regex>,
     offset: u64,
+    /// What was read last is not where this goes on: what stands before the next end of a line is half of one.
+    cut: bool,
+    thin: Thin,
     /// How far lines were read for checkpoints, and the one that has no end yet: what is written between this read and that
     /// of the clocks belongs to the next one.
     lines: u64,
@@ -123,6 +127,8 @@ impl Follower {
             read,
             pattern,
             offset: 0,
+            cut: false,
+            thin: Thin::default(),
             lines: 0,
             rest,
             shown,
@@ -135,11 +141,11 @@ impl Follower {
         let events = watch_dir(&path, Path::new(&own))
             .inspect_err(|error| tracing::warn!("{} is looked at now and then only: {error}", self.context.attempt));
         let mut events = events.ok();
-        self.catch_up().map_err(std::io::Error::other)?;
+        self.catch_up().await.map_err(std::io::Error::other)?;
         loop {
             // Asked before the log is read: what was written last is read, too.
             let over = path.join("exit.json").exists();
-            if !self.read_new().map_err(std::io::Error::other)? || over {
+            if !self.read_new().await.map_err(std::io::Error::other)? || over {
                 return Ok(());
             }
             let wake = self.look().await;
@@ -152,7 +158,7 @@ impl Follower {
                 changed = self.orders.changed() => {
                     if changed.is_err() {
                         // The last of it.
-                        self.read_new().map_err(std::io::Error::other)?;
+                        self.read_new().await.map_err(std::io::Error::other)?;
                         return Ok(());
                     }
                 }
@@ -161,7 +167,7 @@ impl Follower {
     }
 
     /// What was printed and done before this engine lived, as far as the log and its stamps tell.
-    fn catch_up(&mut self) -> Result<(), attempt::Error> {
+    async fn catch_up(&mut self) -> Result<(), attempt::Error> {
         let (noted, read) = (self.context.noted, self.read.files.get(REPORTS).copied().unwrap_or_default());
         for (offset, note) in Sights::notes(&self.reports(), noted, read) {
             self.note(&note, offset, self.parts.clock.now());
@@ -178,52 +184,71 @@ impl Follower {
             self.clocks.before(&orders, newest, at);
             if offset <= told && (offset <= self.read.log || !self.sights.reads_all()) {
                 self.clocks.output(&[], at);
-                self.offset = offset;
+                self.jump(offset);
             } else {
-                self.read_to(&mut log, offset, at)?;
+                self.read_to(&mut log, offset, at).await?;
             }
             newest = at;
         }
         // What came after the newest stamp came soon after it.
-        self.read_to(&mut log, u64::MAX, newest)?;
+        self.read_to(&mut log, u64::MAX, newest).await?;
         self.clocks.before(&orders, newest, self.parts.clock.now());
         if let Some(alerted) = self.untold.take() {
             self.alert(alerted);
         }
         // Checkpoints may stand anywhere in it.
-        self.read_checkpoints(&mut log)
+        self.read_checkpoints(&mut log).await
     }
 
-    /// Feeds the clocks with what was written up to an offset by then.
-    fn read_to(&mut self, log: &mut Log, until: u64, at: Time) -> Result<(), attempt::Error> {
+    /// Goes on from there, and leaves out what stands between.
+    fn jump(&mut self, offset: u64) {
+        if offset > self.offset {
+            (self.offset, self.cut) = (offset, true);
+            self.sights.cut();
+            self.clocks.cut();
+        }
+    }
+
+    /// Feeds the clocks with what was written up to an offset by then. A flood of output keeps nobody else waiting, and
+    /// takes no more memory than a trickle.
+    async fn read_to(&mut self, log: &mut Log, until: u64, at: Time) -> Result<(), attempt::Error> {
         while self.offset < until {
             let wanted = usize::try_from(until - self.offset).unwrap_or(CHUNK).min(CHUNK);
             let Some(piece) = log.read(self.offset, wanted)? else { return Ok(()) };
-            self.offset = piece.next_offset();
+            let (begin, end) = (self.offset, piece.next_offset());
             if let Piece::Bytes { bytes, .. } = piece {
-                self.clocks.output(&bytes, at);
+                self.offset = end;
+                let whole = if self.cut { after_line(&bytes) } else { Some(0) };
+                self.cut = whole.is_none();
+                let whole = whole.unwrap_or(bytes.len());
+                self.clocks.output(&bytes[whole..], at);
                 // What was read by an engine before is kept already.
-                let old = self.read.log.saturating_sub(self.offset - bytes.len() as u64);
-                let new = bytes.get(usize::try_from(old).unwrap_or(usize::MAX)..).unwrap_or_default();
-                self.sights.output(new, at);
+                let old = usize::try_from(self.read.log.saturating_sub(begin)).unwrap_or(usize::MAX);
+                self.sights.output(bytes.get(old.max(whole)..).unwrap_or_default(), at);
+            } else {
+                self.jump(end);
             }
             self.read.log = self.read.log.max(self.offset);
+            if self.sights.is_full() {
+                self.hand_over(at);
+            }
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
 
     /// What was written since. False when there is nothing to read and never will be.
-    fn read_new(&mut self) -> Result<bool, attempt::Error> {
+    async fn read_new(&mut self) -> Result<bool, attempt::Error> {
         let Some(dir) = self.context.open()? else { return Ok(false) };
         let mut log = Log::open(dir)?;
         let before = self.offset;
-        self.read_checkpoints(&mut log)?;
+        self.read_checkpoints(&mut log).await?;
         let end = log.end();
         if end.saturating_sub(self.offset) > MOST && !self.sights.reads_all() {
-            self.offset = end.saturating_sub(CHUNK as u64);
+            self.jump(end.saturating_sub(CHUNK as u64));
         }
         let now = self.parts.clock.now();
-        self.read_to(&mut log, u64::MAX, now)?;
+        self.read_to(&mut log, u64::MAX, now).await?;
         self.keep(now);
         if self.offset > before && self.orders.borrow().may_revive {
             self.tell(What::Revived { attempt: self.context.attempt.clone() });
@@ -232,7 +257,7 @@ impl Follower {
     }
 
     /// The checkpoints told of in what was written since, the newest last; of very many the newest.
-    fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
+    async fn read_checkpoints(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
         let Some(pattern) = &self.pattern else { return Ok(()) };
         let mut new: Vec<(Checkpoint, u64)> = Vec::new();
         while let Some(piece) = log.read(self.lines, CHUNK)? {
@@ -258,6 +283,7 @@ impl Follower {
             if self.rest.len() > CHUNK {
                 self.rest.clear();
             }
+            tokio::task::yield_now().await;
         }
         for (checkpoint, offset) in new.into_iter().filter(|(checkpoint, _)| self.context.is_there(&checkpoint.path)) {
             self.tell(What::CheckpointSeen { attempt: self.context.attempt.clone(), checkpoint, offset });
@@ -270,13 +296,21 @@ impl Follower {
         self.reported(now);
         let context = &self.context;
         self.sights.files(&mut self.read.files, now, |path| context.is_there(path));
-        let points = self.sights.take();
+        self.hand_over(now);
+    }
+
+    /// The numbers that were found, to who looks at them and to who keeps them.
+    fn hand_over(&mut self, now: Time) {
+        let points = self.thin.thin(self.sights.take(), now);
         let begun = self.alerts.see(&points);
         if let Some(alerted) = begun {
             self.alert(alerted);
         }
         if let Some(metrics) = self.parts.metrics.as_ref().filter(|_| !points.is_empty()) {
-            metrics.keep(&self.context.attempt, points, self.read.clone());
+            // Who goes on begins with the line that has no end yet.
+            let mut read = self.read.clone();
+            read.log = read.log.saturating_sub(self.sights.open());
+            metrics.keep(&self.context.attempt, points, read);
         }
     }
 
@@ -334,6 +368,7 @@ impl Follower {
         let now = self.parts.clock.now();
         self.clocks.tick(Tick { boottime: clock::boottime_ms(), monotonic: clock::monotonic_ms() }, now);
         self.clocks.heed(orders, now);
+        self.clocks.settle(now);
         let wake = loop {
             let now = self.parts.clock.now();
             match self.clocks.next(now) {
@@ -351,7 +386,7 @@ impl Follower {
         self.show();
         // Nobody tells when a file of the step's own was written; and what is left is foretold anew now and then.
         let again = if self.sights.has_files() { BLIND } else { FRESH };
-        wake.into_iter().chain([self.parts.clock.now().plus(again)]).min()
+        wake.into_iter().chain(self.clocks.unsettled()).chain([self.parts.clock.now().plus(again)]).min()
     }
 
     async fn measure(&self) -> Option<Work> {
@@ -384,6 +419,11 @@ impl Follower {
     }
 }
 
+/// Where the first whole line begins in the middle of what is printed.
+fn after_line(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', b'\r', bytes).map(|end| end + 1)
+}
+
 /// What is worth telling everybody who looks.
 fn is_news(shown: &Standing, now: &Standing) -> bool {
     let timer = match (shown.stall, now.stall) {
@@ -395,50 +435,6 @@ fn is_news(shown: &Standing, now: &Standing) -> bool {
     };
     let moved = (shown.done.unwrap_or(0.0) - now.done.unwrap_or(0.0)).abs() >= 0.01;
     timer || (moved && now.at.since(shown.at) >= BLIND)
-}
-
-/// What is known of an attempt and its step before anything is read.
-struct Known {
-    past: Past,
-    /// How far the numbers of this attempt were read.
-    read: Read,
-    /// What was kept of them: the end of each series.
-    series: Vec<(String, Vec<Point>)>,
-    /// Which of them a person wants.
-    pinned: Vec<String>,
-}
-
-/// What earlier runs of the step teach, and what was kept of this attempt; with `far`, all that conditions may look back on.
-async fn known(context: &Context, parts: &Parts, far: bool) -> Known {
-    let (metrics, attempt) = (parts.metrics.clone(), context.attempt.clone());
-    let (workflow, step) = (context.workflow.name.clone(), context.step.to_string());
-    let none = || Known {
-        past: Past::new(&[], Habits::default(), Poll::default()),
-        read: Read::default(),
-        series: Vec::new(),
-        pinned: Vec::new(),
-    };
-    let look = move || {
-        let Some(metrics) = metrics else { return none() };
-        let (took, habits) = metrics.lessons(&workflow, &step).unwrap_or_else(|error| {
-            tracing::warn!("what earlier runs of {step} teach is not known: {error}");
-            Default::default()
-        });
-        let kept = |found: &Found| (found.lane, found.attempt) == (attempt.lane.lane.0, attempt.n);
-        let series = metrics.series(attempt.run.as_str(), Some(&step), !far).unwrap_or_default();
-        let end = |found: Found| {
-            let points: Vec<Point> = found.series.points().collect();
-            (found.name, points[points.len().saturating_sub(FAR)..].to_vec())
-        };
-        let pins = metrics.pins(&workflow).unwrap_or_default();
-        Known {
-            past: Past::new(&took, habits, Poll::default()),
-            read: metrics.read(&attempt).unwrap_or_default(),
-            series: series.into_iter().filter(kept).map(end).collect(),
-            pinned: pins.into_iter().filter(|(of, _)| *of == step).map(|(_, name)| name).collect(),
-        }
-    };
-    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| none())
 }
 
 /// Returns when something was written, or may have been.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 use crate::gauge::metrics::{self, Metric};
-use crate::gauge::updates::{Updates, text};
+use crate::gauge::updates::{LONGEST, Updates, text};
 use crate::model::{MetricSource, MetricSpec, Time};
 use crate::series::Point;
 
@@ -19,6 +19,8 @@ const MOST: usize = 256;
 const MOST_FOUND: usize = 32;
 /// Of a file so much is read at once.
 const CHUNK: u64 = 1024 * 1024;
+/// Points that are held; they take some megabytes.
+const FULL: usize = 65_536;
 /// A report is no longer.
 const LONGEST_REPORT: usize = 64 * 1024;
 /// What programs call the step that a value belongs to.
@@ -102,6 +104,22 @@ impl Sights {
 
     pub(super) fn has_files(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// Some output was left out.
+    pub(super) fn cut(&mut self) {
+        self.updates = Updates::default();
+    }
+
+    /// Bytes of the line that has no end yet: its numbers are not told.
+    pub(super) fn open(&self) -> u64 {
+        let open = self.updates.open();
+        if open < LONGEST { open as u64 } else { 0 }
+    }
+
+    /// There are so many points that they are better handed over at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.points.len() >= FULL
     }
 
     /// Output that came by then.

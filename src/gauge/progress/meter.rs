@@ -80,6 +80,11 @@ impl Meter {
         self.progress().filter(|now| Some(*now) != before)
     }
 
+    /// Something was left out: what comes next is not the rest of what has no end yet.
+    pub fn cut(&mut self) {
+        self.updates = Updates::default();
+    }
+
     /// Reads what was left for later; to be called now and then while nothing comes.
     pub fn settle(&mut self, at_ms: i64) {
         if at_ms.saturating_sub(self.moment.0).unsigned_abs() < MOMENT.0.unsigned_abs() {
