@@ -180,8 +180,7 @@ impl Run {
         if let Some(what) = self.answered_alike(question) {
             return Some(self.record(now, what));
         }
-        let deadline = question.escalation.deadline?;
-        let choice = question.escalation.on_deadline?;
+        let (deadline, choice) = self.falls_due(question)?;
         if deadline > now || question.answer.is_some() {
             return None;
         }

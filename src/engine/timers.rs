@@ -71,7 +71,7 @@ impl Run {
         if let Some(held) = &question.held {
             return Some(Wait { timer: Timer::Undo, since: Some(held.at), until: held.until });
         }
-        let until = question.escalation.deadline?;
+        let (until, _) = self.falls_due(question)?;
         Some(Wait { timer: Timer::Deadline, since: Some(question.opened), until })
     }
 

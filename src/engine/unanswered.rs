@@ -4,7 +4,7 @@ use crate::model::{Autonomy, Choice, Escalation, EscalationKind, Time, Unanswere
 
 use super::Run;
 use super::recovery::is_beyond;
-use super::state::LaneRun;
+use super::state::{LaneRun, Question};
 
 impl Run {
     /// The question with what follows when nobody answers it, and when.
@@ -16,6 +16,19 @@ impl Run {
                 Escalation { deadline: Some(now.plus(timeout)), on_deadline: Some(choice), ..asked }
             }
             (_, _) => asked,
+        }
+    }
+
+    /// When an open question is answered without a person, and how, as things are now: the checkpoint that it was to go on
+    /// from may have been found damaged since, and the one before is not gone on from again.
+    pub fn falls_due(&self, question: &Question) -> Option<(Time, Choice)> {
+        let asked = &question.escalation;
+        let (deadline, choice) = (asked.deadline?, asked.on_deadline?);
+        if choice == Choice::Resume {
+            let lane = self.lane(&asked.lane)?;
+            is_beyond(lane.checkpoint.as_ref(), lane.unattended.as_ref()).then_some((deadline, choice))
+        } else {
+            Some((deadline, choice))
         }
     }
 

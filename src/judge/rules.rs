@@ -84,15 +84,16 @@ impl Set {
         self.patterns.iter().position(|(_, target)| *target == Target::Mark(mark))
     }
 
+    /// Whether any pattern has to be tried on the line.
+    pub(super) fn speaks(&self, line: &str) -> bool {
+        !self.always.is_empty() || self.finder.is_match(line)
+    }
+
     /// Notes in `found` the patterns that the line may match, each once, in their order. Answers whether it has a word of
     /// trouble.
     pub(super) fn find(&self, line: &str, found: &mut Vec<usize>) -> bool {
         found.clear();
         found.extend_from_slice(&self.always);
-        // Most lines have none of the words, and that is seen faster than which.
-        if !self.finder.is_match(line) {
-            return false;
-        }
         let mut trouble = false;
         for hit in self.finder.find_overlapping_iter(line) {
             let word = hit.pattern().as_usize();
@@ -103,6 +104,10 @@ impl Set {
         found.dedup();
         trouble
     }
+}
+
+fn pattern(source: &str, own: bool) -> Result<Pattern, BadRule> {
+    if own { Pattern::new(source) } else { Pattern::built_in(source) }
 }
 
 #[derive(Default)]
@@ -118,24 +123,24 @@ impl Making {
         let place = self.rules.len();
         let pattern = match &spec.pattern {
             Some(source) => {
-                self.patterns.push((Pattern::new(source)?, Target::Rule(place)));
+                self.patterns.push((pattern(source, own)?, Target::Rule(place)));
                 Some(self.patterns.len() - 1)
             }
             None => None,
         };
-        let needs = self.mark(spec.needs.as_deref())?;
-        let unless = self.mark(spec.unless.as_deref())?;
+        let needs = self.mark(spec.needs.as_deref(), own)?;
+        let unless = self.mark(spec.unless.as_deref(), own)?;
         self.rules.push(Rule { spec, pattern, needs, unless, own });
         Ok(())
     }
 
-    fn mark(&mut self, source: Option<&str>) -> Result<Option<usize>, BadRule> {
+    fn mark(&mut self, source: Option<&str>, own: bool) -> Result<Option<usize>, BadRule> {
         let Some(source) = source else { return Ok(None) };
         if let Some(mark) = self.marks.get(source) {
             return Ok(Some(*mark));
         }
         let mark = self.marks.len();
-        self.patterns.push((Pattern::new(source)?, Target::Mark(mark)));
+        self.patterns.push((pattern(source, own)?, Target::Mark(mark)));
         self.marks.insert(source.to_owned(), mark);
         Ok(Some(mark))
     }

@@ -59,8 +59,7 @@ fn sighting(number: u64, caused: bool, text: &str) -> Sighting {
 }
 
 /// Folds one sighting into a place.
-pub(super) fn note(place: &mut Option<Seen>, number: u64, work: u64, text: &str) {
-    let caused = text.contains("Caused by");
+pub(super) fn note(place: &mut Option<Seen>, (number, work): (u64, u64), text: &str, caused: bool) {
     match place {
         Some(seen) => seen.add(number, work, caused, text),
         None => *place = Some(Seen::new(sighting(number, caused, text), work)),

@@ -8,9 +8,10 @@ use super::clean;
 use super::decide;
 use super::facts::Facts;
 use super::lines::{Lines, Piece};
+use super::reading::{Reader, Reading};
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
-use super::{tone, wait};
+use super::tone;
 
 /// How many of the last lines are kept, to see whether they speak of success.
 const TAIL: usize = 12;
@@ -33,6 +34,7 @@ pub(super) struct Found {
 pub struct Judge {
     rules: Rules,
     lines: Lines,
+    reader: Reader,
     look: Look,
 }
 
@@ -53,8 +55,6 @@ pub(super) struct Look {
     cascade: Option<u64>,
     /// The next line is source code of a frame.
     source: bool,
-    /// What the line may be about; kept for its memory.
-    maybe: Vec<usize>,
 }
 
 impl Judge {
@@ -68,15 +68,14 @@ impl Judge {
             retry_after_s: None,
             cascade: None,
             source: false,
-            maybe: Vec::new(),
         };
-        Self { rules: rules.clone(), lines: Lines::default(), look }
+        Self { rules: rules.clone(), lines: Lines::default(), reader: Reader::default(), look }
     }
 
     /// Output as it comes, cut anywhere.
     pub fn bytes(&mut self, chunk: &[u8]) {
-        let Self { rules, lines, look } = self;
-        lines.feed(chunk, |piece| look.piece(rules, &piece));
+        let Self { rules, lines, reader, look } = self;
+        lines.feed(chunk, |piece| look.piece(rules, reader, &piece));
     }
 
     /// One line, without its end.
@@ -87,8 +86,8 @@ impl Judge {
 
     /// What it all means.
     pub fn end(mut self, facts: &Facts) -> Diagnosis {
-        let Self { rules, lines, look } = &mut self;
-        lines.finish(|piece| look.piece(rules, &piece));
+        let Self { rules, lines, reader, look } = &mut self;
+        lines.finish(|piece| look.piece(rules, reader, &piece));
         decide::decide(rules, look, facts)
     }
 
@@ -101,7 +100,7 @@ impl Judge {
 }
 
 impl Look {
-    fn piece(&mut self, rules: &Rules, piece: &Piece<'_>) {
+    fn piece(&mut self, rules: &Rules, reader: &mut Reader, piece: &Piece<'_>) {
         let text = clean::text(piece.bytes);
         if text.trim_ascii().is_empty() {
             return;
@@ -110,51 +109,50 @@ impl Look {
         if std::mem::take(&mut self.source) && line.starts_with("    ") {
             return;
         }
-        self.source = tone::is_frame(line);
-        self.retry_after_s = wait::asked(line).or(self.retry_after_s);
-        let trouble = rules.0.find(line, &mut self.maybe);
-        let matched = self.matched(rules, line, piece.number);
-        if !trouble && !matched && tone::is_work(line) && !self.is_epilogue(piece.number) {
+        let read = reader.read(rules, line);
+        self.source = read.frame;
+        self.retry_after_s = read.asked.or(self.retry_after_s);
+        let matched = self.matched(rules, line, read, piece.number);
+        if !read.trouble && !matched && read.work && !self.is_epilogue(piece.number) {
             self.work += 1;
         }
         self.keep(piece.number, line);
     }
 
-    /// Notes what matches of what may match.
-    fn matched(&mut self, rules: &Rules, line: &str, number: u64) -> bool {
-        let mut maybe = std::mem::take(&mut self.maybe);
-        maybe.retain(|place| rules.0.patterns[*place].0.is_match(line));
+    /// Notes what matches; answers whether a rule does.
+    fn matched(&mut self, rules: &Rules, line: &str, read: &Reading, number: u64) -> bool {
+        if read.hits.is_empty() {
+            return false;
+        }
         let hit = |place: &usize| match rules.0.patterns[*place].1 {
             Target::Rule(rule) => Some((rule, &rules.0.rules[rule].spec)),
             Target::Mark(_) => None,
         };
+        let all = || read.hits.iter().filter_map(hit);
         // A line that follows from another failure is no reason for having the looks of one, and what a failed test is
         // called or says is no failure of what it speaks of.
-        let follows = maybe.iter().filter_map(hit).any(|(_, spec)| spec.role == Role::Cascade);
-        let test = maybe.iter().filter_map(hit).any(|(_, spec)| spec.class == Class::TestFailure);
+        let follows = all().any(|(_, spec)| spec.role == Role::Cascade);
+        let test = all().any(|(_, spec)| spec.class == Class::TestFailure);
         let counts = |spec: &RuleSpec| match spec.role {
             Role::Root if test => spec.class == Class::TestFailure,
             Role::Root => !follows || spec.strength > Strength::Weak,
             Role::Cascade | Role::Confirmation => true,
         };
-        let hits = |place: &usize| hit(place).filter(|(_, spec)| counts(spec));
-        let mut tone = None;
-        for (rule, spec) in maybe.iter().filter_map(hits) {
-            let soft = spec.soft.unwrap_or_else(|| *tone.get_or_insert_with(|| tone::is_soft(line)));
+        for (rule, spec) in all().filter(|(_, spec)| counts(spec)) {
+            let soft = spec.soft.unwrap_or(read.soft);
             if spec.role == Role::Cascade && !soft {
                 self.cascade = Some(number);
             }
             let found = &mut self.found[rule];
-            note(if soft { &mut found.soft } else { &mut found.hard }, number, self.work, line);
+            let place = if soft { &mut found.soft } else { &mut found.hard };
+            note(place, (number, self.work), line, read.caused);
         }
-        for place in &maybe {
+        for place in &read.hits {
             if let Target::Mark(mark) = rules.0.patterns[*place].1 {
                 self.marks[mark].note(number);
             }
         }
-        let any = maybe.iter().any(|place| hit(place).is_some());
-        self.maybe = maybe;
-        any
+        all().next().is_some()
     }
 
     fn is_epilogue(&self, number: u64) -> bool {

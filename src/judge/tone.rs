@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a constant pattern is tested")
+    Regex::new(&super::rule::with_ascii_edges(pattern)).expect("a constant pattern is tested")
 }
 
 /// The first word of a line that tells how grave it is.

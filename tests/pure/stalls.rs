@@ -3,11 +3,11 @@
 
 use dogwatch::config;
 use dogwatch::model::{
-    Action, Choice, Class, ClockOrder, Command, End, Match, Order, StallAfter, Step, StopReason, What,
+    Action, Choice, Class, ClockOrder, Command, End, Event, Match, Order, StallAfter, Step, StopReason, What,
 };
 
 use crate::support::make::{checkpoint, person, retry, rule, seconds, step, workflow};
-use crate::support::story::{Story, lane, saved};
+use crate::support::story::{Story, lane, run_id, saved, stall};
 
 /// A step that runs, with one after it.
 fn running(change: impl FnOnce(&mut Step)) -> Story {
@@ -154,6 +154,19 @@ fn nothing_is_asked_or_ended_under_somebodys_hands() {
     assert!(story.run().lanes[0].stall.is_none(), "it is no stall while somebody types");
     story.tell(What::Detached { attempt, by: person("ann"), keys: None });
     assert_eq!(story.run().lanes[0].hands, [(story_time(60), story_time(60))]);
+}
+
+/// The stall was recorded, and somebody attached before anything was decided about it.
+#[test]
+fn who_attaches_in_the_same_moment_keeps_it_alive() {
+    let mut story = running(|step| step.wait.on_stall = Some(Action::Retry));
+    let (attempt, at) = (story.newest("train"), story_time(60));
+    let stalled = What::Stalled { attempt: attempt.clone(), stall: Box::new(stall(at)) };
+    let ends = |owed: &Command| matches!(owed, Command::Record(Event { what: What::StopAsked { .. }, .. }));
+    for (what, ended) in [(stalled, true), (What::Attached { attempt, by: person("ann") }, false)] {
+        story.engine.apply(&Event { run: run_id(), at, what });
+        assert_eq!(story.engine.owed(at).iter().any(ends), ended);
+    }
 }
 
 fn story_time(second: i64) -> dogwatch::model::Time {

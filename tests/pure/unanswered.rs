@@ -94,6 +94,16 @@ fn without_an_answer_it_goes_on_from_each_checkpoint_once() {
     story.until(1_000_000);
     assert_eq!(story.newest("train").n, 3);
 
+    // The one that it was to go on from is found damaged meanwhile: not again from the one before.
+    let mut story = asks(Unanswered::Resume, |_| {});
+    fails(&mut story, Some(saved("/w/ckpt_1", 1)));
+    story.until(60);
+    fails(&mut story, Some(saved("/w/ckpt_2", 2)));
+    let (lane, checkpoint) = (story.newest("train").lane, saved("/w/ckpt_2", 2));
+    story.tell(What::CheckpointChecked { lane, checkpoint, flaw: Some("it is empty".into()), digest: None });
+    story.until(1_000_000);
+    assert_eq!((answer(&story, 2), story.newest("train").n), (None, 2));
+
     // Without a checkpoint there is nothing to go on from.
     let mut story = asks(Unanswered::Resume, |_| {});
     fails(&mut story, None);

@@ -511,13 +511,18 @@ fn memory_is_raised_by_rule_in_a_container_that_goes_with_its_attempt(kind: Kind
          while test -e hold; do sleep 0.1; done'\n\
          [[steps.work.on_failure]]\nname = \"more\"\nmatch = {{ class = \"host_resource\" }}\naction = \"retry_modified\"\n\
          retry = {{ max_attempts = 3, delay = \"0s\" }}\nchange = {{ memory = {{ by = \"* 2\", max = \"1GiB\" }} }}\n\
-         [steps.after]\nneeds = [\"work\"]\nrun = '{limit}'\n"
+         [steps.after]\nneeds = [\"work\"]\nrun = '{limit}; touch over; while test -e held; do sleep 0.1; done'\n"
     ));
-    std::fs::write(house.work().join("hold"), "").expect("a file");
+    for name in ["hold", "held"] {
+        std::fs::write(house.work().join(name), "").expect("a file");
+    }
     house.start();
     until("the second attempt has what it needs", || house.work().join("own").exists());
     assert_eq!(engine.containers(&house.state()).len(), 2, "one of the run, one of the attempt");
     std::fs::remove_file(house.work().join("hold")).expect("it was there");
+    until("the next step runs", || house.work().join("over").exists());
+    until("the attempt's own is gone, and the run's is there", || engine.containers(&house.state()).len() == 1);
+    std::fs::remove_file(house.work().join("held")).expect("it was there");
     ended_and_gone(&house, engine, 0);
     assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1, 1], "each attempt began once");
     let said = |place: &str| house.log(place).lines().next().unwrap_or_default().to_owned();

@@ -460,7 +460,8 @@ impl Audit {
             ensure(step.autonomy != Autonomy::Observe, "who only observes is obeyed without an answer")?;
         }
         let lane = run.lane(&asked.lane).ok_or("a question about no lane")?;
-        ensure(lane.attached.is_none(), "answered by a rule under somebody's hands")?;
+        let alive = asked.kind == EscalationKind::Stalled;
+        ensure(!alive || lane.attached.is_none(), "answered by a rule under somebody's hands")?;
         if choice == Choice::Resume {
             ensure(asked.kind != EscalationKind::Unknown, "what may have finished goes on by itself")?;
             let log = self.lanes.get_mut(&(event.run.clone(), asked.lane.clone())).ok_or("an answer about no lane")?;

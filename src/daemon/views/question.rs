@@ -8,7 +8,7 @@ use indexmap::IndexSet;
 use super::facts::{self, names};
 use super::run_name;
 use crate::engine::{LaneRun, LaneState, Question, Run, proposal_words};
-use crate::model::{Choice, EscalationKind, OnUnknown, Step, Time, span_words};
+use crate::model::{Choice, EscalationKind, OnUnknown, Step, span_words};
 use crate::report;
 use crate::wire::client::{AnswerView, ChoiceView, EscalationView, FactView, HeldView, Strength};
 
@@ -22,9 +22,10 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         EscalationKind::Gate => "gate",
         EscalationKind::Stalled => "stalled",
     };
-    let if_unanswered = match (escalation.deadline, escalation.on_deadline) {
-        (Some(_), Some(choice)) => format!("{} when the time is over", run.word(choice)),
-        (_, _) => "waits for you".to_owned(),
+    let due = run.falls_due(question);
+    let if_unanswered = match due {
+        Some((_, choice)) => format!("{} when the time is over", run.word(choice)),
+        None => "waits for you".to_owned(),
     };
     let choices = escalation.choices.iter().map(|choice| ChoiceView {
         word: run.word(*choice).into(),
@@ -43,7 +44,7 @@ pub(in crate::daemon) fn escalation(run: &Run, question: &Question) -> Escalatio
         evidence: escalation.evidence.clone(),
         choices: choices.collect(),
         opened_ms: question.opened.as_ms(),
-        deadline_ms: escalation.deadline.map(Time::as_ms),
+        deadline_ms: due.map(|(deadline, _)| deadline.as_ms()),
         if_unanswered,
         answer: question.answer.as_ref().map(|(choice, by, at, note)| AnswerView {
             choice: run.word(*choice).into(),

@@ -459,7 +459,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 6:1 `retry` has no meaning in [steps.b]: it is a question to a person; remove it, or put it on the step that comes before or after
     [steps.b]
     approval = { prompt = 'Go?', confirm = 'x' }
-        error 5:30 `confirm` in [steps.b.approval] is not supported yet; remove it; an answer is one command
+        error 5:40 "x" is no way to confirm: `confirm` in [steps.b.approval]; "key" or "type-name", or an expression that becomes one of them
     [steps.'B b']
     run = 'true'
         error 4:8 a step cannot be called `B b`: it must start with a-z or 0-9; a-z or 0-9 first, then a-z, 0-9, _ and -, at most 63 characters
@@ -480,9 +480,8 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
     run = 'x'
     on_unknown = 'probe'
     escalation = {}
-        error 5:1 unknown key `run` in [defaults]; `run` belongs to a step; defaults are timeout, grace, retry, allow_failure, on_unknown and autonomy
+        error 5:1 unknown key `run` in [defaults]; `run` belongs to a step; defaults are timeout, grace, retry, allow_failure, on_unknown, autonomy and escalation
         error 6:14 `probe` cannot be a default: each step has its own command; write on_unknown and probe in the steps
-        error 7:1 `escalation` in [defaults] is not supported yet; remove it; a question waits until it is answered
     [defaults]
     retry = { max_attempts = 3 }
     timeout = '1h'

@@ -112,3 +112,28 @@ fn what_is_kept_does_not_grow_with_the_output() {
     assert!(many < some + some / 10 + 100_000, "{some} {many}");
     assert_ne!(dice.roll(), 0);
 }
+
+/// A line that has been read is not read again, however much came between: what it says is the same each time.
+#[test]
+fn what_is_remembered_of_a_line_is_what_it_says() {
+    let text: String = include_str!("unseen.txt")
+        .lines()
+        .filter(|line| !line.starts_with("=== "))
+        .fold(String::new(), |all, line| all + line + "\n");
+    // More different lines of trouble than are remembered.
+    let other: String = (0..5000).fold(String::new(), |all, n| all + &format!("error: number {n} failed\n"));
+    let counts = |texts: &[&str]| -> Vec<(String, u64)> {
+        let mut judge = Judge::new(&rules::built_in());
+        for text in texts {
+            judge.bytes(text.as_bytes());
+        }
+        judge.matches().map(|(id, count)| (id.to_owned(), count)).collect()
+    };
+    let (once, between) = (counts(&[&text]), counts(&[&other]));
+    assert!(once.iter().filter(|(_, count)| *count > 0).count() > 100);
+    for ((id, twice), ((_, once), (_, between))) in
+        counts(&[&text, &text, &other, &text]).into_iter().zip(once.into_iter().zip(between))
+    {
+        assert_eq!(twice, 3 * once + between, "{id}");
+    }
+}
