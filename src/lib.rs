@@ -10,6 +10,7 @@
 //!               faces       what all faces share: words for times and names, the key that lets go
 //! L2 hands      journal environment session keep shim config
 //!               screen      a step's bytes as cells and lines that can be shown
+//!               peek        one look from inside an environment: an address, a port, a file
 //!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
@@ -46,6 +47,7 @@ pub mod keep;
 pub mod metrics;
 pub mod model;
 pub mod patience;
+pub mod peek;
 pub mod report;
 pub mod screen;
 pub mod series;

@@ -1,6 +1,7 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
 mod container;
+mod look;
 mod matrix;
 mod metric;
 mod notify;

@@ -24,6 +24,9 @@ pub enum Kind {
     Progress,
     Metric,
     Alert,
+    WaitFor,
+    Poll,
+    Readiness,
 }
 
 /// A key of the format that this version refuses.
@@ -40,7 +43,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -60,6 +63,9 @@ impl Kind {
         Self::Progress,
         Self::Metric,
         Self::Alert,
+        Self::WaitFor,
+        Self::Poll,
+        Self::Readiness,
     ];
 
     /// Keys that are supported.
@@ -118,6 +124,9 @@ impl Kind {
                 "metrics",
                 "alerts",
                 "approval",
+                "wait_for",
+                "service",
+                "readiness_probe",
             ],
             Self::Output => &["path"],
             Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
@@ -130,6 +139,9 @@ impl Kind {
             Self::Progress => &["pattern"],
             Self::Metric => &["pattern", "file", "x"],
             Self::Alert => &["when", "action", "message"],
+            Self::WaitFor => &["http", "tcp", "file", "command", "poll"],
+            Self::Poll => &["min", "max"],
+            Self::Readiness => &["http", "tcp", "command", "period", "failure_threshold"],
         }
     }
 
@@ -154,7 +166,10 @@ impl Kind {
             | Self::Notify
             | Self::Progress
             | Self::Metric
-            | Self::Alert => &[],
+            | Self::Alert
+            | Self::WaitFor
+            | Self::Poll
+            | Self::Readiness => &[],
         }
     }
 
@@ -195,20 +210,15 @@ const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `
 
 const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits until it is answered")];
 
-const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
-
 const STEP: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
     not_yet("image", IMAGE),
     not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
     not_yet("cpus", LIMITS),
     not_yet("memory", LIMITS),
-    not_yet("service", READY),
-    not_yet("readiness_probe", READY),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
-    not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("escalation", "remove it; a question waits until it is answered"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),

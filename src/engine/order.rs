@@ -85,7 +85,7 @@ impl Run {
         }
         let timeout = match self.workflow.steps.get(&question.escalation.lane.step).map(|step| &step.what) {
             Some(StepWhat::Approval(gate)) => gate.timeout,
-            Some(StepWhat::Run { .. }) | None => None,
+            Some(StepWhat::Run { .. } | StepWhat::WaitFor(_)) | None => None,
         };
         match (question.escalation.deadline, timeout) {
             (Some(_), Some(timeout)) => Ok(What::Extended { escalation: id, deadline: now.plus(timeout), by }),

@@ -46,7 +46,7 @@ impl Run {
     /// The environment of this lane could not be had, and a lane that has the same asks what is to be done. A gate has none.
     pub(super) fn waits_for_environment(&self, of: usize) -> bool {
         let environment = self.environment_at(of);
-        let runs = matches!(self.step_of(&self.lanes[of]).what, StepWhat::Run { .. });
+        let runs = !matches!(self.step_of(&self.lanes[of]).what, StepWhat::Approval(_));
         if !runs || !self.lacking.contains(environment) {
             return false;
         }
@@ -140,6 +140,7 @@ impl Run {
         out.extend(places.filter_map(|place| self.unanswered(*place, now)));
         if matches!(self.phase, Phase::Going) {
             self.stalls(now, next, out);
+            self.services(now, out);
         }
         if matches!(self.phase, Phase::Going) && self.run_deadline().is_some_and(|deadline| deadline <= now) {
             let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
@@ -265,12 +266,20 @@ impl Run {
             let LaneState::Active { claimed, stop, .. } = &lane.state else {
                 continue;
             };
-            if claimed.is_none() {
+            if self.is_wait(lane) {
+                let grace = self.step_of(lane).grace;
+                out.push(match *stop {
+                    Some(reason) => Command::Stop { attempt, reason, grace, save: None },
+                    None => Command::LookOut(attempt),
+                });
+            } else if claimed.is_none() {
                 // Also when it is to be stopped: whether it was started already, only its look-up can tell.
                 out.push(Command::Launch(attempt));
             } else if let Some(reason) = *stop {
                 let grace = self.step_of(lane).grace;
                 out.push(Command::Stop { attempt, reason, grace, save: self.save_signal(lane) });
+            } else if self.is_looked_for(lane) {
+                out.push(Command::LookOut(attempt));
             }
         }
         for &place in &self.sets.probing {

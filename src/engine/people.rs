@@ -251,7 +251,7 @@ impl Run {
             let waits = match why {
                 SkipWhy::Need(need) => lane.step != own || *need == id && none_failed,
                 // Its `if` may look at how this lane ends.
-                SkipWhy::Condition | SkipWhy::RunEnded => lane.step != own,
+                SkipWhy::Condition | SkipWhy::RunEnded | SkipWhy::Unneeded => lane.step != own,
                 SkipWhy::NotSelected => false,
             };
             if waits {
@@ -261,6 +261,7 @@ impl Run {
         }
         if changed {
             self.recount();
+            self.revive();
         }
     }
 
@@ -312,6 +313,7 @@ impl Run {
             }
         }
         self.recount();
+        self.revive();
     }
 
     /// Whether a lane is begun anew when the run is resumed; `redo`: it comes after the step that was named.
@@ -321,7 +323,7 @@ impl Run {
                 // What an `if` says may be different this time.
                 Ended::Failed
                 | Ended::Stopped
-                | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition) => true,
+                | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition | SkipWhy::Unneeded) => true,
                 Ended::Skipped(SkipWhy::NotSelected) => false,
                 Ended::Allowed | Ended::LeftOut(_) | Ended::Succeeded(_) => redo,
             },
@@ -404,6 +406,7 @@ impl Run {
         }
         self.lanes[gate].state = LaneState::Waiting;
         self.recount();
+        self.revive();
     }
 
     fn close_question(&mut self, place: usize, by: &Principal, at: Time) {

@@ -37,7 +37,8 @@ impl Places<'_> {
 impl Run {
     fn places(&self) -> Places<'_> {
         let most = usize::try_from(self.workflow.max_parallel).unwrap_or(usize::MAX);
-        let mut places = Places { run: self, free: most.saturating_sub(self.sets.active.len()), taken: HashMap::new() };
+        let taken = self.sets.active.iter().filter(|place| self.takes_place(&self.lanes[**place])).count();
+        let mut places = Places { run: self, free: most.saturating_sub(taken), taken: HashMap::new() };
         // What is being verified may need as much as the step itself: it has its place until then.
         self.verifying().for_each(|lane| places.take(lane));
         places
@@ -60,9 +61,10 @@ impl Run {
         for &place in due.chain(&self.sets.ready) {
             let lane = &self.lanes[place];
             let step = self.step_of(lane);
-            let runs = matches!(step.what, StepWhat::Run { .. });
-            // A gate takes no place: it opens however busy the run is.
-            if runs && !places.is_free(lane) || self.waits_for_environment(place) {
+            let runs = !matches!(step.what, StepWhat::Approval(_));
+            let takes = self.takes_place(lane);
+            // A gate takes no place: it opens however busy the run is. Nor do services and what waits for something outside.
+            if takes && !places.is_free(lane) || self.waits_for_environment(place) {
                 continue;
             }
             let lane_id = lane.id.clone();
@@ -70,7 +72,9 @@ impl Run {
                 Fate::Skip(why) => What::Skipped { lane: lane_id, why },
                 Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
                 Fate::Run if runs => {
-                    places.take(lane);
+                    if takes {
+                        places.take(lane);
+                    }
                     self.start(lane)
                 }
                 Fate::Run => {
@@ -100,6 +104,9 @@ impl Run {
     /// `if` replaces "all needs succeeded". A retry, and a lane that a person ordered to run, is not asked again.
     fn fate(&self, step: &Step, lane: &LaneRun) -> Fate {
         let retry = matches!(lane.state, LaneState::Delayed { .. });
+        if self.is_left_out(lane) {
+            return Fate::Skip(SkipWhy::Unneeded);
+        }
         if retry && step.fail_fast && self.sibling_failed(lane, None) {
             return Fate::Skip(SkipWhy::Need(step.id.clone()));
         }
@@ -119,12 +126,18 @@ impl Run {
         for need in &step.needs {
             match self.step_end(need) {
                 Some(StepEnd::Succeeded | StepEnd::Allowed) => {}
+                None if self.is_served(need) => {}
                 Some(StepEnd::Failed | StepEnd::Skipped) | None => {
                     return Fate::Skip(SkipWhy::Need(need.clone()));
                 }
             }
         }
         Fate::Run
+    }
+
+    /// It could start now, as far as places are concerned.
+    fn has_place(&self, lane: &LaneRun) -> bool {
+        !self.takes_place(lane) || self.places().is_free(lane)
     }
 
     /// Whether another lane of the step has failed for good, at all or since a moment.
@@ -153,7 +166,7 @@ impl Run {
         }
         match &lane.state {
             LaneState::Delayed { until, .. }
-                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.places().is_free(lane) =>
+                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.has_place(lane) =>
             {
                 Some(*until)
             }

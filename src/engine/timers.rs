@@ -23,6 +23,8 @@ pub enum Timer {
     RunTimeout,
     /// Without a sign of life until then, and without work, it stands still.
     Stall,
+    /// It is looked whether what is waited for is there.
+    Look,
 }
 
 /// A timer that runs.

@@ -8,6 +8,7 @@ mod diagnosis;
 mod escalation;
 mod event;
 mod ids;
+mod look;
 mod metric;
 mod notify;
 mod recovery;
@@ -26,6 +27,7 @@ pub use event::{
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
+pub use look::{Look, Readiness, Service, WaitFor, gpu_words, seen_words};
 pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};

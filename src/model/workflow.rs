@@ -8,8 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, StepId,
-    WaitSpec,
+    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, Service,
+    StepId, WaitFor, WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -225,6 +225,8 @@ pub struct Step {
     pub needs: Vec<StepId>,
     pub place: StepPlace,
     pub what: StepWhat,
+    /// It lives as long as others need it; only with [`StepWhat::Run`].
+    pub service: Option<Service>,
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
     pub env: IndexMap<String, Template>,
@@ -281,6 +283,8 @@ pub enum StepWhat {
     Run { script: String },
     /// A question to a person.
     Approval(Gate),
+    /// It runs nothing and ends when something is there.
+    WaitFor(WaitFor),
 }
 
 /// `[steps.x.approval]`.

@@ -58,6 +58,7 @@ const ROOMS: &[Room] = &[
     Room { name: "config", may: &BASE, pure: false },
     Room { name: "screen", may: &BASE, pure: false },
     Room { name: "usage", may: &BASE, pure: false },
+    Room { name: "peek", may: &BASE, pure: false },
     // Faces and what they stand on get everything over the wire: never from the engine, nor from the hands.
     Room {
         name: "client",
@@ -130,6 +131,7 @@ const ROOMS: &[Room] = &[
             "environment",
             "keep",
             "shim",
+            "peek",
             "config",
             "client",
             "faces",

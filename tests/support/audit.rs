@@ -224,6 +224,8 @@ impl Audit {
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Undone { .. }
             | What::Lasting { .. }
@@ -372,7 +374,9 @@ impl Audit {
                         well += 1;
                     }
                     Ended::Skipped(SkipWhy::Condition) => left_out += 1,
-                    Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    Ended::Failed
+                    | Ended::Stopped
+                    | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Unneeded) => {
                         left_out += 1000;
                     }
                 }

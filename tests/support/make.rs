@@ -45,6 +45,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         needs: needs.iter().map(|need| step_id(need)).collect(),
         place: StepPlace::default(),
         what: StepWhat::Run { script: "true".into() },
+        service: None,
         condition: None,
         env: IndexMap::new(),
         inputs: IndexMap::new(),

@@ -87,6 +87,8 @@ impl Patience {
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
             | What::Verified { .. }

@@ -64,6 +64,8 @@ impl Core {
             let Some(run) = self.engine.run(&attempt.run) else { continue };
             let past = run.lane(&attempt.lane).and_then(|lane| lane.past.last()).filter(|past| past.n == attempt.n);
             let habits = self.parts.board.get(attempt).map(|standing| standing.habits);
+            // What waits prints nothing: only how long it took is learned.
+            let habits = habits.or_else(|| self.is_wait(attempt).then(Default::default));
             if let (Some(past), Some(habits)) = (past.filter(|past| !past.resumed), habits) {
                 metrics.learn(Lesson {
                     workflow: run.workflow.name.clone(),

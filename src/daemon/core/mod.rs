@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) unreachable: HashSet<AttemptId>,
     /// Attempts whose output is followed, and what these clocks must heed.
     pub(super) watched: HashMap<AttemptId, watch::Sender<Orders>>,
+    /// Attempts that are looked for; told to look at once.
+    pub(super) lookouts: HashMap<AttemptId, watch::Sender<u64>>,
     /// The connection that may type into a lane. It never outlives the connection, nor this engine.
     pub(super) leases: HashMap<(RunId, LaneId), u64>,
     /// What was measured last; shared with those who measure.
@@ -111,6 +113,7 @@ impl Core {
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
             watched: HashMap::new(),
+            lookouts: HashMap::new(),
             leases: HashMap::new(),
             meter: Arc::default(),
             pending: Vec::new(),
@@ -191,6 +194,7 @@ impl Core {
                 let events = self.after_keeping(vec![event]);
                 self.stage(events, turn);
             }
+            Input::Peek { attempt, answer } => self.peek(&attempt, answer),
             Input::Keep(keeping) => self.keep_again(*keeping),
             Input::Kept { attempt, facts } => {
                 self.keeping.remove(&attempt);
@@ -393,6 +397,7 @@ impl Core {
     fn hand_out(&mut self, effects: &[Command]) {
         let owed: HashSet<String> = effects.iter().map(name_of).collect();
         self.handed.retain(|name| owed.contains(name));
+        self.call_in(|attempt| owed.contains(&format!("look out {attempt}")));
         let starts =
             |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
         if effects.iter().any(|command| starts(&command)) {
@@ -402,7 +407,8 @@ impl Core {
             let waits = match command {
                 Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
                 Command::Record(_) => true,
-                Command::Stop { .. }
+                Command::LookOut(_)
+                | Command::Stop { .. }
                 | Command::Probe(_)
                 | Command::Verify(_)
                 | Command::VerifyCheckpoints(_)
@@ -425,10 +431,19 @@ impl Core {
             | Command::VerifyCheckpoints(attempt)
             | Command::CheckCheckpoint(attempt, _)
             | Command::Stop { attempt, .. } => attempt,
+            Command::LookOut(attempt) => return self.look_out(attempt),
             Command::CloseEnvironment(run) => return self.close_all(run),
             Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
             Command::Record(_) => return,
         };
+        if let Command::Stop { attempt, reason, .. } = command
+            && self.is_wait(attempt)
+        {
+            if let Some(ended) = self.end_wait(attempt, *reason) {
+                self.parts.tell(Input::Fact(ended));
+            }
+            return crash_point("engine.after-effect");
+        }
         let Some(run) = self.engine.run(&attempt.run) else { return };
         match hands::task(run, command, &self.parts, self.journal.epoch()) {
             Ok(Some(task)) => drop(self.hands(attempt).map(|hands| hands.give(task))),
@@ -484,6 +499,7 @@ fn name_of(command: &Command) -> String {
     match command {
         Command::Record(_) => String::new(),
         Command::Launch(attempt) => format!("launch {attempt}"),
+        Command::LookOut(attempt) => format!("look out {attempt}"),
         Command::Stop { attempt, .. } => format!("stop {attempt}"),
         Command::Probe(attempt) => format!("probe {attempt}"),
         Command::Verify(attempt) => format!("verify {attempt}"),
@@ -501,6 +517,7 @@ fn is_fact(what: &What) -> bool {
         What::Claimed { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
+            | What::Looked { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }

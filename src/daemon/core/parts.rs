@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::daemon::adopt::{Found, Life};
 use crate::daemon::hands::Keeping;
+use crate::daemon::lookout::Sight;
 use crate::daemon::requests::{self, Answer};
 use crate::daemon::watch::Board;
 use crate::environment::Sandbox;
@@ -87,6 +88,8 @@ pub(in crate::daemon) enum Input {
     Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),
+    /// One look for what an attempt waits for.
+    Peek { attempt: AttemptId, answer: oneshot::Sender<Sight> },
     /// An environment is still to be kept after an attempt.
     Keep(Box<Keeping>),
     /// It is kept, or cannot be: what is to be recorded, the attempt's end at last.

@@ -143,7 +143,10 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| ended_words(exit)),
         detail: held.map_or_else(
-            || waiting.words(run, lane, now, silent).unwrap_or_else(|| detail(run, step, lane)),
+            || {
+                let own = || looked(run, lane, board).unwrap_or_else(|| detail(run, step, lane));
+                waiting.words(run, lane, now, silent).unwrap_or_else(own)
+            },
             |end| format!("ended, {end}; not recorded yet"),
         ),
         until_ms: run.until(lane).map(Time::as_ms),
@@ -159,6 +162,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         command: match &step.what {
             StepWhat::Run { .. } => run.script_of(lane).unwrap_or_default().to_owned(),
             StepWhat::Approval(_) => String::new(),
+            StepWhat::WaitFor(_) => run.look_words(lane),
         },
         dir: run.work_dir(&lane.id),
         ran_ms: ran(lane, now),
@@ -189,7 +193,9 @@ fn check_again(run: &Run, now: Time, board: &Board) -> Option<u64> {
         Some(standing.next_look.saturating_sub(now.since(standing.at)))
     });
     let timers = run.lanes.iter().filter_map(|lane| run.until(lane)).map(|until| until.since(now));
-    let soonest = looks.chain(timers).min().unwrap_or(Duration::from_secs(60));
+    let peeks = run.lanes.iter().filter_map(|lane| board.looking(&run.attempt(lane)?));
+    let peeks = peeks.map(|looking| looking.until.since(now));
+    let soonest = looks.chain(timers).chain(peeks).min().unwrap_or(Duration::from_secs(60));
     Some(soonest.as_secs().clamp(1, 3600))
 }
 
@@ -199,6 +205,9 @@ fn waits(run: &Run, lane: &LaneRun, board: &Board) -> Vec<WaitView> {
     let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }));
     if let Some((since, until)) = live.and_then(|attempt| board.get(&attempt)?.stall) {
         waits.push(Wait { timer: Timer::Stall, since: Some(since), until });
+    }
+    if let Some(looking) = run.attempt(lane).and_then(|attempt| board.looking(&attempt)) {
+        waits.push(Wait { timer: Timer::Look, since: Some(looking.since), until: looking.until });
     }
     waits.sort_by_key(|wait| wait.until);
     waits.into_iter().map(wait).collect()
@@ -213,8 +222,18 @@ fn wait(wait: Wait) -> WaitView {
         Timer::Undo => WaitKind::Undo,
         Timer::RunTimeout => WaitKind::RunTimeout,
         Timer::Stall => WaitKind::Stall,
+        Timer::Look => WaitKind::Look,
     };
     WaitView { kind, since_ms: wait.since.map(Time::as_ms), until_ms: wait.until.as_ms() }
+}
+
+/// What looks for it saw, where there are looks and nothing else is the matter.
+fn looked(run: &Run, lane: &LaneRun, board: &Board) -> Option<String> {
+    if run.asks(lane).is_some() || lane.clocks.held.is_some() {
+        return None;
+    }
+    let looking = run.attempt(lane).and_then(|attempt| board.looking(&attempt));
+    super::lookout::words(run, lane, looking.as_ref().map(|looking| looking.seen.as_str()))
 }
 
 /// Milliseconds that all attempts of a lane have run.
@@ -229,6 +248,7 @@ fn step_state(run: &Run, lane: &LaneRun) -> StepState {
     match &lane.state {
         LaneState::Waiting => StepState::Waiting,
         LaneState::Active { stop: Some(_), .. } => StepState::Stopping,
+        LaneState::Active { .. } if run.is_ready(lane) => StepState::Ready,
         LaneState::Active { claimed: Some(_), .. } | LaneState::Exited { .. } => StepState::Running,
         LaneState::Active { claimed: None, .. } => StepState::Starting,
         LaneState::Lost { .. } | LaneState::Probed { .. } => StepState::Unknown,
@@ -261,6 +281,8 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stall), .. } => "it stands still, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Alert), .. } => "an alert, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Unneeded), .. } => "nobody needs it any more, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::NotReady), .. } => "it does not become ready, being stopped".into(),
         LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
             asked(run, question)
         }
@@ -297,8 +319,10 @@ fn asked(run: &Run, question: &Question) -> String {
 }
 
 fn waiting(run: &Run, step: &Step) -> String {
-    let open: Vec<&str> =
-        step.needs.iter().filter(|need| run.step_end(need).is_none()).map(crate::model::StepId::as_str).collect();
+    let serves = |need: &crate::model::StepId| run.workflow.steps.get(need).is_some_and(|step| step.service.is_some());
+    let open = step.needs.iter().filter(|need| run.is_open(need));
+    let open: Vec<String> =
+        open.map(|need| if serves(need) { format!("{need} to be ready") } else { need.to_string() }).collect();
     if !open.is_empty() {
         return format!("waits for {}", open.join(", "));
     }
@@ -324,6 +348,7 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
         Ended::Skipped(SkipWhy::Need(need)) => format!("{need} did not succeed"),
         Ended::Skipped(SkipWhy::NotSelected) => "not selected".into(),
         Ended::Skipped(SkipWhy::RunEnded) => "the run ended before".into(),
+        Ended::Skipped(SkipWhy::Unneeded) => "nobody needs it any more".into(),
         Ended::LeftOut(by) => format!("left out by {by}"),
         Ended::Stopped => "stopped".into(),
     };

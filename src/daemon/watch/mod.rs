@@ -15,7 +15,7 @@ use rustix::fs::inotify;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
-pub(super) use board::{Board, Orders, Standing};
+pub(super) use board::{Board, Looking, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
 use sights::{Said, Sights};
 

@@ -20,6 +20,8 @@ use crate::environment::dir::{hex, note};
 
 /// Where the bundle is mounted. Short, for it must fit where the path of another loader stood.
 pub(super) const INSIDE: &str = "/run/dogwatch/b";
+/// Where its libraries are.
+pub(in crate::environment) const LIBRARIES: &str = "/run/dogwatch/b/lib";
 const LOADER: &str = "/run/dogwatch/b/ld.so";
 
 /// Terminals that tmux and people's shells ask for.

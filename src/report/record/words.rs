@@ -60,6 +60,8 @@ pub(super) fn stop(reason: StopReason) -> &'static str {
         StopReason::Stop => "stopped",
         StopReason::Stall => "stood still",
         StopReason::Alert => "an alert",
+        StopReason::Unneeded => "nobody needed it any more",
+        StopReason::NotReady => "it did not become ready",
     }
 }
 
@@ -79,6 +81,7 @@ fn skipped(why: &SkipWhy) -> String {
         SkipWhy::Need(step) => format!("{step} did not succeed"),
         SkipWhy::NotSelected => "not part of this run".into(),
         SkipWhy::RunEnded => "the run ended before".into(),
+        SkipWhy::Unneeded => "nobody needed it".into(),
     }
 }
 
@@ -170,18 +173,35 @@ fn checkpoint(run: &Run, what: &What) -> String {
 }
 
 /// One line of the timeline; `None` for what would only make it long.
+/// The name of an environment, where there are several.
+fn which(run: &Run, environment: &crate::model::EnvironmentId) -> String {
+    if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") }
+}
+
+/// What an attempt has of the host, or what was seen of what it waits for.
+fn told(name: &str, what: &What) -> String {
+    let words = if let What::Looked { good, given_up, seen, .. } = what {
+        inline(&crate::model::seen_words(*good, *given_up, seen))
+    } else if let What::Booked { gpus, .. } = what {
+        crate::model::gpu_words(gpus)
+    } else {
+        String::new()
+    };
+    format!("{name}: {words}")
+}
+
+/// An event of the run's story, in words; `None` where it is told elsewhere.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
     let by = |by: &Principal| inline(&by.to_string());
-    Some(match &event.what {
+    let what = &event.what;
+    Some(match what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
         What::EnvironmentReady { environment, isolation: found } => {
-            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
-            format!("environment{which}: {}", isolation(found))
+            format!("environment{}: {}", which(run, environment), isolation(found))
         }
         What::EnvironmentFailed { environment, why } => {
-            let which = if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") };
-            format!("no environment{which}: {}", inline(why))
+            format!("no environment{}: {}", which(run, environment), inline(why))
         }
         What::Intended { attempt, cause, .. } => {
             format!("{} is started: {}", name(attempt), cause_words(cause))
@@ -193,6 +213,7 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
         }
         What::Keeping { attempt } => format!("{} has ended well, and its environment is being kept", name(attempt)),
+        What::Booked { attempt, .. } | What::Looked { attempt, .. } => told(&name(attempt), what),
         What::NotSnapshotted { attempt, why } => {
             format!("the environment of {} could not be kept: {}", name(attempt), inline(why))
         }
