@@ -15,6 +15,7 @@
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
+//!               host        what this machine has to give to steps: GPUs, processors, memory
 //!               state_dir   the folder of everything: which, whether it can be trusted, its sockets' paths
 //!               spawn       terminals, and starting programs in a clean state
 //!               faults      crash points and mutants of the fault tests
@@ -41,6 +42,7 @@ pub mod environment;
 pub mod faces;
 pub mod faults;
 pub mod gauge;
+pub mod host;
 pub mod journal;
 pub mod judge;
 pub mod keep;

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "pure/alerts.rs"]
 mod alerts;
+#[path = "pure/booking.rs"]
+mod booking;
 #[path = "pure/cli.rs"]
 mod cli;
 #[path = "pure/config.rs"]
@@ -49,6 +51,8 @@ mod recovery;
 mod scenarios;
 #[path = "pure/screen.rs"]
 mod screen;
+#[path = "pure/services.rs"]
+mod services;
 #[path = "pure/stalls.rs"]
 mod stalls;
 #[path = "pure/table.rs"]

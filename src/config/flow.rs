@@ -24,7 +24,7 @@ use super::problems::Found;
 use super::read::{Item, Limit, Reader, Section};
 use crate::model::{StepId, Workflow};
 pub(super) use params::Missing;
-use place::Placed;
+use place::{Placed, Wanted};
 use step::Defaults;
 pub(super) use step::Draft;
 
@@ -42,12 +42,15 @@ pub(super) struct Read {
     pub(super) workflow: Workflow,
     /// All environments.
     placed: Vec<Placed>,
+    /// What steps want of the host, with the places.
+    demands: Vec<Wanted>,
 }
 
 impl Read {
     /// Notes what is not there on this host, or is not what it seems.
     pub(super) fn look(&self, found: &mut Found) {
         self.placed.iter().for_each(|placed| place::look(placed, found));
+        place::look_at_host(&self.demands, found);
     }
 }
 
@@ -97,9 +100,11 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     other::check_changes(reader, &drafts, &workflow.env);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
+    let wanting = drafts.iter().filter(|(_, draft)| !draft.step.demand.is_none());
+    let demands = wanting.map(|(name, draft)| (name.clone(), draft.step.demand, draft.demand_at.clone())).collect();
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
     let placed = std::iter::once(placed).chain(others.into_iter().map(|(_, placed)| placed)).collect();
-    Some(Read { workflow, placed })
+    Some(Read { workflow, placed, demands })
 }
 
 /// Whether the file is of a version that is known here. Another one is told alone: its keys may mean something else.

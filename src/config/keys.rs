@@ -127,6 +127,9 @@ impl Kind {
                 "wait_for",
                 "service",
                 "readiness_probe",
+                "gpus",
+                "cpus",
+                "memory",
             ],
             Self::Output => &["path"],
             Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
@@ -206,16 +209,12 @@ const FILE: &[NotYet] = &[
 ];
 
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
-const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
 
 const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits until it is answered")];
 
 const STEP: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
     not_yet("image", IMAGE),
-    not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
-    not_yet("cpus", LIMITS),
-    not_yet("memory", LIMITS),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),

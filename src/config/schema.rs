@@ -360,6 +360,14 @@ struct Step {
     service: Option<bool>,
     /// When the service is ready. Default: as soon as it has started.
     readiness_probe: Option<Readiness>,
+    /// GPUs of the host that each attempt has for itself: dogwatch sets `CUDA_VISIBLE_DEVICES`. It waits until they are free.
+    #[schemars(range(max = 1024))]
+    gpus: Option<u32>,
+    /// Processors of the host that are booked for each attempt. Nothing is limited by it.
+    #[schemars(range(min = 0.01))]
+    cpus: Option<f64>,
+    /// Memory of the host that is booked for each attempt: "16GiB". Nothing is limited by it.
+    memory: Option<String>,
 }
 
 /// What is waited for: one of the four.

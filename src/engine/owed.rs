@@ -6,12 +6,13 @@ use crate::model::{
 };
 
 use super::Run;
+use super::booking::Books;
 use super::recovery;
 use super::state::{Ended, LaneRun, LaneState, Phase, Question, ToAsk};
 
 impl Run {
     /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
-    pub(super) fn decisions(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+    pub(super) fn decisions(&self, now: Time, books: &Books, next: &mut EscalationId, out: &mut Vec<Command>) {
         let before = out.len();
         match &self.phase {
             Phase::Ended { .. } => return,
@@ -26,7 +27,7 @@ impl Run {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
                 if !self.paused && out.len() == before {
-                    self.starts(now, next, out);
+                    self.starts(now, books, next, out);
                 }
             }
             Phase::Stopping { by, .. } => {
@@ -148,7 +149,7 @@ impl Run {
         }
     }
 
-    fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
+    pub(super) fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
         let lane = &self.lanes[place];
         let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
@@ -171,7 +172,7 @@ impl Run {
     }
 
     /// The answer that takes effect now: one that was held back until then, or what follows when nobody gave one in time.
-    fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
+    pub(super) fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
         let question = self.open_question(place)?;
         if let Some(held) = question.held.as_ref().filter(|_| question.answer.is_none()) {
             let (escalation, by, note) = (question.escalation.id, held.by.clone(), held.note.clone());

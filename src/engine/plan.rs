@@ -133,6 +133,7 @@ impl Run {
             ("DOGWATCH_WORKSPACE", self.workflow.environment_of(&attempt.lane.step).workspace.clone()),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        env.extend(self.visible(attempt).map(|gpus| ("CUDA_VISIBLE_DEVICES".to_owned(), gpus)));
         Ok(env)
     }
 }

@@ -8,7 +8,7 @@ use crate::model::{Time, What};
 
 use super::Run;
 use super::expr;
-use super::state::{Ended, LaneRun, LaneState, Next};
+use super::state::{Ended, Finish, LaneRun, LaneState, Next};
 
 /// What looks for the newest attempt of a lane saw, the last time that it was another thing than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Run {
         loop {
             let ended = |lane: &LaneRun| match &lane.state {
                 LaneState::Done { how, .. } => {
-                    matches!(how, Ended::Succeeded(_) | Ended::Skipped(SkipWhy::Unneeded))
+                    matches!(how, Ended::Succeeded(Finish::Exit) | Ended::Skipped(SkipWhy::Unneeded))
                 }
                 LaneState::Waiting
                 | LaneState::Active { .. }
@@ -170,7 +170,7 @@ impl Run {
             let lane = &self.lanes[place];
             let LaneState::Active { stop: None, .. } = &lane.state else { continue };
             // Nobody's step is ended under his hands.
-            if lane.attached.is_some() {
+            if lane.attached.is_some() || self.over_limit(place, now).is_some() {
                 continue;
             }
             let given_up = lane.seen.as_ref().is_some_and(|seen| seen.given_up && !seen.good);
@@ -192,7 +192,8 @@ impl Run {
         }
         for &place in self.sets.asking.iter().filter(|place| self.is_superfluous(**place)) {
             let open = self.open_question(place).filter(|question| question.is_open());
-            let Some(question) = open.filter(|question| question.escalation.kind != EscalationKind::Unknown) else {
+            let open = open.filter(|question| question.escalation.kind != EscalationKind::Unknown);
+            let Some(question) = open.filter(|_| self.unanswered(place, now).is_none()) else {
                 continue;
             };
             let (escalation, note) = (question.escalation.id, Some("nobody needs it any more".into()));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::model::{AttemptId, Cause, Command, EscalationId, SkipWhy, Step, StepWhat, Time, What};
 
 use super::Run;
+use super::booking::Books;
 use super::expr;
 use super::state::{Ended, LaneRun, LaneState, StepEnd};
 
@@ -50,15 +51,9 @@ impl Run {
     }
 
     /// Lanes that may start now: retries that are due first, then in the file's order.
-    pub(super) fn starts(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+    pub(super) fn starts(&self, now: Time, books: &Books, next: &mut EscalationId, out: &mut Vec<Command>) {
         let mut places = self.places();
-        let due = self.sets.delayed.iter().filter(|place| {
-            let lane = &self.lanes[**place];
-            let over = matches!(&lane.state, LaneState::Delayed { until, .. } if *until <= now);
-            // A person may have ordered a step again that this one needs, or looks at what the last attempt left.
-            over && lane.attached.is_none() && self.steps[lane.step].needs_open == 0
-        });
-        for &place in due.chain(&self.sets.ready) {
+        for place in self.due(now).chain(self.sets.ready.iter().copied()) {
             let lane = &self.lanes[place];
             let step = self.step_of(lane);
             let runs = !matches!(step.what, StepWhat::Approval(_));
@@ -72,10 +67,21 @@ impl Run {
                 Fate::Skip(why) => What::Skipped { lane: lane_id, why },
                 Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
                 Fate::Run if runs => {
+                    let gpus = match (step.demand.is_none(), books.never(self, place), books.grant(self, place)) {
+                        (true, ..) => Vec::new(),
+                        (false, Some(why), _) => {
+                            out.push(self.record(now, What::CannotStart { lane: lane_id, why: why.to_owned() }));
+                            continue;
+                        }
+                        // Others have what it wants, or come first.
+                        (false, None, None) => continue,
+                        (false, None, Some(gpus)) => gpus.to_vec(),
+                    };
                     if takes {
                         places.take(lane);
                     }
-                    self.start(lane)
+                    self.begin(lane, gpus, now, out);
+                    continue;
                 }
                 Fate::Run => {
                     let Some(escalation) = self.question(lane, *next, now) else {
@@ -86,6 +92,27 @@ impl Run {
                 }
             };
             out.push(self.record(now, what));
+        }
+    }
+
+    /// The retries whose time has come.
+    pub(super) fn due(&self, now: Time) -> impl Iterator<Item = usize> {
+        let due = self.sets.delayed.iter().filter(move |place| {
+            let lane = &self.lanes[**place];
+            let over = matches!(&lane.state, LaneState::Delayed { until, .. } if *until <= now);
+            // A person may have ordered a step again that this one needs, or looks at what the last attempt left.
+            over && lane.attached.is_none() && self.steps[lane.step].needs_open == 0
+        });
+        due.copied()
+    }
+
+    /// The intent of an attempt, with what it has of the host.
+    fn begin(&self, lane: &LaneRun, gpus: Vec<u32>, now: Time, out: &mut Vec<Command>) {
+        let what = self.start(lane);
+        let attempt = if let What::Intended { attempt, .. } = &what { Some(attempt.clone()) } else { None };
+        out.push(self.record(now, what));
+        if let Some(attempt) = attempt.filter(|_| !gpus.is_empty()) {
+            out.push(self.record(now, What::Booked { attempt, gpus }));
         }
     }
 
@@ -136,7 +163,7 @@ impl Run {
     }
 
     /// It could start now, as far as places are concerned.
-    fn has_place(&self, lane: &LaneRun) -> bool {
+    pub(super) fn has_place(&self, lane: &LaneRun) -> bool {
         !self.takes_place(lane) || self.places().is_free(lane)
     }
 

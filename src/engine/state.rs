@@ -42,6 +42,8 @@ pub struct Run {
     pub(super) places: HashMap<LaneId, usize>,
     pub(super) steps: Vec<StepRun>,
     pub(super) sets: Sets,
+    /// A step of it wants something of the host for itself.
+    pub(super) books: bool,
 }
 
 /// Where a run is.
@@ -145,7 +147,9 @@ impl Run {
             places,
             steps,
             sets: Sets::default(),
+            books: false,
         };
+        run.books = run.workflow.steps.values().any(|step| !step.demand.is_none());
         run.select(at);
         run.recount();
         run
@@ -254,7 +258,11 @@ impl Run {
         }
         // Whether a service holds up others depends on more than whether it is done.
         if self.step_of(&self.lanes[place]).service.is_some() {
-            return self.recount();
+            self.recount();
+            if is_done {
+                self.revive();
+            }
+            return;
         }
         match (was_done, is_done) {
             (false, true) => self.lane_closed(step),

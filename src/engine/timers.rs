@@ -58,8 +58,10 @@ impl Run {
             return None;
         }
         let attempts = self.sets.active.iter().filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let starts = !self.paused && matches!(self.phase, Phase::Going);
-        let retries = self.sets.delayed.iter().filter(|_| starts);
+        let starts = self.starts_anything();
+        // What wants something of the host has to heed other runs, too.
+        let alone = |place: &&usize| self.step_of(&self.lanes[**place]).demand.is_none();
+        let retries = self.sets.delayed.iter().filter(|_| starts).filter(alone);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
         let asking = self.sets.asking.union(&self.sets.active);
         let answers = asking.filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);

@@ -4,6 +4,7 @@
 //! matrix), *attempt* (one start of a lane), *session* (tmux's), *environment* (where steps run), *checkpoint*,
 //! *escalation* (a question to a person).
 
+mod demand;
 mod diagnosis;
 mod escalation;
 mod event;
@@ -17,6 +18,7 @@ mod stall;
 mod time;
 mod workflow;
 
+pub use demand::{Demand, Kind as DemandKind};
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use escalation::{Choice, Escalation, EscalationKind};
 pub use event::{

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, Service,
-    StepId, WaitFor, WaitSpec,
+    AlertSpec, Alternative, Autonomy, Demand, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec,
+    Service, StepId, WaitFor, WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -227,6 +227,8 @@ pub struct Step {
     pub what: StepWhat,
     /// It lives as long as others need it; only with [`StepWhat::Run`].
     pub service: Option<Service>,
+    /// What each attempt takes of the host for itself.
+    pub demand: Demand,
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
     pub env: IndexMap<String, Template>,

@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const BASE: [&str; 15] = [
+const BASE: [&str; 16] = [
     "model",
     "engine",
     "gauge",
@@ -27,6 +27,7 @@ const BASE: [&str; 15] = [
     "faults",
     "state_dir",
     "spawn",
+    "host",
     // A room may always name itself; these two are here so that the table stays short.
     "self",
     "",
@@ -49,6 +50,7 @@ const ROOMS: &[Room] = &[
     Room { name: "faults", may: &BASE, pure: false },
     Room { name: "state_dir", may: &BASE, pure: false },
     Room { name: "spawn", may: &BASE, pure: false },
+    Room { name: "host", may: &BASE, pure: false },
     Room { name: "journal", may: &BASE, pure: false },
     Room { name: "metrics", may: &BASE, pure: false },
     Room { name: "environment", may: &BASE, pure: false },
@@ -102,6 +104,7 @@ const ROOMS: &[Room] = &[
             "faults",
             "state_dir",
             "spawn",
+            "host",
             "journal",
             "environment",
             "session",
@@ -132,6 +135,7 @@ const ROOMS: &[Room] = &[
             "keep",
             "shim",
             "peek",
+            "host",
             "config",
             "client",
             "faces",

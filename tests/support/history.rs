@@ -170,6 +170,7 @@ impl History {
             Happening::Look { attempt, seen_claimed, intent_boot } => world.look(&attempt, seen_claimed, intent_boot),
             Happening::Stop { attempt, reason, grace_ms } => world.stop(&attempt, reason, grace_ms),
             Happening::Probe(attempt) => world.probe(&attempt),
+            Happening::Peek(attempt) => world.peek(&attempt),
             Happening::Verify(attempt) => world.verify(&attempt),
             Happening::VerifyCheckpoints(attempt, leaving) => world.verify_checkpoints(&attempt, &leaving),
             Happening::CheckCheckpoint(attempt, checkpoint) => world.check_checkpoint(&attempt, checkpoint),

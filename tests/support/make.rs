@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, EnvironmentSpec, FailureRule,
-    Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Part, Principal, Retry, Selection, Step,
-    StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
+    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, Created, Demand, EnvironmentSpec,
+    FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Look, Match, OnTimeout, OnUnknown, Part, Principal, Readiness,
+    Retry, Selection, Service, Step, StepId, StepPlace, StepWhat, Template, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -46,6 +46,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         place: StepPlace::default(),
         what: StepWhat::Run { script: "true".into() },
         service: None,
+        demand: Demand::default(),
         condition: None,
         env: IndexMap::new(),
         inputs: IndexMap::new(),
@@ -203,6 +204,12 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
         _ => OnUnknown::Ask,
     };
     random_rules(dice, &mut step, steady);
+    if !steady && !step.has_matrix && dice.per_mille(80) {
+        let look = Look::Tcp(Template(vec![Part::Text("db:5432".into())]));
+        let readiness = Readiness { look, period: seconds(1), failure_threshold: 60 };
+        step.service = Some(Service { readiness: dice.per_mille(600).then_some(readiness) });
+        step.verify = None;
+    }
     let on_stall = [None, None, Some(Action::Retry), Some(Action::Skip), Some(Action::Resume)];
     step.wait.on_stall = if steady { None } else { dice.pick(&on_stall).copied().flatten() };
     step

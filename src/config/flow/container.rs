@@ -154,7 +154,7 @@ fn is_image(text: &str) -> bool {
         && path.split('/').enumerate().all(|(place, part)| word(part, if place == 0 { "._-:" } else { "._-" }))
 }
 
-fn cpus<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<u64> {
+pub(super) fn cpus<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<u64> {
     let number = reader.number(item, 0.01)?;
     if number > 100_000.0 {
         reader.found.error(&item.at, format!("{} is more than any machine has", item.title));
@@ -165,7 +165,7 @@ fn cpus<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<u64> {
     Some(milli)
 }
 
-fn size<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<u64> {
+pub(super) fn size<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<u64> {
     let Some(text) = item.value.as_str() else {
         reader.wrong_type(item, "a size like \"16GiB\"", None);
         return None;

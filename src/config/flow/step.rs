@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{look, matrix, metric, other, recovery, wait};
+use super::{container, look, matrix, metric, other, recovery, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    Autonomy, CheckpointSpec, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output, Retry, Step, StepId,
-    StepPlace, StepWhat, Template, WaitSpec,
+    Autonomy, CheckpointSpec, Demand, DemandKind, EnvironmentId, Gate, Lane, LaneSpec, OnTimeout, OnUnknown, Output,
+    Retry, Step, StepId, StepPlace, StepWhat, Template, WaitSpec,
 };
 
 /// The longest script, in bytes.
@@ -55,6 +55,8 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) environment_at: Option<At>,
     /// The place of `snapshot`, where it is written.
     pub(in crate::config) snapshot_at: Option<At>,
+    /// The places of `gpus`, `cpus` and `memory`, where they are written.
+    pub(in crate::config) demand_at: Vec<(DemandKind, At)>,
     /// What its rules `use`, with the places.
     pub(in crate::config) uses: Vec<(String, At)>,
     /// The variables that its rules `change`, with the places.
@@ -102,6 +104,10 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
             needs: needs(reader, &section),
             environment_at: section.get("environment").map(|item| item.at),
             snapshot_at: section.get("snapshot").map(|item| item.key_at),
+            demand_at: [(DemandKind::Gpus, "gpus"), (DemandKind::Processors, "cpus"), (DemandKind::Memory, "memory")]
+                .into_iter()
+                .filter_map(|(kind, key)| Some((kind, section.get(key)?.at)))
+                .collect(),
             step: step(reader, id, &section, defaults),
             uses,
             changes,
@@ -132,6 +138,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         place: StepPlace::default(),
         what,
         service: None,
+        demand: Demand::default(),
         condition,
         env: IndexMap::new(),
         inputs: IndexMap::new(),
@@ -218,6 +225,7 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     if let Some(item) = section.get("matrix") {
         matrix::read(reader, &item, step);
     }
+    step.demand = demand(reader, section);
     step.service = look::service(reader, section);
     if step.service.is_some() {
         // Its time ends when nobody needs it.
@@ -234,6 +242,28 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     step.alerts = metric::alerts(reader, section, step);
     recovery::unknown(reader, section, step);
     recovery::rules(reader, section, step);
+}
+
+/// What it takes of the host for itself.
+fn demand<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Demand {
+    let gpus = section.get("gpus").and_then(|item| reader.integer(&item, 0..=1024));
+    let gpus = gpus.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let own = section.get("env").filter(|_| gpus > 0);
+    if let Some((_, item)) = own.and_then(|item| {
+        let names = reader.names(&item, format!("env of {}", section.title));
+        names.into_iter().find(|(name, _)| *name == "CUDA_VISIBLE_DEVICES")
+    }) {
+        reader
+            .found
+            .error(
+                &item.key_at,
+                format!("{} has `gpus`: dogwatch says which ones by CUDA_VISIBLE_DEVICES", section.title),
+            )
+            .hint("remove one of the two");
+    }
+    let milli_cpus = section.get("cpus").and_then(|item| container::cpus(reader, &item)).unwrap_or(0);
+    let memory = section.get("memory").and_then(|item| container::size(reader, &item)).unwrap_or(0);
+    Demand { gpus, milli_cpus, memory }
 }
 
 fn what<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> StepWhat {

@@ -8,11 +8,11 @@ use crate::daemon::{begin, views};
 use crate::engine::{Engine, LaneState, Run};
 use crate::journal::{self, Journal, RunRow};
 use crate::metrics::Lesson;
-use crate::model::{Event, RunId, Verdict, What};
+use crate::model::{Demand, Event, RunId, Verdict, What};
 
-pub(super) fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
+pub(super) fn fold(journal: &Journal, host: Demand) -> Result<Engine, journal::Error> {
     let read = journal.read();
-    let mut engine = Engine::new(read.newest_escalation()?);
+    let mut engine = Engine::new(read.newest_escalation()?).on(host);
     let mut rows = read.unfinished()?;
     // A run that has ended is held until its environment has, too: an engine may have died between the two.
     for (id, dir) in read.ended()? {

@@ -97,7 +97,7 @@ impl Core {
     /// Folds what is going on from the journal.
     pub(super) fn new(parts: Parts, journal: Journal) -> Result<Self, Error> {
         let now = parts.clock.now();
-        let engine = fold(&journal)?;
+        let engine = fold(&journal, parts.host)?;
         let space = Space::new(parts.state.path().to_owned());
         Ok(Self {
             parts,
@@ -383,7 +383,7 @@ impl Core {
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
         self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
-        match fold(&self.journal) {
+        match fold(&self.journal, self.parts.host) {
             Ok(engine) => self.engine = engine,
             Err(error) => {
                 // What is in memory may hold decisions that are nowhere written: nothing may follow from them.

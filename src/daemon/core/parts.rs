@@ -14,7 +14,7 @@ use crate::daemon::watch::Board;
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
 use crate::metrics::Metrics;
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site};
+use crate::model::{AttemptId, Command, Created, Demand, Event, LaneId, Principal, RunId, Site};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -32,6 +32,8 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) inputs: mpsc::UnboundedSender<Input>,
     pub(in crate::daemon) changed: watch::Sender<u64>,
     pub(in crate::daemon) board: Board,
+    /// What this machine has for steps.
+    pub(in crate::daemon) host: Demand,
     /// `None` where they cannot be kept.
     pub(in crate::daemon) metrics: Option<Metrics>,
 }

@@ -335,6 +335,7 @@ impl Core {
                 space: &self.space,
                 waiting: &self.waiting,
                 board: &self.parts.board,
+                engine: &self.engine,
             },
         );
         for asked in &mut view.escalations {

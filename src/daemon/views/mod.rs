@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::sites::Waiting;
 use super::space::Space;
 use super::watch::Board;
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
+use crate::engine::{Ended, Engine, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
     AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
+    gpu_words,
 };
 use crate::wire::client::{
     AttachedView, IsolationView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft, WaitKind,
@@ -73,11 +74,12 @@ pub(super) struct Beside<'a> {
     pub(super) space: &'a Space,
     pub(super) waiting: &'a Waiting,
     pub(super) board: &'a Board,
+    pub(super) engine: &'a Engine,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, space, waiting, board } = beside;
+    let Beside { file, now, seq, unreachable, space, waiting, board, engine } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -88,7 +90,11 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         params: params.collect(),
         isolation: isolation(run),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space, waiting, board))).collect(),
+        steps: run
+            .lanes
+            .iter()
+            .map(|lane| step(run, lane, now, (unreachable, space, waiting, board, engine)))
+            .collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
         seq,
@@ -121,9 +127,9 @@ fn isolation(run: &Run) -> Option<IsolationView> {
 }
 
 /// What stands beside the mind's state of a step.
-type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board);
+type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board, &'a Engine);
 
-fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board): Aside<'_>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board, engine): Aside<'_>) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -144,7 +150,9 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         exit: exit.map(|exit| ended_words(exit)),
         detail: held.map_or_else(
             || {
-                let own = || looked(run, lane, board).unwrap_or_else(|| detail(run, step, lane));
+                let own =
+                    || looked(run, lane, board).or_else(|| has(run, lane)).unwrap_or_else(|| detail(run, step, lane));
+                let own = || engine.shortage(&run.id, lane, now).unwrap_or_else(own);
                 waiting.words(run, lane, now, silent).unwrap_or_else(own)
             },
             |end| format!("ended, {end}; not recorded yet"),
@@ -225,6 +233,13 @@ fn wait(wait: Wait) -> WaitView {
         Timer::Look => WaitKind::Look,
     };
     WaitView { kind, since_ms: wait.since.map(Time::as_ms), until_ms: wait.until.as_ms() }
+}
+
+/// The GPUs that it has, where there is nothing more to say of it.
+fn has(run: &Run, lane: &LaneRun) -> Option<String> {
+    let plain = matches!(lane.state, LaneState::Active { claimed: Some(_), resume: None, stop: None, .. });
+    let plain = plain && run.asks(lane).is_none() && lane.clocks.held.is_none() && !lane.gpus.is_empty();
+    plain.then(|| format!("has {}", gpu_words(&lane.gpus)))
 }
 
 /// What looks for it saw, where there are looks and nothing else is the matter.
