@@ -20,6 +20,8 @@ use crate::patience::{Habits, Past, Patience, Poll};
 const AGAIN: Duration = Duration::from_secs(1);
 /// So many different sights of one attempt are told to the journal by one engine; what comes after is only shown.
 const MOST_TOLD: u32 = 100;
+/// Of what it took so far, the most that is waited until the next look where nothing is known of earlier ones.
+const PART: f64 = 0.2;
 /// Timers that are shorter are not announced.
 const WORTH_TELLING: Duration = Duration::from_millis(900);
 
@@ -34,7 +36,7 @@ pub(super) struct Sight {
 /// When the next look is.
 enum Pace {
     /// By what earlier runs took.
-    Learned { past: Box<Past>, patience: Box<Patience> },
+    Learned { past: Box<Past>, patience: Box<Patience>, new: Option<Duration> },
     /// Every so often, and in vain so many times more.
     Steady { period: Duration, left: u32 },
 }
@@ -42,7 +44,12 @@ enum Pace {
 impl Pace {
     fn wait(&self, now: Time) -> Duration {
         match self {
-            Self::Learned { past, patience } => patience.next_look(now, past),
+            Self::Learned { past, patience, new } => {
+                let next = patience.next_look(now, past);
+                // What was never waited for before is not overslept by more than a part of what it took.
+                let part = Duration::try_from_secs_f64(patience.age(now) * PART).unwrap_or_default();
+                new.map_or(next, |least| next.min(part.max(least)))
+            }
             Self::Steady { period, .. } => *period,
         }
     }
@@ -92,8 +99,9 @@ impl Core {
         tokio::spawn(async move {
             let pace = match (what, readiness) {
                 (StepWhat::WaitFor(wait), _) => {
-                    let past = learned(&parts, workflow, name, wait.poll).await;
-                    Pace::Learned { past: Box::new(past), patience: Box::new(Patience::new(begun)) }
+                    let (past, known) = learned(&parts, workflow, name, wait.poll).await;
+                    let new = (!known).then_some(wait.poll.0);
+                    Pace::Learned { new, past: Box::new(past), patience: Box::new(Patience::new(begun)) }
                 }
                 (StepWhat::Run { .. } | StepWhat::Approval(_), Some(probe)) => {
                     Pace::Steady { period: probe.period, left: probe.failure_threshold }
@@ -157,17 +165,17 @@ impl Core {
     }
 }
 
-/// What earlier waits of this step took.
-async fn learned(parts: &Parts, workflow: String, step: String, (min, max): (Duration, Duration)) -> Past {
+/// What earlier waits of this step took, and whether there were any.
+async fn learned(parts: &Parts, workflow: String, step: String, (min, max): (Duration, Duration)) -> (Past, bool) {
     // A look is worth as much as the shortest time between two of them.
     let poll = Poll { min, max, worth: min };
     let metrics = parts.metrics.clone();
     let look = move || {
         let lessons = metrics.and_then(|metrics| metrics.lessons(&workflow, &step).ok());
         let (took, habits) = lessons.unwrap_or_default();
-        Past::new(&took, habits, poll)
+        (Past::new(&took, habits, poll), !took.is_empty())
     };
-    let none = |_| Past::new(&[], Habits::default(), poll);
+    let none = |_| (Past::new(&[], Habits::default(), poll), false);
     tokio::task::spawn_blocking(look).await.unwrap_or_else(none)
 }
 

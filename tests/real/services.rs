@@ -115,7 +115,7 @@ fn a_stopped_run_leaves_no_service() {
     until("a new engine knows that it is ready", || state(&house, "web") == "ready");
     assert_eq!((servers(port), starts(&house)), (1, 1));
     house.said(&["stop", "@last"]);
-    until("the run has ended", || house.status()["state"] == "stopped");
+    until("the run has ended", || house.status()["line"]["state"] == "stopped");
     assert!(within(10_000, || servers(port) == 0), "a server is left");
 }
 

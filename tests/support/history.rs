@@ -141,7 +141,15 @@ impl History {
     }
 
     fn is_over(&self) -> bool {
-        self.daemon.all_ended() && (self.setup.people != People::Wild || self.world.now > self.wild_until)
+        let over = self.daemon.all_ended() && (self.setup.people != People::Wild || self.world.now > self.wild_until);
+        over || self.setup.people == People::Nobody && self.only_serves()
+    }
+
+    /// Services live on for steps about which a person is asked, and nobody answers.
+    fn only_serves(&self) -> bool {
+        let runs = || self.daemon.engine.runs();
+        let serves = runs().any(|run| run.lanes.iter().any(|lane| run.is_ready(lane)));
+        serves && runs().all(|run| matches!(run.phase, Phase::Ended { .. }) || run.only_waits())
     }
 
     /// Nothing will ever happen again by itself: each run has ended or waits for a person.

@@ -295,7 +295,7 @@ fn what<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> StepWhat {
         (None, None, Some(item)) => look::wait_for(reader, &item).map_or_else(nothing, StepWhat::WaitFor),
         (None, None, None) => {
             // `agent = …` already says that it is not supported.
-            if section.get("agent").is_none() {
+            if !section.items().any(|(key, _)| key == "agent") {
                 reader
                     .found
                     .error(&section.at, format!("{} has neither `run` nor `approval` nor `wait_for`", section.title))
