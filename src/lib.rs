@@ -11,10 +11,12 @@
 //! L2 hands      journal environment session keep shim config
 //!               identity    what files and folders are, and whether an earlier result still stands
 //!               screen      a step's bytes as cells and lines that can be shown
+//!               peek        one look from inside an environment: an address, a port, a file
 //!               usage       what the machine and the steps on it use now
 //! L2 base       clock       the only reader of time, randomness and the boot id
 //!               wire        messages of both sockets, framing, versions
 //!               attempt     the attempt directory: claim, log, exit record
+//!               host        what this machine has to give to steps: GPUs, processors, memory
 //!               state_dir   the folder of everything: which, whether it can be trusted, its sockets' paths
 //!               spawn       terminals, and starting programs in a clean state
 //!               faults      crash points and mutants of the fault tests
@@ -41,6 +43,7 @@ pub mod environment;
 pub mod faces;
 pub mod faults;
 pub mod gauge;
+pub mod host;
 pub mod identity;
 pub mod journal;
 pub mod judge;
@@ -48,6 +51,7 @@ pub mod keep;
 pub mod metrics;
 pub mod model;
 pub mod patience;
+pub mod peek;
 pub mod report;
 pub mod screen;
 pub mod series;

@@ -25,6 +25,13 @@ struct View {
     args: dogwatch::shim::view::ViewArgs,
 }
 
+/// `dogwatch peek`, started by a keeper.
+#[derive(Parser)]
+struct Peek {
+    #[command(flatten)]
+    args: dogwatch::peek::PeekArgs,
+}
+
 fn main() -> ExitCode {
     // The programs that dogwatch starts of itself come first: they must start fast and are no verbs for people.
     let mut words = std::env::args_os();
@@ -33,6 +40,7 @@ fn main() -> ExitCode {
         Some("keep") => dogwatch::keep::main(Keep::parse_from(std::env::args_os().skip(1)).args),
         Some("porter") => dogwatch::environment::porter::main(&Porter::parse_from(std::env::args_os().skip(1)).args),
         Some("view") => dogwatch::shim::view::main(&View::parse_from(std::env::args_os().skip(1)).args),
+        Some("peek") => dogwatch::peek::main(&Peek::parse_from(std::env::args_os().skip(1)).args),
         _ => dogwatch::cli::main(),
     }
 }

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "pure/alerts.rs"]
 mod alerts;
+#[path = "pure/booking.rs"]
+mod booking;
 #[path = "pure/cached.rs"]
 mod cached;
 #[path = "pure/cli.rs"]
@@ -51,6 +53,8 @@ mod recovery;
 mod scenarios;
 #[path = "pure/screen.rs"]
 mod screen;
+#[path = "pure/services.rs"]
+mod services;
 #[path = "pure/stalls.rs"]
 mod stalls;
 #[path = "pure/table.rs"]

@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/booking.rs"]
+mod booking;
 #[path = "real/cached.rs"]
 mod cached;
 #[path = "real/cli.rs"]
@@ -16,6 +18,8 @@ mod drawn;
 mod engines;
 #[path = "real/environments.rs"]
 mod environments;
+#[path = "real/examples.rs"]
+mod examples;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/headline.rs"]
@@ -68,6 +72,8 @@ mod saved;
 mod screen;
 #[path = "real/screens.rs"]
 mod screens;
+#[path = "real/services.rs"]
+mod services;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

@@ -317,6 +317,8 @@ pub enum Inner {
     View(crate::shim::view::ViewArgs),
     #[command(hide = true)]
     Porter(crate::environment::porter::PorterArgs),
+    #[command(hide = true)]
+    Peek(crate::peek::PeekArgs),
 }
 
 #[derive(Debug, Default, Args)]

@@ -111,6 +111,7 @@ fn enter(inner: Inner) -> ExitCode {
         Inner::Porter(args) => crate::environment::porter::main(&args),
         Inner::Keep(args) => crate::keep::main(args),
         Inner::Shim => crate::shim::main(),
+        Inner::Peek(args) => crate::peek::main(&args),
         Inner::View(args) => crate::shim::view::main(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 mod container;
 mod escalation;
+mod look;
 mod matrix;
 mod metric;
 mod notify;
@@ -26,7 +27,7 @@ use super::read::{At, Item, Limit, Reader, Section};
 use super::rules;
 use crate::model::{RuleSpec, StepId, Workflow};
 pub(super) use params::Missing;
-use place::Placed;
+use place::{Placed, Wanted};
 use step::Defaults;
 pub(super) use step::Draft;
 
@@ -46,6 +47,8 @@ pub(super) struct Read {
     placed: Vec<Placed>,
     /// `[[rules]]`, with the places of their examples.
     rules: Vec<(RuleSpec, At)>,
+    /// What steps want of the host, with the places.
+    demands: Vec<Wanted>,
 }
 
 impl Read {
@@ -56,6 +59,7 @@ impl Read {
         if !self.rules.is_empty() && !found.has_errors() {
             rules::try_examples(&self.rules, found);
         }
+        place::look_at_host(&self.demands, found);
     }
 }
 
@@ -109,9 +113,11 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     escalation::check(reader, &workflow.notify);
     let judge = Judge { drafts: &mut drafts, written: &written, params: &workflow.params, declared: &declared };
     judge.judge(reader);
+    let wanting = drafts.iter().filter(|(_, draft)| !draft.step.demand.is_none());
+    let demands = wanting.map(|(name, draft)| (name.clone(), draft.step.demand, draft.demand_at.clone())).collect();
     workflow.steps = drafts.into_values().map(|draft| (draft.step.id.clone(), draft.step)).collect();
     let placed = std::iter::once(placed).chain(others.into_iter().map(|(_, placed)| placed)).collect();
-    Some(Read { workflow, placed, rules })
+    Some(Read { workflow, placed, rules, demands })
 }
 
 /// Whether the file is of a version that is known here. Another one is told alone: its keys may mean something else.

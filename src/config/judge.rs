@@ -323,6 +323,9 @@ fn in_matrix(name: &str, step: &Step) -> Result<(), (String, String)> {
 
 fn has_output(step: &Step, output: &str) -> Result<(), (String, String)> {
     let id = &step.id;
+    if let StepWhat::WaitFor(_) = step.what {
+        return Err((format!("step {id} waits and has no outputs"), "name a step with `run`".into()));
+    }
     if let StepWhat::Approval(_) = step.what {
         return Err((format!("step {id} is a question and has no outputs"), "name a step with `run`".into()));
     }

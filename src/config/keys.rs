@@ -29,6 +29,9 @@ pub enum Kind {
     /// A limit that a rule raises.
     Raise,
     Escalation,
+    WaitFor,
+    Poll,
+    Readiness,
 }
 
 /// A key of the format that this version refuses.
@@ -45,7 +48,7 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::File,
         Self::Workflow,
         Self::Param,
@@ -68,6 +71,9 @@ impl Kind {
         Self::Judging,
         Self::Raise,
         Self::Escalation,
+        Self::WaitFor,
+        Self::Poll,
+        Self::Readiness,
     ];
 
     /// Keys that are supported.
@@ -136,6 +142,12 @@ impl Kind {
                 "alerts",
                 "escalation",
                 "approval",
+                "wait_for",
+                "service",
+                "readiness_probe",
+                "gpus",
+                "cpus",
+                "memory",
             ],
             Self::Output => &["path", "cache"],
             Self::Checkpoint => &["pattern", "resume_env", "verify", "every", "keep", "save_signal"],
@@ -167,6 +179,9 @@ impl Kind {
                 "example",
                 "means",
             ],
+            Self::WaitFor => &["http", "tcp", "file", "command", "poll"],
+            Self::Poll => &["min", "max"],
+            Self::Readiness => &["http", "tcp", "command", "period", "failure_threshold"],
         }
     }
 
@@ -194,6 +209,9 @@ impl Kind {
             | Self::Judging
             | Self::Raise
             | Self::Escalation
+            | Self::WaitFor
+            | Self::Poll
+            | Self::Readiness
             | Self::Defaults => &[],
         }
     }
@@ -231,22 +249,13 @@ const FILE: &[NotYet] = &[
 ];
 
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
-const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
-
-const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
 
 const STEP: &[NotYet] = &[
     not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
     not_yet("image", IMAGE),
-    not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
-    not_yet("cpus", LIMITS),
-    not_yet("memory", LIMITS),
-    not_yet("service", READY),
-    not_yet("readiness_probe", READY),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),
-    not_yet("wait_for", "remove it and wait inside `run`: until test -e FILE; do sleep 1; done"),
     not_yet("requires_approval", "remove it; a step with [steps.x.approval] asks before what needs it"),
     not_yet("confirm", "remove it; a step with [steps.x.approval] asks before what needs it"),
 ];

@@ -326,9 +326,9 @@ struct Retry {
     jitter: Option<bool>,
 }
 
-/// A step: a script, or a question to a person.
+/// A step: a script, a question to a person, or something outside that is waited for.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["run"] }, { "required": ["approval"] }]))]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["run"] }, { "required": ["approval"] }, { "required": ["wait_for"] }]))]
 struct Step {
     description: Option<String>,
     /// Steps that must have succeeded before.
@@ -388,6 +388,61 @@ struct Step {
     escalation: Option<Escalation>,
     /// A question to a person.
     approval: Option<Approval>,
+    /// Something outside: the step runs nothing, and ends when it is there. Looked at from where the step would run.
+    wait_for: Option<WaitFor>,
+    /// It lives until nobody needs it any more: what needs it starts as soon as it is ready. Default: false.
+    service: Option<bool>,
+    /// When the service is ready. Default: as soon as it has started.
+    readiness_probe: Option<Readiness>,
+    /// GPUs of the host that each attempt has for itself: dogwatch sets `CUDA_VISIBLE_DEVICES`. It waits until they are free.
+    #[schemars(range(max = 1024))]
+    gpus: Option<u32>,
+    /// Processors of the host that are booked for each attempt. Nothing is limited by it.
+    #[schemars(range(min = 0.01))]
+    cpus: Option<f64>,
+    /// Memory of the host that is booked for each attempt: "16GiB". Nothing is limited by it.
+    memory: Option<String>,
+}
+
+/// What is waited for: one of the four.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct WaitFor {
+    /// An address that answers a GET with a status from 200 to 399.
+    http: Option<String>,
+    /// "host:port" that takes a connection.
+    tcp: Option<String>,
+    /// A path at which there is something, relative to the workspace; may begin with `$DOGWATCH_DIR`.
+    file: Option<String>,
+    /// A script for `sh -e` that ends with 0. It runs often, and must change nothing.
+    command: Option<String>,
+    /// How often it is looked, by what earlier runs took. Default: 1s to 1m.
+    poll: Option<Poll>,
+}
+
+/// Two looks are never closer together than `min`, nor farther apart than `max`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Poll {
+    min: Option<Duration>,
+    max: Option<Duration>,
+}
+
+/// When a service is ready: one of the three, looked at from inside its environment until it is.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Readiness {
+    /// An address that answers a GET with a status from 200 to 399.
+    http: Option<String>,
+    /// "host:port" that takes a connection.
+    tcp: Option<String>,
+    /// A script for `sh -e` that ends with 0.
+    command: Option<String>,
+    /// Between two looks. Default 1s.
+    period: Option<Duration>,
+    /// After so many looks in vain the service has failed. Default 60.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    failure_threshold: Option<u32>,
 }
 
 /// An attempt stands still when it shows no sign of life for longer than it ever does and nothing of it computes.

@@ -8,7 +8,7 @@ use super::core::{Input, Parts};
 use super::requests::{Answer, Refusable, nearest, refusal, usage};
 use crate::clock;
 use crate::journal::RunRow;
-use crate::model::{Created, Principal, RunId, Selection, StepId, Workflow};
+use crate::model::{Created, Demand, Principal, RunId, Selection, StepId, Workflow};
 use crate::wire::client::{self as wire, RefusalKind};
 
 /// Reads a workflow from its text; the same for a new run and for a frozen copy.
@@ -40,6 +40,7 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
     let workflow = parse(&start.source, &start.file, &start.base, &start.params, start.name.as_deref())
         .map_err(|problems| Box::new(usage(problems, None)))?;
     let selection = selection(start, &workflow)?;
+    fits(&workflow, &selection, parts.host)?;
     let workspaces = workflow.all_environments().map(|(_, spec)| &spec.workspace);
     if let Some(workspace) = workspaces.into_iter().find(|workspace| !Path::new(workspace).is_dir()) {
         let words = format!("the workspace {workspace} is not a folder");
@@ -79,6 +80,25 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
         workflow: std::sync::Arc::new(workflow),
     };
     Ok((row, created))
+}
+
+/// What asks for more than this host has would wait for ever.
+fn fits(workflow: &Workflow, selection: &Selection, host: Demand) -> Refusable<()> {
+    let chosen = |step: &StepId| match selection {
+        Selection::Only(only) => only.contains(step),
+        Selection::All | Selection::From(_) => true,
+    };
+    for step in workflow.steps.values().filter(|step| chosen(&step.id)) {
+        if let Some(kind) = step.demand.beyond(host).next() {
+            let (wanted, there) = (step.demand.words(kind), host.words(kind));
+            let words = format!("step {} wants {wanted}, and this host has {there}", step.id);
+            return Err(Box::new(usage(
+                words,
+                Some("ask for less, or run it on another machine; see: dogwatch doctor"),
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn selection(start: &wire::StartRun, workflow: &Workflow) -> Refusable<Selection> {

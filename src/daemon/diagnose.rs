@@ -23,12 +23,14 @@ pub(super) fn judge(workflow: &Workflow) -> Judge {
 
 /// The facts of a bad end; `None` where nothing is to be explained: it ended well, or somebody had it ended.
 pub(super) fn facts(end: End, stop: Option<StopReason>, oom_kills: Option<u64>, places: &[&Path]) -> Option<Facts> {
-    if matches!(stop, Some(StopReason::Stop | StopReason::Stall | StopReason::Alert))
+    if matches!(stop, Some(StopReason::Stop | StopReason::Stall | StopReason::Alert | StopReason::Unneeded))
         || (end == End::Code(0) && stop.is_none())
     {
         return None;
     }
+    // That it was ended says nothing of why it was not ready; what it printed may.
     let (exit_code, signal) = match end {
+        _ if stop == Some(StopReason::NotReady) => (Some(1), None),
         End::Code(code) => (Some(code), None),
         End::Signal(signal) => (None, Some(signal)),
     };

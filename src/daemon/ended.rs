@@ -56,6 +56,8 @@ pub(super) struct Context {
     pub(super) older: Vec<Checkpoint>,
     /// It stood still, and is ended for that.
     stall: Option<(Box<Stall>, Time)>,
+    /// Why it is being ended, where its shim does not know that word.
+    asked: Option<StopReason>,
     /// Paths of those that are being removed, or were.
     leaving: HashSet<String>,
     /// What those that were found good held then, by their paths.
@@ -82,6 +84,7 @@ impl Context {
             step: lane.id.step.clone(),
             outputs: run.outputs(&lane.id),
             stall: stall_of(lane),
+            asked: asked_of(lane),
             older: lane.checkpoint.iter().chain(lane.older_checkpoints()).cloned().collect(),
             leaving: lane.sightings.iter().filter(|one| one.is_leaving()).map(path_of).collect(),
             digests: lane.sightings.iter().filter_map(digest_of).collect(),
@@ -164,7 +167,7 @@ impl Context {
             wire::keeper::StopReason::Timeout => StopReason::Timeout,
             // Who ended it for standing still asked for it in the same way.
             wire::keeper::StopReason::Stop if let Some((stall, _)) = &self.stall => stall.reason(),
-            wire::keeper::StopReason::Stop => StopReason::Stop,
+            wire::keeper::StopReason::Stop => self.asked.unwrap_or(StopReason::Stop),
         });
         let stall = self.stall.as_ref().filter(|_| stop.is_some_and(StopReason::is_trouble));
         let stall = stall.map(|(stall, at)| Box::new(stall.diagnosis(*at)));
@@ -337,6 +340,12 @@ impl Context {
     pub(super) fn absolute(&self, path: &str) -> String {
         self.workflow.environment_of(&self.step).on_host(path)
     }
+}
+
+/// Why a service is being ended.
+fn asked_of(lane: &LaneRun) -> Option<StopReason> {
+    let LaneState::Active { stop, .. } = lane.state else { return None };
+    stop.filter(|reason| matches!(reason, StopReason::Unneeded | StopReason::NotReady))
 }
 
 /// The stall that the newest attempt of this lane is being ended for.

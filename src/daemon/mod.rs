@@ -22,6 +22,7 @@ mod ended;
 mod hands;
 mod hub;
 mod lock;
+mod lookout;
 mod notices;
 mod requests;
 mod saved;

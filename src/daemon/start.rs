@@ -72,6 +72,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             inputs: inputs.clone(),
             changed,
             board: super::watch::Board::default(),
+            host: crate::host::host(),
             metrics: metrics(state),
             took: super::watch::Took::default(),
         };

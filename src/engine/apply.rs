@@ -28,17 +28,15 @@ impl Run {
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::Noted { attempt, note, offset } => self.noted(attempt, note, *offset, at),
+            What::Booked { attempt, gpus } => self.booked(attempt, gpus),
+            What::Looked { attempt, good, given_up, seen } => self.looked(attempt, (*good, *given_up), seen, at),
             What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
             What::Revived { attempt } => self.revived(attempt, at),
             What::CheckpointSeen { attempt, checkpoint, offset } => {
                 self.checkpoint_seen(attempt, (checkpoint, *offset), at);
             }
-            What::Keeping { attempt } => {
-                if let Some(place) = self.active_place(attempt) {
-                    self.lanes[place].keeping = true;
-                }
-            }
+            What::Keeping { attempt } => self.is_kept_now(attempt),
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => self.exited(attempt, exit, at),
@@ -126,6 +124,12 @@ impl Run {
         self.put(place, LaneState::Lost { why, evidence: evidence.to_vec() });
     }
 
+    fn is_kept_now(&mut self, attempt: &AttemptId) {
+        if let Some(place) = self.active_place(attempt) {
+            self.lanes[place].keeping = true;
+        }
+    }
+
     /// The place of this attempt, if it is the lane's newest and intended or running.
     pub(super) fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
         self.current(attempt).filter(|place| matches!(self.lanes[*place].state, LaneState::Active { .. }))
@@ -182,6 +186,7 @@ impl Run {
         lane.attached = None;
         lane.stood_still = Duration::ZERO;
         (lane.stall, lane.spared, lane.clocks) = (None, None, Clocks::default());
+        (lane.seen, lane.gpus) = (None, Vec::new());
         lane.hands.clear();
         lane.told = Told::default();
         lane.cause = Some(cause.clone());
@@ -240,6 +245,7 @@ impl Run {
         {
             *claimed = Some(at);
             self.lanes[place].started = Some(at);
+            self.count_service(place);
         }
     }
 
@@ -269,6 +275,7 @@ impl Run {
             self.settle_stall(place, "it is being stopped", at);
             self.lanes[place].stall = None;
         }
+        self.count_service(place);
     }
 
     fn skipped(&mut self, lane: &LaneId, why: &SkipWhy, at: Time) {

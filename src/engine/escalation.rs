@@ -102,8 +102,13 @@ impl Run {
             Some(crate::model::StopReason::Stop) => format!("was stopped after {ran}"),
             Some(crate::model::StopReason::Stall) => format!("stood still and was ended after {ran}"),
             Some(crate::model::StopReason::Alert) => format!("was ended by an alert after {ran}"),
+            Some(crate::model::StopReason::Unneeded) => format!("was not needed any more after {ran}"),
+            Some(crate::model::StopReason::NotReady) => format!("was not ready after {ran}"),
             None if let Some(how) = exit.verify.filter(|how| !how.is_good()) => {
                 format!("ended well after {ran}, but its {how}")
+            }
+            None if exit.end == End::Code(0) && exit.missing.is_empty() => {
+                format!("ended with 0 after {ran}, while it was needed")
             }
             None if exit.end == End::Code(0) => {
                 format!("ended well after {ran}, but an output is missing")

@@ -10,6 +10,7 @@ use crate::model::{
 
 use super::checkpoint::Sighting;
 use super::recovery::Spent;
+use super::service::Seen;
 use super::told::Told;
 
 /// One lane of one step.
@@ -50,6 +51,10 @@ pub struct LaneRun {
     pub past: Vec<Past>,
     /// Who types into it: meanwhile nothing is done to it automatically.
     pub attached: Option<Attached>,
+    /// What looks for the newest attempt saw last, if it is one for which there are looks.
+    pub seen: Option<Seen>,
+    /// GPUs of the host that the newest attempt has for itself.
+    pub gpus: Vec<u32>,
     /// The newest attempt stands still, as far as is known.
     pub stall: Option<Stalled>,
     /// When a person said that it is to go on although it stood still.
@@ -286,9 +291,9 @@ impl Ended {
     pub fn satisfies(&self) -> bool {
         match self {
             Self::Succeeded(_) | Self::Allowed | Self::LeftOut(_) | Self::Skipped(SkipWhy::NotSelected) => true,
-            Self::Failed | Self::Stopped | Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded) => {
-                false
-            }
+            Self::Failed
+            | Self::Stopped
+            | Self::Skipped(SkipWhy::Condition | SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Unneeded) => false,
         }
     }
 }
@@ -315,6 +320,8 @@ impl LaneRun {
             damaged: Vec::new(),
             past: Vec::new(),
             attached: None,
+            seen: None,
+            gpus: Vec::new(),
             stall: None,
             clocks: Clocks::default(),
             told: Told::default(),

@@ -12,6 +12,7 @@
 //! Recovery has no path of its own: fold the journal, look up what lives, ask `owed`.
 
 mod apply;
+mod booking;
 mod cached;
 mod checkpoint;
 mod escalation;
@@ -28,6 +29,7 @@ mod people;
 pub mod plan;
 pub mod policy;
 mod recovery;
+mod service;
 mod sites;
 mod stall;
 mod starts;
@@ -43,6 +45,7 @@ pub use checkpoint::{Quality, Removal, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
+pub use service::Seen;
 pub use sites::{Base, Kept, Refresh};
 pub use stall::clock_words;
 pub use state::{
@@ -51,20 +54,28 @@ pub use state::{
 pub use timers::{Timer, Wait};
 pub use told::Told;
 
-use crate::model::{Command, EscalationId, Event, RunId, Time, What};
+use crate::model::{Command, Demand, EscalationId, Event, RunId, Time, What};
 
 /// All runs that are going on, folded from the journal.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Engine {
     runs: BTreeMap<RunId, Run>,
     /// The newest escalation's number, over all runs ever.
     newest_escalation: u64,
+    /// What there is for steps to have.
+    host: Demand,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new(0)
+    }
 }
 
 impl Engine {
     /// An engine without runs, whose next escalation gets the number after `newest_escalation`.
     pub fn new(newest_escalation: u64) -> Self {
-        Self { runs: BTreeMap::new(), newest_escalation }
+        Self { runs: BTreeMap::new(), newest_escalation, host: Demand::BOUNDLESS }
     }
 
     /// Folds one recorded fact. Total on (state, event); decides nothing.
@@ -85,8 +96,9 @@ impl Engine {
     pub fn owed(&self, now: Time) -> Vec<Command> {
         let mut commands = Vec::new();
         let mut next = EscalationId(self.newest_escalation + 1);
+        let books = self.books(now);
         for run in self.runs.values() {
-            run.decisions(now, &mut next, &mut commands);
+            run.decisions(now, &books, &mut next, &mut commands);
         }
         if commands.is_empty() {
             for run in self.runs.values() {
@@ -98,7 +110,7 @@ impl Engine {
 
     /// When to ask again; `None`: only an event can help.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.runs.values().filter_map(Run::next_deadline).min()
+        self.runs.values().filter_map(Run::next_deadline).chain(self.booked_deadline()).min()
     }
 
     /// A run that is held here.

@@ -88,7 +88,7 @@ impl Run {
             Some(StepWhat::Run { .. }) => {
                 self.workflow.steps.get(&question.escalation.lane.step).and_then(|step| step.escalation.timeout)
             }
-            None => None,
+            Some(StepWhat::WaitFor(_)) | None => None,
         };
         match (question.escalation.deadline, timeout) {
             (Some(_), Some(timeout)) => Ok(What::Extended { escalation: id, deadline: now.plus(timeout), by }),

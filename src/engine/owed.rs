@@ -6,12 +6,13 @@ use crate::model::{
 };
 
 use super::Run;
+use super::booking::Books;
 use super::recovery;
 use super::state::{Ended, LaneRun, LaneState, Phase, Question, ToAsk};
 
 impl Run {
     /// Decisions and intents that are due at `now`. Each may change what the others are: after they were applied, ask again.
-    pub(super) fn decisions(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+    pub(super) fn decisions(&self, now: Time, books: &Books, next: &mut EscalationId, out: &mut Vec<Command>) {
         let before = out.len();
         match &self.phase {
             Phase::Ended { .. } => return,
@@ -26,7 +27,7 @@ impl Run {
             Phase::Going => {
                 // What was decided just now may end the run, or leave out what would start.
                 if !self.paused && out.len() == before {
-                    self.starts(now, next, out);
+                    self.starts(now, books, next, out);
                 }
             }
             Phase::Stopping { by, .. } => {
@@ -46,7 +47,7 @@ impl Run {
     /// The environment of this lane could not be had, and a lane that has the same asks what is to be done. A gate has none.
     pub(super) fn waits_for_environment(&self, of: usize) -> bool {
         let environment = self.environment_at(of);
-        let runs = matches!(self.step_of(&self.lanes[of]).what, StepWhat::Run { .. });
+        let runs = !matches!(self.step_of(&self.lanes[of]).what, StepWhat::Approval(_));
         if !runs || !self.lacking.contains(environment) {
             return false;
         }
@@ -140,6 +141,7 @@ impl Run {
         out.extend(places.filter_map(|place| self.unanswered(*place, now)));
         if matches!(self.phase, Phase::Going) {
             self.stalls(now, next, out);
+            self.services(now, out);
         }
         if matches!(self.phase, Phase::Going) && self.run_deadline().is_some_and(|deadline| deadline <= now) {
             let (by, why) = (Principal::Rule, RunStopWhy::Timeout);
@@ -147,7 +149,7 @@ impl Run {
         }
     }
 
-    fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
+    pub(super) fn over_limit(&self, place: usize, now: Time) -> Option<Command> {
         let lane = &self.lanes[place];
         let LaneState::Active { since, stop: None, .. } = &lane.state else {
             return None;
@@ -170,7 +172,7 @@ impl Run {
     }
 
     /// The answer that takes effect now: one that was held back until then, or what follows when nobody gave one in time.
-    fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
+    pub(super) fn unanswered(&self, place: usize, now: Time) -> Option<Command> {
         let question = self.open_question(place)?;
         if let Some(held) = question.held.as_ref().filter(|_| question.answer.is_none()) {
             let (escalation, by, note) = (question.escalation.id, held.by.clone(), held.note.clone());
@@ -264,12 +266,20 @@ impl Run {
             let LaneState::Active { claimed, stop, .. } = &lane.state else {
                 continue;
             };
-            if claimed.is_none() {
+            if self.is_wait(lane) {
+                let grace = self.step_of(lane).grace;
+                out.push(match *stop {
+                    Some(reason) => Command::Stop { attempt, reason, grace, save: None },
+                    None => Command::LookOut(attempt),
+                });
+            } else if claimed.is_none() {
                 // Also when it is to be stopped: whether it was started already, only its look-up can tell.
                 out.push(Command::Launch(attempt));
             } else if let Some(reason) = *stop {
                 let grace = self.step_of(lane).grace;
                 out.push(Command::Stop { attempt, reason, grace, save: self.save_signal(lane) });
+            } else if self.is_looked_for(lane) {
+                out.push(Command::LookOut(attempt));
             }
         }
         for &place in &self.sets.probing {

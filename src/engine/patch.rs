@@ -20,7 +20,7 @@ impl Run {
                 let other = self.alternative_of(lane).and_then(|alternative| alternative.script.as_ref());
                 Some(other.unwrap_or(script))
             }
-            StepWhat::Approval(_) => None,
+            StepWhat::Approval(_) | StepWhat::WaitFor(_) => None,
         }
     }
 

@@ -259,7 +259,7 @@ impl Run {
             let waits = match why {
                 SkipWhy::Need(need) => lane.step != own || *need == id && none_failed,
                 // Its `if` may look at how this lane ends.
-                SkipWhy::Condition | SkipWhy::RunEnded => lane.step != own,
+                SkipWhy::Condition | SkipWhy::RunEnded | SkipWhy::Unneeded => lane.step != own,
                 SkipWhy::NotSelected => false,
             };
             if waits {
@@ -269,6 +269,7 @@ impl Run {
         }
         if changed {
             self.recount();
+            self.revive();
         }
     }
 
@@ -320,6 +321,7 @@ impl Run {
             }
         }
         self.recount();
+        self.revive();
     }
 
     /// Whether a lane is begun anew when the run is resumed; `redo`: it comes after the step that was named.
@@ -329,7 +331,7 @@ impl Run {
                 // What an `if` says may be different this time.
                 Ended::Failed
                 | Ended::Stopped
-                | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition) => true,
+                | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Condition | SkipWhy::Unneeded) => true,
                 Ended::Skipped(SkipWhy::NotSelected) => false,
                 Ended::Allowed | Ended::LeftOut(_) | Ended::Succeeded(_) => redo,
             },
@@ -412,6 +414,7 @@ impl Run {
         }
         self.lanes[gate].state = LaneState::Waiting;
         self.recount();
+        self.revive();
     }
 
     fn close_question(&mut self, place: usize, by: &Principal, at: Time) {

@@ -54,9 +54,9 @@ impl Run {
         next.filter_map(|next| Some(self.workflow.steps.get_index(*next)?.1)).collect()
     }
 
-    /// The attempts that are intended or live, with their lanes.
+    /// The attempts that are intended or live, with their lanes: those that run something.
     pub fn live_attempts(&self) -> impl Iterator<Item = (AttemptId, &LaneRun)> {
-        let lanes = self.sets.active.iter().map(|place| &self.lanes[*place]);
+        let lanes = self.sets.active.iter().map(|place| &self.lanes[*place]).filter(|lane| !self.is_wait(lane));
         lanes.filter_map(|lane| Some((self.attempt(lane)?, lane)))
     }
 
@@ -75,6 +75,7 @@ impl Run {
             Some(StepEnd::Succeeded) => StepState::Succeeded,
             Some(StepEnd::Failed | StepEnd::Allowed) => StepState::Failed,
             Some(StepEnd::Skipped) => StepState::Skipped,
+            None if self.is_served(&id) => StepState::Succeeded,
             // A failure is known before a person has said what follows from it: `if = "failed(…)"` may look into it.
             None => StepState::Unfinished,
         };
@@ -132,6 +133,7 @@ impl Run {
             ("DOGWATCH_WORKSPACE", self.workflow.environment_of(&attempt.lane.step).workspace.clone()),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        env.extend(self.visible(attempt).map(|gpus| ("CUDA_VISIBLE_DEVICES".to_owned(), gpus)));
         Ok(env)
     }
 }

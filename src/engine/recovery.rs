@@ -84,10 +84,16 @@ impl Run {
     fn judge_anew(&self, lane: &LaneRun, key: &str, exit: &Exit, now: Time) -> Verdict {
         let step = self.step_of(lane);
         let stalled = lane.stop_asked.is_some_and(StopReason::is_trouble);
+        // However it ends then.
+        if lane.stop_asked == Some(StopReason::Unneeded) {
+            return Verdict::Succeeded;
+        }
+        // What serves others does not end before them.
+        let serves = step.service.is_some() && self.is_needed(lane);
         if exit.stop == Some(StopReason::Stop) && !stalled {
             return Verdict::Stopped;
         }
-        if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() && !exit.is_bad() {
+        if exit.stop.is_none() && exit.end == End::Code(0) && exit.missing.is_empty() && !exit.is_bad() && !serves {
             return Verdict::Succeeded;
         }
         if stalled {
@@ -252,7 +258,9 @@ pub(super) fn ask(
 /// Decides about an attempt whose end cannot be known; `None`: its probe is to be asked first.
 pub(super) fn judge_lost(step: &Step, lane: &LaneRun, why: LostWhy, now: Time) -> Option<Verdict> {
     match &step.on_unknown {
-        OnUnknown::Rerun if lane.stop_asked == Some(StopReason::Stop) => Some(Verdict::Stopped),
+        OnUnknown::Rerun if matches!(lane.stop_asked, Some(StopReason::Stop | StopReason::Unneeded)) => {
+            Some(Verdict::Stopped)
+        }
         OnUnknown::Rerun if lane.lost <= LOST_AT_MOST => Some(rerun(lane, "on_unknown = \"rerun\"", now)),
         OnUnknown::Ask | OnUnknown::Rerun => Some(Verdict::Ask { why: AskWhy::Unknown(why) }),
         OnUnknown::Probe { .. } => None,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::model::{AttemptId, Cause, Command, EscalationId, SkipWhy, Step, StepWhat, Time, What};
 
 use super::Run;
+use super::booking::Books;
 use super::expr;
 use super::state::{Ended, LaneRun, LaneState, StepEnd};
 
@@ -37,7 +38,8 @@ impl Places<'_> {
 impl Run {
     fn places(&self) -> Places<'_> {
         let most = usize::try_from(self.workflow.max_parallel).unwrap_or(usize::MAX);
-        let mut places = Places { run: self, free: most.saturating_sub(self.sets.active.len()), taken: HashMap::new() };
+        let taken = self.sets.active.iter().filter(|place| self.takes_place(&self.lanes[**place])).count();
+        let mut places = Places { run: self, free: most.saturating_sub(taken), taken: HashMap::new() };
         // What is being verified may need as much as the step itself: it has its place until then.
         self.verifying().for_each(|lane| places.take(lane));
         places
@@ -49,20 +51,15 @@ impl Run {
     }
 
     /// Lanes that may start now: retries that are due first, then in the file's order.
-    pub(super) fn starts(&self, now: Time, next: &mut EscalationId, out: &mut Vec<Command>) {
+    pub(super) fn starts(&self, now: Time, books: &Books, next: &mut EscalationId, out: &mut Vec<Command>) {
         let mut places = self.places();
-        let due = self.sets.delayed.iter().filter(|place| {
-            let lane = &self.lanes[**place];
-            let over = matches!(&lane.state, LaneState::Delayed { until, .. } if *until <= now);
-            // A person may have ordered a step again that this one needs, or looks at what the last attempt left.
-            over && lane.attached.is_none() && self.steps[lane.step].needs_open == 0
-        });
-        for &place in due.chain(&self.sets.ready) {
+        for place in self.due(now).chain(self.sets.ready.iter().copied()) {
             let lane = &self.lanes[place];
             let step = self.step_of(lane);
-            let runs = matches!(step.what, StepWhat::Run { .. });
-            // A gate takes no place: it opens however busy the run is.
-            if runs && !places.is_free(lane) || self.waits_for_environment(place) {
+            let runs = !matches!(step.what, StepWhat::Approval(_));
+            let takes = self.takes_place(lane);
+            // A gate takes no place: it opens however busy the run is. Nor do services and what waits for something outside.
+            if takes && !places.is_free(lane) || self.waits_for_environment(place) {
                 continue;
             }
             let lane_id = lane.id.clone();
@@ -75,8 +72,21 @@ impl Run {
                 Fate::Skip(why) => What::Skipped { lane: lane_id, why },
                 Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
                 Fate::Run if runs => {
-                    places.take(lane);
-                    self.start(lane)
+                    let gpus = match (step.demand.is_none(), books.never(self, place), books.grant(self, place)) {
+                        (true, ..) => Vec::new(),
+                        (false, Some(why), _) => {
+                            out.push(self.record(now, What::CannotStart { lane: lane_id, why: why.to_owned() }));
+                            continue;
+                        }
+                        // Others have what it wants, or come first.
+                        (false, None, None) => continue,
+                        (false, None, Some(gpus)) => gpus.to_vec(),
+                    };
+                    if takes {
+                        places.take(lane);
+                    }
+                    self.begin(lane, gpus, now, out);
+                    continue;
                 }
                 Fate::Run => {
                     let Some(escalation) = self.question(lane, *next, now) else {
@@ -103,6 +113,27 @@ impl Run {
         })
     }
 
+    /// The retries whose time has come.
+    pub(super) fn due(&self, now: Time) -> impl Iterator<Item = usize> {
+        let due = self.sets.delayed.iter().filter(move |place| {
+            let lane = &self.lanes[**place];
+            let over = matches!(&lane.state, LaneState::Delayed { until, .. } if *until <= now);
+            // A person may have ordered a step again that this one needs, or looks at what the last attempt left.
+            over && lane.attached.is_none() && self.steps[lane.step].needs_open == 0
+        });
+        due.copied()
+    }
+
+    /// The intent of an attempt, with what it has of the host.
+    fn begin(&self, lane: &LaneRun, gpus: Vec<u32>, now: Time, out: &mut Vec<Command>) {
+        let what = self.start(lane);
+        let attempt = if let What::Intended { attempt, .. } = &what { Some(attempt.clone()) } else { None };
+        out.push(self.record(now, what));
+        if let Some(attempt) = attempt.filter(|_| !gpus.is_empty()) {
+            out.push(self.record(now, What::Booked { attempt, gpus }));
+        }
+    }
+
     fn start(&self, lane: &LaneRun) -> What {
         if let Err(why) = self.launch_environment(lane) {
             return What::CannotStart { lane: lane.id.clone(), why };
@@ -118,6 +149,9 @@ impl Run {
     /// `if` replaces "all needs succeeded". A retry, and a lane that a person ordered to run, is not asked again.
     fn fate(&self, step: &Step, lane: &LaneRun) -> Fate {
         let retry = matches!(lane.state, LaneState::Delayed { .. });
+        if self.is_left_out(lane) {
+            return Fate::Skip(SkipWhy::Unneeded);
+        }
         if retry && step.fail_fast && self.sibling_failed(lane, None) {
             return Fate::Skip(SkipWhy::Need(step.id.clone()));
         }
@@ -137,12 +171,18 @@ impl Run {
         for need in &step.needs {
             match self.step_end(need) {
                 Some(StepEnd::Succeeded | StepEnd::Allowed) => {}
+                None if self.is_served(need) => {}
                 Some(StepEnd::Failed | StepEnd::Skipped) | None => {
                     return Fate::Skip(SkipWhy::Need(need.clone()));
                 }
             }
         }
         Fate::Run
+    }
+
+    /// It could start now, as far as places are concerned.
+    pub(super) fn has_place(&self, lane: &LaneRun) -> bool {
+        !self.takes_place(lane) || self.places().is_free(lane)
     }
 
     /// Whether another lane of the step has failed for good, at all or since a moment.
@@ -171,7 +211,7 @@ impl Run {
         }
         match &lane.state {
             LaneState::Delayed { until, .. }
-                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.places().is_free(lane) =>
+                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.has_place(lane) =>
             {
                 Some(*until)
             }

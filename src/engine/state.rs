@@ -44,6 +44,8 @@ pub struct Run {
     pub(super) places: HashMap<LaneId, usize>,
     pub(super) steps: Vec<StepRun>,
     pub(super) sets: Sets,
+    /// A step of it wants something of the host for itself.
+    pub(super) books: bool,
 }
 
 /// Where a run is.
@@ -88,10 +90,12 @@ pub(super) struct StepRun {
     pub(super) lanes: std::ops::Range<usize>,
     /// Steps that need it.
     pub(super) dependents: Vec<usize>,
-    /// How many of its needs have lanes that are not done.
+    /// How many of its needs hold it up: they have lanes that are neither done nor services that are ready.
     pub(super) needs_open: usize,
     /// How many of its lanes are not done.
     pub(super) lanes_open: usize,
+    /// How many of its lanes hold up what needs it.
+    pub(super) lanes_unmet: usize,
     /// How many of its lanes are active.
     pub(super) lanes_active: usize,
 }
@@ -112,6 +116,7 @@ impl Run {
                 dependents: Vec::new(),
                 needs_open: 0,
                 lanes_open: 0,
+                lanes_unmet: 0,
                 lanes_active: 0,
             });
         }
@@ -145,7 +150,9 @@ impl Run {
             places,
             steps,
             sets: Sets::default(),
+            books: false,
         };
+        run.books = run.workflow.steps.values().any(|step| !step.demand.is_none());
         run.select(at);
         run.recount();
         run
@@ -183,11 +190,15 @@ impl Run {
         for step in &mut self.steps {
             step.needs_open = 0;
             step.lanes_open = 0;
+            step.lanes_unmet = 0;
             step.lanes_active = 0;
         }
         for place in 0..self.lanes.len() {
             let lane = &self.lanes[place];
             let step = lane.step;
+            if !self.is_met(lane) {
+                self.steps[step].lanes_unmet += 1;
+            }
             if !matches!(lane.state, LaneState::Done { .. }) {
                 self.steps[step].lanes_open += 1;
                 self.sets.open += 1;
@@ -197,7 +208,7 @@ impl Run {
             }
         }
         for place in 0..self.steps.len() {
-            if self.steps[place].lanes_open > 0 {
+            if self.steps[place].lanes_unmet > 0 {
                 for dependent in self.steps[place].dependents.clone() {
                     self.steps[dependent].needs_open += 1;
                 }
@@ -248,9 +259,20 @@ impl Run {
             (true, false) => self.steps[step].lanes_active -= 1,
             (true, true) | (false, false) => {}
         }
+        // Whether a service holds up others depends on more than whether it is done.
+        if self.step_of(&self.lanes[place]).service.is_some() {
+            self.recount();
+            if is_done {
+                self.revive();
+            }
+            return;
+        }
         match (was_done, is_done) {
             (false, true) => self.lane_closed(step),
-            (true, false) => return self.recount(),
+            (true, false) => {
+                self.recount();
+                return self.revive();
+            }
             (true, true) | (false, false) => {}
         }
         self.enter(place);
@@ -259,7 +281,8 @@ impl Run {
     fn lane_closed(&mut self, step: usize) {
         self.sets.open -= 1;
         self.steps[step].lanes_open -= 1;
-        if self.steps[step].lanes_open > 0 {
+        self.steps[step].lanes_unmet -= 1;
+        if self.steps[step].lanes_unmet > 0 {
             return;
         }
         for dependent in self.steps[step].dependents.clone() {
@@ -324,7 +347,7 @@ impl Run {
                 }
                 Ended::Allowed => (allowed, ran) = (true, true),
                 // One lane that its `if` leaves out does not leave out the others.
-                Ended::Skipped(SkipWhy::Condition) => left_out = true,
+                Ended::Skipped(SkipWhy::Condition | SkipWhy::Unneeded) => left_out = true,
                 Ended::Skipped(SkipWhy::NotSelected) | Ended::LeftOut(_) | Ended::Succeeded(_) => {
                     ran = true;
                 }
@@ -353,11 +376,11 @@ impl Run {
             return false;
         }
         let stands = |place: &usize| self.open_question(*place).is_some_and(Question::is_open);
-        let busy = self.sets.active.iter().any(|place| !stands(place));
+        let busy = self.sets.active.iter().any(|place| !stands(place) && !self.is_ready(&self.lanes[*place]));
         let quiet = !busy && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
         let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
         let nothing_starts = due.all(|place| self.waits_for_environment(*place));
-        let asks = !self.sets.asking.is_empty() || !self.sets.active.is_empty();
+        let asks = !self.sets.asking.is_empty() || self.sets.active.iter().any(stands);
         asks && quiet && nothing_starts
     }
 

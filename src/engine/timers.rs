@@ -23,6 +23,8 @@ pub enum Timer {
     RunTimeout,
     /// Without a sign of life until then, and without work, it stands still.
     Stall,
+    /// It is looked whether what is waited for is there.
+    Look,
 }
 
 /// A timer that runs.
@@ -56,8 +58,10 @@ impl Run {
             return None;
         }
         let attempts = self.sets.active.iter().filter_map(|place| self.attempt_deadline(&self.lanes[*place]));
-        let starts = !self.paused && matches!(self.phase, Phase::Going);
-        let retries = self.sets.delayed.iter().filter(|_| starts);
+        let starts = self.starts_anything();
+        // What wants something of the host has to heed other runs, too.
+        let alone = |place: &&usize| self.step_of(&self.lanes[**place]).demand.is_none();
+        let retries = self.sets.delayed.iter().filter(|_| starts).filter(alone);
         let retries = retries.filter_map(|place| self.retry_deadline(*place));
         let asking = self.sets.asking.union(&self.sets.active);
         let answers = asking.filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);

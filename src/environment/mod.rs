@@ -114,6 +114,11 @@ pub fn inside(spec: &Spec) -> Result<Inside, Error> {
     Ok(Inside { env: BTreeMap::new(), shell: None, dogwatch, bin })
 }
 
+/// Where dogwatch finds its libraries in this environment, where that is not as on this host.
+pub fn libraries(spec: &Spec) -> Option<&'static str> {
+    spec.container.as_ref().map(|_| docker::LIBRARIES)
+}
+
 /// Is there still something of an environment of this run: a keeper that listens, a container that was not removed?
 pub fn outlives(run_dir: &std::path::Path) -> bool {
     let dirs = std::fs::read_dir(run_dir.join("env")).into_iter().flatten().flatten().map(|entry| entry.path());

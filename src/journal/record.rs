@@ -16,8 +16,8 @@ mod stored;
 mod verdict;
 
 use stored::{
-    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredDamaged, StoredEscalation, StoredExit, StoredSelection,
-    StoredSkip, StoredUsage,
+    At, Checkpoint, LaneAt, Stored, StoredContainer, StoredDamaged, StoredEscalation, StoredExit, StoredLooked,
+    StoredSelection, StoredSkip, StoredUsage,
 };
 
 /// Why a stored event cannot be understood.
@@ -66,6 +66,13 @@ impl At {
     }
 }
 
+impl StoredLooked {
+    fn read(self, run: &RunId) -> Result<What, Unreadable> {
+        let Self { at, good, given_up, seen } = self;
+        Ok(What::Looked { attempt: at.read(run)?, good, given_up, seen })
+    }
+}
+
 impl Checkpoint {
     fn read(self) -> model::Checkpoint {
         model::Checkpoint { path: self.path, step: self.step, metrics: self.metrics }
@@ -90,6 +97,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Stalled { .. } => "stalled",
         What::Revived { .. } => "revived",
         What::Keeping { .. } => "keeping",
+        What::Booked { .. } => "booked",
+        What::Looked { .. } => "looked",
         What::SnapshotMarked { .. } => "snapshot_marked",
         What::Exited { .. } => "exited",
         What::Lost { .. } => "lost",
@@ -154,6 +163,10 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         What::Stalled { attempt, stall } => Stored::Stalled { at: at(attempt), stall: Box::new(stall::write(stall)) },
         What::Revived { attempt } => Stored::Revived { at: at(attempt) },
         What::Keeping { attempt } => Stored::Keeping { at: at(attempt) },
+        What::Booked { attempt, gpus } => Stored::Booked { at: at(attempt), gpus: gpus.clone() },
+        What::Looked { attempt, good, given_up, seen } => {
+            Stored::Looked(StoredLooked { at: at(attempt), good: *good, given_up: *given_up, seen: seen.clone() })
+        }
         What::NotSnapshotted { attempt, why } => Stored::NotSnapshotted { at: at(attempt), why: why.clone() },
         What::SnapshotMarked { attempt, mark, by } => {
             Stored::SnapshotMarked { at: at(attempt), mark: mark.into(), by: by.into() }
@@ -223,7 +236,7 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
     Ok(serde_json::to_string(&stored)?)
 }
 
-fn read_isolation(container: Option<StoredContainer>, sandboxed: bool, why: Option<String>) -> Isolation {
+fn read_isolation(sandboxed: bool, why: Option<String>, container: Option<StoredContainer>) -> Isolation {
     match container {
         Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
         None if sandboxed => Isolation::Sandboxed,
@@ -250,7 +263,7 @@ pub(super) fn read(
         })),
         Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
             environment: environment_named(environment)?,
-            isolation: read_isolation(container, sandboxed, why),
+            isolation: read_isolation(sandboxed, why, container),
         },
         Stored::EnvironmentFailed { why, environment } => {
             What::EnvironmentFailed { environment: environment_named(environment)?, why }
@@ -276,6 +289,8 @@ pub(super) fn read(
         Stored::Stalled { at, stall } => What::Stalled { attempt: at.read(run)?, stall: Box::new(stall::read(*stall)) },
         Stored::Revived { at } => What::Revived { attempt: at.read(run)? },
         Stored::Keeping { at } => What::Keeping { attempt: at.read(run)? },
+        Stored::Booked { at, gpus } => What::Booked { attempt: at.read(run)?, gpus },
+        Stored::Looked(seen) => seen.read(run)?,
         Stored::NotSnapshotted { at, why } => What::NotSnapshotted { attempt: at.read(run)?, why },
         Stored::SnapshotMarked { at, mark, by } => {
             What::SnapshotMarked { attempt: at.read(run)?, mark: mark.into(), by: by.into() }
@@ -382,6 +397,7 @@ fn write_skip(why: &SkipWhy) -> StoredSkip {
         SkipWhy::Need(step) => StoredSkip::Need(step.to_string()),
         SkipWhy::NotSelected => StoredSkip::NotSelected,
         SkipWhy::RunEnded => StoredSkip::RunEnded,
+        SkipWhy::Unneeded => StoredSkip::Unneeded,
     }
 }
 
@@ -391,6 +407,7 @@ fn read_skip(why: StoredSkip) -> Result<SkipWhy, Unreadable> {
         StoredSkip::Need(step) => SkipWhy::Need(StepId::new(&step)?),
         StoredSkip::NotSelected => SkipWhy::NotSelected,
         StoredSkip::RunEnded => SkipWhy::RunEnded,
+        StoredSkip::Unneeded => SkipWhy::Unneeded,
     })
 }
 

@@ -80,6 +80,22 @@ pub enum What {
     Revived {
         attempt: AttemptId,
     },
+    /// The GPUs of the host that an attempt has for itself, by their numbers: told with its intent.
+    Booked {
+        attempt: AttemptId,
+        gpus: Vec<u32>,
+    },
+    /// What a look for an attempt saw, where that is another thing than the time before: of a step that waits for something,
+    /// or by the readiness probe of a service.
+    Looked {
+        attempt: AttemptId,
+        /// It is there; the service is ready.
+        good: bool,
+        /// It was looked in vain as often as is allowed: nobody looks any more.
+        given_up: bool,
+        /// `503 Service Unavailable`.
+        seen: String,
+    },
     /// The attempt has ended well, and its environment is being kept before that is told: no time limit ends it any more.
     Keeping {
         attempt: AttemptId,
@@ -523,6 +539,10 @@ pub enum StopReason {
     Stall,
     /// A number that it printed was trouble, and a rule or a person wanted it ended.
     Alert,
+    /// A service that nobody needs any more.
+    Unneeded,
+    /// A service that did not become ready.
+    NotReady,
 }
 
 impl StopReason {
@@ -593,6 +613,8 @@ pub enum SkipWhy {
     NotSelected,
     /// The run ended before.
     RunEnded,
+    /// A service that nobody needs any more.
+    Unneeded,
 }
 
 /// A person's order about a lane, outside a question.
@@ -650,6 +672,8 @@ pub enum Command {
     LookUp(RunId, LaneId),
     /// Adopt it if it lives, else launch it.
     Launch(AttemptId),
+    /// Look until what it waits for is there, or it is ready, if it is a service.
+    LookOut(AttemptId),
     Stop {
         attempt: AttemptId,
         reason: StopReason,

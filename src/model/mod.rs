@@ -5,10 +5,12 @@
 //! *escalation* (a question to a person).
 
 mod cache;
+mod demand;
 mod diagnosis;
 mod escalation;
 mod event;
 mod ids;
+mod look;
 mod metric;
 mod notify;
 mod raise;
@@ -20,6 +22,7 @@ mod time;
 mod workflow;
 
 pub use cache::{Basis, CacheHit, CacheLook, Made, OutputMade, Recipe};
+pub use demand::{Demand, Kind as DemandKind};
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use escalation::{Choice, Escalation, EscalationKind};
 pub use event::{
@@ -30,6 +33,7 @@ pub use event::{
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
+pub use look::{Look, Readiness, Service, WaitFor, gpu_words, seen_words};
 pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use raise::{Raise, Raising, Resource};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{
-    AlertSpec, Alternative, Autonomy, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec, RuleSpec,
-    StepId, WaitSpec,
+    AlertSpec, Alternative, Autonomy, Demand, EnvironmentId, FailureRule, Lane, MetricSpec, NotifyRule, ProgressSpec,
+    RuleSpec, Service, StepId, WaitFor, WaitSpec,
 };
 
 /// A value of a parameter or of a matrix.
@@ -227,6 +227,10 @@ pub struct Step {
     pub needs: Vec<StepId>,
     pub place: StepPlace,
     pub what: StepWhat,
+    /// It lives as long as others need it; only with [`StepWhat::Run`].
+    pub service: Option<Service>,
+    /// What each attempt takes of the host for itself.
+    pub demand: Demand,
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
     pub env: IndexMap<String, Template>,
@@ -313,6 +317,8 @@ pub enum StepWhat {
     Run { script: String },
     /// A question to a person.
     Approval(Gate),
+    /// It runs nothing and ends when something is there.
+    WaitFor(WaitFor),
 }
 
 /// `[steps.x.approval]`.

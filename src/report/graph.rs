@@ -30,7 +30,12 @@ pub fn render(workflow: &Workflow, format: Format) -> String {
 
 /// `train ×6`, `◆ review`.
 fn label(step: &Step) -> String {
-    let gate = if matches!(step.what, StepWhat::Approval(_)) { "◆ " } else { "" };
+    let gate = match (&step.what, &step.service) {
+        (StepWhat::Approval(_), _) => "◆ ",
+        (StepWhat::WaitFor(_), _) => "◷ ",
+        (StepWhat::Run { .. }, Some(_)) => "≈ ",
+        (StepWhat::Run { .. }, None) => "",
+    };
     let lanes = if step.has_matrix { format!(" ×{}", step.lanes.len()) } else { String::new() };
     format!("{gate}{}{lanes}", step.id)
 }
@@ -190,7 +195,9 @@ fn mermaid(workflow: &Workflow) -> String {
         let description = step.description.as_deref().map(|words| escaped(&cut(words, WIDTH))).unwrap_or_default();
         let words = if description.is_empty() { name } else { format!("{name}<br>{description}") };
         let _ = match step.what {
+            StepWhat::Run { .. } if step.service.is_some() => writeln!(text, "    s{n}([\"{words}\"])"),
             StepWhat::Run { .. } => writeln!(text, "    s{n}[\"{words}\"]"),
+            StepWhat::WaitFor(_) => writeln!(text, "    s{n}[/\"{words}\"/]"),
             StepWhat::Approval(_) => writeln!(text, "    s{n}{{{{\"{words}\"}}}}"),
         };
     }
@@ -225,7 +232,12 @@ fn json(workflow: &Workflow) -> String {
         .map(|step| {
             json!({
                 "id": step.id.as_str(),
-                "kind": match step.what { StepWhat::Run { .. } => "run", StepWhat::Approval(_) => "approval" },
+                "kind": match step.what {
+                    StepWhat::Run { .. } if step.service.is_some() => "service",
+                    StepWhat::Run { .. } => "run",
+                    StepWhat::Approval(_) => "approval",
+                    StepWhat::WaitFor(_) => "wait_for",
+                },
                 "description": step.description,
                 "lanes": step.lanes.iter().map(crate::model::LaneSpec::label).collect::<Vec<_>>(),
                 "matrix": step.has_matrix,

@@ -82,6 +82,8 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::StopAsked { .. }
             | What::ProbeAsked { .. }
@@ -265,6 +267,8 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Exited { .. }
             | What::Lost { .. }

@@ -110,7 +110,9 @@ impl Default for Theme {
 pub fn role_of(state: StepState) -> Role {
     match state {
         StepState::Succeeded => Role::Good,
-        StepState::Starting | StepState::Running | StepState::Probing | StepState::Verifying => Role::Running,
+        StepState::Starting | StepState::Running | StepState::Ready | StepState::Probing | StepState::Verifying => {
+            Role::Running
+        }
         StepState::Asking | StepState::Unknown | StepState::Gate | StepState::Unreachable => Role::Attention,
         StepState::Failed => Role::Bad,
         StepState::Retrying | StepState::Waiting | StepState::Stopping => Role::Waiting,

@@ -348,10 +348,14 @@ pub enum CheckpointOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockOrder {
-    More { ms: u64 },
+    More {
+        ms: u64,
+    },
     Hold,
     GoOn,
     NeverStall,
+    /// What is waited for is looked at once.
+    LookNow,
 }
 
 /// What is done to what was kept of environments.

@@ -17,6 +17,7 @@ fn looks(story: &Story) -> Vec<String> {
         Command::LookUp(_, lane) => Some(lane.step.to_string()),
         Command::Record(_)
         | Command::Launch(_)
+        | Command::LookOut(_)
         | Command::Stop { .. }
         | Command::Probe(_)
         | Command::Verify(_)

@@ -160,21 +160,70 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `agent` in [steps.triage]
     `best()`
     `format` in output `scores` of [steps.evaluate]
-    `gpus` in [steps.train]
     `metrics` of a step
     `poll` in [steps.train.wait]
     `prompt` in [steps.triage]
-    `readiness_probe` in [steps.server]
     `secrets` in [steps.export]
     `secrets` in [steps.prepare]
     `secrets` in [steps.train]
     `secrets`
-    `service` in [steps.server]
     "#);
     // Keys that only the table below the example names.
-    let problems = parse("version = 1\n[steps.a]\nrun = 'true'\nwait_for = 1\n").unwrap_err();
+    let problems = parse("version = 1\n[steps.a]\nrun = 'true'\nagent_input = 1\n").unwrap_err();
     let [problem] = &problems.list[..] else { panic!("{problems}") };
-    assert_eq!(problem.message, "`wait_for` in [steps.a] is not supported yet");
+    assert_eq!(problem.message, "`agent_input` in [steps.a] is not supported yet");
+}
+
+#[test]
+fn a_mistake_about_services_waits_and_gpus_is_told_where_it_is() {
+    for (lines, place, told) in [
+        ("wait_for = { }", (3, 1), "`wait_for` of [steps.a] does not say what is looked at"),
+        ("wait_for = { http = 'x.example' }", (3, 21), "is no address"),
+        ("wait_for = { tcp = 'db' }", (3, 20), "is no host with a port"),
+        ("wait_for = { tcp = 'db:0' }", (3, 20), "is no host with a port"),
+        ("wait_for = { file = 'a', tcp = 'b:1' }", (3, 14), "looks at more than one thing"),
+        ("wait_for = { file = 'a', poll = { min = '10ms' } }", (3, 41), "is too short"),
+        ("wait_for = { file = 'a', poll = { min = '9s', max = '2s' } }", (3, 53), "is shorter than `min`"),
+        ("wait_for = { file = 'b', files = 'a' }", (3, 26), "unknown key `files`"),
+        ("wait_for = { file = 'a' }\nrun = 'true'", (3, 1), "has both `run` and `wait_for`"),
+        ("wait_for = { file = 'a' }\nverify = 'true'", (4, 1), "`verify` has no meaning"),
+        ("wait_for = { file = 'a' }\ngpus = 1", (4, 1), "`gpus` has no meaning"),
+        ("run = 'true'\nreadiness_probe = { tcp = 'x:1' }", (4, 1), "and is no service"),
+        ("run = 'true'\nservice = true\nverify = 'true'", (5, 1), "a service has no end of its own"),
+        ("run = 'true'\nservice = true\nreadiness_probe = { tcp = 'x:1', file = 'x' }", (5, 34), "unknown key `file`"),
+        (
+            "run = 'true'\nservice = true\nreadiness_probe = { tcp = 'x:1', failure_threshold = 0 }",
+            (5, 54),
+            "must be 1 to",
+        ),
+        ("run = 'true'\ngpus = -1", (4, 8), "must be 0 to 1024"),
+        ("run = 'true'\ncpus = 0", (4, 8), "must be a finite number of at least 0.01"),
+        ("run = 'true'\nmemory = 16", (4, 10), "must be a size like"),
+        ("run = 'true'\ngpus = 1\nenv = { CUDA_VISIBLE_DEVICES = '0' }", (5, 9), "dogwatch says which ones"),
+        ("run = 'true'\ngpus = 1\n[environment]\nimage = 'x'", (4, 8), "wants 1 GPU(s), and its container has 0"),
+    ] {
+        let problems = parse(&format!("version = 1\n[steps.a]\n{lines}\n")).unwrap_err();
+        let first = &problems.list[0];
+        assert!(first.message.contains(told), "{lines}: {}", first.message);
+        let at = (place.0, place.1);
+        assert!(
+            matches!(first.place, Place::Source { line, column, .. } if (line, column) == at),
+            "{lines}: {:?}, {}",
+            first.place,
+            first.message
+        );
+    }
+    let flow = parse(
+        "version = 1\n[steps.s]\nrun = 'true'\nservice = true\n[steps.w]\nneeds = ['s']\nwait_for = { http = 'http://${{ params.h }}/' }\n\
+         [params]\nh = { type = 'string', default = 'x' }\n[steps.t]\nrun = 'true'\nneeds = ['w']\ngpus = 2\ncpus = 1.5\nmemory = '1GiB'\n",
+    )
+    .unwrap()
+    .workflow;
+    assert_eq!(flow.steps[&id("s")].service, Some(dogwatch::model::Service::default()));
+    let StepWhat::WaitFor(wait) = &flow.steps[&id("w")].what else { panic!("it waits") };
+    assert_eq!(wait.poll, (Duration::from_secs(1), Duration::from_secs(60)));
+    let demand = dogwatch::model::Demand { gpus: 2, milli_cpus: 1500, memory: 1 << 30 };
+    assert_eq!(flow.steps[&id("t")].demand, demand);
 }
 
 #[test]
@@ -239,7 +288,10 @@ fn the_schema_knows_exactly_the_supported_keys() {
             | Kind::Alert
             | Kind::Judging
             | Kind::Raise
-            | Kind::Escalation => &schema["definitions"][format!("{kind:?}")],
+            | Kind::Escalation
+            | Kind::WaitFor
+            | Kind::Poll
+            | Kind::Readiness => &schema["definitions"][format!("{kind:?}")],
         };
         assert_eq!(table["additionalProperties"], false, "{kind:?}");
         let mut described: Vec<&str> = table["properties"].as_object().unwrap().keys().map(String::as_str).collect();

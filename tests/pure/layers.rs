@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const BASE: [&str; 15] = [
+const BASE: [&str; 16] = [
     "model",
     "engine",
     "gauge",
@@ -27,6 +27,7 @@ const BASE: [&str; 15] = [
     "faults",
     "state_dir",
     "spawn",
+    "host",
     // A room may always name itself; these two are here so that the table stays short.
     "self",
     "",
@@ -49,6 +50,7 @@ const ROOMS: &[Room] = &[
     Room { name: "faults", may: &BASE, pure: false },
     Room { name: "state_dir", may: &BASE, pure: false },
     Room { name: "spawn", may: &BASE, pure: false },
+    Room { name: "host", may: &BASE, pure: false },
     Room { name: "journal", may: &BASE, pure: false },
     Room { name: "identity", may: &BASE, pure: false },
     Room { name: "metrics", may: &BASE, pure: false },
@@ -59,6 +61,7 @@ const ROOMS: &[Room] = &[
     Room { name: "config", may: &BASE, pure: false },
     Room { name: "screen", may: &BASE, pure: false },
     Room { name: "usage", may: &BASE, pure: false },
+    Room { name: "peek", may: &BASE, pure: false },
     // Faces and what they stand on get everything over the wire: never from the engine, nor from the hands.
     Room {
         name: "client",
@@ -102,6 +105,7 @@ const ROOMS: &[Room] = &[
             "faults",
             "state_dir",
             "spawn",
+            "host",
             "identity",
             "journal",
             "environment",
@@ -132,6 +136,8 @@ const ROOMS: &[Room] = &[
             "environment",
             "keep",
             "shim",
+            "peek",
+            "host",
             "config",
             "client",
             "faces",

@@ -140,6 +140,8 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("CacheLooked miss", What::CacheLooked { lane: lane("a"), look: Box::new(looked(false)) }),
         ("Snapshotted", What::Snapshotted { attempt: of(n), snapshot: Snapshot { image: "i".into(), bytes: 1 } }),
         ("Keeping", What::Keeping { attempt: of(n) }),
+        ("Booked", What::Booked { attempt: of(n), gpus: vec![0] }),
+        ("Looked", What::Looked { attempt: of(n), good: true, given_up: false, seen: "200".into() }),
         ("NotSnapshotted", What::NotSnapshotted { attempt: of(n), why: "x".into() }),
         ("SnapshotMarked", What::SnapshotMarked { attempt: of(n), mark: SnapshotMark::Pinned, by: ann() }),
         ("Claimed", What::Claimed { attempt: of(n) }),

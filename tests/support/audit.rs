@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
     Action, AttemptId, Autonomy, Cause, Checkpoint, CheckpointMark, Choice, Class, End, EscalationId, EscalationKind,
-    Event, LaneId, OnUnknown, Order, Principal, RunId, SkipWhy, Spend, Step, StepId, Time, Verdict, What, Workflow,
+    Event, LaneId, OnUnknown, Order, Principal, RunId, SkipWhy, Spend, Step, StepId, StopReason, Time, Verdict, What,
+    Workflow,
 };
 
 use super::patience::Patience;
@@ -44,6 +45,8 @@ struct LaneLog {
     spent: BTreeMap<String, u32>,
     /// The newest checkpoint when something was taken of a budget the last time.
     saved: BTreeMap<String, Option<Checkpoint>>,
+    /// It is ended because nobody needs it any more.
+    unneeded: bool,
     /// A person answered while it stood still.
     answered_alive: bool,
     /// The checkpoint that it went on from when nobody had answered.
@@ -106,7 +109,8 @@ impl Audit {
             world.complain(|| format!("{attempt} starts, and no journal knows of it"));
         }
         let Some(run) = self.shadow.run(&attempt.run) else { return };
-        let live: Vec<AttemptId> = world.live.iter().filter(|other| other.run == attempt.run).cloned().collect();
+        let live = world.live.iter().filter(|other| other.run == attempt.run && !world.serves(other));
+        let live: Vec<AttemptId> = live.cloned().collect();
         let most = usize::try_from(run.workflow.max_parallel).expect("small");
         if live.len() > most {
             world.complain(|| format!("{attempt} starts, and more than {most} live"));
@@ -184,6 +188,10 @@ impl Audit {
                 }
                 Ok(())
             }
+            What::StopAsked { attempt, reason: StopReason::Unneeded, .. } => {
+                self.log(attempt).unneeded = true;
+                ensure(!self.is_needed(attempt), "a service is ended that is needed")
+            }
             What::Judged { attempt, verdict } => self.judged(attempt, verdict),
             What::Probed { attempt, code, .. } => {
                 if self.newest(attempt) {
@@ -231,6 +239,8 @@ impl Audit {
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Undone { .. }
             | What::Lasting { .. }
@@ -334,9 +344,11 @@ impl Audit {
         let lane = run.lane(&attempt.lane).ok_or("an intent of no lane")?;
         ensure(matches!(run.phase, Phase::Going), "an intent while the run is not going")?;
         ensure(!run.paused, "an intent while the run is paused")?;
+        let serves = |lane: &LaneRun| run.step_of(lane).service.is_some();
         let active = run.lanes.iter().filter(|lane| matches!(lane.state, LaneState::Active { .. }));
+        let active = active.filter(|lane| !serves(lane));
         ensure(
-            active.clone().count() < usize::try_from(run.workflow.max_parallel).expect("small"),
+            serves(lane) || active.clone().count() < usize::try_from(run.workflow.max_parallel).expect("small"),
             "more than max_parallel",
         )?;
         let step = run.step_of(lane);
@@ -346,6 +358,8 @@ impl Audit {
             "too many lanes at once",
         )?;
         let licence = self.lanes.get(&(attempt.run.clone(), attempt.lane.clone())).and_then(|log| log.licence.clone());
+        // A service begins anew when what needs it does.
+        let licence = licence.or(serves(lane).then_some(Licence::Start));
         let licence = licence.ok_or("another attempt that nobody asked for")?;
         Self::needs(run, lane, &licence)?;
         if let Licence::Rule(not_before) = licence {
@@ -383,6 +397,10 @@ impl Audit {
             let mut well = 0;
             let mut left_out = 0;
             for other in run.lanes.iter().filter(|other| other.id.step == *need) {
+                if run.is_ready(other) {
+                    well += 1;
+                    continue;
+                }
                 let LaneState::Done { how, .. } = &other.state else {
                     return Err(format!("{} starts before {need} has ended", lane.id.step));
                 };
@@ -391,7 +409,9 @@ impl Audit {
                         well += 1;
                     }
                     Ended::Skipped(SkipWhy::Condition) => left_out += 1,
-                    Ended::Failed | Ended::Stopped | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded) => {
+                    Ended::Failed
+                    | Ended::Stopped
+                    | Ended::Skipped(SkipWhy::Need(_) | SkipWhy::RunEnded | SkipWhy::Unneeded) => {
                         left_out += 1000;
                     }
                 }
@@ -403,19 +423,31 @@ impl Audit {
         Ok(())
     }
 
+    /// A step that names it among its needs has not ended.
+    fn is_needed(&self, attempt: &AttemptId) -> bool {
+        let Some(run) = self.shadow.run(&attempt.run) else { return false };
+        let open = |step: &Step| {
+            run.lanes.iter().any(|lane| lane.id.step == step.id && !matches!(lane.state, LaneState::Done { .. }))
+        };
+        run.workflow.steps.values().any(|other| other.needs.contains(&attempt.lane.step) && open(other))
+    }
+
     fn judged(&mut self, attempt: &AttemptId, verdict: &Verdict) -> Result<(), String> {
         ensure(self.newest(attempt), "a decision about an older attempt")?;
         let run = self.shadow.run(&attempt.run).ok_or("a decision of no run")?;
         let step = run.workflow.steps.get(&attempt.lane.step).ok_or("a decision about no step")?.clone();
         let saved = run.lane(&attempt.lane).and_then(|lane| lane.checkpoint.clone());
         let on_unknown = Some(step.on_unknown.clone());
+        let serves = step.service.is_some();
+        let needed = self.is_needed(attempt);
         let log = self.log(attempt);
         ensure(log.over, "a decision without its fact")?;
         let by_probe = log.lost && log.probed == Some(0);
         let safe = matches!(on_unknown, Some(OnUnknown::Rerun)) || log.probed == Some(10);
         match verdict {
             Verdict::Succeeded => {
-                ensure(log.exit_ok == Some(true) || by_probe, "success without a proof")?;
+                ensure(log.exit_ok == Some(true) || by_probe || serves, "success without a proof")?;
+                ensure(by_probe || !serves || !needed || log.unneeded, "a service has succeeded that is still needed")?;
                 // What was answered while it lived has no effect any more.
                 (log.lost, log.licence) = (false, None);
                 Ok(())
@@ -428,7 +460,7 @@ impl Audit {
                     log.budget(&step, spend, saved.as_ref())?;
                 }
                 ensure(!log.lost || safe, "an unknown end is repeated without a word")?;
-                ensure(log.exit_ok != Some(true), "what succeeded is repeated")?;
+                ensure(serves || log.exit_ok != Some(true), "what succeeded is repeated")?;
                 (log.licence, log.lost) = (Some(Licence::Rule(*at)), false);
                 Ok(())
             }
@@ -438,9 +470,9 @@ impl Audit {
                 ensure(log.exit_ok != Some(true), "what succeeded is stopped")
             }
             Verdict::Allowed | Verdict::Skip { .. } | Verdict::Abort { .. } => {
-                ensure(log.exit_ok == Some(false), "failed without a proof")
+                ensure(serves || log.exit_ok == Some(false), "failed without a proof")
             }
-            Verdict::Ask { .. } => ensure(log.exit_ok != Some(true), "what succeeded is asked about"),
+            Verdict::Ask { .. } => ensure(serves || log.exit_ok != Some(true), "what succeeded is asked about"),
         }
     }
 

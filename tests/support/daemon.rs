@@ -78,6 +78,10 @@ impl Daemon {
             Report::Claimed(attempt) => fact(&attempt.run.clone(), What::Claimed { attempt }),
             Report::Stalled(attempt, stall) => fact(&attempt.run.clone(), What::Stalled { attempt, stall }),
             Report::Revived(attempt) => fact(&attempt.run.clone(), What::Revived { attempt }),
+            Report::Seen(attempt, good) => {
+                let seen = if good { "200" } else { "503" }.to_owned();
+                fact(&attempt.run.clone(), What::Looked { attempt, good, given_up: false, seen })
+            }
             Report::Saved(attempt, checkpoint) => fact(
                 &attempt.run.clone(),
                 What::CheckpointSeen {
@@ -283,6 +287,10 @@ impl Daemon {
         for event in transaction {
             if let What::Intended { attempt, .. } = &event.what {
                 self.intent_boots.insert(attempt.clone(), world.boot);
+                let step = self.engine.run(&attempt.run).and_then(|run| run.workflow.steps.get(&attempt.lane.step));
+                if step.is_some_and(|step| step.service.is_some()) {
+                    world.services.insert((attempt.run.clone(), attempt.lane.step.clone()));
+                }
             }
             world.counts.unknown += u64::from(matches!(event.what, What::Lost { .. }));
             world.counts.held += u64::from(matches!(event.what, What::Held { .. }));
@@ -447,6 +455,12 @@ impl Daemon {
                     world.plan(5, Happening::Deliver { report, sent: 0 });
                 }
             },
+            // No history waits for something outside: all that is looked for are services.
+            Command::LookOut(attempt) => {
+                if self.due(world, &attempt) {
+                    world.plan(5, Happening::Peek(attempt));
+                }
+            }
             Command::Stop { attempt, reason, grace, save: _ } => {
                 let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
                 world.plan(2, Happening::Stop { attempt, reason, grace_ms });

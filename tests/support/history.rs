@@ -141,7 +141,15 @@ impl History {
     }
 
     fn is_over(&self) -> bool {
-        self.daemon.all_ended() && (self.setup.people != People::Wild || self.world.now > self.wild_until)
+        let over = self.daemon.all_ended() && (self.setup.people != People::Wild || self.world.now > self.wild_until);
+        over || self.setup.people == People::Nobody && self.only_serves()
+    }
+
+    /// Services live on for steps about which a person is asked, and nobody answers.
+    fn only_serves(&self) -> bool {
+        let runs = || self.daemon.engine.runs();
+        let serves = runs().any(|run| run.lanes.iter().any(|lane| run.is_ready(lane)));
+        serves && runs().all(|run| matches!(run.phase, Phase::Ended { .. }) || run.only_waits())
     }
 
     /// Nothing will ever happen again by itself: each run has ended or waits for a person.
@@ -170,6 +178,7 @@ impl History {
             Happening::Look { attempt, seen_claimed, intent_boot } => world.look(&attempt, seen_claimed, intent_boot),
             Happening::Stop { attempt, reason, grace_ms } => world.stop(&attempt, reason, grace_ms),
             Happening::Probe(attempt) => world.probe(&attempt),
+            Happening::Peek(attempt) => world.peek(&attempt),
             Happening::Verify(attempt) => world.verify(&attempt),
             Happening::VerifyCheckpoints(attempt, leaving) => world.verify_checkpoints(&attempt, &leaving),
             Happening::CheckCheckpoint(attempt, checkpoint) => world.check_checkpoint(&attempt, checkpoint),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch::model::{
-    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, EnvironmentSpec,
-    EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Match, OnTimeout, OnUnknown, Output, Part,
-    Principal, Raise, Raising, Resource, Retry, Selection, Step, StepId, StepPlace, StepWhat, Template, Unanswered,
-    Value, WaitSpec, Workflow,
+    Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, Demand,
+    EnvironmentSpec, EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Look, Match, OnTimeout,
+    OnUnknown, Output, Part, Principal, Raise, Raising, Readiness, Resource, Retry, Selection, Service, Step, StepId,
+    StepPlace, StepWhat, Template, Unanswered, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -46,6 +46,8 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         needs: needs.iter().map(|need| step_id(need)).collect(),
         place: StepPlace::default(),
         what: StepWhat::Run { script: "true".into() },
+        service: None,
+        demand: Demand::default(),
         condition: None,
         env: IndexMap::new(),
         inputs: IndexMap::new(),
@@ -225,6 +227,12 @@ fn random_step(dice: &mut Dice, before: &[Step], steady: bool) -> Step {
         let what = [Unanswered::Wait, Unanswered::Resume, Unanswered::Skip, Unanswered::Abort];
         let (timeout, on_timeout) = (seconds(dice.between(1, 120)), dice.pick(&what).copied());
         step.escalation = EscalationSpec { timeout: Some(timeout), on_timeout, remind: None };
+    }
+    if !steady && !step.has_matrix && dice.per_mille(80) {
+        let look = Look::Tcp(Template(vec![Part::Text("db:5432".into())]));
+        let readiness = Readiness { look, period: seconds(1), failure_threshold: 60 };
+        step.service = Some(Service { readiness: dice.per_mille(600).then_some(readiness) });
+        (step.verify, step.outputs) = (None, IndexMap::new());
     }
     let on_stall = [None, None, Some(Action::Retry), Some(Action::Skip), Some(Action::Resume)];
     step.wait.on_stall = if steady { None } else { dice.pick(&on_stall).copied().flatten() };

@@ -89,6 +89,8 @@ impl Patience {
             | What::CacheLooked { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Probed { .. }
             | What::Verified { .. }

@@ -248,6 +248,8 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Stop => "stop",
         StopReason::Stall => "stall",
         StopReason::Alert => "alert",
+        StopReason::Unneeded => "unneeded",
+        StopReason::NotReady => "not ready",
     }
 }
 
@@ -283,6 +285,17 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
         What::EnvironmentFailed { .. } => "no environment".into(),
         What::Snapshotted { .. } => "environment kept".into(),
         What::Keeping { .. } => "environment is being kept".into(),
+        What::Booked { attempt: id, gpus } => format!("{} has GPUs {gpus:?}", attempt(id)),
+        What::Looked { attempt: id, good, given_up, .. } => {
+            let words = if *good {
+                "is there"
+            } else if *given_up {
+                "given up"
+            } else {
+                "is not there"
+            };
+            format!("{} looked: {words}", attempt(id))
+        }
         What::NotSnapshotted { .. } => "environment not kept".into(),
         What::SnapshotMarked { mark, .. } => format!("environment's checkpoint: {mark:?}"),
         What::Intended { attempt: id, cause, resume } => {

@@ -82,6 +82,7 @@ pub(crate) enum Report {
     Saved(AttemptId, Checkpoint),
     Stalled(AttemptId, Box<Stall>),
     Revived(AttemptId),
+    Seen(AttemptId, bool),
     Exited(AttemptId, Box<Exit>),
     Looked(AttemptId, Meaning, Box<Sight>, u32),
     Probed(AttemptId, Option<i32>),
@@ -102,6 +103,7 @@ impl Report {
             | Self::Saved(attempt, _)
             | Self::Stalled(attempt, _)
             | Self::Revived(attempt)
+            | Self::Seen(attempt, _)
             | Self::Exited(attempt, _)
             | Self::Looked(attempt, ..)
             | Self::Probed(attempt, _)
@@ -129,6 +131,7 @@ pub(crate) enum Happening {
         grace_ms: u64,
     },
     Probe(AttemptId),
+    Peek(AttemptId),
     Verify(AttemptId),
     /// With the paths of those that are being removed.
     VerifyCheckpoints(AttemptId, Vec<String>),
@@ -182,6 +185,8 @@ pub(crate) struct World {
     pub(crate) procs: BTreeMap<AttemptId, Proc>,
     /// Checkpoints that were removed.
     removed: BTreeSet<String>,
+    /// Steps that are services: what they run ends when it is ended.
+    pub(crate) services: BTreeSet<(dogwatch::model::RunId, dogwatch::model::StepId)>,
     /// Attempts that live, in no order.
     pub(crate) live: Vec<AttemptId>,
     pub(crate) trouble: Trouble,
@@ -206,6 +211,7 @@ impl World {
             boot: 1,
             procs: BTreeMap::new(),
             removed: BTreeSet::new(),
+            services: BTreeSet::new(),
             live: Vec::new(),
             trouble,
             mutant,
@@ -314,6 +320,18 @@ impl World {
         self.script(attempt);
     }
 
+    pub(crate) fn serves(&self, attempt: &AttemptId) -> bool {
+        self.services.contains(&(attempt.run.clone(), attempt.lane.step.clone()))
+    }
+
+    /// One look whether it is ready.
+    pub(crate) fn peek(&mut self, attempt: &AttemptId) {
+        let good = self.dice.per_mille(500);
+        if self.procs.get(attempt).is_some_and(|proc| proc.live) {
+            self.send(Report::Seen(attempt.clone(), good));
+        }
+    }
+
     /// What this attempt does: follows from the seed and its key alone.
     fn script(&mut self, attempt: &AttemptId) {
         let mut dice = dice_for(self.seed, (attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n));
@@ -333,7 +351,7 @@ impl World {
                     self.plan(long, Happening::Ends(attempt.clone(), End::Code(code)));
                 }
             }
-        } else {
+        } else if !self.serves(attempt) {
             self.plan(long, Happening::Ends(attempt.clone(), End::Code(0)));
         }
         if self.trouble.stalls > 0 && dice.per_mille(self.trouble.stalls) {

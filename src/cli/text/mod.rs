@@ -63,6 +63,7 @@ impl Style {
             StepState::Waiting | StepState::Skipped => Self::Dim,
             StepState::Starting
             | StepState::Running
+            | StepState::Ready
             | StepState::Probing
             | StepState::Verifying
             | StepState::Stopping

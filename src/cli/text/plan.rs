@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Look, Row, Style, width};
 use crate::faces::words::count;
-use crate::model::{EnvironmentId, EnvironmentSpec, IsolationWanted, Selection, Step, StepId, StepWhat, Workflow};
+use crate::model::{
+    self, EnvironmentId, EnvironmentSpec, IsolationWanted, Selection, Step, StepId, StepWhat, Workflow,
+};
 
 /// Steps in the order in which they can begin: `[[prepare], [train, lint], [evaluate]]`.
 pub fn waves(workflow: &Workflow) -> Vec<Vec<&Step>> {
@@ -109,6 +111,18 @@ fn step_rows(workflow: &Workflow, step: &Step, (place, column): (usize, usize), 
     let mut about = Vec::new();
     if matches!(step.what, StepWhat::Approval(_)) {
         about.push("approval: a person decides".to_owned());
+    }
+    if let StepWhat::WaitFor(wait) = &step.what {
+        let what = match &wait.look {
+            model::Look::Http(_) => "an address",
+            model::Look::Tcp(_) => "a port",
+            model::Look::File(_) => "a file",
+            model::Look::Command(_) => "a command",
+        };
+        about.push(format!("waits for {what}"));
+    }
+    if step.service.is_some() {
+        about.push("a service: lives until nobody needs it".to_owned());
     }
     if !step.needs.is_empty() {
         let needs: Vec<&str> = step.needs.iter().map(StepId::as_str).collect();

@@ -113,7 +113,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
     {
         parts.push(format!("again in {}", span(until - now_ms)));
     }
-    if let Some(progress) = step.progress.filter(|_| step.state == StepState::Running) {
+    if let Some(progress) = step.progress.filter(|_| step.state.runs()) {
         parts.extend(progress.done.map(|done| format!("{:.0} %", (done * 100.0).floor())));
         parts.extend(progress.left.map(|left| match (span(left.p10_ms), span(left.p90_ms)) {
             (low, high) if low == high => format!("{high} left"),
@@ -138,7 +138,7 @@ pub fn about(step: &StepView, now_ms: i64, output: &str) -> String {
         parts.push(step.detail.clone());
     }
     if let Some(number) = step.checkpoint_step
-        && matches!(step.state, StepState::Running | StepState::Retrying)
+        && matches!(step.state, StepState::Running | StepState::Ready | StepState::Retrying)
     {
         parts.push(format!("checkpoint {number}"));
     }

@@ -13,6 +13,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Look, Row, Style, wrap};
 use crate::client::Error;
 use crate::environment::{container_engine, sandbox_works};
+use crate::model::DemandKind;
 use crate::state_dir::{StateDir, file_system};
 
 pub mod engines;
@@ -55,9 +56,17 @@ impl Finding {
     }
 }
 
+/// What steps can have for themselves by `gpus`, `cpus` and `memory`.
+fn host() -> Finding {
+    let host = crate::host::host();
+    let kinds = [DemandKind::Gpus, DemandKind::Processors, DemandKind::Memory].map(|kind| host.words(kind));
+    let said = if crate::host::gpus_are_said() { format!(" (GPUs by {})", crate::host::GPUS) } else { String::new() };
+    Finding::ok("for steps", format!("{}{said}", kinds.join(", ")))
+}
+
 /// `doctor`.
 pub(super) fn doctor(face: &Face) -> Ended {
-    let mut findings = vec![tmux(), sandbox(), shell()];
+    let mut findings = vec![tmux(), sandbox(), shell(), host()];
     findings.extend(containers());
     match face.place() {
         Ok(place) => {

@@ -77,7 +77,7 @@ fn once(face: &Face, run: &str, step: &str, manner: Manner) -> Result<Next, Fail
         client = face.engine()?;
     }
     let lane = lane(&mut client, run, step)?;
-    let runs = lane.as_ref().is_some_and(|lane| lane.state == StepState::Running);
+    let runs = lane.as_ref().is_some_and(|lane| lane.state.runs());
     let taken = lane.and_then(|lane| lane.attached).map(|attached| attached.by);
     if gone && runs && taken.is_none() {
         return Ok(Next::Again);

@@ -223,6 +223,7 @@ fn lanes_over(lanes: &[&StepView], run: Option<Exit>) -> Option<Exit> {
             StepState::Waiting
             | StepState::Starting
             | StepState::Running
+            | StepState::Ready
             | StepState::Stopping
             | StepState::Retrying
             | StepState::Asking

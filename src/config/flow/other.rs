@@ -156,7 +156,7 @@ fn whole_step(drafts: &IndexMap<String, Draft>, step: &str, other: &str) -> Resu
     };
     let StepWhat::Run { script } = &draft.step.what else {
         return Err((
-            format!("step {other} is a question to a person: it cannot take the place of {step}"),
+            format!("step {other} runs nothing: it cannot take the place of {step}"),
             "name a step with `run`".into(),
         ));
     };

@@ -9,7 +9,7 @@ use super::Draft;
 use crate::config::keys::{Kind, nearest};
 use crate::config::problems::Found;
 use crate::config::read::{At, Item, Reader, Section};
-use crate::model::{EnvironmentId, EnvironmentSpec, IsolationWanted, Mount, Workflow};
+use crate::model::{Demand, DemandKind, EnvironmentId, EnvironmentSpec, Gpus, IsolationWanted, Mount, Workflow};
 
 const ISOLATION: [(&str, IsolationWanted); 3] =
     [("auto", IsolationWanted::Auto), ("required", IsolationWanted::Required), ("none", IsolationWanted::None)];
@@ -120,12 +120,51 @@ pub(super) fn judge(reader: &mut Reader<'_>, drafts: &indexmap::IndexMap<String,
                 continue;
             }
         }
+        judge_gpus(reader, name, draft, workflow);
         let has_container = workflow.environment_named(&draft.step.place.environment).container.is_some();
         if let Some(at) = draft.snapshot_at.as_ref().filter(|_| draft.step.place.snapshot && !has_container) {
             reader
                 .found
                 .error(at, format!("`snapshot` in [steps.{name}] needs a container: the sandbox has nothing to keep"))
                 .hint("give its environment an `image`, or remove it; `outputs` keep what the step wrote");
+        }
+    }
+}
+
+/// Notes a step that wants GPUs which its container does not have.
+fn judge_gpus(reader: &mut Reader<'_>, name: &str, draft: &Draft, workflow: &Workflow) {
+    let wanted = draft.step.demand.gpus;
+    let spec = workflow.environment_named(&draft.step.place.environment).container.as_ref();
+    let at = draft.demand_at.iter().find(|(kind, _)| *kind == DemandKind::Gpus).map(|(_, at)| at);
+    let (Some(at), Some(container)) = (at.filter(|_| wanted > 0), spec) else { return };
+    let number = |id: &String| id.parse::<u32>().is_ok();
+    let (there, hint) = match &container.gpus {
+        Gpus::All => return,
+        Gpus::Count(n) if *n >= wanted => return,
+        Gpus::Ids(ids) if !ids.iter().all(number) => {
+            let words = format!("step {name} takes GPUs by their numbers, and its container has them by their ids");
+            reader.found.error(at, words).hint("write gpus = [\"0\", \"1\"] in the environment");
+            return;
+        }
+        Gpus::Ids(ids) if u32::try_from(ids.len()).is_ok_and(|n| n >= wanted) => return,
+        Gpus::None => (0, "add gpus = \"all\" to its environment"),
+        Gpus::Count(n) => (*n, "ask for fewer, or give the environment more"),
+        Gpus::Ids(ids) => (u32::try_from(ids.len()).unwrap_or(0), "ask for fewer, or give the environment more"),
+    };
+    reader.found.error(at, format!("step {name} wants {wanted} GPU(s), and its container has {there}")).hint(hint);
+}
+
+/// A step, what it wants of the host, and where that is written.
+pub(super) type Wanted = (String, Demand, Vec<(DemandKind, At)>);
+
+/// Notes steps that want more than this machine has.
+pub(super) fn look_at_host(demands: &[Wanted], found: &mut Found) {
+    let host = crate::host::host();
+    for (step, demand, places) in demands {
+        for kind in demand.beyond(host) {
+            let Some((_, at)) = places.iter().find(|(of, _)| *of == kind) else { continue };
+            let words = format!("step {step} wants {}, and this host has {}", demand.words(kind), host.words(kind));
+            found.warning(at, words).hint("on this host it can never start");
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{escalation, matrix, metric, other, recovery, wait};
+use super::{container, escalation, look, matrix, metric, other, recovery, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Reader, Section};
 use crate::config::units::is_variable;
 use crate::model::{
-    Autonomy, CheckpointSpec, EnvironmentId, EscalationSpec, Lane, LaneSpec, OnUnknown, Output, Retry, Step, StepId,
-    StepPlace, StepWhat, Template, WaitSpec,
+    Autonomy, CheckpointSpec, Demand, DemandKind, EnvironmentId, EscalationSpec, Lane, LaneSpec, OnUnknown, Output,
+    Retry, Step, StepId, StepPlace, StepWhat, Template, WaitSpec,
 };
 
 /// The longest script, in bytes.
@@ -57,6 +57,8 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) environment_at: Option<At>,
     /// The place of `snapshot`, where it is written.
     pub(in crate::config) snapshot_at: Option<At>,
+    /// The places of `gpus`, `cpus` and `memory`, where they are written.
+    pub(in crate::config) demand_at: Vec<(DemandKind, At)>,
     /// What its rules `use`, with the places.
     pub(in crate::config) uses: Vec<(String, At)>,
     /// The variables that its rules `change`, with the places.
@@ -65,6 +67,23 @@ pub(in crate::config) struct Draft {
 
 /// Keys that a question to a person can have.
 const GATE_KEYS: [&str; 4] = ["description", "needs", "if", "approval"];
+
+/// Keys that a step can have that waits for something outside.
+const WAIT_KEYS: [&str; 13] = [
+    "description",
+    "needs",
+    "if",
+    "wait_for",
+    "environment",
+    "env",
+    "inputs",
+    "timeout",
+    "retry",
+    "allow_failure",
+    "on_failure",
+    "autonomy",
+    "matrix",
+];
 
 /// Reads one step.
 pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, defaults: &Defaults) -> Option<Draft> {
@@ -87,6 +106,10 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
             needs: needs(reader, &section),
             environment_at: section.get("environment").map(|item| item.at),
             snapshot_at: section.get("snapshot").map(|item| item.key_at),
+            demand_at: [(DemandKind::Gpus, "gpus"), (DemandKind::Processors, "cpus"), (DemandKind::Memory, "memory")]
+                .into_iter()
+                .filter_map(|(kind, key)| Some((kind, section.get(key)?.at)))
+                .collect(),
             step: step(reader, id, &section, defaults),
             uses,
             changes,
@@ -109,12 +132,15 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
     let description = section.get("description").and_then(|item| reader.text(&item)).map(str::to_owned);
     let what = what(reader, section);
     let plain = !matches!(what, StepWhat::Approval(_));
+    let waits = matches!(what, StepWhat::WaitFor(_));
     let mut step = Step {
         id,
         description,
         needs: vec![],
         place: StepPlace::default(),
         what,
+        service: None,
+        demand: Demand::default(),
         condition,
         env: IndexMap::new(),
         inputs: IndexMap::new(),
@@ -142,14 +168,18 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
     };
     if plain {
         run_keys(reader, section, &mut step);
-    } else {
+    }
+    if waits {
+        not_for_a_wait(reader, section);
+    }
+    if !plain {
         // A gate has a time of its own.
         let remind = escalation::gate_reminds(reader, section).or(step.escalation.remind);
         step.escalation = EscalationSpec { remind, ..EscalationSpec::default() };
         for (key, item) in
             section.items().filter(|(key, _)| Kind::Step.keys().contains(key) && !GATE_KEYS.contains(key))
         {
-            if key != "run" {
+            if !matches!(key, "run" | "wait_for") {
                 reader
                     .found
                     .error(
@@ -161,6 +191,17 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         }
     }
     step
+}
+
+/// Notes keys that mean nothing where no program runs.
+fn not_for_a_wait<'a>(reader: &mut Reader<'a>, section: &Section<'a>) {
+    let known = |key: &str| Kind::Step.keys().contains(&key) && !WAIT_KEYS.contains(&key);
+    for (key, item) in section.items().filter(|(key, _)| known(key) && !matches!(*key, "run" | "approval")) {
+        reader
+            .found
+            .error(&item.key_at, format!("`{key}` has no meaning in {}: it runs nothing, it waits", section.title))
+            .hint("remove it, or put it on the step that comes after");
+    }
 }
 
 /// What only a step with `run` has.
@@ -190,6 +231,12 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     if let Some(item) = section.get("matrix") {
         matrix::read(reader, &item, step);
     }
+    step.demand = demand(reader, section);
+    step.service = look::service(reader, section);
+    if step.service.is_some() {
+        // Its time ends when nobody needs it.
+        step.timeout = section.get("timeout").and(step.timeout);
+    }
     step.outputs = outputs(reader, section, step.has_matrix);
     step.verify = section.get("verify").and_then(|item| script(reader, &item));
     step.checkpoint = checkpoint(reader, section);
@@ -204,32 +251,62 @@ fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step)
     recovery::rules(reader, section, step);
 }
 
+/// What it takes of the host for itself.
+fn demand<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Demand {
+    let gpus = section.get("gpus").and_then(|item| reader.integer(&item, 0..=1024));
+    let gpus = gpus.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let own = section.get("env").filter(|_| gpus > 0);
+    if let Some((_, item)) = own.and_then(|item| {
+        let names = reader.names(&item, format!("env of {}", section.title));
+        names.into_iter().find(|(name, _)| *name == "CUDA_VISIBLE_DEVICES")
+    }) {
+        reader
+            .found
+            .error(
+                &item.key_at,
+                format!("{} has `gpus`: dogwatch says which ones by CUDA_VISIBLE_DEVICES", section.title),
+            )
+            .hint("remove one of the two");
+    }
+    let milli_cpus = section.get("cpus").and_then(|item| container::cpus(reader, &item)).unwrap_or(0);
+    let memory = section.get("memory").and_then(|item| container::size(reader, &item)).unwrap_or(0);
+    Demand { gpus, milli_cpus, memory }
+}
+
 fn what<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> StepWhat {
     let nothing = || StepWhat::Run { script: String::new() };
-    match (section.get("run"), section.get("approval")) {
-        (Some(run), Some(_)) => {
+    match (section.get("run"), section.get("approval"), section.get("wait_for")) {
+        (Some(run), Some(_), _) => {
             reader
                 .found
                 .error(&run.key_at, format!("{} has both `run` and `approval`", section.title))
                 .hint("make the question a step of its own, and let the other one need it");
             nothing()
         }
-        (Some(item), None) => script(reader, &item).map_or_else(nothing, |script| StepWhat::Run { script }),
-        (None, Some(item)) => {
+        (Some(_), None, Some(wait)) | (None, Some(_), Some(wait)) => {
+            let other = if section.get("run").is_some() { "run" } else { "approval" };
+            reader
+                .found
+                .error(&wait.key_at, format!("{} has both `{other}` and `wait_for`", section.title))
+                .hint("make the waiting a step of its own, and let the other one need it");
+            nothing()
+        }
+        (Some(item), None, None) => script(reader, &item).map_or_else(nothing, |script| StepWhat::Run { script }),
+        (None, Some(item), None) => {
             let title = format!("[steps.{}.approval]", reader.step.as_deref().unwrap_or_default());
             match reader.section(&item, Kind::Approval, title) {
                 Some(gate) => StepWhat::Approval(escalation::approval(reader, &gate)),
                 None => nothing(),
             }
         }
-        (None, None) => {
-            // `agent = …` and the like already say that they are not supported.
-            let refused = section.items().any(|(key, _)| matches!(key, "agent" | "wait_for"));
-            if !refused {
+        (None, None, Some(item)) => look::wait_for(reader, &item).map_or_else(nothing, StepWhat::WaitFor),
+        (None, None, None) => {
+            // `agent = …` already says that it is not supported.
+            if !section.items().any(|(key, _)| key == "agent") {
                 reader
                     .found
-                    .error(&section.at, format!("{} has neither `run` nor `approval`", section.title))
-                    .hint("run = \"a command\", or a table `approval` with a `prompt`");
+                    .error(&section.at, format!("{} has neither `run` nor `approval` nor `wait_for`", section.title))
+                    .hint("run = \"a command\", a table `approval` with a `prompt`, or wait_for = { file = \"PATH\" }");
             }
             nothing()
         }

@@ -16,6 +16,10 @@ const ACTIONS: [(&str, Action); 5] = [
 
 pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &Step) -> WaitSpec {
     let mut wait = WaitSpec::default();
+    if step.service.is_some() {
+        // It is silent when nobody asks.
+        wait.stall_after = StallAfter::Never;
+    }
     let Some(item) = section.get("wait") else { return wait };
     let Some(table) = reader.section(&item, Kind::Wait, format!("[steps.{}.wait]", step.id)) else { return wait };
     if let Some(item) = table.get("stall_after") {

@@ -8,11 +8,11 @@ use crate::daemon::{begin, views};
 use crate::engine::{Engine, LaneState, Run};
 use crate::journal::{self, Journal, RunRow};
 use crate::metrics::Lesson;
-use crate::model::{Event, RunId, Verdict, What};
+use crate::model::{Demand, Event, RunId, Verdict, What};
 
-pub(super) fn fold(journal: &Journal) -> Result<Engine, journal::Error> {
+pub(super) fn fold(journal: &Journal, host: Demand) -> Result<Engine, journal::Error> {
     let read = journal.read();
-    let mut engine = Engine::new(read.newest_escalation()?);
+    let mut engine = Engine::new(read.newest_escalation()?).on(host);
     let mut rows = read.unfinished()?;
     // A run that has ended is held until its environment has, too: an engine may have died between the two.
     for (id, dir) in read.ended()? {
@@ -64,6 +64,8 @@ impl Core {
             let Some(run) = self.engine.run(&attempt.run) else { continue };
             let past = run.lane(&attempt.lane).and_then(|lane| lane.past.last()).filter(|past| past.n == attempt.n);
             let habits = self.parts.board.get(attempt).map(|standing| standing.habits);
+            // What waits prints nothing: only how long it took is learned.
+            let habits = habits.or_else(|| self.is_wait(attempt).then(Default::default));
             if let (Some(past), Some(habits)) = (past.filter(|past| !past.resumed), habits) {
                 let took = past.ended.since(past.started);
                 self.parts.took.add(&run.workflow.name, attempt.lane.step.as_str(), took);

@@ -76,6 +76,8 @@ pub(super) struct Core {
     pub(super) unreachable: HashSet<AttemptId>,
     /// Attempts whose output is followed, and what these clocks must heed.
     pub(super) watched: HashMap<AttemptId, watch::Sender<Orders>>,
+    /// Attempts that are looked for; told to look at once.
+    pub(super) lookouts: HashMap<AttemptId, watch::Sender<u64>>,
     /// The connection that may type into a lane. It never outlives the connection, nor this engine.
     pub(super) leases: HashMap<(RunId, LaneId), u64>,
     /// What was measured last; shared with those who measure.
@@ -97,7 +99,7 @@ impl Core {
     /// Folds what is going on from the journal.
     pub(super) fn new(parts: Parts, journal: Journal) -> Result<Self, Error> {
         let now = parts.clock.now();
-        let engine = fold(&journal)?;
+        let engine = fold(&journal, parts.host)?;
         let space = Space::new(parts.state.path().to_owned());
         Ok(Self {
             parts,
@@ -113,6 +115,7 @@ impl Core {
             unadopted: BTreeSet::new(),
             unreachable: HashSet::new(),
             watched: HashMap::new(),
+            lookouts: HashMap::new(),
             leases: HashMap::new(),
             meter: Arc::default(),
             pending: Vec::new(),
@@ -199,6 +202,7 @@ impl Core {
                 let events = self.after_keeping(vec![event]);
                 self.stage(events, turn);
             }
+            Input::Peek { attempt, answer } => self.peek(&attempt, answer),
             Input::Keep(keeping) => self.keep_again(*keeping),
             Input::Kept { attempt, facts } => {
                 self.keeping.remove(&attempt);
@@ -390,7 +394,7 @@ impl Core {
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
         self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
-        match fold(&self.journal) {
+        match fold(&self.journal, self.parts.host) {
             Ok(engine) => self.engine = engine,
             Err(error) => {
                 // What is in memory may hold decisions that are nowhere written: nothing may follow from them.
@@ -404,6 +408,7 @@ impl Core {
     fn hand_out(&mut self, effects: &[Command]) {
         let owed: HashSet<String> = effects.iter().map(name_of).collect();
         self.handed.retain(|name| owed.contains(name));
+        self.call_in(|attempt| owed.contains(&format!("look out {attempt}")));
         let starts =
             |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
         if effects.iter().any(|command| starts(&command)) {
@@ -415,6 +420,7 @@ impl Core {
                 Command::Record(_) => true,
                 Command::Stop { .. }
                 | Command::LookUp(..)
+                | Command::LookOut(_)
                 | Command::Probe(_)
                 | Command::Verify(_)
                 | Command::VerifyCheckpoints(_)
@@ -437,11 +443,21 @@ impl Core {
             | Command::VerifyCheckpoints(attempt)
             | Command::CheckCheckpoint(attempt, _)
             | Command::Stop { attempt, .. } => attempt,
+            Command::LookOut(attempt) => return self.look_out(attempt),
             Command::CloseEnvironment(run) => return self.close_all(run),
             Command::LookUp(run, lane) => return self.look_up(run, lane),
             Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
             Command::Record(_) => return,
         };
+        if let Command::Stop { attempt, reason, .. } = command
+            && self.is_wait(attempt)
+        {
+            // It runs nothing: all that is to be done about it is to say so.
+            if let Some(ended) = self.end_wait(attempt, *reason) {
+                self.parts.tell(Input::Fact(ended));
+            }
+            return;
+        }
         let Some(run) = self.engine.run(&attempt.run) else { return };
         match hands::task(run, command, &self.parts, self.journal.epoch()) {
             Ok(Some(task)) => drop(self.hands(attempt).map(|hands| hands.give(task))),
@@ -499,6 +515,7 @@ fn name_of(command: &Command) -> String {
         Command::Record(_) => String::new(),
         Command::Launch(attempt) => format!("launch {attempt}"),
         Command::LookUp(run, lane) => format!("look up {run} {}/{}", lane.step, lane.lane),
+        Command::LookOut(attempt) => format!("look out {attempt}"),
         Command::Stop { attempt, .. } => format!("stop {attempt}"),
         Command::Probe(attempt) => format!("probe {attempt}"),
         Command::Verify(attempt) => format!("verify {attempt}"),
@@ -518,6 +535,7 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointSeen { .. }
             | What::Noted { .. }
             | What::Revived { .. }
+            | What::Looked { .. }
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }

@@ -8,12 +8,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::daemon::adopt::{Found, Life};
 use crate::daemon::hands::Keeping;
+use crate::daemon::lookout::Sight;
 use crate::daemon::requests::{self, Answer};
 use crate::daemon::watch::{Board, Took};
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
 use crate::metrics::Metrics;
-use crate::model::{AttemptId, Command, Created, Event, LaneId, Principal, RunId, Site};
+use crate::model::{AttemptId, Command, Created, Demand, Event, LaneId, Principal, RunId, Site};
 use crate::state_dir::StateDir;
 use crate::wire;
 
@@ -31,6 +32,8 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) inputs: mpsc::UnboundedSender<Input>,
     pub(in crate::daemon) changed: watch::Sender<u64>,
     pub(in crate::daemon) board: Board,
+    /// What this machine has for steps.
+    pub(in crate::daemon) host: Demand,
     /// `None` where they cannot be kept.
     pub(in crate::daemon) metrics: Option<Metrics>,
     /// How long steps took before.
@@ -89,6 +92,8 @@ pub(in crate::daemon) enum Input {
     Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),
+    /// One look for what an attempt waits for.
+    Peek { attempt: AttemptId, answer: oneshot::Sender<Sight> },
     /// An environment is still to be kept after an attempt.
     Keep(Box<Keeping>),
     /// It is kept, or cannot be: what is to be recorded, the attempt's end at last.

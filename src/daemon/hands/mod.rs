@@ -5,6 +5,7 @@
 //! * [`reach`]: how it gets hold of the environment and lets go of it.
 //! * [`container`]: what a run in a container needs besides.
 //! * [`verify`]: probes, and whether what ended well is a success.
+//! * [`peek`]: looks for what is waited for.
 //! * [`checkpoints`]: whether they are good.
 //! * [`keeping`]: an environment made anew, kept and closed.
 
@@ -30,6 +31,7 @@ use crate::wire::keeper::{Ask, Launch, Reply};
 mod checkpoints;
 mod container;
 mod keeping;
+mod peek;
 mod reach;
 mod task;
 mod verify;
@@ -37,6 +39,7 @@ mod verify;
 pub(super) use checkpoints::{By, Flaws};
 pub(super) use container::spec;
 pub(super) use keeping::Keeping;
+pub(super) use peek::Peek;
 use reach::NoKeeper;
 pub(super) use task::{Task, checks, task};
 
@@ -146,6 +149,7 @@ impl Actor {
                 }
                 Task::Keep(keeping) => self.keep(keeping).await,
                 Task::Stop { attempt, reason, grace, save } => self.stop(attempt, reason, (grace, save)).await,
+                Task::Peek(peek, answer) => self.peek(*peek, answer).await,
                 Task::Probe(beside) => self.probe(beside).await,
                 Task::Verify(beside, workflow) => self.verify(beside, workflow).await,
                 Task::VerifyCheckpoints(beside, context) => self.verify_checkpoints(beside, *context).await,
@@ -262,7 +266,9 @@ impl Actor {
         let wire_reason = match reason {
             StopReason::Timeout => crate::wire::keeper::StopReason::Timeout,
             // Shims of older versions know no other one; the journal says why.
-            StopReason::Stop | StopReason::Stall | StopReason::Alert => crate::wire::keeper::StopReason::Stop,
+            StopReason::Stop | StopReason::Stall | StopReason::Alert | StopReason::Unneeded | StopReason::NotReady => {
+                crate::wire::keeper::StopReason::Stop
+            }
         };
         let Ok(keeper) = self.keeper().await else {
             self.parts.tell_after(AGAIN, Input::Again(command));

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::checkpoints::{By, Checks};
-use super::{Keeping, verify};
+use super::{Keeping, Peek, verify};
 use crate::daemon::adopt::Look;
 use crate::daemon::core::{Input, Parts};
 use crate::daemon::ended::Context;
+use crate::daemon::lookout::Sight;
 use crate::daemon::requests::Answer;
 use crate::engine::{Base, LaneState, Refresh, Run};
 use crate::model::{AttemptId, Checkpoint, Command, Event, OnUnknown, StopReason, What, Workflow};
@@ -49,6 +50,8 @@ pub(in crate::daemon) enum Task {
         save: Option<i32>,
     },
     Probe(Beside),
+    /// One look for what an attempt waits for.
+    Peek(Box<Peek>, oneshot::Sender<Sight>),
     /// The `verify` of an attempt of this workflow.
     Verify(Beside, Arc<Workflow>),
     /// The newest good checkpoint is to be found; the script is asked about each.
@@ -110,9 +113,11 @@ pub(in crate::daemon) fn task(
         Command::CheckCheckpoint(attempt, checkpoint) => {
             Ok(checks(run, attempt, vec![checkpoint.clone()], By::Owed(Box::new(command.clone())), parts))
         }
-        Command::RemoveCheckpoint(..) | Command::LookUp(..) | Command::CloseEnvironment(_) | Command::Record(_) => {
-            Ok(None)
-        }
+        Command::LookOut(_)
+        | Command::RemoveCheckpoint(..)
+        | Command::LookUp(..)
+        | Command::CloseEnvironment(_)
+        | Command::Record(_) => Ok(None),
     }
 }
 

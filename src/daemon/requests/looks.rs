@@ -161,6 +161,8 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Snapshotted { .. }
             | What::NotSnapshotted { .. }
             | What::Keeping { .. }
+            | What::Booked { .. }
+            | What::Looked { .. }
             | What::SnapshotMarked { .. }
             | What::Lost { .. }
             | What::Judged { .. }

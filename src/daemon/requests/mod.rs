@@ -164,12 +164,25 @@ impl Core {
             wire::ClockOrder::Hold => ClockOrder::Hold,
             wire::ClockOrder::GoOn => ClockOrder::GoOn,
             wire::ClockOrder::NeverStall => ClockOrder::NeverStall,
+            wire::ClockOrder::LookNow => return self.look_at_once(run, step),
         };
         self.change(run, |run| {
             let lane = find_lane(run, step)?;
             let what = run.set_clocks(&lane, order, by).map_err(refuse)?;
             Ok((what, format!("{}: {}", run.lane_name(&lane), engine::clock_words(order))))
         })
+    }
+
+    /// What a step waits for is looked at once. Nothing is recorded: what was seen is.
+    fn look_at_once(&self, run: &str, step: &str) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        let lane = find_lane(&run, step)?;
+        let name = run.lane_name(&lane);
+        let attempt = run.lane(&lane).and_then(|lane| run.attempt(lane));
+        if attempt.is_some_and(|attempt| self.look_now(&attempt)) {
+            return Ok(Reaction::Now(Vec::new(), Box::new(done(format!("{name}: it is looked at now")))));
+        }
+        Err(Box::new(refused(format!("{name} waits for nothing that could be looked at"))))
     }
 
     fn stop_engine(&self) -> Answer {
@@ -327,6 +340,7 @@ impl Core {
                 waiting: &self.waiting,
                 board: &self.parts.board,
                 took: &self.parts.took,
+                engine: &self.engine,
             },
         );
         for asked in &mut view.escalations {

@@ -154,6 +154,8 @@ fn how(how: PastEnd) -> String {
         PastEnd::Exit { stop: Some(StopReason::Stop), .. } => "stopped".into(),
         PastEnd::Exit { stop: Some(StopReason::Stall), .. } => "stood still".into(),
         PastEnd::Exit { stop: Some(StopReason::Alert), .. } => "ended by an alert".into(),
+        PastEnd::Exit { stop: Some(StopReason::Unneeded), .. } => "not needed any more".into(),
+        PastEnd::Exit { stop: Some(StopReason::NotReady), .. } => "not ready in time".into(),
         PastEnd::Exit { end, unverified: true, .. } => format!("{}, its verify failed", exit_words(end)),
         PastEnd::Exit { end, missing: true, .. } => format!("{}, an output was missing", exit_words(end)),
         PastEnd::Exit { end, outside: Some(Outside::GpusLost), .. } => format!("{}, GPUs lost", exit_words(end)),

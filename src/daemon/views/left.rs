@@ -67,9 +67,11 @@ fn known(run: &Run, lane: &LaneRun, now: Time, (board, took): (&Board, &Took)) -
     let step = run.step_of(lane);
     let fresh = || match &step.what {
         StepWhat::Approval(_) => None,
-        StepWhat::Run { .. } => took.of(&run.workflow.name, step.id.as_str()),
+        StepWhat::Run { .. } | StepWhat::WaitFor(_) => took.of(&run.workflow.name, step.id.as_str()),
     };
     match &lane.state {
+        // It ends when nobody needs it any more.
+        _ if step.service.is_some() => Known::Free,
         LaneState::Done { .. }
         | LaneState::Exited { .. }
         | LaneState::Probing { .. }

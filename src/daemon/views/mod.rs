@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::sites::Waiting;
 use super::space::Space;
 use super::watch::{Board, Took};
-use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
+use crate::engine::{Ended, Engine, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
 use crate::faults::crash_point;
 use crate::model::{
     AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
+    gpu_words,
 };
 use crate::wire::client::{
     AttachedView, IsolationView, NoteView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft,
@@ -75,11 +76,12 @@ pub(super) struct Beside<'a> {
     pub(super) waiting: &'a Waiting,
     pub(super) board: &'a Board,
     pub(super) took: &'a Took,
+    pub(super) engine: &'a Engine,
 }
 
 /// A run, whole.
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
-    let Beside { file, now, seq, unreachable, space, waiting, board, took } = beside;
+    let Beside { file, now, seq, unreachable, space, waiting, board, took, engine } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
     RunView {
         line: run_line(run),
@@ -90,7 +92,11 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         params: params.collect(),
         isolation: isolation(run),
         now_ms: now.as_ms(),
-        steps: run.lanes.iter().map(|lane| step(run, lane, now, (unreachable, space, waiting, board))).collect(),
+        steps: run
+            .lanes
+            .iter()
+            .map(|lane| step(run, lane, now, (unreachable, space, waiting, board, engine)))
+            .collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
         seq,
@@ -124,9 +130,9 @@ fn isolation(run: &Run) -> Option<IsolationView> {
 }
 
 /// What stands beside the mind's state of a step.
-type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board);
+type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board, &'a Engine);
 
-fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board): Aside<'_>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board, engine): Aside<'_>) -> StepView {
     let step = run.step_of(lane);
     let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
@@ -146,7 +152,12 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         ended_ms: exit.map(|exit| exit.ended.as_ms()),
         exit: exit.map(|exit| ended_words(exit)),
         detail: held.map_or_else(
-            || waiting.words(run, lane, now, silent).unwrap_or_else(|| detail(run, step, lane)),
+            || {
+                let own =
+                    || looked(run, lane, board).or_else(|| has(run, lane)).unwrap_or_else(|| detail(run, step, lane));
+                let own = || engine.shortage(&run.id, lane, now).unwrap_or_else(own);
+                waiting.words(run, lane, now, silent).unwrap_or_else(own)
+            },
             |end| format!("ended, {end}; not recorded yet"),
         ),
         until_ms: run.until(lane).map(Time::as_ms),
@@ -162,6 +173,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         command: match &step.what {
             StepWhat::Run { .. } => run.script_of(lane).unwrap_or_default().to_owned(),
             StepWhat::Approval(_) => String::new(),
+            StepWhat::WaitFor(_) => run.look_words(lane),
         },
         dir: run.work_dir(&lane.id),
         ran_ms: ran(lane, now),
@@ -193,7 +205,9 @@ fn check_again(run: &Run, now: Time, board: &Board) -> Option<u64> {
         Some(standing.next_look.saturating_sub(now.since(standing.at)))
     });
     let timers = run.lanes.iter().filter_map(|lane| run.until(lane)).map(|until| until.since(now));
-    let soonest = looks.chain(timers).min().unwrap_or(Duration::from_secs(60));
+    let peeks = run.lanes.iter().filter_map(|lane| board.looking(&run.attempt(lane)?));
+    let peeks = peeks.map(|looking| looking.until.since(now));
+    let soonest = looks.chain(timers).chain(peeks).min().unwrap_or(Duration::from_secs(60));
     Some(soonest.as_secs().clamp(1, 3600))
 }
 
@@ -203,6 +217,9 @@ fn waits(run: &Run, lane: &LaneRun, board: &Board) -> Vec<WaitView> {
     let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }));
     if let Some((since, until)) = live.and_then(|attempt| board.get(&attempt)?.stall) {
         waits.push(Wait { timer: Timer::Stall, since: Some(since), until });
+    }
+    if let Some(looking) = run.attempt(lane).and_then(|attempt| board.looking(&attempt)) {
+        waits.push(Wait { timer: Timer::Look, since: Some(looking.since), until: looking.until });
     }
     waits.sort_by_key(|wait| wait.until);
     waits.into_iter().map(wait).collect()
@@ -217,8 +234,25 @@ fn wait(wait: Wait) -> WaitView {
         Timer::Undo => WaitKind::Undo,
         Timer::RunTimeout => WaitKind::RunTimeout,
         Timer::Stall => WaitKind::Stall,
+        Timer::Look => WaitKind::Look,
     };
     WaitView { kind, since_ms: wait.since.map(Time::as_ms), until_ms: wait.until.as_ms() }
+}
+
+/// The GPUs that it has, where there is nothing more to say of it.
+fn has(run: &Run, lane: &LaneRun) -> Option<String> {
+    let plain = matches!(lane.state, LaneState::Active { claimed: Some(_), resume: None, stop: None, .. });
+    let plain = plain && run.asks(lane).is_none() && lane.clocks.held.is_none() && !lane.gpus.is_empty();
+    plain.then(|| format!("has {}", gpu_words(&lane.gpus)))
+}
+
+/// What looks for it saw, where there are looks and nothing else is the matter.
+fn looked(run: &Run, lane: &LaneRun, board: &Board) -> Option<String> {
+    if run.asks(lane).is_some() || lane.clocks.held.is_some() {
+        return None;
+    }
+    let looking = run.attempt(lane).and_then(|attempt| board.looking(&attempt));
+    super::lookout::words(run, lane, looking.as_ref().map(|looking| looking.seen.as_str()))
 }
 
 /// Milliseconds that all attempts of a lane have run.
@@ -233,6 +267,7 @@ fn step_state(run: &Run, lane: &LaneRun) -> StepState {
     match &lane.state {
         LaneState::Waiting => StepState::Waiting,
         LaneState::Active { stop: Some(_), .. } => StepState::Stopping,
+        LaneState::Active { .. } if run.is_ready(lane) => StepState::Ready,
         LaneState::Active { claimed: Some(_), .. } | LaneState::Exited { .. } => StepState::Running,
         LaneState::Active { claimed: None, .. } => StepState::Starting,
         LaneState::Lost { .. } | LaneState::Probed { .. } => StepState::Unknown,
@@ -265,6 +300,8 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Active { stop: Some(StopReason::Stop), .. } => "being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Stall), .. } => "it stands still, being stopped".into(),
         LaneState::Active { stop: Some(StopReason::Alert), .. } => "an alert, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::Unneeded), .. } => "nobody needs it any more, being stopped".into(),
+        LaneState::Active { stop: Some(StopReason::NotReady), .. } => "it does not become ready, being stopped".into(),
         LaneState::Active { .. } if let Some(question) = run.asks(lane).and_then(|id| run.questions.get(&id)) => {
             asked(run, question)
         }
@@ -301,8 +338,10 @@ fn asked(run: &Run, question: &Question) -> String {
 }
 
 fn waiting(run: &Run, step: &Step) -> String {
-    let open: Vec<&str> =
-        step.needs.iter().filter(|need| run.step_end(need).is_none()).map(crate::model::StepId::as_str).collect();
+    let serves = |need: &crate::model::StepId| run.workflow.steps.get(need).is_some_and(|step| step.service.is_some());
+    let open = step.needs.iter().filter(|need| run.is_open(need));
+    let open: Vec<String> =
+        open.map(|need| if serves(need) { format!("{need} to be ready") } else { need.to_string() }).collect();
     if !open.is_empty() {
         return format!("waits for {}", open.join(", "));
     }
@@ -329,6 +368,7 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
         Ended::Skipped(SkipWhy::Need(need)) => format!("{need} did not succeed"),
         Ended::Skipped(SkipWhy::NotSelected) => "not selected".into(),
         Ended::Skipped(SkipWhy::RunEnded) => "the run ended before".into(),
+        Ended::Skipped(SkipWhy::Unneeded) => "nobody needs it any more".into(),
         Ended::LeftOut(by) => format!("left out by {by}"),
         Ended::Stopped => "stopped".into(),
     };

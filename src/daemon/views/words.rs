@@ -4,8 +4,8 @@ use crate::attempt::record::signal_name;
 use crate::engine::{Run, clock_words, damaged_words};
 use crate::model::{
     AskWhy, CacheLook, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy,
-    Order, Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, size_words,
-    span_words,
+    Order, Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, gpu_words,
+    seen_words, size_words, span_words,
 };
 use crate::wire::client::EventView;
 
@@ -57,7 +57,9 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
         What::Stalled { attempt, .. }
         | What::Revived { attempt }
         | What::ClocksSet { attempt, .. }
-        | What::Noted { attempt, .. } => standing(attempt, what, at),
+        | What::Noted { attempt, .. }
+        | What::Booked { attempt, .. }
+        | What::Looked { attempt, .. } => standing(attempt, what, at),
         What::Lost { attempt, why, .. } => {
             let (lane, n) = about(attempt);
             ("attempt.unknown", lane, n, format!("UNKNOWN whether attempt {} finished: {}", attempt.n, lost(*why)))
@@ -147,6 +149,10 @@ fn standing(attempt: &crate::model::AttemptId, what: &What, at: Time) -> Line {
         ("note", format!("note: {note}"))
     } else if let What::ClocksSet { order, by, .. } = what {
         ("attempt.clocks", format!("{}, by {by}", clock_words(*order)))
+    } else if let What::Booked { gpus, .. } = what {
+        ("attempt.booked", format!("attempt {n} has {}", gpu_words(gpus)))
+    } else if let What::Looked { good, given_up, seen, .. } = what {
+        ("attempt.looked", seen_words(*good, *given_up, seen))
     } else {
         ("attempt.revived", format!("attempt {n} goes on by itself"))
     };
@@ -176,6 +182,8 @@ fn stop_asked(reason: StopReason, by: &Principal, save: Option<i32>) -> String {
         StopReason::Stop => format!("stopping, by {by}{save}"),
         StopReason::Stall => format!("it stands still: stopping, by {by}{save}"),
         StopReason::Alert => format!("an alert: stopping, by {by}{save}"),
+        StopReason::Unneeded => "nobody needs it any more: stopping".into(),
+        StopReason::NotReady => "it does not become ready: stopping".into(),
     }
 }
 
@@ -272,6 +280,8 @@ fn exited(n: u32, exit: &Exit) -> String {
         Some(StopReason::Stop) => text.push_str(" (stopped)"),
         Some(StopReason::Stall) => text.push_str(" (it stood still)"),
         Some(StopReason::Alert) => text.push_str(" (an alert)"),
+        Some(StopReason::Unneeded) => text.push_str(" (nobody needs it any more)"),
+        Some(StopReason::NotReady) => text.push_str(" (it did not become ready)"),
         None => {}
     }
     if let Some(outside) = exit.outside {
@@ -344,6 +354,7 @@ fn skipped(why: &SkipWhy) -> String {
         SkipWhy::Need(need) => format!("skipped: {need} did not succeed"),
         SkipWhy::NotSelected => "not selected".into(),
         SkipWhy::RunEnded => "skipped: the run ended".into(),
+        SkipWhy::Unneeded => "skipped: nobody needs it".into(),
     }
 }
 

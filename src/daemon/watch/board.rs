@@ -55,14 +55,44 @@ pub(in crate::daemon) struct Standing {
     pub(in crate::daemon) habits: Habits,
 }
 
-/// The standings of all attempts that are followed.
+/// How it stands with looks for what an attempt waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) struct Looking {
+    /// The last look.
+    pub(in crate::daemon) since: Time,
+    /// The next one.
+    pub(in crate::daemon) until: Time,
+    /// What was seen.
+    pub(in crate::daemon) seen: String,
+}
+
+/// The standings of all attempts that are followed, and of those that are looked for.
 #[derive(Debug, Clone, Default)]
-pub(in crate::daemon) struct Board(Arc<Mutex<HashMap<AttemptId, Standing>>>);
+pub(in crate::daemon) struct Board {
+    standings: Arc<Mutex<HashMap<AttemptId, Standing>>>,
+    looks: Arc<Mutex<HashMap<AttemptId, Looking>>>,
+}
 
 impl Board {
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptId, Standing>> {
         // Whoever panicked in it left figures behind, nothing that could be wrong.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn looks(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptId, Looking>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::daemon) fn looking(&self, attempt: &AttemptId) -> Option<Looking> {
+        self.looks().get(attempt).cloned()
+    }
+
+    pub(in crate::daemon) fn put_looking(&self, attempt: &AttemptId, looking: Looking) {
+        self.looks().insert(attempt.clone(), looking);
+    }
+
+    pub(in crate::daemon) fn forget_looking(&self, attempt: &AttemptId) {
+        self.looks().remove(attempt);
     }
 
     pub(in crate::daemon) fn get(&self, attempt: &AttemptId) -> Option<Standing> {

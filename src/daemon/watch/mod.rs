@@ -21,7 +21,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
 use alerts::Alerts;
-pub(super) use board::{Board, Orders, Standing};
+pub(super) use board::{Board, Looking, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
 use known::{Known, known};
 use notes::Notes;

@@ -21,9 +21,11 @@ use crate::environment::dir::{hex, note};
 
 /// Where the bundle is mounted. Short, for it must fit where the path of another loader stood.
 pub(super) const INSIDE: &str = "/run/dogwatch/b";
+/// Where its libraries are.
+pub(in crate::environment) const LIBRARIES: &str = "/run/dogwatch/b/lib";
 const LOADER: &str = "/run/dogwatch/b/ld.so";
 /// The libraries' folder, with its final zero: copies of dogwatch name this place of their own read-only data.
-const LIBRARIES: &[u8] = b"/run/dogwatch/b/lib\0";
+const SEARCHED: &[u8] = b"/run/dogwatch/b/lib\0";
 /// dogwatch inside, and a folder that holds a link to it and nothing else.
 pub(super) const DOGWATCH: &str = "/run/dogwatch/b/dogwatch";
 pub(super) const BIN: &str = "/run/dogwatch/b/bin";
@@ -191,7 +193,7 @@ fn write(sources: &Sources, folder: &Path) -> Result<(), Error> {
         }
         // The keeper needs it not: without it only what steps report is lost, and only in some images.
         if place == "dogwatch"
-            && let Err(error) = elf::set_search(&mut bytes, LIBRARIES)
+            && let Err(error) = elf::set_search(&mut bytes, SEARCHED)
         {
             note(&format!("`dogwatch report` may not start in containers: {} {error}", file.display()));
         }

@@ -36,6 +36,7 @@ use bollard::query_parameters::{
 use serde::{Deserialize, Serialize};
 
 use self::bundle::Bundle;
+pub(super) use self::bundle::LIBRARIES;
 pub use self::connect::EngineFacts;
 pub(super) use self::connect::facts;
 use self::connect::{Engine, QUICK, status, with_remedy, words};

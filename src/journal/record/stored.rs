@@ -13,6 +13,17 @@ use crate::model::{
     SnapshotMark, StopReason,
 };
 
+/// What looks for an attempt saw.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredLooked {
+    pub(super) at: At,
+    pub(super) good: bool,
+    #[serde(default)]
+    pub(super) given_up: bool,
+    #[serde(default)]
+    pub(super) seen: String,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stored {
@@ -75,6 +86,11 @@ pub(super) enum Stored {
     Revived {
         at: At,
     },
+    Booked {
+        at: At,
+        gpus: Vec<u32>,
+    },
+    Looked(StoredLooked),
     Keeping {
         at: At,
     },
@@ -451,7 +467,7 @@ stored! {
     StoredLost { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered }
     StoredMark { Pinned, Unpinned, Removed }
     StoredCheckpointMark { Pinned, Unpinned, Removed, Chosen }
-    StoredStop { Timeout, Stop, Stall, Alert }
+    StoredStop { Timeout, Stop, Stall, Alert, Unneeded, NotReady }
     StoredEnd { Code(i32), Signal(i32) }
     StoredOutside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull }
     StoredKind { Failed, Unknown, CannotStart, Gate, Stalled }
@@ -460,7 +476,7 @@ stored! {
     StoredRunStop { Asked, Timeout, Abort { rule: String }, Rejected }
     StoredResult { Succeeded, Failed, Stopped, Rejected }
     StoredCause { First, Retry { rule: String }, Unknown, Disrupted, Person(StoredBy) }
-    StoredSkip { Condition, Need(String), NotSelected, RunEnded }
+    StoredSkip { Condition, Need(String), NotSelected, RunEnded, Unneeded }
     StoredSelection { All, Only(Vec<String>), From(String) }
 }
 
@@ -468,7 +484,7 @@ mirror!(StoredBy = Principal { Person(name), Rule });
 mirror!(StoredLost = LostWhy { ShimDied, HostRestarted, ClaimGone, EnvironmentGone, Tampered });
 mirror!(StoredMark = SnapshotMark { Pinned, Unpinned, Removed });
 mirror!(StoredCheckpointMark = CheckpointMark { Pinned, Unpinned, Removed, Chosen });
-mirror!(StoredStop = StopReason { Timeout, Stop, Stall, Alert });
+mirror!(StoredStop = StopReason { Timeout, Stop, Stall, Alert, Unneeded, NotReady });
 mirror!(StoredOutside = Outside { Killed, OutOfMemory, EngineRestarted, GpusLost, SharedMemoryFull });
 mirror!(StoredEnd = End { Code(code), Signal(signal) });
 mirror!(StoredKind = EscalationKind { Failed, Unknown, CannotStart, Gate, Stalled });

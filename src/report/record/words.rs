@@ -60,6 +60,8 @@ pub(super) fn stop(reason: StopReason) -> &'static str {
         StopReason::Stop => "stopped",
         StopReason::Stall => "stood still",
         StopReason::Alert => "an alert",
+        StopReason::Unneeded => "nobody needed it any more",
+        StopReason::NotReady => "it did not become ready",
     }
 }
 
@@ -79,6 +81,7 @@ fn skipped(why: &SkipWhy) -> String {
         SkipWhy::Need(step) => format!("{step} did not succeed"),
         SkipWhy::NotSelected => "not part of this run".into(),
         SkipWhy::RunEnded => "the run ended before".into(),
+        SkipWhy::Unneeded => "nobody needed it".into(),
     }
 }
 
@@ -175,11 +178,24 @@ fn which(run: &Run, environment: &EnvironmentId) -> String {
     if run.workflow.environments.is_empty() { String::new() } else { format!(" {environment}") }
 }
 
+/// What an attempt has of the host, or what was seen of what it waits for.
+fn told(name: &str, what: &What) -> String {
+    let words = if let What::Looked { good, given_up, seen, .. } = what {
+        inline(&crate::model::seen_words(*good, *given_up, seen))
+    } else if let What::Booked { gpus, .. } = what {
+        crate::model::gpu_words(gpus)
+    } else {
+        String::new()
+    };
+    format!("{name}: {words}")
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
     let by = |by: &Principal| inline(&by.to_string());
-    Some(match &event.what {
+    let what = &event.what;
+    Some(match what {
         What::Created(created) => format!("run {} begins, by {}", created.number, by(&created.by)),
         What::EnvironmentReady { environment, isolation: found } => {
             format!("environment{}: {}", which(run, environment), isolation(found))
@@ -197,6 +213,7 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::CannotStart { lane, why } => {
             format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
         }
+        What::Booked { attempt, .. } | What::Looked { attempt, .. } => told(&name(attempt), what),
         What::Snapshotted { attempt, .. }
         | What::Keeping { attempt }
         | What::NotSnapshotted { attempt, .. }

@@ -86,7 +86,7 @@ pub fn urgency(state: StepState) -> u8 {
         StepState::Asking => 1,
         StepState::Gate => 2,
         StepState::Unreachable => 3,
-        StepState::Running => 4,
+        StepState::Running | StepState::Ready => 4,
         StepState::Starting | StepState::Probing | StepState::Verifying | StepState::Stopping => 5,
         StepState::Retrying => 6,
         StepState::Failed => 7,

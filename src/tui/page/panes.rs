@@ -190,7 +190,7 @@ fn status(model: &Model, step: &StepView, back: usize, area: Rect) -> String {
 }
 
 fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
-    let lives = matches!(step.state, StepState::Running | StepState::Starting | StepState::Stopping);
+    let lives = matches!(step.state, StepState::Running | StepState::Ready | StepState::Starting | StepState::Stopping);
     match attached {
         Some(LiveKind::Attach | LiveKind::Look) if !lives => {
             return format!("it has ended: {} lets go", model.manner.let_go);
@@ -216,6 +216,7 @@ fn foot(model: &Model, step: &StepView, attached: Option<LiveKind>) -> String {
         StepState::Waiting
         | StepState::Starting
         | StepState::Running
+        | StepState::Ready
         | StepState::Stopping
         | StepState::Retrying
         | StepState::Probing

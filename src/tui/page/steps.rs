@@ -115,6 +115,9 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
     let words = match step.state {
         StepState::Running if step.stands() => needs_you("stands still -"),
         StepState::Running => return running(model, step, columns),
+        StepState::Ready => {
+            format!("ready  {}", took(step, now).map_or_else(String::new, span))
+        }
         StepState::Waiting => waiting(model, step),
         StepState::Starting => "starting".into(),
         StepState::Probing => "asks its probe".into(),
@@ -180,6 +183,9 @@ fn running(model: &Model, step: &StepView, columns: usize) -> String {
     }
     if let Some(late) = step.overdue(model.now_ms) {
         return fit(&format!("checkpoint {} late", span(late)), columns);
+    }
+    if let Some(look) = step.waits.iter().find(|wait| wait.kind == WaitKind::Look) {
+        return fit(&format!("next look {}", span(look.until_ms - model.now_ms)), columns);
     }
     // What the engine foretells knows of earlier runs, and says how sure it is.
     let told = step.progress.and_then(|told| told.left).map(|left| left_words(left.p10_ms, left.p90_ms));

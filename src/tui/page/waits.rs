@@ -19,6 +19,7 @@ pub fn kind_words(kind: WaitKind) -> &'static str {
         WaitKind::Undo => "takes effect in",
         WaitKind::RunTimeout => "run ends in",
         WaitKind::Stall => "stall in",
+        WaitKind::Look => "next look",
     }
 }
 

@@ -59,7 +59,7 @@ pub fn allowed(model: &Model, released: &Released, action: Action) -> Result<(),
     if model.link != Link::Up {
         return Err("the engine is not back yet".into());
     }
-    let lives = |state| matches!(state, StepState::Running | StepState::Stopping);
+    let lives = |state| matches!(state, StepState::Running | StepState::Ready | StepState::Stopping);
     match model.lane_at(&released.lane) {
         Some(step) if released.kind == LiveKind::Shell || lives(step.state) => Ok(()),
         Some(step) => Err(format!("{} is {}: there is no program to type into", step.name(), step.state.word())),
@@ -107,7 +107,7 @@ fn why(model: &Model, released: &Released) -> String {
     }
     let step = model.lane_at(&released.lane).filter(|_| released.kind == LiveKind::Attach);
     match step {
-        Some(step) if step.state != StepState::Running => format!("Its state: {}.", step.state.word()),
+        Some(step) if !step.state.runs() => format!("Its state: {}.", step.state.word()),
         Some(StepView { attached: Some(writer), .. }) => format!("{} types into it now.", writer.by),
         Some(_) | None if released.lost => "The engine was restarted; the step went on.".into(),
         Some(_) | None => "Its terminal was closed.".into(),

@@ -53,9 +53,12 @@ fn resumable(model: &Model) -> Result<(), String> {
     let name = &here.step_name;
     let step = model.lane().ok_or_else(|| format!("{name} is not a step of this run any more"))?;
     match step.state {
-        StepState::Running | StepState::Starting | StepState::Stopping | StepState::Probing | StepState::Verifying => {
-            Err(format!("{name} is {}: stop it first", step.state.word()))
-        }
+        StepState::Running
+        | StepState::Ready
+        | StepState::Starting
+        | StepState::Stopping
+        | StepState::Probing
+        | StepState::Verifying => Err(format!("{name} is {}: stop it first", step.state.word())),
         _ if !model.checkpoints.iter().any(|one| one.step_name == *name && one.bytes.is_some()) => {
             Err(format!("no checkpoint of {name} is there any more"))
         }

@@ -140,12 +140,12 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
     let gate = step.command.is_empty() && step.attempt == 0;
     match action {
         Action::Attach => some(
-            matches!(step.state, StepState::Running | StepState::Stopping),
+            matches!(step.state, StepState::Running | StepState::Ready | StepState::Stopping),
             format!("{name} is {is}: there is no program to type into; s opens a shell beside it"),
         ),
         Action::Shell => some(!gate, format!("{name} is an approval: it has no place of its own")),
         Action::Stop => some(
-            matches!(step.state, StepState::Running | StepState::Starting),
+            matches!(step.state, StepState::Running | StepState::Ready | StepState::Starting),
             format!("{name} is {is}: there is nothing to stop"),
         ),
         Action::Retry => some(
@@ -153,6 +153,7 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
                 && !matches!(
                     step.state,
                     StepState::Running
+                        | StepState::Ready
                         | StepState::Starting
                         | StepState::Stopping
                         | StepState::Probing
@@ -167,7 +168,7 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
             ),
             format!("{name} is {is}"),
         ),
-        Action::Waits => some(step.state == StepState::Running, format!("{name} is {is}: it has no clocks")),
+        Action::Waits => some(step.state.runs(), format!("{name} is {is}: it has no clocks")),
         Action::Log => some(step.attempt > 0, format!("{name} has not run yet")),
         Action::Follow => some(
             model.scroll.get(&model.lane_key(step)).is_some_and(|back| *back > 0),
@@ -340,13 +341,16 @@ fn waits(model: &Model, step: &StepView) -> Menu {
     let timers = step.waits.iter().map(|wait| {
         format!("{} {}", crate::tui::page::waits::kind_words(wait.kind), span((wait.until_ms - model.now_ms).max(0)))
     });
-    let items = vec![
+    let mut items = vec![
         Item::nothing("wait", "leave them as they are"),
         Item::new("+15 m", "time limit and stall, a quarter of an hour later", say(ClockOrder::More { ms: 900_000 })),
         Item::new("hold", "they stand still until they are let go on", say(ClockOrder::Hold)),
         Item::new("go on", "they count again", say(ClockOrder::GoOn)),
         Item::new("never stall", "no silence of this attempt is asked about", say(ClockOrder::NeverStall)),
     ];
+    if step.waits.iter().any(|wait| wait.kind == crate::wire::client::WaitKind::Look) {
+        items.push(Item::new("look now", "whether it is there", say(ClockOrder::LookNow)));
+    }
     Menu::new(format!("the clocks of {}", step.name()), timers.collect(), items, model.now_ms)
 }
 
@@ -372,7 +376,7 @@ pub(super) fn stop_run(model: &Model) -> Confirm {
         (run.line.name.clone(), run.line.number, run.line.id.clone(), run_arg(&run.line))
     });
     let states = || model.run.iter().flat_map(|run| &run.steps).map(|step| step.state);
-    let running = states().filter(|state| matches!(state, StepState::Running | StepState::Starting)).count();
+    let running = states().filter(|state| state.runs() || *state == StepState::Starting).count();
     let waiting = states().filter(|state| matches!(state, StepState::Waiting | StepState::Retrying)).count();
     Confirm {
         title: format!("Stop run {name} #{number}"),

@@ -153,6 +153,8 @@ pub enum StepState {
     Probing,
     /// It has ended well, and its `verify` is to say whether it has.
     Verifying,
+    /// A service that others can use.
+    Ready,
     /// Its environment does not answer; not failed.
     Unreachable,
     Succeeded,
@@ -162,11 +164,16 @@ pub enum StepState {
 }
 
 impl StepState {
+    /// Its program runs, and nothing else is going on with it.
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::Ready)
+    }
+
     /// Shape and word: readable without colour.
     pub fn shape(self) -> &'static str {
         match self {
             Self::Waiting => "○",
-            Self::Starting | Self::Running | Self::Probing | Self::Verifying => "●",
+            Self::Starting | Self::Running | Self::Probing | Self::Verifying | Self::Ready => "●",
             Self::Stopping | Self::Stopped => "■",
             Self::Retrying => "↻",
             Self::Asking | Self::Unknown | Self::Unreachable => "▲",
@@ -190,6 +197,7 @@ impl StepState {
             Self::Gate => "approval",
             Self::Probing => "probing",
             Self::Verifying => "verifying",
+            Self::Ready => "ready",
             Self::Unreachable => "UNREACHABLE",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -324,6 +332,8 @@ pub enum WaitKind {
     RunTimeout,
     /// Without a sign of life until then, and without work, it stands still.
     Stall,
+    /// It is looked whether what is waited for is there.
+    Look,
 }
 
 /// Who types into a step.

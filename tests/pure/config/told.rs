@@ -36,22 +36,22 @@ fn a_key_of_a_later_version_is_refused_by_name() {
     insta::assert_snapshot!(shown(r#"version = 1
 [steps.train]
 run = "python3 train.py"
-service = true
-gpus = 1
+image = "python:3"
+agent = 1
 "#), @r#"
-    error: `service` in [steps.train] is not supported yet
+    error: `image` in [steps.train] is not supported yet
      --> flow.toml:4:1
       |
-    4 | service = true
-      | ^^^^^^^
-      = hint: remove it; start the service and wait for it inside the `run` of the step that needs it
+    4 | image = "python:3"
+      | ^^^^^
+      = hint: put `image` into [environments.NAME], and environment = "NAME" here
 
-    error: `gpus` in [steps.train] is not supported yet
+    error: `agent` in [steps.train] is not supported yet
      --> flow.toml:5:1
       |
-    5 | gpus = 1
-      | ^^^^
-      = hint: remove it, or set CUDA_VISIBLE_DEVICES in `env`
+    5 | agent = 1
+      | ^^^^^
+      = hint: remove the step, or start the agent's command in `run`
     "#);
 }
 

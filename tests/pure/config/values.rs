@@ -433,7 +433,7 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 4:48 `use` in rule 1 of [steps.a] has no effect with action = "abort"; action = "retry_modified" or "alternative"
         error 4:54 step a has no alternative "y"; add [steps.a.alternatives.NAME], or write use = "steps.NAME"
     [steps.b]
-        error 4:8 [steps.b] has neither `run` nor `approval`; run = "a command", or a table `approval` with a `prompt`
+        error 4:8 [steps.b] has neither `run` nor `approval` nor `wait_for`; run = "a command", a table `approval` with a `prompt`, or wait_for = { file = "PATH" }
     [steps.b]
     run = ''
         error 5:7 `run` in [steps.b] is empty

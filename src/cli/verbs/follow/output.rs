@@ -35,7 +35,7 @@ impl Outputs {
         let running: Vec<&StepView> = view
             .steps
             .iter()
-            .filter(|step| matches!(step.state, StepState::Running | StepState::Stopping))
+            .filter(|step| matches!(step.state, StepState::Running | StepState::Ready | StepState::Stopping))
             .take(MOST)
             .collect();
         let keep = |name: &String| running.iter().any(|step| step.name() == *name);

@@ -103,7 +103,7 @@ fn what_next(model: &Model, step: &StepView) -> String {
         StepState::Running if step.stands() => {
             format!("{} opens the question; {} types into it", k(Action::NextQuestion), k(Action::Attach))
         }
-        StepState::Running => format!(
+        StepState::Running | StepState::Ready => format!(
             "nothing: it runs. {} types into it, {} is a shell beside it, {} stops it",
             k(Action::Attach),
             k(Action::Shell),

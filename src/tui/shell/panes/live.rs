@@ -13,7 +13,6 @@ use crate::tui::message::LiveKind;
 use crate::tui::model::{LaneKey, Model, Size};
 use crate::tui::page::panes::shown;
 use crate::tui::shell::pointer::Wants;
-use crate::wire::client::StepState;
 
 /// See the module's description.
 pub(super) struct LivePane {
@@ -83,7 +82,7 @@ impl Panes {
     }
 
     fn wants_look(&self, model: &Model) -> Option<Wanted> {
-        let step = model.lane().filter(|step| step.state == StepState::Running && model.attached.is_none())?;
+        let step = model.lane().filter(|step| step.state.runs() && model.attached.is_none())?;
         let lane = model.lane_key(step);
         let room = layout(model).of(Room::Panes)?;
         let pane = self.passive.get(&lane).filter(|pane| pane.attempt == step.attempt && pane.scrolled.is_none())?;

@@ -25,7 +25,7 @@ use crate::tui::draw::{Room, layout};
 use crate::tui::message::LiveKind;
 use crate::tui::model::{LaneKey, Model, Size};
 use crate::tui::page::panes::{Pictures, places, shown};
-use crate::wire::client::{LogPlace, StepState};
+use crate::wire::client::LogPlace;
 
 /// Lines of a log's end that progress is read from.
 const PROGRESS_LINES: usize = 12;
@@ -265,7 +265,7 @@ fn wanted(model: &Model) -> Vec<(LaneKey, u32, bool)> {
             }
         }
     }
-    let running = run.steps.iter().filter(|step| step.state == StepState::Running);
+    let running = run.steps.iter().filter(|step| step.state.runs());
     for step in running.take(GLANCES) {
         let lane = model.lane_key(step);
         if !wanted.iter().any(|(other, _, _)| *other == lane) {
