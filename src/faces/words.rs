@@ -26,10 +26,14 @@ pub fn clock(ms: i64, now_ms: i64, zone: &jiff::tz::TimeZone) -> String {
     }
 }
 
-/// `1h09m-1h40m left`, `time left unknown: export has not ended well before`; `None` where there is nothing to say.
+/// `1h09m-1h40m left`, `12m00s-15m10s left, gates aside`, `time left unknown`; `None` where there is nothing to say, as where
+/// only people are waited for.
 pub fn run_left(left: &RunLeft) -> Option<String> {
-    let people = if left.people { ", without what people take" } else { "" };
+    let people = if left.people { ", gates aside" } else { "" };
     if let Some(range) = left.range {
+        if left.people && range.p90_ms == 0 {
+            return None;
+        }
         return Some(match (span(range.p10_ms), span(range.p90_ms)) {
             (low, high) if low == high => format!("{high} left{people}"),
             (low, high) => format!("{low}-{high} left{people}"),

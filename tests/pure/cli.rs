@@ -604,3 +604,19 @@ fn each_risk_of_a_container_engine_is_told() {
         -> with NVIDIA's toolkit up to 1.16.1 an image can reach this host that way (CVE-2024-0132): nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml
     "#);
 }
+
+#[test]
+fn what_is_left_of_a_run_is_said_only_where_it_is_known() {
+    use dogwatch::faces::words::run_left;
+    use dogwatch::wire::client::{RunLeft, TimeLeft};
+    let range = |low, high| Some(TimeLeft { p10_ms: low, p50_ms: low, p90_ms: high });
+    let left = |range, people, unknown: &[&str]| {
+        let unknown = unknown.iter().map(|step| (*step).to_owned()).collect();
+        run_left(&RunLeft { range, people, unknown, by: Vec::new() })
+    };
+    assert_eq!(left(range(4_140_000, 6_000_000), false, &[]).as_deref(), Some("1h09m-1h40m left"));
+    assert_eq!(left(range(720_000, 910_000), true, &[]).as_deref(), Some("12m00s-15m10s left, gates aside"));
+    assert_eq!(left(range(0, 0), true, &[]), None, "only a person is waited for");
+    assert_eq!(left(None, true, &["export"]).as_deref(), Some("time left unknown"));
+    assert_eq!(left(None, false, &[]), None);
+}
