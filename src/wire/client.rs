@@ -208,7 +208,8 @@ pub enum Ask {
         /// `$XDG_RUNTIME_DIR` of the caller.
         runtime_dir: Option<String>,
     },
-    /// What the machine and each running step of the run use now. Measured when it is asked, never by itself.
+    /// What the machine and each running step of the run use now. Measured when it is asked; it becomes points of the series
+    /// `system/…`, too.
     Resources {
         run: String,
     },
