@@ -14,7 +14,7 @@ use super::make::{created, person, random_workflow};
 use super::world::{Counts, Happening, Mutant, Trouble, World};
 
 /// Things that happen in one history, at most.
-const LONGEST: u64 = 60_000;
+const LONGEST: u64 = 150_000;
 
 /// What one history is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
