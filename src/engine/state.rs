@@ -379,7 +379,9 @@ impl Run {
         let busy = self.sets.active.iter().any(|place| !stands(place) && !self.is_ready(&self.lanes[*place]));
         let quiet = !busy && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
         let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
-        let nothing_starts = due.all(|place| self.waits_for_environment(*place));
+        // A retry may wait for a service that a person is asked about.
+        let held_up = |place: &usize| self.steps[self.lanes[*place].step].needs_open > 0;
+        let nothing_starts = due.all(|place| held_up(place) || self.waits_for_environment(*place));
         let asks = !self.sets.asking.is_empty() || self.sets.active.iter().any(stands);
         asks && quiet && nothing_starts
     }

@@ -28,6 +28,7 @@ enum Licence {
 
 /// What the journal has said about one lane.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct LaneLog {
     n: u32,
     /// The newest attempt's end is in the journal.
@@ -188,10 +189,7 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::StopAsked { attempt, reason: StopReason::Unneeded, .. } => {
-                self.log(attempt).unneeded = true;
-                ensure(!self.is_needed(attempt), "a service is ended that is needed")
-            }
+            What::StopAsked { attempt, reason: StopReason::Unneeded, .. } => self.unneeded(attempt),
             What::Judged { attempt, verdict } => self.judged(attempt, verdict),
             What::Probed { attempt, code, .. } => {
                 if self.newest(attempt) {
@@ -421,6 +419,11 @@ impl Audit {
             ensure(fine || !heeded, "a start although what it needs did not succeed")?;
         }
         Ok(())
+    }
+
+    fn unneeded(&mut self, attempt: &AttemptId) -> Result<(), String> {
+        self.log(attempt).unneeded = true;
+        ensure(!self.is_needed(attempt), "a service is ended that is needed")
     }
 
     /// A step that names it among its needs has not ended.
