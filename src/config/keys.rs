@@ -77,6 +77,7 @@ impl Kind {
     ];
 
     /// Keys that are supported.
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::File => &[

@@ -130,6 +130,7 @@ pub(super) fn kind(what: &What) -> &'static str {
 }
 
 /// The text of an event's `body` column.
+#[expect(clippy::too_many_lines, reason = "it is a table: one line for each event")]
 pub(super) fn write(what: &What) -> Result<String, Unreadable> {
     let stored = match what {
         What::Created(created) => Stored::Created {

@@ -20,6 +20,7 @@ pub(in crate::daemon) fn event(run: &Run, seq: u64, event: &Event) -> EventView 
 
 type Line = (&'static str, Option<LaneId>, Option<u32>, String);
 
+#[expect(clippy::too_many_lines, reason = "it is a table: one line for each event")]
 fn line(run: &Run, what: &What, at: Time) -> Line {
     let about = |attempt: &crate::model::AttemptId| (Some(attempt.lane.clone()), Some(attempt.n));
     match what {
