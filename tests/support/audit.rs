@@ -491,7 +491,8 @@ impl Audit {
         // What a service is asked about is settled when all that needs it has ended.
         let lane = run.lane(&asked.lane).ok_or("a question of no lane")?;
         let serves = run.step_of(lane).service.is_some();
-        if serves && choice == Choice::Skip && run.behind(&asked.lane.step).is_empty() {
+        let of = AttemptId { run: event.run.clone(), lane: asked.lane.clone(), n: lane.n };
+        if serves && choice == Choice::Skip && !self.is_needed(&of) {
             return Ok(());
         }
         let over = asked.deadline.is_some_and(|deadline| deadline <= event.at);
