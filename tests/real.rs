@@ -6,6 +6,8 @@ mod cli;
 mod containers;
 #[path = "support/hostile.rs"]
 mod corpus;
+#[path = "real/damage.rs"]
+mod damage;
 #[path = "support/desk.rs"]
 mod desk;
 #[path = "real/drawn.rs"]
@@ -66,6 +68,8 @@ mod saved;
 mod screen;
 #[path = "real/screens.rs"]
 mod screens;
+#[path = "real/secrets.rs"]
+mod secrets;
 #[path = "real/session.rs"]
 mod session;
 #[path = "real/shim.rs"]

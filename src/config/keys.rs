@@ -8,6 +8,7 @@ pub enum Kind {
     File,
     Workflow,
     Param,
+    Secret,
     Environment,
     Mount,
     Defaults,
@@ -40,10 +41,11 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::File,
         Self::Workflow,
         Self::Param,
+        Self::Secret,
         Self::Environment,
         Self::Mount,
         Self::Defaults,
@@ -65,11 +67,21 @@ impl Kind {
     /// Keys that are supported.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::File => {
-                &["version", "workflow", "params", "env", "environment", "environments", "defaults", "steps", "notify"]
-            }
+            Self::File => &[
+                "version",
+                "workflow",
+                "params",
+                "env",
+                "secrets",
+                "environment",
+                "environments",
+                "defaults",
+                "steps",
+                "notify",
+            ],
             Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
+            Self::Secret => &["from", "name", "path", "run"],
             Self::Environment => &[
                 "workspace",
                 "isolation",
@@ -99,6 +111,7 @@ impl Kind {
                 "run",
                 "if",
                 "env",
+                "secrets",
                 "inputs",
                 "outputs",
                 "verify",
@@ -145,6 +158,7 @@ impl Kind {
             Self::Wait => WAIT,
             Self::Workflow
             | Self::Param
+            | Self::Secret
             | Self::Environment
             | Self::Mount
             | Self::Retry
@@ -184,11 +198,8 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
-const FILE: &[NotYet] = &[
-    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
-    not_yet("agents", "remove it"),
-    not_yet("on", "remove it; a last step with `needs` can do the same"),
-];
+const FILE: &[NotYet] =
+    &[not_yet("agents", "remove it"), not_yet("on", "remove it; a last step with `needs` can do the same")];
 
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
 const LIMITS: &str = "put it into [environment] or [environments.NAME], beside `image`";
@@ -198,7 +209,6 @@ const DEFAULTS: &[NotYet] = &[not_yet("escalation", "remove it; a question waits
 const READY: &str = "remove it; start the service and wait for it inside the `run` of the step that needs it";
 
 const STEP: &[NotYet] = &[
-    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
     not_yet("image", IMAGE),
     not_yet("gpus", "remove it, or set CUDA_VISIBLE_DEVICES in `env`"),
     not_yet("cpus", LIMITS),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::{AttemptId, Cause, Escalation, EscalationKind, Event, LaneId, SkipWhy, StopReason, Time, What};
 
 use super::Run;
+use super::secrets::lost_secrets_words;
 use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
 
 impl Run {
@@ -21,6 +22,8 @@ impl Run {
             }
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
+            What::SecretsLost { lane, names } => self.secrets_lost(lane, names, at),
+            What::SecretsGiven { names, .. } => self.lost_secrets.retain(|name| !names.contains(name)),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::ClocksSet { attempt, order, .. } => self.clocks_set(attempt, *order, at),
             What::Stalled { attempt, stall } => self.stalled(attempt, stall, at),
@@ -28,11 +31,7 @@ impl Run {
             What::CheckpointSeen { attempt, checkpoint, offset } => {
                 self.checkpoint_seen(attempt, (checkpoint, *offset), at);
             }
-            What::Keeping { attempt } => {
-                if let Some(place) = self.active_place(attempt) {
-                    self.lanes[place].keeping = true;
-                }
-            }
+            What::Keeping { attempt } => self.keeping(attempt),
             What::Snapshotted { attempt, snapshot } => self.keep(attempt, snapshot, at),
             What::SnapshotMarked { attempt, mark, .. } => self.mark(attempt, *mark),
             What::Exited { attempt, exit } => {
@@ -110,6 +109,17 @@ impl Run {
         }
     }
 
+    fn keeping(&mut self, attempt: &AttemptId) {
+        if let Some(place) = self.active_place(attempt) {
+            self.lanes[place].keeping = true;
+        }
+    }
+
+    fn secrets_lost(&mut self, lane: &LaneId, names: &[String], at: Time) {
+        self.lost_secrets.extend(names.iter().cloned());
+        self.cannot_start(lane, &lost_secrets_words(names), at);
+    }
+
     /// The place of this attempt, if it is the lane's newest and intended or running.
     pub(super) fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
         self.current(attempt).filter(|place| matches!(self.lanes[*place].state, LaneState::Active { .. }))
@@ -153,6 +163,7 @@ impl Run {
             lane.patch = patch;
         }
         lane.touched = false;
+        lane.unstarted = None;
         lane.chosen = false;
         lane.started = None;
         lane.last_exit = None;
@@ -192,8 +203,8 @@ impl Run {
         lane.next = Some(Next { cause, resume: resume.clone(), patch: None, heeds: false });
     }
 
-    /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others
-    /// wait for the answer.
+    /// A lane asks what is to be done. Where it is the environment that cannot be had, or a secret, one lane asks for all:
+    /// the others wait for the answer.
     fn cannot_start(&mut self, lane: &LaneId, why: &str, at: Time) {
         let Some(&place) = self.places.get(lane) else {
             return;
@@ -203,10 +214,13 @@ impl Run {
         if matches!(self.lanes[place].state, LaneState::Active { claimed: None, stop: Some(_), .. }) {
             // It was to be stopped, and has never begun: nobody is asked.
             self.put(place, LaneState::Done { how: Ended::Stopped, at });
-        } else if intended && self.waits_for_environment(place) {
+        } else if intended && self.waits_for_another(place) {
             self.not_started(place);
             self.put(place, LaneState::Waiting);
         } else if intended || waits {
+            if let LaneState::Active { resume, .. } = &self.lanes[place].state {
+                self.lanes[place].unstarted = resume.clone();
+            }
             let why = why.to_owned();
             let why = ToAsk::CannotStart { why };
             self.put(place, LaneState::ToAsk { why });

@@ -65,6 +65,8 @@ pub struct LaneRun {
     pub started: Option<Time>,
     /// Somebody has typed into the newest attempt.
     pub(super) touched: bool,
+    /// The checkpoint that the newest attempt was to go on from, and could not be started.
+    pub(super) unstarted: Option<String>,
     /// What its attempts differ in from what the file says.
     pub patch: Patch,
     /// What was taken of each budget in the present series.
@@ -312,6 +314,7 @@ impl LaneRun {
             last_exit: None,
             started: None,
             touched: false,
+            unstarted: None,
             patch: Patch::default(),
             spent: BTreeMap::new(),
             of: None,

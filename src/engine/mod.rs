@@ -27,6 +27,7 @@ mod people;
 pub mod plan;
 pub mod policy;
 mod recovery;
+mod secrets;
 mod sites;
 mod stall;
 mod starts;
@@ -40,6 +41,7 @@ pub use checkpoint::{Quality, Removal, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;
 pub use recovery::proposal_words;
+pub use secrets::lost_secrets_words;
 pub use sites::{Base, Kept, Refresh};
 pub use stall::clock_words;
 pub use state::{

@@ -62,7 +62,7 @@ impl Run {
             let step = self.step_of(lane);
             let runs = matches!(step.what, StepWhat::Run { .. });
             // A gate takes no place: it opens however busy the run is.
-            if runs && !places.is_free(lane) || self.waits_for_environment(place) {
+            if runs && !places.is_free(lane) || self.waits_for_another(place) {
                 continue;
             }
             let lane_id = lane.id.clone();
@@ -148,7 +148,7 @@ impl Run {
     /// When a retry of this lane is due, if time is all that it waits for: without a place, only an event helps.
     pub(super) fn retry_deadline(&self, place: usize) -> Option<Time> {
         let lane = &self.lanes[place];
-        if self.waits_for_environment(place) {
+        if self.waits_for_another(place) {
             return None;
         }
         match &lane.state {

@@ -35,6 +35,8 @@ pub struct Run {
     pub kept: Vec<Kept>,
     /// Environments that could not be had: while a lane asks what is to be done about one, nothing starts in it.
     pub(super) lacking: BTreeSet<EnvironmentId>,
+    /// Secrets whose values are not there any more: likewise.
+    pub(super) lost_secrets: BTreeSet<String>,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
     /// Failures by their fingerprints, and the question whose answer holds for each of them.
@@ -136,6 +138,7 @@ impl Run {
             isolations: BTreeMap::new(),
             kept: Vec::new(),
             lacking: BTreeSet::new(),
+            lost_secrets: BTreeSet::new(),
             lanes,
             questions: BTreeMap::new(),
             lasting: BTreeMap::new(),
@@ -353,7 +356,7 @@ impl Run {
         let busy = self.sets.active.iter().any(|place| !stands(place));
         let quiet = !busy && self.sets.undecided.is_empty() && self.sets.probing.is_empty();
         let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
-        let nothing_starts = due.all(|place| self.waits_for_environment(*place));
+        let nothing_starts = due.all(|place| self.waits_for_another(*place));
         let asks = !self.sets.asking.is_empty() || !self.sets.active.is_empty();
         asks && quiet && nothing_starts
     }

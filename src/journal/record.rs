@@ -79,6 +79,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::EnvironmentFailed { .. } => "environment_failed",
         What::Intended { .. } => "intended",
         What::CannotStart { .. } => "cannot_start",
+        What::SecretsLost { .. } => "secrets_lost",
+        What::SecretsGiven { .. } => "secrets_given",
         What::Claimed { .. } => "claimed",
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
@@ -135,6 +137,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
             Stored::Intended { at: at(attempt), cause: cause.into(), resume: resume.clone() }
         }
         What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
+        What::SecretsLost { lane, names } => Stored::SecretsLost { lane: lane_at(lane), names: names.clone() },
+        What::SecretsGiven { names, by } => Stored::SecretsGiven { names: names.clone(), by: by.into() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
         What::CheckpointSeen { attempt, checkpoint, offset } => {
             Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint), offset: *offset }
@@ -234,11 +238,7 @@ pub(super) fn read(
         })),
         Stored::EnvironmentReady { sandboxed, why, container, environment } => What::EnvironmentReady {
             environment: environment_named(environment)?,
-            isolation: match container {
-                Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
-                None if sandboxed => Isolation::Sandboxed,
-                None => Isolation::None { why: why.unwrap_or_default() },
-            },
+            isolation: read_isolation(sandboxed, why, container),
         },
         Stored::EnvironmentFailed { why, environment } => {
             What::EnvironmentFailed { environment: environment_named(environment)?, why }
@@ -247,6 +247,8 @@ pub(super) fn read(
             What::Intended { attempt: at.read(run)?, cause: cause.into(), resume }
         }
         Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
+        Stored::SecretsLost { lane, names } => What::SecretsLost { lane: lane.read()?, names },
+        Stored::SecretsGiven { names, by } => What::SecretsGiven { names, by: by.into() },
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
         Stored::CheckpointSeen { at, checkpoint, offset } => {
             What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read(), offset }
@@ -328,6 +330,14 @@ pub(super) fn read(
 /// Events of older versions do not say which one: there was one then.
 fn environment_named(name: Option<String>) -> Result<EnvironmentId, Unreadable> {
     Ok(name.map(|name| EnvironmentId::new(&name)).transpose()?.unwrap_or_default())
+}
+
+fn read_isolation(sandboxed: bool, why: Option<String>, container: Option<StoredContainer>) -> Isolation {
+    match container {
+        Some(StoredContainer { image, engine, lacks }) => Isolation::Container { image, engine, lacks },
+        None if sandboxed => Isolation::Sandboxed,
+        None => Isolation::None { why: why.unwrap_or_default() },
+    }
 }
 
 fn write_ready(environment: &EnvironmentId, isolation: &Isolation) -> Stored {

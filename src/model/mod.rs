@@ -34,5 +34,6 @@ pub use stall::{Sign, Stall, StallAfter, WaitSpec};
 pub use time::{Time, span_words};
 pub use workflow::{
     CheckpointSpec, ContainerSpec, EnvironmentSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount, OnTimeout,
-    OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, User, Value, Workflow,
+    OnUnknown, Output, Part, Pull, Retry, SecretFrom, Step, StepPlace, StepWhat, Template, Ulimit, User, Value,
+    Workflow,
 };

@@ -72,6 +72,8 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::EnvironmentFailed { .. }
             | What::Intended { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::Claimed { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }
@@ -253,6 +255,8 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::EnvironmentFailed { .. }
             | What::Intended { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::Claimed { .. }
             | What::ClocksSet { .. }
             | What::Stalled { .. }

@@ -168,10 +168,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `poll` in [steps.train.wait]
     `prompt` in [steps.triage]
     `readiness_probe` in [steps.server]
-    `secrets` in [steps.export]
-    `secrets` in [steps.prepare]
-    `secrets` in [steps.train]
-    `secrets`
     `service` in [steps.server]
     "#);
     // Keys that only the table below the example names.
@@ -225,6 +221,7 @@ fn the_schema_knows_exactly_the_supported_keys() {
             Kind::Workflow => &schema["definitions"]["About"],
             Kind::Mount => &schema["definitions"]["LongMount"],
             Kind::Param
+            | Kind::Secret
             | Kind::Environment
             | Kind::Defaults
             | Kind::Retry

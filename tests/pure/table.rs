@@ -134,6 +134,8 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("EnvironmentFailed", What::EnvironmentFailed { environment: EnvironmentId::default(), why: "x".into() }),
         ("Intended next", What::Intended { attempt: of(n + 1), cause: Cause::First, resume: None }),
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
+        ("SecretsLost", What::SecretsLost { lane: lane("a"), names: vec!["TOKEN".into()] }),
+        ("SecretsGiven", What::SecretsGiven { names: vec!["TOKEN".into()], by: ann() }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),
         ("Snapshotted", What::Snapshotted { attempt: of(n), snapshot: Snapshot { image: "i".into(), bytes: 1 } }),
         ("Keeping", What::Keeping { attempt: of(n) }),

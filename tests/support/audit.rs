@@ -211,7 +211,7 @@ impl Audit {
                 }
                 Ok(())
             }
-            What::CannotStart { .. } | What::Resumed { .. } => {
+            What::CannotStart { .. } | What::SecretsLost { .. } | What::Resumed { .. } => {
                 self.anew(world, event);
                 Ok(())
             }
@@ -232,6 +232,7 @@ impl Audit {
             | What::Detached { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
+            | What::SecretsGiven { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
             | What::ClocksSet { .. }
@@ -473,7 +474,7 @@ impl Audit {
     /// A resumed run may go on with all that was not done; an unknown end stays one.
     /// What is to be started once more.
     fn anew(&mut self, world: &World, event: &Event) {
-        if let What::CannotStart { lane, .. } = &event.what {
+        if let What::CannotStart { lane, .. } | What::SecretsLost { lane, .. } = &event.what {
             self.never_started(world, &event.run, lane);
         } else {
             self.resumed(&event.run);

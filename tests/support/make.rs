@@ -47,6 +47,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         what: StepWhat::Run { script: "true".into() },
         condition: None,
         env: IndexMap::new(),
+        secrets: Vec::new(),
         inputs: IndexMap::new(),
         lanes: one_lane(),
         has_matrix: false,
@@ -105,6 +106,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         timeout: None,
         params: IndexMap::new(),
         env: IndexMap::new(),
+        secrets: IndexMap::new(),
         environment: EnvironmentSpec {
             workspace: "/w".into(),
             isolation: IsolationWanted::Auto,

@@ -293,6 +293,8 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
             };
             format!("{} starts: {cause}{}", attempt(id), from(resume.as_ref()))
         }
+        What::SecretsLost { lane, names } => format!("{} lacks {}", name(lane), names.join(", ")),
+        What::SecretsGiven { names, by } => format!("{} given by {by}", names.join(", ")),
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
         What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),

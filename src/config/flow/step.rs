@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{matrix, metric, other, recovery, wait};
+use super::{matrix, metric, other, recovery, secret, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Limit, Reader, Section};
@@ -55,6 +55,8 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) environment_at: Option<At>,
     /// The place of `snapshot`, where it is written.
     pub(in crate::config) snapshot_at: Option<At>,
+    /// The places of `secrets`, in their order, as written.
+    pub(in crate::config) secrets: Vec<(String, At)>,
     /// What its rules `use`, with the places.
     pub(in crate::config) uses: Vec<(String, At)>,
     /// The variables that its rules `change`, with the places.
@@ -85,6 +87,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
             needs: needs(reader, &section),
             environment_at: section.get("environment").map(|item| item.at),
             snapshot_at: section.get("snapshot").map(|item| item.key_at),
+            secrets: secret::places(&section),
             step: step(reader, id, &section, defaults),
             uses,
             changes,
@@ -115,6 +118,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         what,
         condition,
         env: IndexMap::new(),
+        secrets: vec![],
         inputs: IndexMap::new(),
         lanes: vec![LaneSpec { lane: Lane(0), values: IndexMap::new() }],
         has_matrix: false,
@@ -161,6 +165,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
 fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
     step.env =
         section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
+    step.secrets = secret::named(reader, section);
     step.inputs = inputs(reader, section, &step.env);
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
         step.timeout = limit.duration();

@@ -41,6 +41,14 @@ pub(super) enum Stored {
         lane: LaneAt,
         why: String,
     },
+    SecretsLost {
+        lane: LaneAt,
+        names: Vec<String>,
+    },
+    SecretsGiven {
+        names: Vec<String>,
+        by: StoredBy,
+    },
     Claimed {
         at: At,
     },

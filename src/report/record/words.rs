@@ -1,9 +1,10 @@
 //! States, ends and events in words, for the record. Pure.
 
+use crate::engine::lost_secrets_words;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run};
 use crate::model::{
-    AttemptId, Cause, CheckpointMark, End, Event, Isolation, LostWhy, Order, Principal, RunResult, RunStopWhy, SkipWhy,
-    SnapshotMark, StopReason, Verdict, What, size_words,
+    AttemptId, Cause, CheckpointMark, End, Event, Isolation, LaneId, LostWhy, Order, Principal, RunResult, RunStopWhy,
+    SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words,
 };
 
 use super::text::{inline, iso};
@@ -169,6 +170,10 @@ fn checkpoint(run: &Run, what: &What) -> String {
     }
 }
 
+fn not_started(run: &Run, lane: &LaneId, why: &str) -> String {
+    format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
@@ -186,9 +191,9 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
         What::Intended { attempt, cause, .. } => {
             format!("{} is started: {}", name(attempt), cause_words(cause))
         }
-        What::CannotStart { lane, why } => {
-            format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
-        }
+        What::CannotStart { lane, why } => not_started(run, lane, why),
+        What::SecretsLost { lane, names } => not_started(run, lane, &lost_secrets_words(names)),
+        What::SecretsGiven { names, by: who } => format!("{} given by {}", inline(&names.join(", ")), by(who)),
         What::Snapshotted { attempt, snapshot } => {
             format!("the environment of {} is kept, {}", name(attempt), size_words(snapshot.bytes))
         }
