@@ -24,11 +24,12 @@
 //!               judge       why an attempt failed: output and facts to a class, an advice and the evidence
 //!               patience    when to look next, how much time is left, when silence means trouble
 //!               series      metrics as series: stored small, drawn fast
+//!               secrets     values kept out of whatever is shown or stored
 //! L0 nouns      model
 //! ```
 //!
 //! Invariants:
-//! * The mind (`engine`, `gauge`, `judge`, `patience`, `report`, `series`) never reads a clock, a file or a socket.
+//! * The mind (`engine`, `gauge`, `judge`, `patience`, `report`, `secrets`, `series`) never reads a clock, a file or a socket.
 //! * An intent is committed to the journal before its effect; an exit record is on disk before anything is decided about it.
 //! * Faces never name the engine: whatever they show came over the wire.
 
@@ -54,6 +55,7 @@ pub mod patience;
 pub mod peek;
 pub mod report;
 pub mod screen;
+pub mod secrets;
 pub mod series;
 pub mod session;
 pub mod shim;

@@ -69,5 +69,7 @@ mod user;
 mod verify;
 #[path = "pure/waiting.rs"]
 mod waiting;
+#[path = "pure/wire.rs"]
+mod wire;
 #[path = "pure/worlds.rs"]
 mod worlds;

@@ -10,6 +10,8 @@ mod cli;
 mod containers;
 #[path = "support/hostile.rs"]
 mod corpus;
+#[path = "real/damage.rs"]
+mod damage;
 #[path = "support/desk.rs"]
 mod desk;
 #[path = "real/drawn.rs"]
@@ -72,6 +74,8 @@ mod saved;
 mod screen;
 #[path = "real/screens.rs"]
 mod screens;
+#[path = "real/secrets.rs"]
+mod secrets;
 #[path = "real/services.rs"]
 mod services;
 #[path = "real/session.rs"]

@@ -162,6 +162,25 @@ pub fn probe(dir: impl AsFd) -> Result<Option<Seen>, Error> {
     Ok(Some(Seen { boot_id, held: is_held(&claim)? }))
 }
 
+/// Who has claimed the attempt whose directory is `dir`; `None` when nobody has. What cannot be read of it is told as nothing.
+pub fn claimant(dir: impl AsFd) -> Result<Option<Claimant>, Error> {
+    let claim = match openat(dir, CLAIM, DIRECTORY, Mode::empty()) {
+        Ok(claim) => claim,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(source) => return Err(Error::io("open the claim", source)),
+    };
+    let bytes = read_small(&claim, "claim.json", RESERVED)?.unwrap_or_default();
+    let unknown = || Claimant {
+        v: VERSION,
+        key: String::new(),
+        boot_id: "unknown".into(),
+        pid: 0,
+        start_boottime_ms: 0,
+        epoch: 0,
+    };
+    Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| unknown())))
+}
+
 /// Asks who holds the lock, and takes none: probers cannot take each other for the shim.
 fn is_held(claim: &OwnedFd) -> Result<bool, Error> {
     Ok(lock_of(claim)?.is_some())

@@ -127,6 +127,8 @@ pub enum Verb {
     Metrics(Metrics),
     /// Say how it goes, from inside a step
     Report(Report),
+    /// Give a run the value of a secret that it has lost, from standard input
+    Secret(Secret),
     /// Remove containers, networks and images of dogwatch's that no run needs any more
     Gc {
         /// Remove nothing, say what would be removed
@@ -208,6 +210,8 @@ pub enum Verb {
     Diagnose(Diagnose),
     /// The JSON Schema of the workflow file
     Schema,
+    /// Make a new journal of the runs' folders, when the old one is damaged
+    Recover,
     /// Whether this machine has what dogwatch needs, and what to do
     Doctor,
     /// Your own file: theme, name, keys
@@ -495,6 +499,18 @@ pub enum GraphFormat {
     Ascii,
     Mermaid,
     Json,
+}
+
+/// `secret`.
+#[derive(Debug, Args)]
+pub struct Secret {
+    pub run: String,
+    /// As [secrets] of the workflow names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Take the value of the variable of this name
+    #[arg(long)]
+    pub from_env: bool,
 }
 
 /// `metrics`.

@@ -46,7 +46,7 @@ impl Face {
         };
         let own = self.own()?;
         let who = Who::new(self.flags.principal.as_deref().or(own.operator.as_deref()), "cli");
-        Ok(Place { state, other_socket: self.flags.socket.clone(), who })
+        Ok(Place { state, other_socket: self.flags.socket.clone(), who, withheld: Vec::new() })
     }
 
     /// The operator's own file. One with mistakes is refused: it may name who decides.
@@ -57,7 +57,12 @@ impl Face {
 
     /// The engine; started where none answers.
     fn engine(&self) -> Result<Client, Failure> {
-        let client = self.place()?.connect_or_start()?;
+        self.engine_without(&[])
+    }
+
+    /// The engine; one that is started for that does not get these variables.
+    fn engine_without(&self, withheld: &[String]) -> Result<Client, Failure> {
+        let client = Place { withheld: withheld.to_vec(), ..self.place()? }.connect_or_start()?;
         let engine = client.engine();
         self.screen.detail(&format!("engine {} (pid {}, epoch {})", engine.version, engine.pid, engine.epoch));
         if let Some(trouble) = &engine.trouble {

@@ -16,6 +16,8 @@ use crate::wire::client::Ask;
 
 /// How long a new engine may take until it answers.
 const START_MS: i64 = 10_000;
+/// How the engine begins to say that it ends at once.
+pub const CANNOT_START: &str = "dogwatch: the engine cannot start: ";
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where the engine is to be found.
@@ -26,6 +28,8 @@ pub struct Place {
     pub other_socket: Option<PathBuf>,
     /// Who asks there.
     pub who: Who,
+    /// Variables that an engine which is started from here does not get: they hold secrets of a run.
+    pub withheld: Vec<String>,
 }
 
 impl Place {
@@ -43,7 +47,7 @@ impl Place {
     pub fn connect_or_start(&self) -> Result<Client, Error> {
         match self.connect() {
             Err(Error::NoEngine { .. } | Error::Gone { .. }) if self.other_socket.is_none() => {
-                start_engine(&self.state, &self.who)
+                start_engine(&self.state, &self.who, &self.withheld)
             }
             other => other,
         }
@@ -51,9 +55,10 @@ impl Place {
 }
 
 /// Starts the engine in the background and connects to it. Where one runs already, that one answers.
-pub fn start_engine(state: &StateDir, who: &Who) -> Result<Client, Error> {
+pub fn start_engine(state: &StateDir, who: &Who, withheld: &[String]) -> Result<Client, Error> {
     let not_started = |why: String| Error::NotStarted { why, tail: log_tail(state, 8) };
-    let mut starter = launch(state).map_err(|why| not_started(why.to_string()))?;
+    let said = first_words_of(state).len();
+    let mut starter = launch(state, withheld).map_err(|why| not_started(why.to_string()))?;
     // The starter leaves the terminal, starts the engine and ends: nobody is the engine's parent.
     let status = starter.wait().map_err(|why| not_started(why.to_string()))?;
     if !status.success() {
@@ -63,6 +68,9 @@ pub fn start_engine(state: &StateDir, who: &Who) -> Result<Client, Error> {
     loop {
         match Client::connect(&state.socket(), who) {
             Err(why) if why.passing() => {
+                if let Some(why) = cannot_start(&first_words_of(state), said) {
+                    return Err(Error::NotStarted { why, tail: Vec::new() });
+                }
                 if boottime_ms() >= until {
                     return Err(not_started(format!("it does not answer after {} s", START_MS / 1000)));
                 }
@@ -73,7 +81,7 @@ pub fn start_engine(state: &StateDir, who: &Who) -> Result<Client, Error> {
     }
 }
 
-fn launch(state: &StateDir) -> std::io::Result<std::process::Child> {
+fn launch(state: &StateDir, withheld: &[String]) -> std::io::Result<std::process::Child> {
     // The engine could tell nobody: its words go into that directory.
     if rustix::fs::statvfs(state.path())?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
         let why = format!("the state directory {} is read-only; make it writable again", state.path().display());
@@ -84,7 +92,11 @@ fn launch(state: &StateDir) -> std::io::Result<std::process::Child> {
         // A full disk must not keep the engine from starting: it says so itself.
         None => (Stdio::null(), Stdio::null()),
     };
-    Command::new(own_binary()?)
+    let mut command = Command::new(own_binary()?);
+    for name in withheld {
+        command.env_remove(name);
+    }
+    command
         .args(["engine", "run", "--background"])
         .env(VARIABLE, state.path())
         .current_dir("/")
@@ -110,6 +122,20 @@ fn first_words(state: &StateDir) -> Option<File> {
     let folder = state.log_dir();
     std::fs::create_dir_all(&folder).ok()?;
     File::options().create(true).append(true).mode(0o600).open(folder.join("start")).ok()
+}
+
+/// What engines have said so.
+fn first_words_of(state: &StateDir) -> String {
+    let bytes = std::fs::read(state.log_dir().join("start")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Why an engine ended at once, in its own words, behind those that were there before. That another one was faster is no such
+/// reason: that one answers.
+fn cannot_start(words: &str, before: usize) -> Option<String> {
+    let new = words.get(before..)?;
+    let why = new.lines().find_map(|line| line.strip_prefix(CANNOT_START))?;
+    (!why.starts_with("another engine")).then(|| plain::line(why.as_bytes()))
 }
 
 /// The last lines of the engine's newest log file, as plain text.

@@ -87,7 +87,7 @@ impl Link {
                 return Err(Error::Stopped);
             }
             Err(why) if why.passing() && gone_for >= OTHERS_MS && self.place.other_socket.is_none() => {
-                start_engine(&self.place.state, &self.place.who)?
+                start_engine(&self.place.state, &self.place.who, &[])?
             }
             other => other?,
         };

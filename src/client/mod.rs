@@ -13,7 +13,7 @@ mod link;
 mod who;
 
 pub use connection::{Client, Wake};
-pub use engine::{LogFollower, Place, log_tail, start_engine, stop_engine};
+pub use engine::{CANNOT_START, LogFollower, Place, log_tail, start_engine, stop_engine};
 pub use link::Link;
 pub use who::Who;
 

@@ -11,6 +11,7 @@ mod params;
 mod place;
 mod raise;
 mod recovery;
+mod secret;
 mod step;
 mod wait;
 
@@ -93,6 +94,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         timeout: None,
         params: values,
         env,
+        secrets: file.get("secrets").map(|item| secret::read(reader, &item)).unwrap_or_default(),
         environment: placed.spec.clone(),
         environments: others.iter().map(|(name, placed)| (name.clone(), placed.spec.clone())).collect(),
         steps: IndexMap::new(),
@@ -108,6 +110,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
     let (mut drafts, written) = steps(reader, &file, &defaults);
     place::judge(reader, &drafts, &workflow);
     other::resolve(reader, &mut drafts);
+    secret::judge(reader, &drafts, &workflow);
     other::check_changes(reader, &drafts, &workflow.env);
     raise::check(reader, &drafts, &workflow);
     escalation::check(reader, &workflow.notify);

@@ -8,6 +8,7 @@ pub enum Kind {
     File,
     Workflow,
     Param,
+    Secret,
     Environment,
     Mount,
     Defaults,
@@ -48,10 +49,11 @@ const fn not_yet(key: &'static str, hint: &'static str) -> NotYet {
 
 impl Kind {
     /// All tables.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::File,
         Self::Workflow,
         Self::Param,
+        Self::Secret,
         Self::Environment,
         Self::Mount,
         Self::Defaults,
@@ -85,6 +87,7 @@ impl Kind {
                 "workflow",
                 "params",
                 "env",
+                "secrets",
                 "environment",
                 "environments",
                 "defaults",
@@ -94,6 +97,7 @@ impl Kind {
             ],
             Self::Workflow => &["name", "description", "max_parallel", "timeout", "autonomy"],
             Self::Param => &["type", "default", "description", "choices", "min", "max"],
+            Self::Secret => &["from", "name", "path", "run"],
             Self::Environment => &[
                 "workspace",
                 "isolation",
@@ -123,6 +127,7 @@ impl Kind {
                 "run",
                 "if",
                 "env",
+                "secrets",
                 "inputs",
                 "outputs",
                 "verify",
@@ -197,6 +202,7 @@ impl Kind {
             Self::Wait => WAIT,
             Self::Workflow
             | Self::Param
+            | Self::Secret
             | Self::Environment
             | Self::Mount
             | Self::Retry
@@ -243,16 +249,12 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
-const FILE: &[NotYet] = &[
-    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
-    not_yet("agents", "remove it"),
-    not_yet("on", "remove it; a last step with `needs` can do the same"),
-];
+const FILE: &[NotYet] =
+    &[not_yet("agents", "remove it"), not_yet("on", "remove it; a last step with `needs` can do the same")];
 
 const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
 
 const STEP: &[NotYet] = &[
-    not_yet("secrets", "remove it; until then a step can read a file of the workspace"),
     not_yet("image", IMAGE),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),

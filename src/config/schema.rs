@@ -71,6 +71,9 @@ struct File {
     params: Option<IndexMap<String, Param>>,
     /// Variables that every step sees. `${{ params.x }}` works here.
     env: Option<Variables>,
+    /// Values that are never logged or recorded; a step gets those that its `secrets` names.
+    #[schemars(extend("propertyNames" = { "pattern": "^(?!DOGWATCH_)[A-Za-z_][A-Za-z0-9_]*$" }))]
+    secrets: Option<IndexMap<String, Secret>>,
     /// Where steps run.
     environment: Option<Environment>,
     /// More of them, by the name that a step gives as its `environment`. Those with a network find each other by name.
@@ -159,6 +162,27 @@ struct Param {
     min: Option<f64>,
     /// For integers and numbers.
     max: Option<f64>,
+}
+
+/// Where a value comes from, when a run starts.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Secret {
+    from: SecretFrom,
+    /// With from = "env": the variable of whoever starts the run. Default: the secret's own name.
+    name: Option<String>,
+    /// With from = "file": a path; `~/` is your home, and others are relative to this file.
+    path: Option<String>,
+    /// With from = "command": what prints the value, for `sh`.
+    run: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SecretFrom {
+    Env,
+    File,
+    Command,
 }
 
 #[derive(JsonSchema)]
@@ -345,6 +369,8 @@ struct Step {
     r#if: Option<Condition>,
     /// Variables of this step.
     env: Option<Variables>,
+    /// The secrets that it gets, each as the variable of this name. What it prints of them is hidden.
+    secrets: Option<Vec<String>>,
     /// What the step depends on; exported under their names.
     inputs: Option<IndexMap<String, Scalar>>,
     /// Files or folders that the step must have written when it ends.

@@ -1,15 +1,18 @@
 //! How a run begins: its file is checked, its folder made, and the loop told. Decides nothing about it afterwards.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokio::sync::oneshot;
 
 use super::core::{Input, Parts};
-use super::requests::{Answer, Refusable, nearest, refusal, usage};
+use super::rebuild::folder;
+use super::requests::{Answer, Refusable, nearest, not_kept, refusal, usage};
 use crate::clock;
 use crate::journal::RunRow;
-use crate::model::{Created, Demand, Principal, RunId, Selection, StepId, Workflow};
+use crate::model::{Created, Demand, Principal, RunId, SecretFrom, Selection, StepId, Workflow};
 use crate::wire::client::{self as wire, RefusalKind};
+use crate::wire::secrets::Secrets;
 
 /// Reads a workflow from its text; the same for a new run and for a frozen copy.
 pub(super) fn parse(
@@ -29,14 +32,26 @@ pub(super) fn parse(
 }
 
 /// Checks the workflow, makes the run's folder, and tells the loop. Blocks on the disk.
-pub(super) fn start_run(start: &wire::StartRun, by: Principal, parts: &Parts, answer: oneshot::Sender<Answer>) {
-    match new_run(start, by, parts) {
+/// `again`: the run that this one repeats.
+pub(super) fn start_run(
+    start: &wire::StartRun,
+    again: Option<&RunId>,
+    by: Principal,
+    parts: &Parts,
+    answer: oneshot::Sender<Answer>,
+) {
+    match new_run(start, again, by, parts) {
         Ok((row, created)) => parts.tell(Input::NewRun { row: Box::new(row), created: Box::new(created), answer }),
         Err(refusal) => drop(answer.send(*refusal)),
     }
 }
 
-fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(RunRow, Created)> {
+fn new_run(
+    start: &wire::StartRun,
+    again: Option<&RunId>,
+    by: Principal,
+    parts: &Parts,
+) -> Refusable<(RunRow, Created)> {
     let workflow = parse(&start.source, &start.file, &start.base, &start.params, start.name.as_deref())
         .map_err(|problems| Box::new(usage(problems, None)))?;
     let selection = selection(start, &workflow)?;
@@ -46,17 +61,14 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
         let words = format!("the workspace {workspace} is not a folder");
         return Err(Box::new(usage(words, Some("make it, or change `workspace` of the environment"))));
     }
+    let secrets = secrets(start, again, &workflow, parts)?;
     let id = RunId::from_random(clock::random_bytes::<8>());
-    let dir = parts.state.run(&id);
-    let make = || -> std::io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("work"))?;
-        std::fs::write(dir.join("workflow.toml"), &start.source)
-    };
-    make().map_err(|error| {
-        let words = format!("the run's folder {} cannot be made: {error}", dir.display());
-        Box::new(refusal(RefusalKind::Internal, words, Some("check the space and the rights of the state directory")))
+    // First: a run that is recorded has its secrets.
+    parts.vault.keep(&id, &secrets).map_err(|error| {
+        parts.vault.forget(&id);
+        Box::new(not_kept(&error))
     })?;
+    let dir = parts.state.run(&id);
     let row = RunRow {
         id,
         name: workflow.name.clone(),
@@ -74,11 +86,22 @@ fn new_run(start: &wire::StartRun, by: Principal, parts: &Parts) -> Refusable<(R
         number: 0,
         dir: row.dir.clone(),
         selection,
-        env: start.env.clone(),
+        env: without_secrets(&start.env, &workflow),
         by,
         no_cache: start.no_cache,
         workflow: std::sync::Arc::new(workflow),
     };
+    let make = || -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("work"))?;
+        std::fs::write(dir.join("workflow.toml"), &start.source)?;
+        folder::begun(&dir, &row, &created)
+    };
+    make().map_err(|error| {
+        parts.vault.forget(&row.id);
+        let words = format!("the run's folder {} cannot be made: {error}", dir.display());
+        Box::new(refusal(RefusalKind::Internal, words, Some("check the space and the rights of the state directory")))
+    })?;
     Ok((row, created))
 }
 
@@ -99,6 +122,30 @@ fn fits(workflow: &Workflow, selection: &Selection, host: Demand) -> Refusable<(
         }
     }
     Ok(())
+}
+
+/// The values that the new run gets. One that repeats another takes what that has still, and asks for the rest when a step
+/// needs it.
+fn secrets(start: &wire::StartRun, again: Option<&RunId>, workflow: &Workflow, parts: &Parts) -> Refusable<Secrets> {
+    let names: Vec<String> = workflow.secrets_in_use().map(|(name, _)| name.clone()).collect();
+    let mut values = start.secrets.clone();
+    values.0.retain(|name, _| names.contains(name));
+    let missing: Vec<String> = names.into_iter().filter(|name| !values.0.contains_key(name)).collect();
+    if let Some(old) = again {
+        values.0.extend(parts.vault.values(old, &missing).0.0);
+    } else if let Some(name) = missing.first() {
+        let hint = "whoever starts a run brings the values of its secrets: start it with this version of dogwatch";
+        return Err(Box::new(usage(format!("the value of the secret {name} was not given"), Some(hint))));
+    }
+    Ok(values)
+}
+
+/// What steps inherit is recorded: no secret may be among it, under any of its names.
+fn without_secrets(env: &BTreeMap<String, String>, workflow: &Workflow) -> BTreeMap<String, String> {
+    let secret = |name: &String| {
+        workflow.secrets.iter().any(|(own, from)| own == name || *from == SecretFrom::Env(name.clone()))
+    };
+    env.iter().filter(|(name, _)| !secret(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn selection(start: &wire::StartRun, workflow: &Workflow) -> Refusable<Selection> {

@@ -42,6 +42,32 @@ const CANDIDATES: usize = 16;
 /// What a program says of a checkpoint besides, at most.
 const METRICS: usize = 8;
 
+/// What an exit record alone tells of an end: nothing was read of the log.
+pub(super) fn bare(record: &record::ExitRecord) -> Exit {
+    let stop = record.stop.map(|reason| match reason {
+        wire::keeper::StopReason::Timeout => StopReason::Timeout,
+        wire::keeper::StopReason::Stop => StopReason::Stop,
+    });
+    Exit {
+        end: end_of(record.end),
+        started: Time::from_ms(record.start_wall_ms),
+        ended: Time::from_ms(record.end_wall_ms),
+        stop,
+        leaked: Vec::new(),
+        oom_kills: record.oom_kills,
+        usage: None,
+        missing: Vec::new(),
+        hits: Vec::new(),
+        tail: Vec::new(),
+        checkpoint: None,
+        damaged: Vec::new(),
+        outside: None,
+        diagnosis: None,
+        made: None,
+        verify: None,
+    }
+}
+
 /// What is needed to know of an attempt to tell how it ended.
 #[derive(Debug, Clone)]
 pub(super) struct Context {

@@ -10,7 +10,9 @@
 //! * [`sites`]: the environments of a run, and what a step waits for.
 //! * [`ended`]: from an exit record and a log to a fact; [`diagnose`]: what the judge of its failure is told.
 //! * [`watch`]: checkpoints as they are printed.
+//! * [`vault`]: the values of secrets while a run needs them.
 //! * [`notices`]: telling people outside.
+//! * [`rebuild`]: a new journal where the old one is damaged.
 //! * [`hub`]: the socket; [`requests`]: what clients ask; [`begin`]: how a run begins; [`views`]: what they are shown.
 
 mod adopt;
@@ -24,17 +26,20 @@ mod hub;
 mod lock;
 mod lookout;
 mod notices;
+mod rebuild;
 mod requests;
 mod saved;
 mod sites;
 mod space;
 mod start;
+mod vault;
 mod views;
 mod watch;
 
 use std::process::ExitCode;
 
 pub use notices::trial;
+pub use rebuild::{Rebuilt, rebuild};
 pub use start::{DaemonArgs, main};
 
 /// Why the engine cannot do its work.

@@ -77,6 +77,7 @@ impl Core {
     /// Has every environment of a run that is over closed.
     pub(super) fn close_all(&mut self, id: &RunId) {
         let Some(run) = self.engine.run(id) else { return };
+        self.parts.vault.forget(id);
         let mut sites = self.sites(run);
         if sites.is_empty() {
             // Nothing was ever made: said by the hands of one that never was.

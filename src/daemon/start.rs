@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::core::{Core, Parts};
 use super::{Error, hub, lock};
+use crate::client::CANNOT_START;
 use crate::clock::{self, Clock};
 use crate::environment::Sandbox;
 use crate::faults::crash_point;
@@ -38,7 +39,7 @@ pub fn main(args: DaemonArgs) -> ExitCode {
 fn report(error: &Error) {
     use std::io::Write;
     // Nobody may be there to read it; the log has it too.
-    drop(writeln!(std::io::stderr(), "dogwatch: the engine cannot start: {error}"));
+    drop(writeln!(std::io::stderr(), "{CANNOT_START}{error}"));
 }
 
 fn run(state: &StateDir) -> Result<(), Error> {
@@ -68,6 +69,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             boot_id,
             exe: std::env::current_exe().map_err(Error::io("cannot find the own binary, beside", state.path()))?,
             secret,
+            vault: super::vault::Vault::new(&secret),
             sandbox: Arc::new(Sandbox::new()),
             inputs: inputs.clone(),
             changed,
@@ -77,6 +79,7 @@ fn run(state: &StateDir) -> Result<(), Error> {
             took: super::watch::Took::default(),
         };
         let mut core = Core::new(parts, journal)?;
+        core.forget_left_over();
         core.adopt_all();
         // Only now: who connects finds everything folded.
         crash_point("engine.before-listen");
@@ -144,7 +147,7 @@ fn open_log(dir: &Path) -> Result<tracing_appender::non_blocking::WorkerGuard, E
 }
 
 /// The engine's own 32 bytes, from which each attempt's key follows. Made once.
-fn secret(path: &Path) -> Result<[u8; 32], Error> {
+pub(super) fn secret(path: &Path) -> Result<[u8; 32], Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let wrong = || {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::Run;
+use super::secrets::lost_secrets_words;
 use super::state::{Clocks, Ended, Held, LaneState, Next, Past, PastEnd, Phase, Question, ToAsk};
 use super::told::Told;
 
@@ -26,6 +27,8 @@ impl Run {
             What::Intended { attempt, cause, resume } => self.intended(attempt, cause, resume.clone(), at),
             What::CacheLooked { lane, look } => self.cache_looked(lane, look, at),
             What::CannotStart { lane, why } => self.cannot_start(lane, why, at),
+            What::SecretsLost { lane, names } => self.secrets_lost(lane, names, at),
+            What::SecretsGiven { names, .. } => self.lost_secrets.retain(|name| !names.contains(name)),
             What::Claimed { attempt } => self.claimed(attempt, at),
             What::Noted { attempt, note, offset } => self.noted(attempt, note, *offset, at),
             What::Booked { attempt, gpus } => self.booked(attempt, gpus),
@@ -130,6 +133,11 @@ impl Run {
         }
     }
 
+    fn secrets_lost(&mut self, lane: &LaneId, names: &[String], at: Time) {
+        self.lost_secrets.extend(names.iter().cloned());
+        self.cannot_start(lane, &lost_secrets_words(names), at);
+    }
+
     /// The place of this attempt, if it is the lane's newest and intended or running.
     pub(super) fn active_place(&self, attempt: &AttemptId) -> Option<usize> {
         self.current(attempt).filter(|place| matches!(self.lanes[*place].state, LaneState::Active { .. }))
@@ -176,6 +184,7 @@ impl Run {
             lane.raised.insert(lane.n, lane.patch.resources.clone());
         }
         lane.touched = false;
+        lane.unstarted = None;
         lane.chosen = false;
         lane.started = None;
         lane.last_exit = None;
@@ -217,8 +226,8 @@ impl Run {
         lane.next = Some(Next { cause, resume: resume.clone(), patch: None, heeds: false });
     }
 
-    /// A lane asks what is to be done. Where it is the environment that cannot be had, one lane asks for all: the others
-    /// wait for the answer.
+    /// A lane asks what is to be done. Where it is the environment that cannot be had, or a secret, one lane asks for all:
+    /// the others wait for the answer.
     fn cannot_start(&mut self, lane: &LaneId, why: &str, at: Time) {
         let Some(&place) = self.places.get(lane) else {
             return;
@@ -228,10 +237,13 @@ impl Run {
         if matches!(self.lanes[place].state, LaneState::Active { claimed: None, stop: Some(_), .. }) {
             // It was to be stopped, and has never begun: nobody is asked.
             self.put(place, LaneState::Done { how: Ended::Stopped, at });
-        } else if intended && self.waits_for_environment(place) {
+        } else if intended && self.waits_for_another(place) {
             self.not_started(place);
             self.put(place, LaneState::Waiting);
         } else if intended || waits {
+            if let LaneState::Active { resume, .. } = &self.lanes[place].state {
+                self.lanes[place].unstarted = resume.clone();
+            }
             let why = why.to_owned();
             let why = ToAsk::CannotStart { why };
             self.put(place, LaneState::ToAsk { why });

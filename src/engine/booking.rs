@@ -173,7 +173,7 @@ impl Run {
         due.filter_map(|place| {
             let lane = &self.lanes[place];
             let wants = !self.step_of(lane).demand.is_none();
-            let free = wants && self.has_place(lane) && !self.waits_for_environment(place);
+            let free = wants && self.has_place(lane) && !self.waits_for_another(place);
             free.then(|| (place, self.ready_since(lane)))
         })
     }

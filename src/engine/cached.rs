@@ -39,6 +39,8 @@ impl Run {
         texts.extend(step.verify.iter().map(|script| ("verify".to_owned(), script.clone())));
         texts.extend(environment.container.iter().map(|container| ("image".to_owned(), container.image.clone())));
         texts.extend(step.outputs.iter().map(|(name, output)| (format!("outputs.{name}"), output.path.clone())));
+        // Their values are nowhere but with the steps.
+        texts.extend((!step.secrets.is_empty()).then(|| ("secrets".to_owned(), step.secrets.join(" "))));
         let mut inputs = BTreeMap::new();
         self.with_scope(lane, |scope| {
             let value =

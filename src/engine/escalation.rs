@@ -208,7 +208,14 @@ impl Run {
     }
 
     fn cannot(&self, lane: &LaneRun, id: EscalationId, why: &str) -> Escalation {
-        let title = format!("{} cannot be started", self.lane_name(&lane.id));
+        let lost: Vec<&str> = self.lost_secrets_of(lane).map(String::as_str).collect();
+        let name = self.lane_name(&lane.id);
+        let title = if let [first, ..] = lost[..] {
+            let run = format!("{}#{}", self.workflow.name, self.number);
+            format!("{name} waits for the secret {}: dogwatch secret {run} {first}", lost.join(", "))
+        } else {
+            format!("{name} cannot be started")
+        };
         let print = fingerprint(EscalationKind::CannotStart, &lane.id.step, None, why);
         let asked = self.escalation(lane, id, EscalationKind::CannotStart, title, vec![why.to_owned()]);
         Escalation { fingerprint: print, ..asked }

@@ -73,6 +73,8 @@ pub struct LaneRun {
     pub started: Option<Time>,
     /// Somebody has typed into the newest attempt.
     pub(super) touched: bool,
+    /// The checkpoint that the newest attempt was to go on from, and could not be started.
+    pub(super) unstarted: Option<String>,
     /// What its attempts differ in from what the file says.
     pub patch: Patch,
     /// The checkpoint that it went on from when nobody had answered.
@@ -331,6 +333,7 @@ impl LaneRun {
             last_exit: None,
             started: None,
             touched: false,
+            unstarted: None,
             patch: Patch::default(),
             unattended: None,
             raised: BTreeMap::new(),

@@ -44,11 +44,13 @@ impl Run {
         }
     }
 
-    /// The environment of this lane could not be had, and a lane that has the same asks what is to be done. A gate has none.
-    pub(super) fn waits_for_environment(&self, of: usize) -> bool {
+    /// What this lane needs could not be had, its environment or a secret, and a lane that needs the same asks what is to be
+    /// done. A gate needs neither.
+    pub(super) fn waits_for_another(&self, of: usize) -> bool {
         let environment = self.environment_at(of);
         let runs = !matches!(self.step_of(&self.lanes[of]).what, StepWhat::Approval(_));
-        if !runs || !self.lacking.contains(environment) {
+        let (lacks, lost) = (self.lacking.contains(environment), self.lacks_secrets(of));
+        if !runs || !(lacks || lost) {
             return false;
         }
         let asks = |place: &usize| match &self.lanes[*place].state {
@@ -67,8 +69,11 @@ impl Run {
                 question.is_some_and(|q| q.escalation.kind == EscalationKind::CannotStart)
             }
         };
+        let same = |place: usize| {
+            (lacks && self.environment_at(place) == environment) || (lost && self.lack_the_same_secret(of, place))
+        };
         let mut others = self.sets.undecided.union(&self.sets.asking);
-        others.any(|place| self.environment_at(*place) == environment && asks(place))
+        others.any(|place| *place != of && same(*place) && asks(place))
     }
 
     pub(super) fn record(&self, at: Time, what: What) -> Command {

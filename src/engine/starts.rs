@@ -59,7 +59,7 @@ impl Run {
             let runs = !matches!(step.what, StepWhat::Approval(_));
             let takes = self.takes_place(lane);
             // A gate takes no place: it opens however busy the run is. Nor do services and what waits for something outside.
-            if takes && !places.is_free(lane) || self.waits_for_environment(place) {
+            if takes && !places.is_free(lane) || self.waits_for_another(place) {
                 continue;
             }
             let lane_id = lane.id.clone();
@@ -206,7 +206,7 @@ impl Run {
     /// When a retry of this lane is due, if time is all that it waits for: without a place, only an event helps.
     pub(super) fn retry_deadline(&self, place: usize) -> Option<Time> {
         let lane = &self.lanes[place];
-        if self.waits_for_environment(place) {
+        if self.waits_for_another(place) {
             return None;
         }
         match &lane.state {

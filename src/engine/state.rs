@@ -37,6 +37,8 @@ pub struct Run {
     pub kept: Vec<Kept>,
     /// Environments that could not be had: while a lane asks what is to be done about one, nothing starts in it.
     pub(super) lacking: BTreeSet<EnvironmentId>,
+    /// Secrets whose values are not there any more: likewise.
+    pub(super) lost_secrets: BTreeSet<String>,
     pub lanes: Vec<LaneRun>,
     pub questions: BTreeMap<EscalationId, Question>,
     /// Failures by their fingerprints, and the question whose answer holds for each of them.
@@ -144,6 +146,7 @@ impl Run {
             isolations: BTreeMap::new(),
             kept: Vec::new(),
             lacking: BTreeSet::new(),
+            lost_secrets: BTreeSet::new(),
             lanes,
             questions: BTreeMap::new(),
             lasting: BTreeMap::new(),
@@ -381,7 +384,7 @@ impl Run {
         let mut due = self.sets.delayed.iter().chain(&self.sets.ready);
         // A retry may wait for a service that a person is asked about.
         let held_up = |place: &usize| self.steps[self.lanes[*place].step].needs_open > 0;
-        let nothing_starts = due.all(|place| held_up(place) || self.waits_for_environment(*place));
+        let nothing_starts = due.all(|place| held_up(place) || self.waits_for_another(*place));
         let asks = !self.sets.asking.is_empty() || self.sets.active.iter().any(stands);
         asks && quiet && nothing_starts
     }

@@ -6,32 +6,46 @@
 //! transaction checks that this engine's epoch is still the newest: a frozen engine that wakes up late writes nothing.
 
 mod answers;
+mod frozen;
 mod notices;
 mod record;
 mod results;
+mod sums;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::model::{Event, RunId, Time, What, Workflow};
 
 pub use answers::Before;
+pub use frozen::{FILE as FROZEN, freeze, thaw};
 pub use notices::{Change, NewNotice, NoticeRow, NoticeState, Of, Outcome};
 pub use record::Unreadable;
 pub use results::Result as EarlierResult;
+use sums::EventRow;
+pub use sums::Mark;
+use tables::{connect, migrate};
 
 /// The version of the tables.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// What the journal cannot do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(
-        "the journal {path} cannot be opened: {source}; if the file is damaged, move it away: the runs' own folders stay"
-    )]
+    #[error("the journal {path} cannot be opened: {source}")]
     Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "the journal {path} is damaged: {why}; nothing was changed, and running steps go on: `dogwatch recover` keeps the \
+         file and makes a new one from the runs' own folders"
+    )]
+    Damaged { path: PathBuf, why: String },
+    #[error(
+        "the journal is damaged: {0}; stop the engine, then `dogwatch recover` makes a new one from the runs' own folders"
+    )]
+    Broken(String),
     #[error(
         "the journal was written by a newer dogwatch (tables of version {found}, this one knows {VERSION}); use that version"
     )]
@@ -50,8 +64,9 @@ pub enum Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
         match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Broken(error.to_string()),
             Some(DiskFull | ReadOnly | SystemIoFailure | CannotOpen) => Self::NoSpace(error),
             _ => Self::Sql(error),
         }
@@ -83,17 +98,15 @@ pub struct Journal {
     db: Connection,
     epoch: u64,
     path: PathBuf,
+    /// Where it is marked how far it has come; `None` where that cannot be written.
+    mark: Option<std::fs::File>,
 }
 
 impl Journal {
     /// Opens or makes the journal, and takes the next epoch; `boot_id` is that of this host now.
     pub fn open(path: &Path, boot_id: &str) -> Result<Self, Error> {
-        let open = |source| Error::Open { path: path.to_owned(), source };
-        let mut db = connect(path).map_err(open)?;
-        let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
-        if found > VERSION {
-            return Err(Error::Newer { found });
-        }
+        let mut db = sound(path)?;
+        let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found < VERSION {
             migrate(&mut db, found)?;
         }
@@ -105,7 +118,49 @@ impl Journal {
             params![i64::try_from(epoch).unwrap_or(i64::MAX), boot_id],
         )?;
         transaction.commit()?;
-        Ok(Self { db, epoch, path: path.to_owned() })
+        let mark = Mark::open(path).inspect_err(|error| tracing::warn!("the journal is not marked: {error}")).ok();
+        let journal = Self { db, epoch, path: path.to_owned(), mark };
+        journal.note_mark()?;
+        Ok(journal)
+    }
+
+    /// What is wrong with the journal at this path, if anything is; it is not changed by that, nor made.
+    pub fn flaw(path: &Path) -> Option<String> {
+        match sound(path) {
+            Ok(_) => None,
+            Err(Error::Damaged { why, .. }) => Some(why),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Makes an empty journal that goes on from this epoch and this question's number.
+    pub fn make(path: &Path, boot_id: &str, epoch: u64, escalation: u64) -> Result<Self, Error> {
+        let mut db = connect(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        migrate(&mut db, 0)?;
+        for (key, value) in [("epoch", epoch), ("escalation", escalation)] {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            db.execute("UPDATE meta SET value = ?1 WHERE key = ?2", params![value, key])?;
+        }
+        drop(db);
+        Self::open(path, boot_id)
+    }
+
+    /// All that it holds is in the file, and nothing in the WAL, when this ends.
+    pub fn close(self) -> Result<(), Error> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.db.close().map_err(|(_, error)| error.into())
+    }
+
+    /// Marks how far it has come. Where the disk does not take it, the mark stays behind, which is no harm.
+    fn note_mark(&self) -> Result<(), Error> {
+        let Some(file) = &self.mark else { return Ok(()) };
+        let seq = self.read().newest_event()?;
+        let of = params![i64::try_from(seq).unwrap_or(i64::MAX)];
+        let sum = self.db.query_row("SELECT sum FROM events WHERE seq = ?1", of, |row| row.get::<_, Option<i64>>(0));
+        let sum = sum.optional()?.flatten().unwrap_or(0);
+        let escalation = self.read().newest_escalation()?;
+        drop(Mark { tables: VERSION, seq, sum, epoch: self.epoch, escalation }.write(file));
+        Ok(())
     }
 
     /// A second connection for reading, which never waits for the writer.
@@ -121,7 +176,9 @@ impl Journal {
 
     /// The clock's offset of this boot: the one kept, or `fresh`, which is kept from now on.
     pub fn boot_offset(&mut self, boot_id: &str, fresh: i64) -> Result<i64, Error> {
-        self.db.execute("INSERT OR IGNORE INTO boots (id, offset) VALUES (?1, ?2)", params![boot_id, fresh])?;
+        let sum = sums::of_boot(boot_id, fresh);
+        let row = params![boot_id, fresh, sum];
+        self.db.execute("INSERT OR IGNORE INTO boots (id, offset, sum) VALUES (?1, ?2, ?3)", row)?;
         Ok(self.db.query_row("SELECT offset FROM boots WHERE id = ?1", [boot_id], |row| row.get(0))?)
     }
 
@@ -138,13 +195,18 @@ impl Journal {
             insert_run(&transaction, run)?;
         }
         let mut numbers = Vec::with_capacity(events.len());
+        let mut next =
+            transaction.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get::<_, i64>(0))?;
         for event in events {
-            numbers.push(insert_event(&transaction, mine, event)?);
+            next += 1;
+            insert_event(&transaction, (next, mine), event)?;
+            numbers.push(next);
         }
         for (of, notice) in notices {
             notices::insert(&transaction, *of, &numbers, notice)?;
         }
         transaction.commit()?;
+        self.note_mark()?;
         Ok(numbers.last().and_then(|last| u64::try_from(*last).ok()).unwrap_or(0))
     }
 
@@ -267,14 +329,18 @@ impl ReadRef<'_> {
         since: u64,
         workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
     ) -> Result<Vec<(u64, Event)>, Error> {
-        let mut statement =
-            self.db.prepare_cached("SELECT seq, at, body FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq")?;
-        let rows = statement.query_map(params![run.as_str(), i64::try_from(since).unwrap_or(i64::MAX)], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-        })?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT seq, at, body, epoch, kind, sum FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq",
+        )?;
+        let mut rows = statement.query(params![run.as_str(), i64::try_from(since).unwrap_or(i64::MAX)])?;
         let mut events = Vec::new();
-        for row in rows {
-            let (seq, at, body) = row?;
+        while let Some(row) = rows.next()? {
+            let (seq, at, body): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let kind: String = row.get(4)?;
+            let stored = EventRow { seq, run: run.as_str(), at, epoch: row.get(3)?, kind: &kind, body: &body };
+            if !stored.is_sound(row.get(5)?) {
+                return Err(Error::Broken(format!("event {seq} is not as it was written")));
+            }
             let seq = u64::try_from(seq).unwrap_or(0);
             let what = record::read(run, &body, workflow).map_err(|source| Error::Unreadable {
                 run: run.to_string(),
@@ -287,73 +353,79 @@ impl ReadRef<'_> {
     }
 
     fn rows(self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<RunRow>, Error> {
-        let sql = format!(
-            "SELECT id, name, number, created, ended, result, dir, source, file, base, params FROM runs {clause}"
-        );
-        let mut statement = self.db.prepare_cached(&sql)?;
-        let rows = statement.query_map(values, |row| {
-            let id: String = row.get(0)?;
-            let params: String = row.get(10)?;
-            let wrong =
-                |column, error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error);
-            Ok(RunRow {
-                id: RunId::new(&id).map_err(|error| wrong(0, error.into()))?,
-                name: row.get(1)?,
-                number: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
-                created: Time::from_ms(row.get(3)?),
-                ended: row.get::<_, Option<i64>>(4)?.map(Time::from_ms),
-                result: row.get(5)?,
-                dir: row.get(6)?,
-                source: row.get(7)?,
-                file: row.get(8)?,
-                base: row.get(9)?,
-                params: serde_json::from_str(&params).map_err(|error| wrong(10, error.into()))?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        rows(self.db, clause, values, true)
     }
 }
 
-/// `unix-excl` keeps the index of the WAL in memory and lets no other process in. Usually that index is a mapped file, and
-/// a file system that cannot take a change of it (a full btrfs, measured; an XFS that was shut down) ends the process with
-/// SIGBUS: the engine would die of what it has to watch out for.
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let db = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), c"unix-excl")?;
-    db.busy_timeout(std::time::Duration::from_secs(5))?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    db.set_prepared_statement_cache_capacity(32);
+/// Rows of runs; `checked`: those that are not as they were written are an error.
+fn rows(db: &Connection, clause: &str, values: impl rusqlite::Params, checked: bool) -> Result<Vec<RunRow>, Error> {
+    let sql = format!(
+        "SELECT id, name, number, created, ended, result, dir, source, file, base, params, sum FROM runs {clause}"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(values, |row| {
+        let id: String = row.get(0)?;
+        let params: String = row.get(10)?;
+        let wrong =
+            |column, error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error);
+        let run = RunRow {
+            id: RunId::new(&id).map_err(|error| wrong(0, error.into()))?,
+            name: row.get(1)?,
+            number: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+            created: Time::from_ms(row.get(3)?),
+            ended: row.get::<_, Option<i64>>(4)?.map(Time::from_ms),
+            result: row.get(5)?,
+            dir: row.get(6)?,
+            source: row.get(7)?,
+            file: row.get(8)?,
+            base: row.get(9)?,
+            params: serde_json::from_str(&params).map_err(|error| wrong(10, error.into()))?,
+        };
+        let kept: Option<i64> = row.get(11)?;
+        let sound = !checked || kept.is_none_or(|kept| kept == sums::of_run(&run, &params));
+        Ok((run, sound))
+    })?;
+    let mut all = Vec::new();
+    for row in rows {
+        let (run, sound) = row?;
+        if !sound {
+            return Err(Error::Broken(format!("the row of run {} is not as it was written", run.id)));
+        }
+        all.push(run);
+    }
+    Ok(all)
+}
+
+/// Opens a journal that is whole, of this version or an older one; an empty one where there is none and was none.
+fn sound(path: &Path) -> Result<Connection, Error> {
+    let damaged = |why: String| Error::Damaged { path: path.to_owned(), why };
+    let mark = Mark::read(path);
+    if mark.is_some() && !path.exists() {
+        return Err(damaged("the file is gone".into()));
+    }
+    let wrong = |source: rusqlite::Error| {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => damaged(source.to_string()),
+            _ => Error::Open { path: path.to_owned(), source },
+        }
+    };
+    let db = connect(path).map_err(wrong)?;
+    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
+    if mark.is_some_and(|mark| mark.tables != found && (mark.tables == VERSION || found == 0)) {
+        return Err(damaged(format!("its tables are said to be of version {found}, and are not")));
+    }
+    if found > VERSION {
+        return Err(Error::Newer { found });
+    }
+    if found == VERSION {
+        let flaw = sums::flaw(&db, path).map_err(wrong)?;
+        let missed = mark.map(|mark| mark.misses(&db)).transpose().map_err(wrong)?.flatten();
+        if let Some(why) = flaw.or(missed) {
+            return Err(damaged(why));
+        }
+    }
     Ok(db)
-}
-
-fn migrate(db: &mut Connection, found: i64) -> Result<(), Error> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(
-        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-         INSERT OR IGNORE INTO meta VALUES ('epoch', 0), ('escalation', 0);
-         CREATE TABLE IF NOT EXISTS boots (id TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
-         CREATE TABLE IF NOT EXISTS epochs (epoch INTEGER PRIMARY KEY, boot TEXT NOT NULL) STRICT;
-         CREATE TABLE IF NOT EXISTS runs (
-             id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, number INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER,
-             result TEXT, dir TEXT NOT NULL, source TEXT NOT NULL, file TEXT NOT NULL, base TEXT NOT NULL, params TEXT NOT NULL,
-             UNIQUE (name, number)) STRICT;
-         CREATE INDEX IF NOT EXISTS runs_open ON runs (created) WHERE ended IS NULL;
-         CREATE TABLE IF NOT EXISTS events (
-             seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, at INTEGER NOT NULL, epoch INTEGER NOT NULL,
-             kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
-         CREATE INDEX IF NOT EXISTS events_run ON events (run, seq);",
-    )?;
-    if found < 2 {
-        transaction.execute_batch(answers::TABLE)?;
-    }
-    if found < 3 {
-        transaction.execute_batch(notices::TABLES)?;
-    }
-    if found < 4 {
-        transaction.execute_batch(results::TABLE)?;
-    }
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    Ok(transaction.commit()?)
 }
 
 fn epoch_of(transaction: &Transaction<'_>) -> Result<u64, Error> {
@@ -379,35 +451,33 @@ fn insert_run(transaction: &Transaction<'_>, run: &RunRow) -> Result<(), Error> 
             run.base,
             params_text,
         ])?;
-    Ok(())
+    sums::seal_run(transaction, run.id.as_str())
 }
 
-/// Gives its number.
-fn insert_event(transaction: &Transaction<'_>, epoch: u64, event: &Event) -> Result<i64, Error> {
+fn insert_event(transaction: &Transaction<'_>, (seq, epoch): (i64, u64), event: &Event) -> Result<(), Error> {
     let body = record::write(&event.what).map_err(Error::Unwritable)?;
+    let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+    let (run, at, kind) = (event.run.as_str(), event.at.as_ms(), record::kind(&event.what));
+    let sum = EventRow { seq, run, at, epoch, kind, body: &body }.sum();
     transaction
-        .prepare_cached("INSERT INTO events (run, at, epoch, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![
-            event.run.as_str(),
-            event.at.as_ms(),
-            i64::try_from(epoch).unwrap_or(i64::MAX),
-            record::kind(&event.what),
-            body,
-        ])?;
-    let number = transaction.last_insert_rowid();
+        .prepare_cached(
+            "INSERT INTO events (seq, run, at, epoch, kind, body, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![seq, run, at, epoch, kind, body, sum])?;
     if let What::Ended { result } = &event.what {
         let result = format!("{result:?}").to_lowercase();
         let ended = params![event.at.as_ms(), result, event.run.as_str()];
         transaction.execute("UPDATE runs SET ended = ?1, result = ?2 WHERE id = ?3", ended)?;
+        sums::seal_run(transaction, event.run.as_str())?;
     }
     if matches!(event.what, What::Resumed { .. } | What::Ordered { .. }) {
         transaction.execute("UPDATE runs SET ended = NULL, result = NULL WHERE id = ?1", [event.run.as_str()])?;
+        sums::seal_run(transaction, event.run.as_str())?;
     }
     if let What::Opened { escalation } = &event.what {
         let id = i64::try_from(escalation.id.0).unwrap_or(i64::MAX);
         transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
     }
     answers::note(transaction, event)?;
-    results::note(transaction, event)?;
-    Ok(number)
+    results::note(transaction, event)
 }

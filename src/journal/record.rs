@@ -88,6 +88,8 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Intended { .. } => "intended",
         What::CacheLooked { .. } => "cache_looked",
         What::CannotStart { .. } => "cannot_start",
+        What::SecretsLost { .. } => "secrets_lost",
+        What::SecretsGiven { .. } => "secrets_given",
         What::Claimed { .. } => "claimed",
         What::CheckpointSeen { .. } => "checkpoint_seen",
         What::Snapshotted { .. } => "snapshotted",
@@ -150,6 +152,8 @@ pub(super) fn write(what: &What) -> Result<String, Unreadable> {
         }
         What::CacheLooked { lane, look } => Stored::CacheLooked { lane: lane_at(lane), look: cache::write_look(look) },
         What::CannotStart { lane, why } => Stored::CannotStart { lane: lane_at(lane), why: why.clone() },
+        What::SecretsLost { lane, names } => Stored::SecretsLost { lane: lane_at(lane), names: names.clone() },
+        What::SecretsGiven { names, by } => Stored::SecretsGiven { names: names.clone(), by: by.into() },
         What::Claimed { attempt } => Stored::Claimed { at: at(attempt) },
         What::CheckpointSeen { attempt, checkpoint, offset } => {
             Stored::CheckpointSeen { at: at(attempt), checkpoint: stored_checkpoint(checkpoint), offset: *offset }
@@ -276,6 +280,8 @@ pub(super) fn read(
             What::CacheLooked { lane: lane.read()?, look: Box::new(cache::read_look(*look)) }
         }
         Stored::CannotStart { lane, why } => What::CannotStart { lane: lane.read()?, why },
+        Stored::SecretsLost { lane, names } => What::SecretsLost { lane: lane.read()?, names },
+        Stored::SecretsGiven { names, by } => What::SecretsGiven { names, by: by.into() },
         Stored::Claimed { at } => What::Claimed { attempt: at.read(run)? },
         Stored::CheckpointSeen { at, checkpoint, offset } => {
             What::CheckpointSeen { attempt: at.read(run)?, checkpoint: checkpoint.read(), offset }

@@ -46,6 +46,16 @@ pub enum What {
         lane: LaneId,
         look: Box<CacheLook>,
     },
+    /// A lane cannot be started: it needs secrets whose values are not there any more.
+    SecretsLost {
+        lane: LaneId,
+        names: Vec<String>,
+    },
+    /// The values of these are there again. No event ever holds a value.
+    SecretsGiven {
+        names: Vec<String>,
+        by: Principal,
+    },
     /// The shim owns the attempt.
     Claimed {
         attempt: AttemptId,

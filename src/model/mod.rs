@@ -44,6 +44,6 @@ pub use stall::{Sign, Stall, StallAfter, WaitSpec};
 pub use time::{Time, span_words};
 pub use workflow::{
     CheckpointSpec, ContainerSpec, EnvironmentSpec, EscalationSpec, Gate, Gpus, IsolationWanted, Keep, LaneSpec, Mount,
-    OnTimeout, OnUnknown, Output, Part, Pull, Retry, Step, StepPlace, StepWhat, Template, Ulimit, Unanswered, User,
-    Value, Workflow,
+    OnTimeout, OnUnknown, Output, Part, Pull, Retry, SecretFrom, Step, StepPlace, StepWhat, Template, Ulimit,
+    Unanswered, User, Value, Workflow,
 };

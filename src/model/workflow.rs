@@ -59,6 +59,8 @@ pub struct Workflow {
     pub params: IndexMap<String, Value>,
     /// What every step sees.
     pub env: IndexMap<String, Template>,
+    /// `[secrets]`: where each value comes from.
+    pub secrets: IndexMap<String, SecretFrom>,
     /// `[environment]`: where steps run that name no other one.
     pub environment: EnvironmentSpec,
     /// `[environments.x]`, in the file's order.
@@ -82,11 +84,28 @@ impl Workflow {
         self.steps.get(step).map_or(&self.environment, |step| self.environment_named(&step.place.environment))
     }
 
+    /// The secrets that steps name, each once, in the order of `[secrets]`.
+    pub fn secrets_in_use(&self) -> impl Iterator<Item = (&String, &SecretFrom)> {
+        let used: std::collections::BTreeSet<&String> = self.steps.values().flat_map(|step| &step.secrets).collect();
+        self.secrets.iter().filter(move |(name, _)| used.contains(name))
+    }
+
     /// Every environment, with its name: first the one of `[environment]`.
     pub fn all_environments(&self) -> impl Iterator<Item = (EnvironmentId, &EnvironmentSpec)> {
         let rest = self.environments.iter().map(|(name, spec)| (name.clone(), spec));
         std::iter::once((EnvironmentId::default(), &self.environment)).chain(rest)
     }
+}
+
+/// Where the value of a secret comes from when a run starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretFrom {
+    /// The variable of this name of whoever starts the run.
+    Env(String),
+    /// A file: absolute, below `~`, or relative to the workflow file's folder.
+    File(String),
+    /// What a script for `sh` prints, run by whoever starts the run.
+    Command(String),
 }
 
 /// Where steps run.
@@ -234,6 +253,8 @@ pub struct Step {
     /// Replaces "all needs succeeded" when there is one. An expression's source.
     pub condition: Option<String>,
     pub env: IndexMap<String, Template>,
+    /// The secrets that it gets, each as the variable of this name.
+    pub secrets: Vec<String>,
     /// Exported under their names when these are legal variable names.
     pub inputs: IndexMap<String, Template>,
     /// At least one; `values` is empty without a matrix.

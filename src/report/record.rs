@@ -73,6 +73,8 @@ fn stories(events: &[(u64, Event)]) -> BTreeMap<AttemptId, Story<'_>> {
             | What::Intended { .. }
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::Claimed { .. }
             | What::Noted { .. }
             | What::ClocksSet { .. }
@@ -258,6 +260,8 @@ fn decisions(run: &Run, events: &[(u64, Event)], out: &mut String) {
             | What::Intended { .. }
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::Claimed { .. }
             | What::Noted { .. }
             | What::ClocksSet { .. }

@@ -15,6 +15,8 @@ use crate::wire::keeper::{FromKeeper, Greeting, Hello, Outcome, Spoken, Welcome,
 pub(super) struct Shaken {
     pub(super) socket: Socket,
     pub(super) greeting: Greeting,
+    /// The version that both speak now.
+    pub(super) version: u32,
 }
 
 /// Connects and shakes hands; the caller has the deadline.
@@ -45,7 +47,7 @@ pub(super) async fn shake(dir: &Path, secret: &[u8; 32], epoch: u64) -> Result<S
     if blake3::hash(welcome.proof.as_bytes()) != blake3::hash(proof(secret, "keeper", &nonce).as_bytes()) {
         return Err(Error::Impostor { dir: dir.to_owned() });
     }
-    Ok(Shaken { socket, greeting })
+    Ok(Shaken { socket, greeting, version })
 }
 
 async fn next(socket: &mut Socket) -> std::io::Result<Vec<u8>> {

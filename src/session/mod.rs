@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire::keeper::{Ask, Event, Outcome, Reply, Spoken};
+use crate::wire::keeper::{Ask, Event, Outcome, Reply, Spoken, WITH_SECRETS};
 pub use verdict::{Intent, Verdict, Why, verdict};
 
 /// Deadline of an ask that has none of its own.
@@ -71,6 +71,7 @@ pub struct Keeper {
     asks: mpsc::Sender<connection::Order>,
     boot_id: std::sync::Arc<str>,
     pid: u32,
+    version: u32,
 }
 
 impl Keeper {
@@ -82,7 +83,8 @@ impl Keeper {
         let (events, seen) = mpsc::channel(1024);
         let (asks, orders) = mpsc::channel(256);
         tokio::spawn(connection::run(shaken.socket, orders, events));
-        Ok((Self { asks, boot_id: shaken.greeting.boot_id.into(), pid: shaken.greeting.pid }, seen))
+        let (version, greeting) = (shaken.version, shaken.greeting);
+        Ok((Self { asks, boot_id: greeting.boot_id.into(), pid: greeting.pid, version }, seen))
     }
 
     /// The boot id of the environment's host.
@@ -93,6 +95,11 @@ impl Keeper {
     /// The keeper's number as it counts itself: 1 in a sandbox.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// It hands secrets on, and its shims hide them.
+    pub fn hides_secrets(&self) -> bool {
+        self.version >= WITH_SECRETS
     }
 
     /// Asks and waits for the reply.

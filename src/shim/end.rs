@@ -215,6 +215,7 @@ impl Watch {
                 }
             }
         }
+        self.let_out();
         self.log.sync();
         if faults::mutant("decide_before_exit") {
             self.tell(&FromShim::Exited { end: self.ending.end.unwrap_or(End::Signal(9)) });

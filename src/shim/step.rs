@@ -68,7 +68,7 @@ pub(super) fn start(launch: &Launch, pty: &Pty, oom: &mut OomScore) -> Result<Pi
         }
     }
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&launch.env).current_dir(&launch.cwd);
+    command.args(arguments).env_clear().envs(&launch.env).envs(&launch.secrets.0).current_dir(&launch.cwd);
     spawn::on_terminal(&mut command, pty)
         .map_err(|error| not_found(format!("cannot prepare its terminal: {error}")))?;
     match oom.raised(|| command.spawn()) {

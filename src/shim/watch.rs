@@ -17,6 +17,7 @@ use super::views::{Recent, View, Wish};
 use super::{Error, Owned, step};
 use crate::attempt::log::{Stamp, Writer, again};
 use crate::attempt::record::signal_name;
+use crate::secrets::Mask;
 use crate::wire::keeper::StopReason;
 use crate::wire::lines::{Lines, Lost};
 use crate::wire::shim::{End, Frame, FromShim, MAX_FRAME, ToShim};
@@ -31,6 +32,8 @@ const BATCH: usize = MAX_FRAME;
 pub(super) struct Watch {
     pub(super) owned: Owned,
     pub(super) log: Writer,
+    /// Hides the values of the step's secrets; `None` where it has none.
+    mask: Option<Mask>,
     pub(super) recent: Recent,
     pub(super) ending: Ending,
     pub(super) step: Option<Pid>,
@@ -59,11 +62,13 @@ impl Watch {
     pub(super) fn new(owned: Owned, keeper: Lines, listener: Option<OwnedFd>) -> Result<Self, Error> {
         let launch = &owned.order.launch;
         let log = Writer::new(again(&owned.dir)?, launch.log_half);
+        let mask = Some(Mask::new(launch.secrets.values())).filter(|mask| !mask.is_idle());
         let (size, epoch) = ((launch.rows, launch.cols), launch.epoch);
         let mut watch = Self {
             ending: Ending::begin(),
             owned,
             log,
+            mask,
             recent: Recent::default(),
             step: None,
             views: Vec::new(),
@@ -162,6 +167,28 @@ impl Watch {
     }
 
     fn take_output(&mut self, bytes: &[u8]) {
+        match &mut self.mask {
+            None => self.put_out(bytes),
+            Some(mask) => {
+                let shown = mask.push(bytes);
+                self.put_out_all(&shown);
+            }
+        }
+    }
+
+    /// What was held back because it may have become a secret: nothing more comes, as far as is known.
+    pub(super) fn let_out(&mut self) {
+        if let Some(rest) = self.mask.as_mut().map(Mask::rest) {
+            self.put_out_all(&rest);
+        }
+    }
+
+    /// Much may come out at once.
+    fn put_out_all(&mut self, bytes: &[u8]) {
+        bytes.chunks(MAX_FRAME).for_each(|piece| self.put_out(piece));
+    }
+
+    fn put_out(&mut self, bytes: &[u8]) {
         self.log.append(bytes, self.stamp());
         self.recent.push(bytes);
         if !self.views.is_empty() {

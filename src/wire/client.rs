@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::secrets::Secrets;
+
 mod metrics;
 mod notices;
 mod views;
@@ -142,6 +144,11 @@ pub enum Ask {
         #[serde(default)]
         checkpoint: Option<String>,
     },
+    /// The value of a secret of a run, which has lost it or is to have another one.
+    GiveSecret {
+        run: String,
+        secrets: Secrets,
+    },
     /// Types text into a step.
     Send {
         run: String,
@@ -243,6 +250,9 @@ pub enum Ask {
     Again {
         run: String,
         params: Vec<(String, String)>,
+        /// Instead of the values that the run has, if it has them still.
+        #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+        secrets: Secrets,
     },
     /// Who was told of what, oldest first: the newest `limit` of this run, or of all.
     Notices {
@@ -272,6 +282,9 @@ pub struct StartRun {
     pub no_cache: bool,
     /// What steps inherit of the caller's environment; see [`inherited`].
     pub env: BTreeMap<String, String>,
+    /// The values of the secrets that its steps name.
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
 }
 
 /// Which variables of the caller's environment every step inherits: those that say where tools are, and how to print.

@@ -1,4 +1,4 @@
-//! Engine <-> keeper, one JSON object a line, over the keeper's Unix socket. Versions 1 and 2.
+//! Engine <-> keeper, one JSON object a line, over the keeper's Unix socket. Versions 1 to 3: 3 has the secrets of a launch.
 //!
 //! ```text
 //! keeper: {"v":2,"oldest":1,"boot_id":"…","nonce":"<32 hex>","pid":1}
@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::secrets::Secrets;
 use crate::faults;
 
 /// The versions of this protocol that a build speaks.
@@ -31,7 +32,9 @@ pub struct Spoken {
 }
 
 /// What this build speaks. `oldest` rises only with a release note that says which dogwatch has to end its runs first.
-const THIS_BUILD: Spoken = Spoken { newest: 2, oldest: 1 };
+const THIS_BUILD: Spoken = Spoken { newest: 3, oldest: 1 };
+/// From this version on a keeper hands secrets on and its shims hide them.
+pub const WITH_SECRETS: u32 = 3;
 
 impl Spoken {
     /// By this build. A test may have it pass for another one.
@@ -174,6 +177,9 @@ pub struct Launch {
     pub epoch: u64,
     /// Bytes kept of the start and of the end of the log, each.
     pub log_half: u64,
+    /// Variables of the step whose values are hidden in its output. Only for a keeper of [`WITH_SECRETS`].
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
 }
 
 /// Why a step is being stopped; recorded in its exit record.

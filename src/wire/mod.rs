@@ -3,6 +3,7 @@
 //! * [`client`]: command line, screen and agents <-> engine.
 //! * [`keeper`]: engine <-> the keeper inside an environment.
 //! * [`lines`]: one peer's socket that is never waited for, for the synchronous rooms.
+//! * [`secrets`]: values that nothing may print.
 //! * [`shim`]: keeper and view <-> the shim of one attempt.
 //!
 //! Every message is one line of JSON. Unknown fields are ignored, so that an older peer understands a newer one;
@@ -11,4 +12,5 @@
 pub mod client;
 pub mod keeper;
 pub mod lines;
+pub mod secrets;
 pub mod shim;

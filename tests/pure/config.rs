@@ -163,10 +163,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `metrics` of a step
     `poll` in [steps.train.wait]
     `prompt` in [steps.triage]
-    `secrets` in [steps.export]
-    `secrets` in [steps.prepare]
-    `secrets` in [steps.train]
-    `secrets`
     "#);
     // Keys that only the table below the example names.
     let problems = parse("version = 1\n[steps.a]\nrun = 'true'\nagent_input = 1\n").unwrap_err();
@@ -271,6 +267,7 @@ fn the_schema_knows_exactly_the_supported_keys() {
             Kind::Workflow => &schema["definitions"]["About"],
             Kind::Mount => &schema["definitions"]["LongMount"],
             Kind::Param
+            | Kind::Secret
             | Kind::Environment
             | Kind::Defaults
             | Kind::Retry

@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const BASE: [&str; 16] = [
+const BASE: [&str; 17] = [
     "model",
     "engine",
     "gauge",
@@ -21,6 +21,7 @@ const BASE: [&str; 16] = [
     "patience",
     "series",
     "report",
+    "secrets",
     "clock",
     "wire",
     "attempt",
@@ -43,6 +44,7 @@ const ROOMS: &[Room] = &[
     Room { name: "judge", may: &["model"], pure: true },
     Room { name: "patience", may: &["model"], pure: true },
     Room { name: "series", may: &["model"], pure: true },
+    Room { name: "secrets", may: &[], pure: true },
     Room { name: "report", may: &["model", "engine", "gauge"], pure: true },
     Room { name: "clock", may: &BASE, pure: false },
     Room { name: "wire", may: &BASE, pure: false },
@@ -99,6 +101,7 @@ const ROOMS: &[Room] = &[
             "series",
             "metrics",
             "report",
+            "secrets",
             "clock",
             "wire",
             "attempt",
@@ -127,6 +130,7 @@ const ROOMS: &[Room] = &[
             "judge",
             // `graph` draws a file that no engine has seen.
             "report",
+            "secrets",
             "clock",
             "wire",
             "attempt",

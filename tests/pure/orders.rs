@@ -393,3 +393,62 @@ fn without_an_environment_one_question_is_asked() {
         "1000s c a2 starts: first",
     ]);
 }
+
+/// A step that needs a secret, as the file has it.
+fn secretive(name: &str, needs: &[&str]) -> Step {
+    Step { secrets: vec!["TOKEN".into()], ..step(name, needs) }
+}
+
+#[test]
+fn a_lost_secret_is_one_question_that_its_value_answers() {
+    let mut story = Story::of(workflow(vec![secretive("a", &[]), secretive("b", &[]), step("other", &[])]));
+    story.skim();
+    let lost = |name| What::SecretsLost { lane: lane(name), names: vec!["TOKEN".into()] };
+    story.tell(lost("b")).tell(lost("a")).exits("other", 0);
+    story.says(&[
+        "0s b lacks TOKEN",
+        &format!("0s e1 CannotStart b: {QUESTION}"),
+        "0s a lacks TOKEN",
+        "0s other a1 ends: code 0",
+        "0s other a1 judged: succeeded",
+    ]);
+    assert!(story.run().only_waits());
+    let asked = &story.run().questions[&EscalationId(1)].escalation;
+    assert_eq!(asked.title, "b waits for the secret TOKEN: dogwatch secret test#1 TOKEN");
+    // Another one answers nothing.
+    let other = story.run().secrets_given(&["OTHER".into()], &person("ann"));
+    assert_eq!(other.len(), 1);
+    for what in story.run().secrets_given(&["TOKEN".into()], &person("ann")) {
+        story.tell(what);
+    }
+    story.says(&["0s TOKEN given by ann", "0s a a2 starts: first", "0s e1 retry by ann", "0s b a2 starts: by ann"]);
+    story.exits("a", 0).exits("b", 0).skim();
+    assert!(matches!(story.run().phase, Phase::Ended { .. }));
+}
+
+#[test]
+fn an_answer_without_the_value_asks_the_next_one_and_starts_nothing_twice() {
+    let mut story = Story::of(workflow(vec![secretive("a", &[]), secretive("b", &[])]));
+    story.skim();
+    let lost = |name| What::SecretsLost { lane: lane(name), names: vec!["TOKEN".into()] };
+    story.tell(lost("a")).tell(lost("b")).skim();
+    story.answers(1, Choice::Skip).says(&["0s e1 skip by ann", "0s b a2 starts: first"]);
+    story.tell(lost("b")).says(&["0s b lacks TOKEN", &format!("0s e2 CannotStart b: {QUESTION}")]);
+    story.answers(2, Choice::Retry).says(&["0s e2 retry by ann", "0s b a3 starts: by ann"]);
+}
+
+#[test]
+fn what_was_to_go_on_from_a_checkpoint_does_so_when_its_secret_is_there_again() {
+    let mut story = one(|train| {
+        train.secrets = vec!["TOKEN".into()];
+        train.checkpoint = Some(checkpoint());
+    });
+    let seen = What::CheckpointSeen { attempt: story.newest("train"), checkpoint: saved("ckpt/9", 9), offset: 0 };
+    story.claimed("train").tell(seen).exits("train", 1).skim();
+    story.answers(1, Choice::Resume).skim();
+    story.tell(What::SecretsLost { lane: lane("train"), names: vec!["TOKEN".into()] }).skim();
+    for what in story.run().secrets_given(&["TOKEN".into()], &person("ann")) {
+        story.tell(what);
+    }
+    story.says(&["0s TOKEN given by ann", "0s e2 resume by ann", "0s train a3 starts: by ann from ckpt/9"]);
+}

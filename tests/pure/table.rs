@@ -135,6 +135,8 @@ fn events(engine: &Engine) -> Vec<(&'static str, What)> {
         ("EnvironmentFailed", What::EnvironmentFailed { environment: EnvironmentId::default(), why: "x".into() }),
         ("Intended next", What::Intended { attempt: of(n + 1), cause: Cause::First, resume: None }),
         ("Intended again", What::Intended { attempt: of(n), cause: Cause::First, resume: None }),
+        ("SecretsLost", What::SecretsLost { lane: lane("a"), names: vec!["TOKEN".into()] }),
+        ("SecretsGiven", What::SecretsGiven { names: vec!["TOKEN".into()], by: ann() }),
         ("CannotStart", What::CannotStart { lane: lane("a"), why: "x".into() }),
         ("CacheLooked hit", What::CacheLooked { lane: lane("a"), look: Box::new(looked(true)) }),
         ("CacheLooked miss", What::CacheLooked { lane: lane("a"), look: Box::new(looked(false)) }),

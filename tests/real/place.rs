@@ -121,6 +121,7 @@ pub(crate) fn launch(key: &str, dir: &str, script: &str) -> Ask {
         mac_key: "09".repeat(32),
         epoch: 1,
         log_half: 1 << 20,
+        secrets: dogwatch::wire::secrets::Secrets::default(),
     }))
 }
 

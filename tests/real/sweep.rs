@@ -89,7 +89,7 @@ impl std::fmt::Display for Point {
 
 impl Point {
     fn is_engines(&self) -> bool {
-        ["engine.", "journal.", "hands.", "environment."].iter().any(|room| self.name.starts_with(room))
+        ["engine.", "journal.", "hands.", "environment.", "vault."].iter().any(|room| self.name.starts_with(room))
     }
 }
 

@@ -224,7 +224,7 @@ impl Audit {
                 Ok(())
             }
             What::CacheLooked { lane, look } => self.cache_looked(&event.run, lane, look.hit.is_some()),
-            What::CannotStart { .. } | What::Resumed { .. } => {
+            What::CannotStart { .. } | What::SecretsLost { .. } | What::Resumed { .. } => {
                 self.anew(world, event);
                 Ok(())
             }
@@ -247,6 +247,7 @@ impl Audit {
             | What::Detached { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
+            | What::SecretsGiven { .. }
             | What::CheckpointSeen { .. }
             | What::Revived { .. }
             | What::Noted { .. }
@@ -562,7 +563,7 @@ impl Audit {
     /// A resumed run may go on with all that was not done; an unknown end stays one.
     /// What is to be started once more.
     fn anew(&mut self, world: &World, event: &Event) {
-        if let What::CannotStart { lane, .. } = &event.what {
+        if let What::CannotStart { lane, .. } | What::SecretsLost { lane, .. } = &event.what {
             self.never_started(world, &event.run, lane);
         } else {
             self.resumed(&event.run);

@@ -380,7 +380,7 @@ fn pids() -> Vec<i32> {
 }
 
 /// All that descend from these.
-fn descendants(ancestors: &[i32]) -> Vec<i32> {
+pub(crate) fn descendants(ancestors: &[i32]) -> Vec<i32> {
     let parents: BTreeMap<i32, i32> = pids()
         .into_iter()
         .filter_map(|pid| Some((pid, stat(pid).filter(|fields| fields[0] != "Z")?[1].parse().ok()?)))
@@ -406,7 +406,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn find_files(path: &Path, wanted: &str, depth: usize) -> Vec<PathBuf> {
+pub(crate) fn find_files(path: &Path, wanted: &str, depth: usize) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Some(path.join(wanted)).filter(|path| path.is_file()).into_iter().collect();
     if depth > 0 {
         found.extend(folders(path).iter().flat_map(|folder| find_files(folder, wanted, depth - 1)));

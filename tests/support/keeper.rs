@@ -183,6 +183,7 @@ pub(crate) fn launch(step: &str, script: &str) -> Launch {
         mac_key: blake3::Hash::from_bytes(MAC_KEY).to_hex().to_string(),
         epoch: 1,
         log_half: 32 * 1024 * 1024,
+        secrets: dogwatch::wire::secrets::Secrets::default(),
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         demand: Demand::default(),
         condition: None,
         env: IndexMap::new(),
+        secrets: Vec::new(),
         inputs: IndexMap::new(),
         lanes: one_lane(),
         has_matrix: false,
@@ -117,6 +118,7 @@ pub(crate) fn workflow(steps: Vec<Step>) -> Workflow {
         timeout: None,
         params: IndexMap::new(),
         env: IndexMap::new(),
+        secrets: IndexMap::new(),
         environment: EnvironmentSpec {
             workspace: "/w".into(),
             isolation: IsolationWanted::Auto,

@@ -75,6 +75,8 @@ impl Patience {
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::CheckpointSeen { .. }
             | What::Stalled { .. }
             | What::Noted { .. }

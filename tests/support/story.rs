@@ -312,6 +312,8 @@ pub(crate) fn words(run: &Run, event: &Event) -> String {
             let words = if look.hit.is_some() { "is cached" } else { "is not cached" };
             format!("{} {words}", of.step)
         }
+        What::SecretsLost { lane, names } => format!("{} lacks {}", name(lane), names.join(", ")),
+        What::SecretsGiven { names, by } => format!("{} given by {by}", names.join(", ")),
         What::CannotStart { lane, .. } => format!("{} cannot start", name(lane)),
         What::Claimed { attempt: id } => format!("{} claimed", attempt(id)),
         What::ClocksSet { attempt: id, order, by } => format!("{} {order:?} by {by}", attempt(id)),

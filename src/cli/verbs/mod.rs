@@ -15,6 +15,8 @@ mod look;
 mod metrics;
 mod notify;
 mod own;
+mod recover;
+mod secret;
 mod start;
 mod ui;
 pub mod wait;
@@ -54,6 +56,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Checkpoints(args) => kept::checkpoints(face, args),
         Verb::Metrics(args) => metrics::metrics(face, &args),
         Verb::Report(args) => metrics::report(face, &args),
+        Verb::Secret(args) => secret::secret(face, args),
         Verb::Gc { dry_run } => kept::gc(face, dry_run),
         Verb::Undo { escalation } => answer::undo(face, escalation),
         Verb::Approve(gate) => answer::gate(face, gate, "approve"),
@@ -74,6 +77,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Notify { test } => notify::test(face, &test),
         Verb::Diagnose(args) => diagnose::diagnose(face, &args),
         Verb::Schema => author::schema(face),
+        Verb::Recover => recover::recover(face),
         Verb::Doctor => doctor::doctor(face),
         Verb::Config { verb } => own::config(face, &verb),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::secret::{self, At};
 use super::{Ended, file, follow};
 use crate::cli::Face;
 use crate::cli::args::{Exec, Run};
@@ -11,6 +12,7 @@ use crate::cli::text::{Row, Style};
 use crate::client::Client;
 use crate::faces::words;
 use crate::wire::client::{Ask, Reply, RunView, StartRun, inherited};
+use crate::wire::secrets::Secrets;
 
 /// `run`.
 pub(super) fn run(face: &Face, args: Run) -> Ended {
@@ -23,18 +25,22 @@ pub(super) fn run(face: &Face, args: Run) -> Ended {
     if args.dry_run {
         return file::plan(face, &loaded, &selection);
     }
+    let base = folder(&path)?;
+    let secrets = secret::values(&loaded.workflow, Path::new(&base), At::Terminal)?;
+    let withheld = secret::variables(&loaded.workflow);
     let start = StartRun {
         source: loaded.source,
         file: path.display().to_string(),
-        base: folder(&path)?,
+        base,
         params: args.param,
         name: args.name,
         only: args.only,
         from: args.from,
         no_cache: args.no_cache,
         env: environment(),
+        secrets,
     };
-    begin(face, start, args.detach, args.follow)
+    begin(face, start, &withheld, (args.detach, args.follow))
 }
 
 /// `run --again`: the parameters of that run, but for those given now.
@@ -45,7 +51,8 @@ fn again(face: &Face, run: String, changed: &[(String, String)], (detach, follow
     };
     let kept = source.params.into_iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     let params: Vec<_> = kept.chain(changed.iter().cloned()).collect();
-    let Reply::Run(view) = client.ask(Ask::Again { run, params })? else {
+    let secrets = secret::values_of_text((&source.text, &source.file, &source.base), &params)?;
+    let Reply::Run(view) = client.ask(Ask::Again { run, params, secrets })? else {
         return Err(Failure::unexpected("run --again"));
     };
     begun(face, client, &view, detach, follow)
@@ -54,16 +61,18 @@ fn again(face: &Face, run: String, changed: &[(String, String)], (detach, follow
 /// `exec`.
 pub(super) fn exec(face: &Face, args: &Exec) -> Ended {
     let start = of_command(&args.command, args.name.as_deref())?;
-    begin(face, start, args.detach, args.follow)
+    begin(face, start, &[], (args.detach, args.follow))
 }
 
 /// A whole workflow file, with its own parameters.
 pub(super) fn from_file(path: &Path) -> Result<StartRun, Failure> {
     let loaded = crate::config::load(path, &[]).map_err(|problems| file::wrong(&problems))?;
+    let base = folder(path)?;
     Ok(StartRun {
+        secrets: secret::values(&loaded.workflow, Path::new(&base), At::Screen)?,
         source: loaded.source,
         file: path.display().to_string(),
-        base: folder(path)?,
+        base,
         params: Vec::new(),
         name: None,
         only: Vec::new(),
@@ -79,6 +88,7 @@ pub(super) fn demo() -> Result<StartRun, Failure> {
         source: include_str!("../../../workflows/demo.toml").into(),
         file: "demo.toml".into(),
         base: here()?.display().to_string(),
+        secrets: Secrets::default(),
         params: Vec::new(),
         name: None,
         only: Vec::new(),
@@ -94,6 +104,7 @@ pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<Start
         source: file::for_command(command, name)?,
         file: "exec".into(),
         base: here()?.display().to_string(),
+        secrets: Secrets::default(),
         params: Vec::new(),
         name: name.map(str::to_owned),
         only: Vec::new(),
@@ -103,8 +114,8 @@ pub(super) fn of_command(command: &[String], name: Option<&str>) -> Result<Start
     })
 }
 
-fn begin(face: &Face, start: StartRun, detach: bool, follow: bool) -> Ended {
-    let mut client = face.engine()?;
+fn begin(face: &Face, start: StartRun, withheld: &[String], (detach, follow): (bool, bool)) -> Ended {
+    let mut client = face.engine_without(withheld)?;
     let Reply::Run(view) = client.ask(Ask::StartRun(Box::new(start)))? else {
         return Err(Failure::unexpected("run"));
     };

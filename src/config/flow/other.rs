@@ -141,8 +141,13 @@ pub(super) fn resolve(reader: &mut Reader<'_>, drafts: &mut IndexMap<String, Dra
         }
     }
     for (step, used, alternative) in found {
+        let secrets = used.strip_prefix(STEPS).and_then(|other| drafts.get(other)).map(|other| &other.step.secrets);
+        let secrets = secrets.cloned().unwrap_or_default();
         if let Some(draft) = drafts.get_mut(&step) {
             draft.step.alternatives.insert(used, alternative);
+            // What takes the place of the step needs what it needs as a step.
+            let new = secrets.into_iter().filter(|name| !draft.step.secrets.contains(name)).collect::<Vec<_>>();
+            draft.step.secrets.extend(new);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{container, escalation, look, matrix, metric, other, recovery, wait};
+use super::{container, escalation, look, matrix, metric, other, recovery, secret, wait};
 use crate::config::keys::Kind;
 use crate::config::phrase::Wanted;
 use crate::config::read::{At, Item, Reader, Section};
@@ -59,6 +59,8 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) snapshot_at: Option<At>,
     /// The places of `gpus`, `cpus` and `memory`, where they are written.
     pub(in crate::config) demand_at: Vec<(DemandKind, At)>,
+    /// The places of `secrets`, in their order, as written.
+    pub(in crate::config) secrets: Vec<(String, At)>,
     /// What its rules `use`, with the places.
     pub(in crate::config) uses: Vec<(String, At)>,
     /// The variables that its rules `change`, with the places.
@@ -110,6 +112,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, name: &str, item: &Item<'a>, def
                 .into_iter()
                 .filter_map(|(kind, key)| Some((kind, section.get(key)?.at)))
                 .collect(),
+            secrets: secret::places(&section),
             step: step(reader, id, &section, defaults),
             uses,
             changes,
@@ -143,6 +146,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         demand: Demand::default(),
         condition,
         env: IndexMap::new(),
+        secrets: vec![],
         inputs: IndexMap::new(),
         lanes: vec![LaneSpec { lane: Lane(0), values: IndexMap::new() }],
         has_matrix: false,
@@ -208,6 +212,7 @@ fn not_for_a_wait<'a>(reader: &mut Reader<'a>, section: &Section<'a>) {
 fn run_keys<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &mut Step) {
     step.env =
         section.get("env").map(|item| env(reader, &item, &format!("env of {}", section.title))).unwrap_or_default();
+    step.secrets = secret::named(reader, section);
     step.inputs = inputs(reader, section, &step.env);
     if let Some(limit) = section.get("timeout").and_then(|item| reader.limit(&item)) {
         step.timeout = limit.duration();

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Error;
 use super::hands;
 use super::notices::Outbox;
+use super::rebuild::folder;
 use super::requests::{Answer, Reaction};
 use super::sites::{AllHands, Waiting};
 use super::space::Space;
@@ -368,6 +369,9 @@ impl Core {
         }
         for event in events {
             self.unwritten.insert(event.run.clone());
+            if let Some(run) = self.engine.run(&event.run) {
+                folder::note(std::path::Path::new(&run.dir), event);
+            }
         }
         self.parts.changed.send_replace(seq);
         if !self.writing {
@@ -393,6 +397,9 @@ impl Core {
             drop(answer.send(super::requests::internal(error)));
         }
         let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
+        for run in &new {
+            self.parts.vault.forget(run);
+        }
         self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
         match fold(&self.journal, self.parts.host) {
             Ok(engine) => self.engine = engine,
@@ -472,6 +479,15 @@ impl Core {
         site.is_some_and(|site| self.unadopted.contains(&(attempt.run.clone(), site)))
     }
 
+    /// The secrets of runs that ended while no engine lived.
+    pub(super) fn forget_left_over(&self) {
+        let lives = |id: &str| {
+            let run = RunId::new(id).ok().and_then(|id| self.engine.run(&id));
+            run.is_some_and(|run| !matches!(run.phase, crate::engine::Phase::Ended { .. }))
+        };
+        self.parts.vault.sweep(lives);
+    }
+
     /// Every unfinished run: is its environment there, and what is there of its attempts?
     pub(super) fn adopt_all(&mut self) {
         let runs: Vec<RunId> = self.engine.runs().map(|run| run.id.clone()).collect();
@@ -548,6 +564,7 @@ fn is_fact(what: &What) -> bool {
             | What::CheckpointRemoved { .. }
             | What::EnvironmentReady { .. }
             | What::EnvironmentFailed { .. }
+            | What::SecretsLost { .. }
             | What::Detached { .. }
     )
 }

@@ -10,6 +10,7 @@ use crate::daemon::adopt::{Found, Life};
 use crate::daemon::hands::Keeping;
 use crate::daemon::lookout::Sight;
 use crate::daemon::requests::{self, Answer};
+use crate::daemon::vault::Vault;
 use crate::daemon::watch::{Board, Took};
 use crate::environment::Sandbox;
 use crate::journal::RunRow;
@@ -28,6 +29,7 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) exe: std::path::PathBuf,
     /// From which each attempt's key follows.
     pub(in crate::daemon) secret: [u8; 32],
+    pub(in crate::daemon) vault: Vault,
     pub(in crate::daemon) sandbox: Arc<Sandbox>,
     pub(in crate::daemon) inputs: mpsc::UnboundedSender<Input>,
     pub(in crate::daemon) changed: watch::Sender<u64>,
@@ -49,7 +51,12 @@ impl Parts {
 
     /// The key that authenticates an attempt's exit record.
     pub(in crate::daemon) fn mac_key(&self, key: &str) -> [u8; 32] {
-        *blake3::keyed_hash(&self.secret, key.as_bytes()).as_bytes()
+        Self::mac_key_of(&self.secret, key)
+    }
+
+    /// The same, of an engine with this secret.
+    pub(in crate::daemon) fn mac_key_of(secret: &[u8; 32], key: &str) -> [u8; 32] {
+        *blake3::keyed_hash(secret, key.as_bytes()).as_bytes()
     }
 
     /// Says something to the loop. After its end nobody listens, and nothing is lost: it is found again on disk.

@@ -14,6 +14,7 @@ use crate::daemon::core::Input;
 use crate::daemon::ended::Context;
 use crate::environment::Spec;
 use crate::model::{Checked, Checkpoint, Command, Damaged, Event, LaneId, What};
+use crate::secrets::Mask;
 use crate::session::Keeper;
 
 /// Of the last line about a checkpoint, so many characters are told.
@@ -49,6 +50,7 @@ struct Runner {
     script: String,
     env: BTreeMap<String, String>,
     cwd: String,
+    mask: Mask,
     limit: Duration,
 }
 
@@ -62,7 +64,8 @@ impl Runner {
         let (mut argv, mut env) = (shell(&self.script), self.env.clone());
         env.insert("CHECKPOINT".into(), path.to_owned());
         container::fit(&self.spec, &mut argv, &mut env);
-        let Some((code, output)) = ran(keeper, (argv, env, self.cwd.clone()), self.limit).await else {
+        let ended = ran(keeper, (argv, env, self.cwd.clone()), &self.mask, self.limit).await;
+        let Some((code, output)) = ended else {
             return Err(());
         };
         Ok(flaw_of(code, &output))
@@ -72,16 +75,16 @@ impl Runner {
 impl Actor {
     /// What runs scripts about checkpoints; `Err`: later.
     async fn runner(&mut self, beside: Beside) -> Result<Runner, String> {
-        let Beside { attempt, script, env, cwd, work_dir, limit } = beside;
+        let Beside { attempt, script, env, cwd, work_dir, mask, lacks, limit } = beside;
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::warn!("what is asked about {attempt} has no place of its own: {error}");
         }
         let keeper = match self.keeper().await {
-            Ok(keeper) => Ok(keeper),
+            Ok(keeper) => lacks.map_or(Ok(keeper), Err),
             Err(NoKeeper::Failed(why)) => Err(why),
             Err(NoKeeper::Later(why) | NoKeeper::NotYet(why)) => return Err(why),
         };
-        Ok(Runner { keeper, spec: self.spec.clone(), script, env, cwd, limit })
+        Ok(Runner { keeper, spec: self.spec.clone(), script, env, cwd, mask, limit })
     }
 
     /// Looks at the checkpoints of an attempt, newest first, until one is good.

@@ -234,12 +234,24 @@ impl Actor {
                 return;
             }
         };
+        if !launch.secrets.is_empty() && !keeper.hides_secrets() {
+            let why = "its environment was started by an older dogwatch, which would not hide the secrets that it needs: \
+                       start the run again";
+            return self.fact(What::CannotStart { lane: attempt.lane, why: why.into() });
+        }
         container::fit(&self.spec, &mut launch.argv, &mut launch.env);
         let (parts, run, site) = (self.parts.clone(), self.run.clone(), self.site.clone());
+        let secret = !launch.secrets.is_empty();
+        if secret {
+            crash_point("hands.before-secrets");
+        }
         crash_point("hands.before-launch");
         tokio::spawn(async move {
             let answer = keeper.ask(Ask::Launch(launch)).await;
             crash_point("hands.after-launch");
+            if secret {
+                crash_point("hands.after-secrets");
+            }
             match answer {
                 // Its claim is told by the keeper.
                 Ok(Reply::Launched) => {}

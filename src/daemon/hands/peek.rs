@@ -13,6 +13,7 @@ use crate::daemon::lookout::Sight;
 use crate::engine::Run;
 use crate::environment;
 use crate::model::{AttemptId, Look, What};
+use crate::secrets::Mask;
 
 /// The keeper's own program, whatever the image has: a process that was only forked is still it.
 const DOGWATCH: &str = "/proc/self/exe";
@@ -85,7 +86,9 @@ impl Actor {
             env.insert("LD_LIBRARY_PATH".into(), libraries.into());
         }
         tokio::spawn(async move {
-            let sight = match ran(&keeper, (argv, env, cwd), limit).await {
+            // It has none of the step's secrets.
+            let nothing = Mask::new([]);
+            let sight = match ran(&keeper, (argv, env, cwd), &nothing, limit).await {
                 None => Sight { good: None, words: "its environment does not answer".into() },
                 Some((Some(0), said)) => Sight { good: Some(true), words: seen(is_script, 0, &said) },
                 Some((Some(code), said)) => Sight { good: Some(false), words: seen(is_script, code, &said) },

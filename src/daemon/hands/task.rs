@@ -14,8 +14,9 @@ use crate::daemon::core::{Input, Parts};
 use crate::daemon::ended::Context;
 use crate::daemon::lookout::Sight;
 use crate::daemon::requests::Answer;
-use crate::engine::{Base, LaneState, Refresh, Run};
+use crate::engine::{Base, LaneState, Refresh, Run, lost_secrets_words};
 use crate::model::{AttemptId, Checkpoint, Command, Event, OnUnknown, StopReason, What, Workflow};
+use crate::secrets::Mask;
 use crate::wire::keeper::{Ask, Launch, Place};
 
 /// Bytes kept of the start and of the end of a log, each.
@@ -91,6 +92,10 @@ pub(in crate::daemon) struct Beside {
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: String,
     pub(super) work_dir: PathBuf,
+    /// What it prints is hidden by this.
+    pub(super) mask: Mask,
+    /// Why its script cannot be run.
+    pub(super) lacks: Option<String>,
     /// It is given up after this long.
     pub(super) limit: Duration,
 }
@@ -130,6 +135,12 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
     let Some(script) = run.lane(&attempt.lane).and_then(|lane| run.script_of(lane)) else {
         return Err(cannot("there is nothing to run".into()));
     };
+    let wanted = secrets_of(run, attempt);
+    let (secrets, lost) = parts.vault.values(&run.id, &wanted);
+    if !lost.is_empty() {
+        let what = What::SecretsLost { lane: attempt.lane.clone(), names: lost };
+        return Err(Box::new(Event { run: run.id.clone(), at: parts.clock.now(), what }));
+    }
     let key = attempt.key();
     let mac_key = blake3::Hash::from_bytes(parts.mac_key(&key)).to_hex().to_string();
     let launch = Launch {
@@ -142,6 +153,7 @@ fn launch(run: &Run, attempt: &AttemptId, parts: &Parts, epoch: u64) -> Result<T
         mac_key,
         epoch,
         log_half: LOG_HALF,
+        secrets,
     };
     let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
     let (base, refresh) = (run.base(attempt), run.refresh(attempt));
@@ -157,7 +169,7 @@ fn probe(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Even
     };
     match run.workflow.steps.get(&attempt.lane.step).map(|step| &step.on_unknown) {
         Some(OnUnknown::Probe { script }) => {
-            beside(run, attempt, script.clone(), PROBE).map(Task::Probe).map_err(failed)
+            beside(run, attempt, (script.clone(), PROBE), parts).map(Task::Probe).map_err(failed)
         }
         Some(OnUnknown::Ask | OnUnknown::Rerun) | None => Err(failed("the step declares no probe".into())),
     }
@@ -175,7 +187,7 @@ fn verify(run: &Run, attempt: &AttemptId, parts: &Parts) -> Result<Task, Box<Eve
     let script = run.workflow.steps.get(&attempt.lane.step).and_then(|step| step.verify.clone());
     let script = script.ok_or_else(|| failed("the step declares no verify".into()))?;
     let limit = run.lane(&attempt.lane).and_then(|lane| run.timeout_of(lane)).unwrap_or(VERIFY);
-    let beside = beside(run, attempt, script, limit).map_err(failed)?;
+    let beside = beside(run, attempt, (script, limit), parts).map_err(failed)?;
     Ok(Task::Verify(beside, Arc::clone(&run.workflow)))
 }
 
@@ -204,22 +216,45 @@ fn beside_checkpoints(run: &Run, attempt: &AttemptId, parts: &Parts) -> Option<(
     let script = run.step_of(lane).checkpoint.as_ref()?.verify.clone().unwrap_or_default();
     let limit = run.timeout_of(lane).unwrap_or(VERIFY);
     // What the step could not be started with is told when it is.
-    let env = run.environment(attempt).unwrap_or_default();
+    let mut env = run.environment(attempt).unwrap_or_default();
+    let (secrets, lost) = parts.vault.values(&run.id, &secrets_of(run, attempt));
+    let lacks = (!lost.is_empty()).then(|| lost_secrets_words(&lost));
+    let mask = Mask::new(secrets.values());
+    env.extend(secrets.0);
     let context = Box::new(Context::new(run, lane, attempt.clone(), parts));
     let cwd = run.workflow.environment_of(&attempt.lane.step).workspace.clone();
     let work_dir = PathBuf::from(run.work_dir(&attempt.lane));
-    Some((Beside { attempt: attempt.clone(), script, env, cwd, work_dir, limit }, context))
+    Some((Beside { attempt: attempt.clone(), script, env, cwd, work_dir, mask, lacks, limit }, context))
 }
 
-fn beside(run: &Run, attempt: &AttemptId, script: String, limit: Duration) -> Result<Beside, String> {
+fn beside(
+    run: &Run,
+    attempt: &AttemptId,
+    (script, limit): (String, Duration),
+    parts: &Parts,
+) -> Result<Beside, String> {
+    let (secrets, lost) = parts.vault.values(&run.id, &secrets_of(run, attempt));
+    if !lost.is_empty() {
+        return Err(lost_secrets_words(&lost));
+    }
+    let mask = Mask::new(secrets.values());
+    let mut env = run.environment(attempt)?;
+    env.extend(secrets.0);
     Ok(Beside {
         attempt: attempt.clone(),
         script,
-        env: run.environment(attempt)?,
+        env,
         cwd: run.workflow.environment_of(&attempt.lane.step).workspace.clone(),
         work_dir: PathBuf::from(run.work_dir(&attempt.lane)),
+        mask,
+        lacks: None,
         limit,
     })
+}
+
+/// The names of the secrets that an attempt gets.
+fn secrets_of(run: &Run, attempt: &AttemptId) -> Vec<String> {
+    run.workflow.steps.get(&attempt.lane.step).map(|step| step.secrets.clone()).unwrap_or_default()
 }
 
 /// Lets a program deal with Ctrl-C itself, as bash does: dash ends with the signal even when the program that it waited for

@@ -16,6 +16,7 @@ use crate::faults::crash_point;
 use crate::gauge::plain;
 use crate::judge::Facts;
 use crate::model::{AttemptId, Check, Checked, Class, Command, Event, Hit, What, Workflow, span_words};
+use crate::secrets::Mask;
 use crate::session::{AskError, Keeper};
 use crate::wire::keeper::{Ask, Reply};
 
@@ -47,7 +48,7 @@ impl Actor {
         command: Command,
         told: impl FnOnce(AttemptId, Option<i32>, String) -> What + Send + 'static,
     ) {
-        let Beside { attempt, script, mut env, cwd, work_dir, limit } = beside;
+        let Beside { attempt, script, mut env, cwd, work_dir, mask, lacks: _, limit } = beside;
         if let Err(error) = self.make_work_dir(&work_dir) {
             tracing::warn!("what is asked about {attempt} has no place of its own: {error}");
         }
@@ -62,7 +63,7 @@ impl Actor {
         container::fit(&self.spec, &mut argv, &mut env);
         let (parts, run) = (self.parts.clone(), self.run.clone());
         tokio::spawn(async move {
-            let Some((code, output)) = ran(&keeper, (argv, env, cwd), limit).await else {
+            let Some((code, output)) = ran(&keeper, (argv, env, cwd), &mask, limit).await else {
                 return parts.tell_after(AGAIN, Input::Again(command));
             };
             let what = told(attempt, code, output);
@@ -76,6 +77,7 @@ impl Actor {
 pub(super) async fn ran(
     keeper: &Keeper,
     (argv, env, cwd): (Vec<String>, BTreeMap<String, String>, String),
+    mask: &Mask,
     limit: Duration,
 ) -> Option<(Option<i32>, String)> {
     let timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -89,6 +91,8 @@ pub(super) async fn ran(
         Err(AskError::Gone | AskError::Unreachable(_)) => return None,
         Err(error) => (None, error.to_string()),
     };
+    // Hidden before anything is done with it: a cut through a value would hide it no more.
+    let output = mask.whole(&output);
     Some((code, plain::lines(output.as_bytes()).collect::<Vec<_>>().join("\n")))
 }
 

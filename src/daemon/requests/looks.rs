@@ -12,6 +12,7 @@ use crate::journal::RunRow;
 use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, Principal, Selection, Time, What};
 use crate::usage;
 use crate::wire::client::{self as wire, CachedView, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
+use crate::wire::secrets::Secrets;
 
 impl Core {
     /// What was seen of the checkpoints of a run, and what of it is there.
@@ -90,7 +91,12 @@ impl Core {
     }
 
     /// A new run of the same frozen file, of the same steps, with these parameters.
-    pub(super) fn again(&self, run: &str, params: Vec<(String, String)>, by: Principal) -> Refusable<Reaction> {
+    pub(super) fn again(
+        &self,
+        run: &str,
+        (params, secrets): (Vec<(String, String)>, Secrets),
+        by: Principal,
+    ) -> Refusable<Reaction> {
         let run = self.find(run)?;
         let row = self.row(&run)?;
         let (only, from) = match &run.selection {
@@ -108,8 +114,9 @@ impl Core {
             from,
             no_cache: run.no_cache,
             env: (*run.env).clone(),
+            secrets,
         };
-        Ok(self.start_run(start, by))
+        Ok(self.start_run(start, Some(run.id), by))
     }
 
     fn row(&self, run: &Run) -> Refusable<RunRow> {
@@ -153,6 +160,8 @@ fn sightings<'a>(run: &Run, events: impl Iterator<Item = &'a Event>) -> Vec<Chec
             | What::Intended { .. }
             | What::CacheLooked { .. }
             | What::CannotStart { .. }
+            | What::SecretsLost { .. }
+            | What::SecretsGiven { .. }
             | What::Claimed { .. }
             | What::Noted { .. }
             | What::ClocksSet { .. }

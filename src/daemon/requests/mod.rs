@@ -2,6 +2,7 @@
 //! nothing is changed here.
 
 use super::core::{After, Caller, Core, Input};
+use super::vault;
 use super::views::{self, words};
 use crate::engine::{self, LaneState, Phase, Run};
 use crate::journal::{self};
@@ -55,6 +56,16 @@ pub(super) fn usage(words: impl Into<String>, hint: Option<&str>) -> Answer {
     refusal(RefusalKind::Usage, words.into(), hint)
 }
 
+/// Why values of secrets are not taken.
+pub(super) fn not_kept(error: &vault::Error) -> Answer {
+    match error {
+        vault::Error::Unfit { .. } => usage(error.to_string(), None),
+        vault::Error::Nowhere | vault::Error::Foreign { .. } | vault::Error::Io { .. } => {
+            refusal(RefusalKind::Internal, error.to_string(), None)
+        }
+    }
+}
+
 pub(super) fn internal(error: &journal::Error) -> Answer {
     refusal(RefusalKind::Internal, error.to_string(), None)
 }
@@ -86,7 +97,7 @@ impl Core {
             Ask::Engine => now(reply(Reply::Engine(self.engine_view()))),
             Ask::Subscribe => now(done("subscribed")),
             Ask::StopEngine => now(self.stop_engine()),
-            Ask::StartRun(start) => Ok(self.start_run(*start, by)),
+            Ask::StartRun(start) => Ok(self.start_run(*start, None, by)),
             Ask::Runs { limit, state } => now(self.runs(limit, state)?),
             Ask::Status { run } => {
                 let run = self.find(&run)?;
@@ -153,7 +164,8 @@ impl Core {
             Ask::PinMetric { run, step, name, pinned } => now(self.pin_metric(&run, &step, name, pinned)?),
             Ask::Source { run } => now(self.source(&run)?),
             Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
-            Ask::Again { run, params } => self.again(&run, params, by),
+            Ask::Again { run, params, secrets } => self.again(&run, (params, secrets), by),
+            Ask::GiveSecret { run, secrets } => self.give_secret(&run, &secrets, &by),
         }
     }
 
@@ -196,10 +208,10 @@ impl Core {
         })
     }
 
-    fn start_run(&self, start: wire::StartRun, by: Principal) -> Reaction {
+    fn start_run(&self, start: wire::StartRun, again: Option<RunId>, by: Principal) -> Reaction {
         let parts = self.parts.clone();
         Reaction::Later(Box::new(move |answer| {
-            tokio::task::spawn_blocking(move || super::begin::start_run(&start, by, &parts, answer));
+            tokio::task::spawn_blocking(move || super::begin::start_run(&start, again.as_ref(), by, &parts, answer));
         }))
     }
 

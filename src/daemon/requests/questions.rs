@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Answer, Reaction, Refusable, internal, refusal, refuse, reply, usage};
+use super::{Answer, Reaction, Refusable, internal, not_kept, refusal, refuse, reply, usage};
 use crate::daemon::core::Core;
 use crate::daemon::views;
 use crate::engine::{self, Phase, Run};
 use crate::journal::Before;
 use crate::model::{Choice, EscalationId, Principal, Time, What, span_words};
 use crate::wire::client::{self as wire, RefusalKind, Reply};
+use crate::wire::secrets::Secrets;
 
 /// Nobody needs longer to see that he pressed the wrong key.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
@@ -48,6 +49,37 @@ impl Core {
             }
             Ok((before.into_iter().chain([answer]).collect(), words))
         })
+    }
+
+    /// Values of secrets that a run has lost, or is to have anew.
+    pub(super) fn give_secret(&mut self, run: &str, secrets: &Secrets, by: &Principal) -> Refusable<Reaction> {
+        let run = self.find(run)?;
+        if matches!(run.phase, Phase::Ended { .. }) {
+            let words = format!("{} has ended: it keeps no secrets", views::run_name(&run));
+            return Err(Box::new(refusal(
+                RefusalKind::Refused,
+                words,
+                Some("`dogwatch resume` first, if it is to go on"),
+            )));
+        }
+        let names: Vec<String> = secrets.0.keys().cloned().collect();
+        let known: Vec<&str> = run.workflow.secrets_in_use().map(|(name, _)| name.as_str()).collect();
+        if let Some(odd) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let hint = match &known[..] {
+                [] => "its steps get none".to_owned(),
+                known => format!("its steps get {}", known.join(", ")),
+            };
+            let words = format!("{} has no secret {odd:?}", views::run_name(&run));
+            return Err(Box::new(refusal(RefusalKind::NotFound, words, Some(&hint))));
+        }
+        self.parts.vault.keep(&run.id, secrets).map_err(|error| Box::new(not_kept(&error)))?;
+        let all = run.secrets_given(&names, by);
+        let going = all.len() - 1;
+        let then = match going {
+            0 => "for the steps that start from now on".to_owned(),
+            n => format!("{n} waiting step(s) go on"),
+        };
+        self.changes(&run, all, format!("{} has {}: {then}", views::run_name(&run), names.join(", ")))
     }
 
     /// Takes back an answer that has not taken effect.

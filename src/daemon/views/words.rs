@@ -1,7 +1,7 @@
 //! Recorded facts and decisions as lines for people and as stable words for scripts. Decides nothing.
 
 use crate::attempt::record::signal_name;
-use crate::engine::{Run, clock_words, damaged_words};
+use crate::engine::{Run, clock_words, damaged_words, lost_secrets_words};
 use crate::model::{
     AskWhy, CacheLook, Cause, CheckpointMark, EnvironmentId, EscalationId, Event, Exit, Isolation, LaneId, LostWhy,
     Order, Principal, RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Time, Verdict, What, gpu_words,
@@ -35,6 +35,7 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
         }
         What::CacheLooked { lane, look } => (looked_kind(look), Some(lane.clone()), None, looked(look)),
         What::CannotStart { lane, why } => ("step.cannot_start", Some(lane.clone()), None, why.clone()),
+        What::SecretsLost { .. } | What::SecretsGiven { .. } => secrets(what),
         What::Claimed { attempt } => {
             let (lane, n) = about(attempt);
             ("attempt.started", lane, n, format!("attempt {} runs", attempt.n))
@@ -124,6 +125,19 @@ fn line(run: &Run, what: &What, at: Time) -> Line {
         }
         What::Ended { result } => ("run.ended", None, None, ended(*result).into()),
     }
+}
+
+/// Values that are not there, or are again.
+fn secrets(what: &What) -> Line {
+    if let What::SecretsLost { lane, names } = what {
+        return ("step.cannot_start", Some(lane.clone()), None, lost_secrets_words(names));
+    }
+    let given = if let What::SecretsGiven { names, by } = what {
+        format!("{} given by {by}", names.join(", "))
+    } else {
+        String::new()
+    };
+    ("secrets.given", None, None, given)
 }
 
 /// What somebody said about the run as a whole.

@@ -38,6 +38,7 @@ use crate::gauge::plain;
 use crate::gauge::progress::Parser;
 use crate::metrics::Read;
 use crate::model::{Alerted, Checkpoint, Event, ProgressSpec, Sign, Stall, Time, What, reports_of};
+use crate::secrets::Mask;
 use crate::usage::Work;
 
 /// Between two looks at a log that is being written: what came meanwhile is read at once.
@@ -333,7 +334,11 @@ impl Follower {
         if offset <= self.context.noted {
             return;
         }
-        if let Some(note) = self.notes.take(text, now) {
+        // The step's log hides what it must not say; this comes by another way.
+        let (context, vault) = (&self.context, &self.parts.vault);
+        let names = context.workflow.steps.get(&context.step).map(|step| step.secrets.as_slice()).unwrap_or_default();
+        let text = Mask::new(vault.values(&context.attempt.run, names).0.values()).whole(text);
+        if let Some(note) = self.notes.take(&text, now) {
             self.tell(What::Noted { attempt: self.context.attempt.clone(), note, offset });
         }
     }

@@ -59,6 +59,14 @@ pub(super) enum Stored {
         lane: LaneAt,
         why: String,
     },
+    SecretsLost {
+        lane: LaneAt,
+        names: Vec<String>,
+    },
+    SecretsGiven {
+        names: Vec<String>,
+        by: StoredBy,
+    },
     Claimed {
         at: At,
     },

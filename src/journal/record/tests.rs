@@ -41,6 +41,8 @@ fn what_people_do_is_read_back_as_it_was_written() {
         What::CheckpointRemoved { lane: lane(), path, why: note.clone() },
         What::Held { escalation: id, choice: model::Choice::Skip, by: ann(), note, until },
         What::Undone { escalation: id, by: ann() },
+        What::SecretsLost { lane: lane(), names: vec!["TOKEN".into()] },
+        What::SecretsGiven { names: vec!["TOKEN".into()], by: ann() },
         What::Lasting { escalation: id, by: ann() },
         What::Extended { escalation: id, deadline: until, by: ann() },
         What::Attached { attempt: attempt.clone(), by: ann() },

@@ -1,9 +1,10 @@
 //! States, ends and events in words, for the record. Pure.
 
+use crate::engine::lost_secrets_words;
 use crate::engine::{Ended, Finish, LaneRun, LaneState, Phase, Run};
 use crate::model::{
-    AttemptId, Cause, CheckpointMark, End, EnvironmentId, Event, Isolation, LostWhy, Order, Principal, RunResult,
-    RunStopWhy, SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words,
+    AttemptId, Cause, CheckpointMark, End, EnvironmentId, Event, Isolation, LaneId, LostWhy, Order, Principal,
+    RunResult, RunStopWhy, SkipWhy, SnapshotMark, StopReason, Verdict, What, size_words,
 };
 
 use super::text::{inline, iso};
@@ -190,6 +191,10 @@ fn told(name: &str, what: &What) -> String {
     format!("{name}: {words}")
 }
 
+fn not_started(run: &Run, lane: &LaneId, why: &str) -> String {
+    format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
+}
+
 /// One line of the timeline; `None` for what would only make it long.
 pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
     let name = |attempt: &AttemptId| format!("{} attempt {}", inline(&run.lane_name(&attempt.lane)), attempt.n);
@@ -210,9 +215,9 @@ pub(super) fn event(run: &Run, event: &Event) -> Option<String> {
             let runs = if look.hit.is_some() { "is not run" } else { "is run" };
             format!("{} {runs}: {}", inline(&run.lane_name(lane)), inline(&look.why))
         }
-        What::CannotStart { lane, why } => {
-            format!("{} cannot be started: {}", inline(&run.lane_name(lane)), inline(why))
-        }
+        What::CannotStart { lane, why } => not_started(run, lane, why),
+        What::SecretsLost { lane, names } => not_started(run, lane, &lost_secrets_words(names)),
+        What::SecretsGiven { names, by: who } => format!("{} given by {}", inline(&names.join(", ")), by(who)),
         What::Booked { attempt, .. } | What::Looked { attempt, .. } => told(&name(attempt), what),
         What::Snapshotted { attempt, .. }
         | What::Keeping { attempt }

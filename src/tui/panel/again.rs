@@ -13,6 +13,7 @@ use crate::tui::message::{Effect, Purpose};
 use crate::tui::model::{Model, Sourced};
 use crate::tui::theme::Role;
 use crate::wire::client::{Ask, RunLine, SourceView};
+use crate::wire::secrets::Secrets;
 
 /// A parameter of a frozen file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub fn key(model: &mut Model, mut again: Again, key: KeyEvent) -> Vec<Effect> {
     match model.manner.keys.action(Place::Text, key) {
         Some(Action::Back) => return Vec::new(),
         Some(Action::Accept) if again.known => {
-            let ask = Ask::Again { run: again.run.id.clone(), params: again.given() };
+            let ask = Ask::Again { run: again.run.id.clone(), params: again.given(), secrets: Secrets::default() };
             return vec![Effect::Ask { why: Purpose::Open, ask: Box::new(ask) }];
         }
         Some(Action::Up) => again.cursor = again.cursor.saturating_sub(1),

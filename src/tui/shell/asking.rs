@@ -173,6 +173,7 @@ fn repeatable(ask: &Ask) -> bool {
         | Ask::Order { .. }
         | Ask::Clocks { .. }
         | Ask::Resume { .. }
+        | Ask::GiveSecret { .. }
         | Ask::Send { .. }
         | Ask::Attach { .. }
         | Ask::Detach { .. }

@@ -55,6 +55,21 @@ fn a_chain_of_ten_thousand_steps_needs_no_deep_stack() {
     assert!(ring.contains("in a circle: s0 -> s9999 -> "), "{ring}");
 }
 
+#[test]
+fn a_thousand_steps_that_one_needs_are_read_and_named() {
+    let mut wide = String::from("version = 1\n");
+    for n in 0..1000 {
+        let _ = write!(wide, "[steps.s{n}]\nrun = 'true'\n");
+    }
+    let names: Vec<String> = (0..1000).map(|n| format!("'s{n}'")).collect();
+    let _ = write!(wide, "[steps.last]\nrun = 'true'\nneeds = [{}]\n", names.join(", "));
+    let loaded = parse(&wide).unwrap_or_else(|problems| panic!("{problems}"));
+    let (_, last) = loaded.workflow.steps.last().expect("it is there");
+    assert_eq!(last.needs.len(), 1000);
+    let wrong = shown(&wide.replace("'s999']", "'s1000']"));
+    assert!(wrong.contains("s1000") && wrong.lines().count() < 20, "{wrong}");
+}
+
 /// A small generator of numbers: the same seed always breaks the same way.
 struct Random(u64);
 

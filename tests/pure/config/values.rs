@@ -243,6 +243,12 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         "[workflow]\nname = 'x'\nautonomy = 'act'",
         "[workflow]\nmax_parallel = 99999999999",
         "[secrets]\nX = { from = 'env' }",
+        "[secrets]\nTOKEN = { from = 'env', name = 'HF' }\nKEY = { from = 'file', path = '~/key' }\nPW = { from = 'command', run = 'pass show x' }\n[steps.b]\nrun = 'true'\nsecrets = ['TOKEN', 'KEY', 'PW']",
+        "[secrets]\nTOKEN = 'hf_abcdef'",
+        "[secrets]\n'a b' = { from = 'file' }\nDOGWATCH_X = { from = 'env', path = 'x' }\nB = {}\nC = { from = 'vault' }\nD = { from = 'command', run = '' }",
+        "[secrets]\nTOKEN = { from = 'env' }\n[steps.b]\nrun = 'true'\nsecrets = ['TOKN', 'TOKEN', 'TOKEN']\nenv = { TOKEN = '1' }",
+        "[steps.b]\nrun = 'true'\nsecrets = ['TOKEN']",
+        "[steps.b]\nrun = 'true'\nsecrets = 'TOKEN'",
         "[[notify]]\nurl = 'x'",
         "[[notify]]\non = ['escalation', 'run.stopped']\ncommand = ['notify-send', 'dogwatch', '$DOGWATCH_SUMMARY']\nremind = '30m'",
         "[[notify]]\non = ['escalation']\nurl = 'https://hooks.example.com/x'\ncommand = ['true']",
@@ -501,7 +507,49 @@ fn each_value_must_be_of_its_type_and_within_its_limits() {
         error 5:16 `max_parallel` in [workflow] must be 1 to 4294967295
     [secrets]
     X = { from = 'env' }
-        error 4:2 `secrets` is not supported yet; remove it; until then a step can read a file of the workspace
+        warning 1:1 no step gets X; a step asks for it: secrets = ["X"]
+    [secrets]
+    TOKEN = { from = 'env', name = 'HF' }
+    KEY = { from = 'file', path = '~/key' }
+    PW = { from = 'command', run = 'pass show x' }
+    [steps.b]
+    run = 'true'
+    secrets = ['TOKEN', 'KEY', 'PW']
+        fine
+    [secrets]
+    TOKEN = 'hf_abcdef'
+        error 5:1 `TOKEN` in [secrets] must say where its value comes from, not what it is; TOKEN = { from = "env" }; a value that was written here should be changed
+    [secrets]
+    'a b' = { from = 'file' }
+    DOGWATCH_X = { from = 'env', path = 'x' }
+    B = {}
+    C = { from = 'vault' }
+    D = { from = 'command', run = '' }
+        error 5:1 a variable cannot be called `a b`; a letter or _, then letters, digits and _
+        error 5:1 secret `a b` has no `path`; path = "~/.config/token"
+        error 6:1 `DOGWATCH_X` cannot be set: dogwatch sets the variables that begin with DOGWATCH_; choose another name
+        error 6:30 `path` has no meaning in secret `DOGWATCH_X` with that `from`; remove it
+        error 7:1 secret `B` does not say `from` where; from = "env", "file" with `path`, or "command" with `run`
+        error 8:14 `from` in secret `C` must be "env", "file" or "command", not "vault"
+        error 9:31 `run` in secret `D` is empty
+    [secrets]
+    TOKEN = { from = 'env' }
+    [steps.b]
+    run = 'true'
+    secrets = ['TOKN', 'TOKEN', 'TOKEN']
+    env = { TOKEN = '1' }
+        error 8:12 there is no secret "TOKN"; did you mean "TOKEN"?
+        error 8:20 `TOKEN` is both a secret of the step and in `env` of the step; give one of them another name
+        error 8:29 TOKEN is there twice; remove one of them
+        error 8:29 `TOKEN` is both a secret of the step and in `env` of the step; give one of them another name
+    [steps.b]
+    run = 'true'
+    secrets = ['TOKEN']
+        error 6:12 there is no secret "TOKEN"; add [secrets] and below it TOKEN = { from = "env" }
+    [steps.b]
+    run = 'true'
+    secrets = 'TOKEN'
+        error 6:11 `secrets` in [steps.b] must be a list, not a text; write ["TOKEN"]
     [[notify]]
     url = 'x'
         error 4:1 [[notify]] rule 1 does not say `on` what; on = ["escalation", "run.failed", "run.succeeded", "run.stopped"], or some of these

@@ -9,6 +9,7 @@ use dogwatch::wire::client::{
     Ask, AttachedView, CheckpointOrder, CheckpointView, KeptView, Order, Reply, RunState, SourceView, StepState,
     StepView, WaitKind, WaitView,
 };
+use dogwatch::wire::secrets::Secrets;
 
 use crate::support::pages::{Shown, event, press, run_line, run_view, screen, screen_of, tell, text, text_at};
 use crate::support::shown::{NOW, step};
@@ -141,8 +142,11 @@ fn a_run_is_started_again_with_another_parameter() {
     let shown = text(&model, &Shown::default());
     assert!(shown.contains("Learning rate") && shown.contains("one of small, large"), "{shown}");
     let caused = press(&mut model, "<backspace> 5 <enter>");
-    let wanted =
-        Ask::Again { run: "run42".into(), params: vec![("lr".into(), "0.5".into()), ("size".into(), "large".into())] };
+    let wanted = Ask::Again {
+        run: "run42".into(),
+        params: vec![("lr".into(), "0.5".into()), ("size".into(), "large".into())],
+        secrets: Secrets::default(),
+    };
     assert_eq!(caused, [Effect::Ask { why: Purpose::Open, ask: Box::new(wanted) }]);
     assert!(model.panels.is_empty());
 }

@@ -109,7 +109,7 @@ pub(in crate::cli) fn is_enabled() -> bool {
 /// The engine of this moment ends, so that the service's own can take the lock.
 fn hand_over(state: &StateDir) -> Result<(), Failure> {
     let who = crate::client::Who::new(None, "cli");
-    let place = crate::client::Place { state: state.clone(), other_socket: None, who };
+    let place = crate::client::Place { state: state.clone(), other_socket: None, who, withheld: Vec::new() };
     match crate::client::stop_engine(&place) {
         Ok(()) | Err(crate::client::Error::NoEngine { .. }) => {}
         Err(other) => return Err(other.into()),
