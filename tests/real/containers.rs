@@ -79,7 +79,7 @@ mod only_podman {
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 23);
+    assert_eq!(TESTS, 24);
 }
 
 const ENVIRONMENT: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
