@@ -37,7 +37,8 @@ impl Upright {
             0.5
         } else {
             // A line that is level lies in the middle.
-            (from.abs() * 0.05).max(1e-9)
+            // Always the same: in the middle, between numbers that can be read.
+            if from == 0.0 { 1.0 } else { from.abs() * 0.05 }
         };
         Some(Self { log, from: from - pad, to: to + pad, rows })
     }
