@@ -396,11 +396,12 @@ fn a_lost_secret_is_waited_for_and_given_by_hand() {
     assert_eq!(house.wait(), Some(0), "{}", house.said(&["status"]));
     assert_eq!(house.text("digests").trim(), digest(&house));
     assert_eq!(house.effects().len(), 1);
-    let record = std::fs::read_to_string(
-        house.state().join("runs").join(house.status()["line"]["id"].as_str().expect("an id")).join("record.md"),
-    );
-    let record = record.expect("a record");
-    assert!(record.contains("TOKEN given by"), "{record}");
+    let id = house.status()["line"]["id"].as_str().expect("an id").to_owned();
+    let record = house.state().join("runs").join(id).join("record.md");
+    // It is written a moment after what it tells of.
+    until("the record tells of it", || {
+        std::fs::read_to_string(&record).is_ok_and(|text| text.contains("TOKEN given by"))
+    });
     let late = give(&house, "TOKEN", &canary(&house));
     assert_eq!(late.status.code(), Some(6), "{}", words(&late));
     let mut searched = Searched::new(&house);
