@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FsWord, Mode, OFlags};
 
+/// The name of the engine's socket in it.
+pub const SOCKET: &str = "engine.sock";
 /// The variable that says where the state lies.
 pub const VARIABLE: &str = "DOGWATCH_STATE_DIR";
 
@@ -82,7 +84,7 @@ impl StateDir {
 
     /// The engine's socket. May be longer than a socket's name may be: use [`reach`].
     pub fn socket(&self) -> PathBuf {
-        self.path.join("engine.sock")
+        self.path.join(SOCKET)
     }
 
     /// The journal's database.

@@ -6,6 +6,8 @@ mod booking;
 mod cached;
 #[path = "real/cli.rs"]
 mod cli;
+#[path = "real/complete.rs"]
+mod complete;
 #[path = "real/containers.rs"]
 mod containers;
 #[path = "support/hostile.rs"]

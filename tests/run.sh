@@ -11,7 +11,7 @@ CDPATH='' cd -- "$(dirname -- "$0")/.."
 use_utf8
 need_rust
 need_rust_parts
-need_packages gcc libc6-dev tmux bubblewrap python3 ca-certificates docker.io podman runc busybox-static
+need_packages gcc libc6-dev tmux bubblewrap python3 ca-certificates docker.io podman runc busybox-static zsh fish
 
 step() {
     say ""

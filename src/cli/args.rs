@@ -219,6 +219,11 @@ pub enum Verb {
         #[command(subcommand)]
         verb: ConfigVerb,
     },
+    /// What your shell is to read to complete words, runs, steps and questions among them
+    Completions {
+        #[arg(value_enum)]
+        shell: crate::cli::complete::Shell,
+    },
     /// The one background engine
     Engine {
         #[command(subcommand)]
@@ -313,6 +318,8 @@ pub enum Control {
 /// Entries of the same binary that dogwatch starts itself.
 #[derive(Debug, Subcommand)]
 pub enum Inner {
+    #[command(hide = true)]
+    Complete(crate::cli::complete::Asked),
     #[command(hide = true)]
     Keep(crate::keep::KeepArgs),
     #[command(hide = true)]

@@ -2,9 +2,10 @@
 //! told to say; it never names the engine and decides nothing about a run.
 //!
 //! * [`args`]: the grammar. [`exit`]: exit codes and failures. [`text`]: what people read (pure).
-//! * `screen`: the two outputs. `terminal`: a terminal in raw mode. `verbs`: what each verb does.
+//! * [`complete`]: what a shell completes. `screen`: the two outputs. `terminal`: a terminal in raw mode. `verbs`: what each verb does.
 
 pub mod args;
+pub mod complete;
 pub mod exit;
 mod screen;
 mod signals;
@@ -114,6 +115,7 @@ pub fn main() -> ExitCode {
 fn enter(inner: Inner) -> ExitCode {
     match inner {
         Inner::Porter(args) => crate::environment::porter::main(&args),
+        Inner::Complete(asked) => complete::main(&asked),
         Inner::Keep(args) => crate::keep::main(args),
         Inner::Shim => crate::shim::main(),
         Inner::Peek(args) => crate::peek::main(&args),

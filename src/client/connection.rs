@@ -36,6 +36,8 @@ pub struct Client {
     next: u64,
     changed: Option<u64>,
     engine: EngineView,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 /// Why [`Client::wait`] came back.
@@ -51,6 +53,15 @@ pub enum Wake {
 impl Client {
     /// Connects to the engine's socket and shakes hands.
     pub fn connect(socket: &Path, who: &Who) -> Result<Self, Error> {
+        Self::reaching(socket, who, GREETING, ANSWER)
+    }
+
+    /// As [`Client::connect`], for who waits no longer than this for anything.
+    pub fn connect_within(socket: &Path, who: &Who, patience: Duration) -> Result<Self, Error> {
+        Self::reaching(socket, who, patience, patience)
+    }
+
+    fn reaching(socket: &Path, who: &Who, greeting: Duration, patience: Duration) -> Result<Self, Error> {
         let unreachable = |source| Error::NoEngine { socket: socket.into(), source };
         let way = reach(socket).map_err(unreachable)?;
         let stream = UnixStream::connect(way.path()).map_err(unreachable)?;
@@ -60,7 +71,7 @@ impl Client {
         if owner != me {
             return Err(Error::Foreign { socket: socket.into(), owner, me });
         }
-        stream.set_write_timeout(Some(ANSWER)).map_err(unreachable)?;
+        stream.set_write_timeout(Some(patience)).map_err(unreachable)?;
         let mut client = Self {
             stream,
             unread: Vec::new(),
@@ -77,13 +88,14 @@ impl Client {
                 running_steps: 0,
                 trouble: None,
             },
+            patience,
         };
-        client.shake_hands(who)?;
+        client.shake_hands(who, greeting)?;
         Ok(client)
     }
 
-    fn shake_hands(&mut self, who: &Who) -> Result<(), Error> {
-        let greeting: Greeting = self.read_within(GREETING)?;
+    fn shake_hands(&mut self, who: &Who, within: Duration) -> Result<(), Error> {
+        let greeting: Greeting = self.read_within(within)?;
         if greeting.v != VERSION {
             return Err(Error::Version { theirs: greeting.v, ours: VERSION });
         }
@@ -102,9 +114,9 @@ impl Client {
         self.next += 1;
         self.descriptors.clear();
         self.say(&Asked { id, ask })?;
-        let until = boottime_ms() + millis(ANSWER);
+        let until = boottime_ms() + millis(self.patience);
         loop {
-            match self.read_until(until, ANSWER)? {
+            match self.read_until(until, self.patience)? {
                 FromEngine::Changed { seq } => self.changed = Some(seq),
                 // Number 0: what was asked could not be read there, as with an older engine and a newer request.
                 FromEngine::Answer { id: of, result } if of == id || of == 0 => {

@@ -76,6 +76,7 @@ fn every_verb_of_the_documentation_is_understood() {
         "validate a.toml b.toml",
         "graph a.toml --format mermaid",
         "schema",
+        "completions bash",
         "doctor",
         "engine start",
         "engine stop",

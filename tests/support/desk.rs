@@ -90,15 +90,22 @@ impl Desk {
 
     /// On a terminal of so many columns and rows.
     pub(crate) fn on_terminal_of(&self, args: &[&str], columns: u16, rows: u16) -> Terminal {
-        self.terminal((columns, rows), args, &[])
+        self.terminal((columns, rows), &with_dogwatch(args), &[])
     }
 
     /// On a terminal of 80 columns and 24 rows, with more in its environment.
     pub(crate) fn on_terminal_with(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
-        self.terminal((80, 24), args, env)
+        self.terminal((80, 24), &with_dogwatch(args), env)
     }
 
-    fn terminal(&self, (columns, rows): (u16, u16), args: &[&str], env: &[(&str, &str)]) -> Terminal {
+    /// Another program on a terminal of 100 columns and 24 rows; it finds dogwatch on its `PATH`.
+    pub(crate) fn program_on_terminal(&self, program: &[&str]) -> Terminal {
+        let binary = Path::new(env!("CARGO_BIN_EXE_dogwatch")).parent().unwrap();
+        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+        self.terminal((100, 24), program, &[("PATH", &path)])
+    }
+
+    fn terminal(&self, (columns, rows): (u16, u16), program: &[&str], env: &[(&str, &str)]) -> Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -113,7 +120,7 @@ impl Desk {
         // A session of its own with this as its terminal, so that Ctrl-C and sizes arrive as signals.
         let mut command = Command::new("setsid");
         self.prepare(&mut command);
-        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_dogwatch")]).args(args);
+        command.args(["--ctty", "--wait"]).args(program);
         command.stdin(open()).stdout(open()).stderr(open()).envs(env.iter().copied());
         // Before anybody can have changed it.
         let found = tcgetattr(&slave).unwrap();
@@ -148,6 +155,10 @@ impl Desk {
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.project().join(name)).unwrap_or_default()
     }
+}
+
+fn with_dogwatch<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [&[env!("CARGO_BIN_EXE_dogwatch")], args].concat()
 }
 
 impl Drop for Desk {

@@ -77,6 +77,7 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Notify { test } => notify::test(face, &test),
         Verb::Diagnose(args) => diagnose::diagnose(face, &args),
         Verb::Schema => author::schema(face),
+        Verb::Completions { shell } => face.screen.write(shell.script()).map(|()| Exit::Good),
         Verb::Recover => recover::recover(face),
         Verb::Doctor => doctor::doctor(face),
         Verb::Config { verb } => own::config(face, &verb),
