@@ -52,6 +52,8 @@ mod nested;
 mod notices;
 #[path = "support/outer.rs"]
 mod outer;
+#[path = "real/own.rs"]
+mod own;
 #[path = "real/people.rs"]
 mod people;
 #[path = "real/pictures.rs"]

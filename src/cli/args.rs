@@ -224,6 +224,8 @@ pub enum Verb {
         #[arg(value_enum)]
         shell: crate::cli::complete::Shell,
     },
+    /// The manual, with every verb and flag
+    Man,
     /// The one background engine
     Engine {
         #[command(subcommand)]
@@ -457,15 +459,14 @@ pub struct Logs {
 
 #[derive(Debug, Args)]
 pub struct DetachKey {
-    /// The key that lets go: ctrl-a to ctrl-z, ctrl-], ctrl-\, ctrl-^, ctrl-_
+    /// The key that lets go: ctrl-a to ctrl-z, ctrl-], ctrl-\, ctrl-^, ctrl-_ (otherwise `ui.detach` of your own file, else ctrl-])
     #[arg(
         long,
         value_name = "KEY",
-        default_value = "ctrl-]",
         env = "DOGWATCH_DETACH_KEY",
         value_parser = crate::faces::detach::Key::parse
     )]
-    pub detach_key: crate::faces::detach::Key,
+    pub detach_key: Option<crate::faces::detach::Key>,
 }
 
 #[derive(Debug, Args)]
@@ -618,8 +619,10 @@ pub enum StateArg {
 pub enum ConfigVerb {
     /// Where it is
     Path,
-    /// What holds with it
+    /// What holds, and what says so
     Show,
+    /// Open it in $VISUAL or $EDITOR; it is checked before it holds
+    Edit,
 }
 
 #[derive(Debug, Subcommand)]

@@ -34,6 +34,34 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Good,
+        Self::Failed,
+        Self::Usage,
+        Self::Person,
+        Self::Stopped,
+        Self::Nothing,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// For the manual.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Good => "Done and good.",
+            Self::Failed => "The run or step failed; doctor found something that does not work.",
+            Self::Usage => "Usage or file error.",
+            Self::Person => "A person is needed (wait, watch, run --no-input).",
+            Self::Stopped => "Stopped or rejected.",
+            Self::Nothing => "No engine, or no such run, step or question.",
+            Self::Refused => "Refused: the state moved on, or it is not allowed.",
+            Self::TimedOut => "Timed out (wait).",
+            Self::Interrupted => "Interrupted: you left, the run goes on.",
+        }
+    }
+
     /// Of a run that is in this state: `None` while it is not over.
     pub fn of_run(state: RunState) -> Option<Self> {
         match state {

@@ -1,12 +1,13 @@
 //! The command line: verbs, exit codes, plain output, JSON. A face: it shows what came over the wire and says what it was
 //! told to say; it never names the engine and decides nothing about a run.
 //!
-//! * [`args`]: the grammar. [`exit`]: exit codes and failures. [`text`]: what people read (pure).
+//! * [`args`]: the grammar. [`exit`]: exit codes and failures. [`text`]: what people read, [`man`]: the manual (pure).
 //! * [`complete`]: what a shell completes. `screen`: the two outputs. `terminal`: a terminal in raw mode. `verbs`: what each verb does.
 
 pub mod args;
 pub mod complete;
 pub mod exit;
+pub mod man;
 mod screen;
 mod signals;
 pub mod terminal;

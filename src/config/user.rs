@@ -88,6 +88,20 @@ pub fn read(source: &str, file: &str, known: &Known<'_>) -> Result<Own, Problems
     if found.has_errors() { Err(found.into_problems(file, source)) } else { Ok(own) }
 }
 
+/// In which line of the file each key of a table stands: `ui.theme`. Of a text that cannot be read: of what can be.
+pub fn lines(source: &str) -> BTreeMap<String, usize> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let (tree, _) = DeTable::parse_recoverable(source);
+    let mut found = BTreeMap::new();
+    for (table, value) in tree.get_ref() {
+        for key in value.get_ref().as_table().into_iter().flat_map(|table| table.keys()) {
+            let line = source[..key.span().start].matches('\n').count() + 1;
+            found.insert(format!("{}.{}", table.get_ref(), key.get_ref()), line);
+        }
+    }
+    found
+}
+
 type Value<'a> = Spanned<DeValue<'a>>;
 /// A key, and where it stands.
 type Written = (String, Range<usize>);

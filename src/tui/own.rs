@@ -50,6 +50,24 @@ fn bad(error: &Error) -> BadKey {
     BadKey { actions, key, words }
 }
 
+/// The file before anybody has set something: every line says what holds without it.
+pub fn beginning() -> String {
+    let themes: Vec<&str> = Theme::names().collect();
+    format!(
+        "# dogwatch's file for you. What has a # before it is as built in; take the # away to change it.\n\
+         # dogwatch config show says what holds, dogwatch config edit checks what you write.\n\n\
+         [ui]\n\
+         # theme = \"default\"       # {}\n\
+         # motion = true           # things may move\n\
+         # mouse = true\n\
+         # detach = \"ctrl-]\"       # lets go of a step\n\
+         # operator = \"ann@desk\"   # recorded with what you decide; without it: you, at the host that you come from\n\n\
+         [keys]                    # an action and its keys; [] takes them away. The screen shows all of them with ?\n\
+         # log = [\"l\"]\n",
+        themes.join(", ")
+    )
+}
+
 /// The keys that it makes. A file that was read makes some: they were checked then.
 pub fn keys(own: &Own) -> Keys {
     Keys::built_in().with(&own.keys).unwrap_or_else(|_| Keys::built_in())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Parser;
 use dogwatch::cli::args::{Condition, Control, EngineVerb, Line, RetryFrom, Verb, duration, escalation};
 use dogwatch::cli::exit::Exit;
+use dogwatch::cli::man;
 use dogwatch::cli::text::{Look, Row, Style, cut, events, json, lists, live, page, question, run, width, wrap};
 use dogwatch::cli::verbs::doctor::{Finding, Mark};
 use dogwatch::cli::verbs::engine::enable;
@@ -24,6 +25,45 @@ fn parsed(line: &str) -> Result<Line, String> {
 
 fn verb(line: &str) -> Verb {
     parsed(line).expect(line).verb.expect("a verb")
+}
+
+/// All verbs below this one that people are told of, with their way: `engine start`.
+fn told(of: &clap::Command, way: &str) -> Vec<(String, clap::Command)> {
+    let below = of.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help");
+    below
+        .flat_map(|verb| {
+            let way = format!("{way} {}", verb.get_name());
+            let inner = told(verb, &way);
+            std::iter::once((way, verb.clone())).chain(inner)
+        })
+        .collect()
+}
+
+#[test]
+fn the_manual_has_every_verb_flag_and_exit_code() {
+    let page = man::page().replace("\\-", "-");
+    let verbs = told(&<Line as clap::CommandFactory>::command(), "dogwatch");
+    assert!(verbs.len() > 50, "{}", verbs.len());
+    for (way, verb) in &verbs {
+        let heading = format!(".SS \"{way}\"\n");
+        let (_, part) = page.split_once(&heading).unwrap_or_else(|| panic!("there is no {heading:?}"));
+        let part = part.split("\n.SS ").next().unwrap_or(part).split("\n.SH ").next().unwrap_or(part);
+        for flag in verb.get_arguments().filter(|flag| !flag.is_hide_set()).filter_map(clap::Arg::get_long) {
+            assert!(part.contains(&format!("--{flag}\\fR")), "{way}: no --{flag} in\n{part}");
+        }
+    }
+    for exit in Exit::ALL {
+        assert!(page.contains(&format!("\\fB{}\\fR\n{}", exit as u8, exit.means())), "{exit:?}");
+    }
+    for (name, _) in man::READ.iter().chain(man::GIVEN) {
+        assert!(page.contains(name), "{name}");
+    }
+    for section in ["NAME", "SYNOPSIS", "OPTIONS", "VERBS", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+        assert_eq!(page.matches(&format!("\n.SH {section}\n")).count(), 1, "{section}");
+    }
+    for hidden in ["shim", "keep", "complete", "engine run"] {
+        assert!(!page.contains(&format!(".SS \"dogwatch {hidden}\"")), "{hidden}");
+    }
 }
 
 #[test]
@@ -77,6 +117,8 @@ fn every_verb_of_the_documentation_is_understood() {
         "graph a.toml --format mermaid",
         "schema",
         "completions bash",
+        "man",
+        "config edit",
         "doctor",
         "engine start",
         "engine stop",

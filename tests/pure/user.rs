@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dogwatch::config::user::place;
+use dogwatch::config::user::{lines, place};
 use dogwatch::config::{known_files, parse, starter};
 use dogwatch::tui::keys::{Action, Place};
-use dogwatch::tui::own::{keys, read};
+use dogwatch::tui::own::{beginning, keys, read};
 
 fn refused(text: &str) -> String {
     read(text, "config.toml").expect_err("it is wrong").to_string()
@@ -16,6 +16,23 @@ fn an_empty_file_changes_nothing() {
     let own = read("", "config.toml").expect("nothing is said");
     assert_eq!(own, dogwatch::config::user::Own::default());
     assert_eq!(keys(&own), dogwatch::tui::keys::Keys::built_in());
+}
+
+/// What `config edit` begins with: as it is, and with every line of it taken as said.
+#[test]
+fn the_file_that_is_offered_says_what_is_built_in() {
+    let text = beginning();
+    assert_eq!(read(&text, "config.toml").expect("it is right"), dogwatch::config::user::Own::default());
+    let said: String = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let own = read(&said, "config.toml").unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((own.motion, own.mouse, own.theme.as_deref()), (Some(true), Some(true), Some("default")));
+    assert_eq!((own.detach.as_deref(), own.operator.as_deref()), (Some("ctrl-]"), Some("ann@desk")));
+    assert_eq!(keys(&own).of(Place::Step, Action::Log).expect("bound").all_keys(), "l");
+    let lines = lines("\u{feff}# ö\n[ui]\n\nmouse = true\ntheme = 'x'\n[keys]\nlog = []");
+    assert_eq!((lines["ui.mouse"], lines["ui.theme"], lines["keys.log"], lines.len()), (4, 5, 7, 3));
 }
 
 #[test]

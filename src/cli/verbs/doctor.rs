@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use super::Ended;
 use super::engine::enable::{is_enabled, lingers};
+use super::{Ended, find};
 use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::text::{Look, Row, Style, wrap};
@@ -119,13 +119,6 @@ pub fn rows(finding: &Finding, look: &Look) -> Vec<Row> {
         rows.push(row.add(Style::Dim, if n == 0 { "→ " } else { "  " }).text(&line));
     }
     rows
-}
-
-/// The program of this name on `$PATH`.
-fn find(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok())
 }
 
 fn install(package: &str) -> String {

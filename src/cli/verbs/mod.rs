@@ -21,6 +21,10 @@ mod start;
 mod ui;
 pub mod wait;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
 use super::Face;
 use super::args::{Ui, Verb};
 use super::exit::{Exit, Failure};
@@ -64,11 +68,11 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Engine { verb } => engine::engine(face, &verb),
         Verb::Control(control) => control::order(face, control),
         Verb::Attach { run, step, readonly, take_over, key } => {
-            let manner = hands::Manner { readonly, take_over, key: key.detach_key };
+            let manner = hands::Manner { readonly, take_over, key: own::let_go(face, key.detach_key)? };
             hands::attach(face, &run, &step, manner)
         }
         Verb::Detach { run, step } => hands::detach(face, run, step),
-        Verb::Shell { run, step, key } => hands::shell(face, run, step, key.detach_key),
+        Verb::Shell { run, step, key } => hands::shell(face, run, step, own::let_go(face, key.detach_key)?),
         Verb::Logs(logs) => logs::logs(face, &logs),
         Verb::Validate { files } => author::validate(face, files),
         Verb::Graph { file, format } => author::graph(face, file.as_deref(), format),
@@ -78,11 +82,48 @@ pub(super) fn act(face: &Face, verb: Option<Verb>) -> Ended {
         Verb::Diagnose(args) => diagnose::diagnose(face, &args),
         Verb::Schema => author::schema(face),
         Verb::Completions { shell } => face.screen.write(shell.script()).map(|()| Exit::Good),
+        Verb::Man => man(face),
         Verb::Recover => recover::recover(face),
         Verb::Doctor => doctor::doctor(face),
         Verb::Config { verb } => own::config(face, &verb),
         Verb::Inner(_) => Err(Failure::unexpected("an inner entry")),
     }
+}
+
+/// The manual: read at once on a terminal where there is something to read it with.
+fn man(face: &Face) -> Ended {
+    let page = super::man::page();
+    let reader = if face.screen.can_open() { find("man") } else { None };
+    let Some(reader) = reader else {
+        face.screen.write(&page)?;
+        return Ok(Exit::Good);
+    };
+    let mut reading = Command::new(reader).args(["-l", "-"]).stdin(Stdio::piped()).spawn()?;
+    if let Some(mut pages) = reading.stdin.take() {
+        // Whoever has read enough closes it.
+        let _ = std::io::Write::write_all(&mut pages, page.as_bytes());
+    }
+    reading.wait()?;
+    Ok(Exit::Good)
+}
+
+/// The program of this name on `$PATH`; one with a `/` in its name is where that says.
+fn find(name: &str) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(runs);
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
+}
+
+/// What is opened where neither variable says it.
+const EDITORS: [&str; 4] = ["editor", "nano", "vim", "vi"];
+
+/// The operator's editor, and the variable that names it.
+fn editor() -> Option<(&'static str, OsString)> {
+    let set = |name| std::env::var_os(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+    let usual = || EDITORS.into_iter().find_map(find).map(|path| ("EDITOR", path.into_os_string()));
+    set("VISUAL").or_else(|| set("EDITOR")).or_else(usual)
 }
 
 /// The run as it is now.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::own::LET_GO;
+use super::own::{KEY_VARIABLE, let_go};
 use super::{Ended, file, start};
 use crate::cli::Face;
 use crate::cli::args::Ui;
@@ -67,9 +67,10 @@ fn show(face: &Face, args: Ui) -> Result<Closed, Failure> {
         None => Theme::default(),
     };
     let theme = if face.screen.color() { theme } else { Theme::without_colour() };
-    let named = std::env::var("DOGWATCH_DETACH_KEY").ok().or_else(|| own.detach.clone());
-    let detach = named.unwrap_or_else(|| LET_GO.into());
-    let detach = Key::parse(&detach).map_err(|why| Failure::usage(why, "set DOGWATCH_DETACH_KEY to such a key"))?;
+    let named = std::env::var(KEY_VARIABLE).ok();
+    let named = named.map(|key| Key::parse(&key)).transpose();
+    let named = named.map_err(|why| Failure::usage(why, format!("set {KEY_VARIABLE} to such a key")))?;
+    let detach = let_go(face, named)?;
     let mut place = face.place()?;
     place.who.face = "screen".into();
     let manner = Manner {
