@@ -98,11 +98,11 @@ impl Desk {
         self.terminal((80, 24), &with_dogwatch(args), env)
     }
 
-    /// Another program on a terminal of 100 columns and 24 rows; it finds dogwatch on its `PATH`.
+    /// Another program on a terminal of 160 columns and 24 rows; it finds dogwatch on its `PATH`.
     pub(crate) fn program_on_terminal(&self, program: &[&str]) -> Terminal {
         let binary = Path::new(env!("CARGO_BIN_EXE_dogwatch")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
-        self.terminal((100, 24), program, &[("PATH", &path)])
+        self.terminal((160, 24), program, &[("PATH", &path)])
     }
 
     fn terminal(&self, (columns, rows): (u16, u16), program: &[&str], env: &[(&str, &str)]) -> Terminal {
