@@ -42,6 +42,11 @@ pub use notices::trial;
 pub use rebuild::{Rebuilt, rebuild};
 pub use start::{DaemonArgs, main};
 
+/// What is wrong with the journal at this path, if anything is; it is neither changed nor made.
+pub fn flaw_of_journal(path: &std::path::Path) -> Option<String> {
+    crate::journal::Journal::flaw(path)
+}
+
 /// Why the engine cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

@@ -663,3 +663,51 @@ fn what_is_left_of_a_run_is_said_only_where_it_is_known() {
     assert_eq!(left(None, true, &["export"]).as_deref(), Some("time left unknown"));
     assert_eq!(left(None, false, &[]), None);
 }
+
+/// What each fact of a machine and its user means.
+#[test]
+fn each_risk_of_a_machine_is_told() {
+    use dogwatch::cli::verbs::doctor::machine::{
+        cgroups_of, clocks_of, editors_of, gpus_of, inodes, notices_of, open_files_of,
+    };
+    use dogwatch::model::{NotifyRule, Occasion, Target};
+    const UNIFIED: i64 = 0x6367_7270;
+    let tells = |to| NotifyRule { on: vec![Occasion::Escalation], to, remind: None };
+    let rules = [
+        tells(Target::Command(vec!["notify-send".into(), "x".into()])),
+        tells(Target::Command(vec!["no-such-horn".into()])),
+        tells(Target::Url("https://example.com".into())),
+    ];
+    let mut all = vec![
+        cgroups_of(Some(UNIFIED), None),
+        cgroups_of(Some(1), Some(UNIFIED)),
+        cgroups_of(None, None),
+        gpus_of(true, false, Some("/usr/bin/nvidia-smi".into())),
+        gpus_of(true, false, None),
+        gpus_of(false, true, None),
+        gpus_of(false, false, None),
+        clocks_of(1_000_000_000_000, 0),
+        clocks_of(1_800_000_000_000, 7_200_000),
+        clocks_of(1_800_000_000_000, 3),
+        open_files_of(Some(256)),
+        open_files_of(None),
+        editors_of(Some(("VISUAL", "code --wait".into())), |name| name == "code"),
+        editors_of(Some(("EDITOR", "emacs -nw".into())), |_| false),
+        editors_of(Some(("EDITOR", "'my editor' -x".into())), |_| false),
+        editors_of(None, |_| true),
+    ];
+    let flags = rustix::fs::StatVfsMountFlags::empty();
+    all.extend(inodes(flags, 1_000_000, 12));
+    all.extend(inodes(rustix::fs::StatVfsMountFlags::RDONLY, 1_000_000, 900_000));
+    assert_eq!(inodes(flags, 0, 0), None);
+    assert_eq!(inodes(flags, 1_000_000, 900_000), None);
+    all.extend(notices_of("w.toml", &rules, |name| name == "notify-send"));
+    let told: Vec<String> = all
+        .into_iter()
+        .map(|finding| {
+            let todo = finding.todo.map(|todo| format!(" -> {todo}")).unwrap_or_default();
+            format!("{:?} {}: {}{todo}", finding.mark, finding.what, finding.says)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}

@@ -132,3 +132,63 @@ fn nothing_is_lost_whatever_the_editor_does() {
     assert_eq!(std::fs::read_to_string(&behind).expect("it is there"), "[keys]\n");
     assert_eq!(std::fs::metadata(&behind).expect("it is there").permissions().mode() & 0o777, 0o600);
 }
+
+/// What doctor says, by the name of the finding.
+fn doctor(desk: &Desk, env: &[(&str, &str)], code: i32) -> std::collections::BTreeMap<String, serde_json::Value> {
+    let mut command = desk.command(&["doctor", "--json"]);
+    command.env_remove("VISUAL").envs(env.iter().copied());
+    let said = Said::from(command.output().expect("dogwatch runs")).ends(code);
+    let finding = |line: &str| -> serde_json::Value { serde_json::from_str(line).expect(line) };
+    said.out.lines().map(finding).map(|value| (value["what"].as_str().expect("a name").to_owned(), value)).collect()
+}
+
+#[test]
+fn doctor_finds_what_is_broken_and_says_what_to_do() {
+    let own = Own::with("[ui]\n");
+    let desk = &own.desk;
+    desk.write("tells", "[steps.a]\nrun = \"true\"\n[[notify]]\non = [\"escalation\"]\ncommand = [\"no-such-horn\"]\n");
+    desk.run(&["run"]).ends(0);
+    let mark = |found: &std::collections::BTreeMap<String, serde_json::Value>, what: &str| {
+        let value = found.get(what).unwrap_or_else(|| panic!("{what} is not looked at: {found:?}"));
+        assert!(value["mark"] == "ok" || value["todo"].as_str().is_some_and(|todo| !todo.is_empty()), "{value}");
+        (value["mark"].as_str().expect("a mark").to_owned(), value["says"].as_str().expect("words").to_owned())
+    };
+    let found = doctor(desk, &[("EDITOR", "no-such-editor -w")], 0);
+    for what in ["tmux", "sandbox", "disk", "journal", "engine", "clock", "secrets", "open files", "gpu use", "cgroups"]
+    {
+        mark(&found, what);
+    }
+    assert_eq!(mark(&found, "your file").0, "ok");
+    let (state, says) = mark(&found, "editor");
+    assert!(state == "warn" && says.contains("there is no no-such-editor"), "{says}");
+    let (state, says) = mark(&found, "notify");
+    assert!(state == "warn" && says.contains("no-such-horn"), "{says}");
+    assert_eq!(mark(&found, "journal").0, "ok");
+    // A file of one's own that is wrong, and rules: each stops something, so the exit code says so.
+    std::fs::write(&own.file, "[ui]\nmous = 1\n").expect("written");
+    let found = doctor(desk, &[("EDITOR", "true")], 1);
+    let (state, says) = mark(&found, "your file");
+    assert!(state == "bad" && says.contains("config.toml:2:1"), "{says}");
+    assert_eq!(mark(&found, "editor").0, "ok");
+    std::fs::remove_file(&own.file).expect("removed");
+    std::fs::write(own.file.with_file_name("rules.toml"), "[[rules]]\nnonsense = 1\n").expect("written");
+    let (state, says) = mark(&doctor(desk, &[], 1), "your rules");
+    assert!(state == "bad" && says.contains("rules.toml:1:1"), "{says}");
+    std::fs::remove_file(own.file.with_file_name("rules.toml")).expect("removed");
+    // The journal is looked at where no engine has it open; looking changes nothing.
+    desk.run(&["engine", "stop"]).ends(0);
+    assert_eq!(mark(&doctor(desk, &[], 0), "journal").1, "sound");
+    let journal = desk.state.join("journal.db");
+    let mut bytes = std::fs::read(&journal).expect("a journal");
+    let sound = bytes.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 2048].fill(0x55);
+    std::fs::write(&journal, &bytes).expect("written");
+    let found = doctor(desk, &[], 1);
+    let (state, says) = mark(&found, "journal");
+    assert!(state == "bad" && says.contains("journal.db"), "{says}");
+    assert!(found["journal"]["todo"].as_str().expect("what to do").contains("dogwatch recover"));
+    assert_eq!(std::fs::read(&journal).expect("a journal"), bytes, "looking changes nothing");
+    std::fs::write(&journal, &sound).expect("written");
+    assert_eq!(mark(&doctor(desk, &[], 0), "journal").1, "sound");
+}

@@ -17,6 +17,7 @@ use crate::model::DemandKind;
 use crate::state_dir::{StateDir, file_system};
 
 pub mod engines;
+pub mod machine;
 
 /// Below this a disk is about to be full.
 const LITTLE: u64 = 1024 * 1024 * 1024;
@@ -66,20 +67,27 @@ fn host() -> Finding {
 
 /// `doctor`.
 pub(super) fn doctor(face: &Face) -> Ended {
-    let mut findings = vec![tmux(), sandbox(), shell(), host()];
+    let mut findings = vec![tmux(), sandbox(), shell(), host(), machine::gpus()];
     findings.extend(containers());
     match face.place() {
         Ok(place) => {
             findings.push(Finding::ok("state directory", place.state.path().display().to_string()));
             findings.extend(disk(&place.state));
-            findings.push(engine(place.connect().map(|client| client.engine().pid)));
+            let found = place.connect();
+            findings.push(machine::journal(&place.state.journal(), found.is_ok()));
+            findings.push(engine(found.map(|client| (client.engine().pid, client.engine().trouble.clone()))));
         }
+        // Said below, as what it is.
+        Err(_) if face.own().is_err() => {}
         Err(failure) => {
             findings.push(Finding::bad("state directory", failure.words, "nothing can run until this is put right"));
         }
     }
     findings.push(locale(|name| std::env::var(name).ok()));
-    findings.push(boot_id());
+    findings.extend([boot_id(), machine::clocks(), machine::secrets(), machine::open_files()]);
+    findings.extend(machine::own_files(face));
+    findings.push(machine::editors());
+    findings.extend(machine::notices());
     findings.push(linger());
     for finding in &findings {
         tell(face, finding)?;
@@ -185,7 +193,10 @@ fn containers() -> Vec<Finding> {
     };
     match looked {
         Ok(facts) => engines::all(&facts),
-        Err(why) => vec![Finding::warn("containers", why, "until then only steps without an `image` run")],
+        Err(why) => {
+            let containers = Finding::warn("containers", why, "until then only steps without an `image` run");
+            vec![containers, machine::cgroups()]
+        }
     }
 }
 
@@ -215,6 +226,9 @@ fn disk(state: &StateDir) -> Vec<Finding> {
             Finding::ok("disk", says)
         });
     }
+    if let Ok(space) = rustix::fs::statvfs(state.path()) {
+        findings.extend(machine::inodes(space.f_flag, space.f_files, space.f_favail));
+    }
     let probe = state.path().join(".doctor");
     if let Err(why) = std::fs::write(&probe, b"dogwatch").and_then(|()| std::fs::remove_file(&probe)) {
         findings.push(Finding::bad(
@@ -241,9 +255,12 @@ fn file_system_name(magic: rustix::fs::FsWord) -> String {
     name.into()
 }
 
-fn engine(found: Result<u32, Error>) -> Finding {
+fn engine(found: Result<(u32, Option<String>), Error>) -> Finding {
     match found {
-        Ok(pid) => Finding::ok("engine", format!("runs (pid {pid})")),
+        Ok((pid, Some(trouble))) => {
+            Finding::bad("engine", format!("runs (pid {pid}): {trouble}"), "dogwatch engine logs")
+        }
+        Ok((pid, None)) => Finding::ok("engine", format!("runs (pid {pid})")),
         Err(Error::NoEngine { .. }) => Finding::ok("engine", "does not run; the first command starts it"),
         Err(why) => Finding::bad("engine", why.to_string(), "dogwatch engine logs"),
     }
