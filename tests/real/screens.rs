@@ -262,3 +262,87 @@ fn who_lets_go_and_attaches_again_in_one_go_types_into_the_step() {
     ann.press("q");
     ann.ends(0);
 }
+
+/// A gate whose approval cannot be undone.
+const PUBLISHES: &str = "[steps.gate]\napproval = { prompt = \"Publish it?\", confirm = \"type-name\" }\n\
+                         [steps.publish]\nneeds = [\"gate\"]\nrun = \"echo published >> published\"\n";
+
+#[test]
+fn what_cannot_be_undone_is_typed_by_name_on_the_command_line() {
+    let desk = Desk::new();
+    desk.write("publishes", PUBLISHES);
+    // A name that looks like the name and number of another run.
+    desk.run(&["run", "--detach", "--name", "site #2"]).ends(0);
+    desk.run(&["wait", "@last"]).ends(3);
+    // Nothing but the name approves, whichever way it is said.
+    for wrong in [
+        &["approve", "e1"][..],
+        &["approve", "e1", "--yes"],
+        &["decide", "e1", "approve"],
+        &["decide", "e1", "1"],
+        &["decide", "e1", "approve", "--all-like-this"],
+    ] {
+        let said = desk.run(wrong).ends(2);
+        assert!(said.out.is_empty(), "{wrong:?}: {}", said.out);
+    }
+    let said = desk.run(&["approve", "@last", "gate"]).ends(2);
+    assert!(said.err.contains("--confirm=") && said.err.contains("site #2"), "{}", said.err);
+    for near in ["site", "publishes", "site #2 #1", "SITE #2", ""] {
+        let said = desk.run(&["approve", "e1", &format!("--confirm={near}")]).ends(6);
+        assert!(said.err.contains("nothing was decided"), "{near:?}: {}", said.err);
+    }
+    let mut terminal = desk.on_terminal(&["approve", "e1"]);
+    terminal.see("to go on:");
+    assert!(terminal.shown.contains("site #2") && !terminal.shown.contains("site #2 #"), "{}", terminal.shown);
+    terminal.press("yes\r");
+    terminal.ends(6);
+    assert_eq!(desk.read("published"), "");
+    assert!(desk.run(&["inbox"]).ends(0).out.starts_with("e1 "), "it is still open");
+    let mut terminal = desk.on_terminal(&["approve", "e1"]);
+    terminal.see("to go on:");
+    terminal.press("site #2\r");
+    terminal.ends(0);
+    desk.run(&["wait", "@last", "--for", "done"]).ends(0);
+    assert_eq!(desk.read("published"), "published\n");
+    // To reject is no risk, and takes no name.
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "@last"]).ends(3);
+    desk.run(&["reject", "e2"]).ends(0);
+    desk.run(&["wait", "@last", "--for", "done"]).ends(4);
+    assert_eq!(desk.read("published"), "published\n");
+}
+
+#[test]
+fn what_cannot_be_undone_is_typed_by_name_on_the_screen() {
+    let desk = Desk::new();
+    desk.write("publishes", PUBLISHES);
+    desk.run(&["run", "--detach"]).ends(0);
+    desk.run(&["wait", "@last"]).ends(3);
+    let mut ann = desk.on_terminal(&["ui", "publishes", "--as", "ann@desk"]);
+    ann.shows("1 needs you");
+    ann.press("n");
+    ann.shows("if nobody answers");
+    let key = number_of(&ann, "approve");
+    answer(&mut ann, &key, "Type the workflow name to confirm");
+    ann.shows("nothing happens until the name matches");
+    // Neither Enter alone, nor with a part of it, nor the key that chose it.
+    ann.press("\r");
+    ann.press("publish");
+    ann.shows("publish");
+    ann.press("\r");
+    ann.press(&key);
+    ann.press("\r");
+    ann.shows(&format!("publish{key}"));
+    assert!(ann.picture().contains("nothing happens until the name matches"), "{}", ann.picture());
+    assert!(desk.run(&["inbox"]).ends(0).out.starts_with("e1 "), "it is still open");
+    assert_eq!(desk.read("published"), "");
+    ann.press("\u{7f}es");
+    ann.until("the name matches", |picture| !picture.contains("until the name matches"));
+    ann.press("\r");
+    ann.shows("u undoes");
+    ann.shows("succeeded");
+    assert_eq!(desk.read("published"), "published\n");
+    assert!(desk.run(&["show", "e1"]).ends(0).out.contains("ann@desk"));
+    ann.press("q");
+    ann.ends(0);
+}

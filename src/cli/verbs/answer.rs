@@ -173,7 +173,7 @@ fn confirmed(face: &Face, asked: &EscalationView, word: &str, confirm: Option<&s
 
 /// The run's name without its number.
 fn run_word(asked: &EscalationView) -> &str {
-    asked.run_name.split_once(" #").map_or(asked.run_name.as_str(), |(name, _)| name)
+    asked.run_name.rsplit_once(" #").map_or(asked.run_name.as_str(), |(name, _)| name)
 }
 
 fn read_line() -> Result<String, Failure> {
