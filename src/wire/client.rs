@@ -73,6 +73,11 @@ pub enum Ask {
     Status {
         run: String,
     },
+    /// How the steps of a run are called, in their order: for who needs no more of a run with thousands of them. Answered
+    /// by [`Reply::StepNames`].
+    StepNames {
+        run: String,
+    },
     /// What was recorded of a run after `since` (0: from the start), oldest first.
     Events {
         run: String,
@@ -440,6 +445,7 @@ pub enum Reply {
     },
     Run(RunView),
     Runs(Vec<RunLine>),
+    StepNames(Vec<String>),
     Events {
         events: Vec<EventView>,
         seq: u64,

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Lines as they are said, one of each kind that holds something.
-const CORPUS: [&str; 22] = [
+const CORPUS: [&str; 23] = [
     r#"{"v":1,"engine":{"version":"0.1.0","pid":4711,"epoch":7}}"#,
     r#"{"v":1,"principal":"ops@gpu-box","client":"cli"}"#,
     r#"{"id":1,"ask":{"status":{"run":"@last"}}}"#,
     r#"{"id":2,"ask":"inbox"}"#,
+    r#"{"id":2,"ask":{"step_names":{"run":"@last"}}}"#,
     r#"{"id":3,"ask":{"decide":{"id":7,"choice":"retry","note":"why","hold_ms":5000,"lasting":true}}}"#,
     r#"{"id":4,"ask":{"attach":{"run":"1","step":"a","rows":40,"cols":120,"readonly":false}}}"#,
     r#"{"id":5,"ask":{"order_checkpoints":{"run":"1","order":{"verify":{"step":"a","which":null}}}}}"#,

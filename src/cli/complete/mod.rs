@@ -21,7 +21,7 @@ use wanted::{Candidate, Place, Wanted, wanted};
 use crate::client::{Client, Who};
 use crate::faces::words::count;
 use crate::state_dir;
-use crate::wire::client::{Ask, EscalationView, Reply, RunLine, StepState, StepView};
+use crate::wire::client::{Ask, EscalationView, Reply, RunLine};
 
 /// An engine that takes longer is busy or frozen; a prompt does not wait for it.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -167,10 +167,10 @@ fn runs(client: &mut Client) -> Vec<Candidate> {
 }
 
 fn steps(client: &mut Client, run: String) -> Vec<Candidate> {
-    let Ok(Reply::Run(view)) = client.ask(Ask::Status { run }) else {
+    let Ok(Reply::StepNames(names)) = client.ask(Ask::StepNames { run }) else {
         return Vec::new();
     };
-    view.steps.iter().map(|step| Candidate::new(StepView::name(step), StepState::word(step.state))).collect()
+    names.into_iter().map(|name| Candidate::new(name, "")).collect()
 }
 
 fn questions(client: &mut Client, which: impl Fn(&EscalationView) -> bool) -> Vec<Candidate> {

@@ -103,6 +103,11 @@ impl Core {
                 let run = self.find(&run)?;
                 now(reply(Reply::Run(self.run_view(&run))))
             }
+            Ask::StepNames { run } => {
+                let run = self.find(&run)?;
+                let names = run.lanes.iter().map(|lane| run.lane_name(&lane.id)).collect();
+                now(reply(Reply::StepNames(names)))
+            }
             Ask::Events { run, since, limit } => {
                 let run = self.find(&run)?;
                 now(self.events(&run, since, limit)?)

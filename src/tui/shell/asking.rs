@@ -148,6 +148,7 @@ fn repeatable(ask: &Ask) -> bool {
         Ask::Engine
         | Ask::Runs { .. }
         | Ask::Status { .. }
+        | Ask::StepNames { .. }
         | Ask::Events { .. }
         | Ask::Log { .. }
         | Ask::Inbox
