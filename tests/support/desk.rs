@@ -308,7 +308,7 @@ impl Terminal {
                 assert_eq!(status.code(), Some(code), "{}", self.shown);
                 return;
             }
-            assert!(boottime_ms() < until, "it does not end:\n{}", self.shown);
+            assert!(boottime_ms() < until, "it does not end:\n{}", self.picture());
             self.read();
         }
     }
