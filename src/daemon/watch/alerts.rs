@@ -36,9 +36,9 @@ impl Alerts {
 
     /// What was kept of the attempt before this engine lived, each series in its order: an alert that began after everybody
     /// was told last, and holds still, was not told by whoever saw it.
-    pub(super) fn before(&mut self, series: Vec<(String, Vec<Point>)>, told: Option<Time>) -> Option<Alerted> {
+    pub(super) fn before(&mut self, series: &[(String, Vec<Point>)], told: Option<Time>) -> Option<Alerted> {
         let mut newest: Vec<Option<(Alerted, Time)>> = vec![None; self.conditions.len()];
-        for (at, metric, point) in in_order(&series) {
+        for (at, metric, point) in in_order(series) {
             for ((spec, condition), newest) in self.conditions.iter_mut().zip(&mut newest) {
                 if condition.see(metric, point.value) {
                     *newest = Some((alerted(spec, metric, point), at));
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn what_holds_since_before_this_engine_is_no_news() {
         let mut alerts = alerts("loss > 3 * min(loss, last=4)");
-        assert_eq!(alerts.before(kept(&[1.0, 1.0, 9.0, 9.5]), Some(Time::from_ms(2_000))), None);
+        assert_eq!(alerts.before(&kept(&[1.0, 1.0, 9.0, 9.5]), Some(Time::from_ms(2_000))), None);
         assert_eq!(alerts.see(&losses(&[9.0, 8.0])), None, "it holds as it did");
         assert_eq!(alerts.see(&losses(&[9.0, 9.0, 9.0, 9.0])), None, "the small ones are long ago");
         assert!(alerts.see(&losses(&[1.0, 9.0])).is_some(), "it begins anew");
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn what_nobody_was_told_of_is_told_late() {
         let history = || kept(&[1.0, f64::NAN, 1.0, 60.0, 61.0]);
-        let told = alerts("loss > 50").before(history(), Some(Time::from_ms(1_500)));
+        let told = alerts("loss > 50").before(&history(), Some(Time::from_ms(1_500)));
         assert_eq!(told.map(|alerted| alerted.step), Some(3));
-        assert_eq!(alerts("isnan(loss)").before(history(), None), None, "that is over");
+        assert_eq!(alerts("isnan(loss)").before(&history(), None), None, "that is over");
     }
 
     #[test]
@@ -113,15 +113,15 @@ mod tests {
         for (point, at_ms) in history[0].1[3..].iter_mut().zip([1_200, 1_900, 2_100]) {
             point.at_ms = at_ms;
         }
-        assert_eq!(alerts("loss > 50").before(history, Some(Time::from_ms(2_050))), None);
+        assert_eq!(alerts("loss > 50").before(&history, Some(Time::from_ms(2_050))), None);
     }
 
     #[test]
     fn what_is_left_of_a_long_series_begins_nothing() {
         let history = kept(&vec![60.0; FAR]);
-        assert!(alerts("loss > 50").before(history.clone(), None).is_some(), "nobody was told of anything");
+        assert!(alerts("loss > 50").before(&history, None).is_some(), "nobody was told of anything");
         let mut alerts = alerts("loss > 50");
-        assert_eq!(alerts.before(history, Some(Time::from_ms(500))), None);
+        assert_eq!(alerts.before(&history, Some(Time::from_ms(500))), None);
         assert_eq!(alerts.see(&losses(&[61.0])), None, "it holds as it did");
     }
 }

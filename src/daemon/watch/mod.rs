@@ -112,7 +112,7 @@ impl Follower {
         sights.pin(pinned);
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         sights.go_on(series.iter().filter_map(|(name, points)| Some((name.clone(), points.last()?.step))));
-        let untold = alerts.before(series, context.alerted);
+        let untold = alerts.before(&series, context.alerted);
         let (rest, shown, notes) = (Vec::new(), None, Notes::new());
         Self {
             notes,
