@@ -122,6 +122,11 @@ impl Tail {
         &self.grid
     }
 
+    /// Up to where the log is taken in or left out; `None` before the first look.
+    pub fn offset(&self) -> Option<u64> {
+        self.offset
+    }
+
     /// How many bytes were not shown because they came too fast, or before the pane was opened.
     pub fn left_out(&self) -> u64 {
         self.left_out

@@ -12,7 +12,7 @@ use std::time::Duration;
 use dogwatch::clock::{boottime_ms, pause};
 use dogwatch::screen::{Direction, Grid, History, Searched, Size, Tail, Work};
 use dogwatch::spawn;
-use dogwatch::tui::shell::terminal::budget::Budget;
+use dogwatch::tui::shell::terminal::budget::{Budget, UNREAD};
 use dogwatch::tui::shell::terminal::cells::Cells;
 use ratatui::layout::Rect;
 use rustix::time::{ClockId, clock_gettime};
@@ -213,16 +213,17 @@ fn swallow(out: &mut impl Write, files: &Path) -> Result<()> {
     let mut tail = Tail::new(&dir);
     let (mut terminal, mut every) = (Cells::new(area), Cells::new(area));
     let (mut budget, mut now, mut drawn) = (Budget::new(0), 0, 0);
-    let (mut spent, mut ours, mut unbounded) = (0, 0, 0);
+    let (mut spent, mut ours, mut unbounded, mut last) = (0, 0, 0, 0);
     for part in text.as_bytes().chunks(text.len() / 100 + 1) {
         log.write_all(part)?;
         now += 33;
         // What the screen does, at the screen's times.
         if now >= budget.due_ms() {
-            let began = cpu_us();
+            let (began, before) = (cpu_us(), last);
             if tail.poll(&mut Work::FRAME.clone())?.changed {
+                last = tail.offset().unwrap_or(0);
                 let bytes = terminal.frame(|buf| tail.paint(area, buf)).len();
-                budget.spend(bytes, now);
+                budget.spend(bytes, last > before + UNREAD, now);
                 (ours, drawn) = (ours + bytes, drawn + 1);
             }
             spent += cpu_us() - began;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::house::{House, until, words};
+use crate::house::{DEADLINE_MS, House, until, within, words};
 
 /// The step `inner` is a tmux with a program in it that writes down what it reads; `plain` tells the size of its terminal.
 const WORKFLOW: &str = r#"
@@ -78,7 +78,7 @@ impl<'a> Outer<'a> {
     #[track_caller]
     fn see(&self, text: &str) {
         let shown = || self.tmux(&["capture-pane", "-p", "-t", "desk"]);
-        until(&format!("{text:?} is on the screen"), || shown().contains(text));
+        assert!(within(DEADLINE_MS, || shown().contains(text)), "{text:?} is not on the screen:\n{}", shown());
     }
 
     #[track_caller]

@@ -61,7 +61,7 @@ exit 5
 /// Houses at the same time: they wait most of the time.
 const AT_ONCE: usize = 5;
 /// A run takes a second; with a kill in it, and on a busy machine, not more than this.
-const RUN_MS: i64 = 25_000;
+const RUN_MS: i64 = 45_000;
 
 /// Who dies at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -254,6 +254,11 @@ impl Terminal {
         false
     }
 
+    /// The bytes that came last, with what was said and is gone from the picture.
+    fn newest(&self) -> String {
+        self.raw[self.raw.len().saturating_sub(12_000)..].escape_ascii().to_string()
+    }
+
     /// After the end: all that was said last is still in the terminal, however much it is.
     fn drain(&mut self) {
         while self.read() {}
@@ -264,7 +269,8 @@ impl Terminal {
     pub(crate) fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         let until = boottime_ms() + PATIENCE_MS;
         while !wanted(&self.picture()) {
-            assert!(boottime_ms() < until, "never came: {what}\n{}", self.picture());
+            let late = boottime_ms() >= until;
+            assert!(!late, "never came: {what}\n{}\n{}", self.picture(), self.newest());
             self.read();
         }
     }
@@ -319,7 +325,7 @@ impl Terminal {
                 assert_eq!(status.code(), Some(code), "{}", self.shown);
                 return;
             }
-            assert!(boottime_ms() < until, "it does not end:\n{}", self.shown);
+            assert!(boottime_ms() < until, "it does not end:\n{}", self.picture());
             self.read();
         }
     }

@@ -112,9 +112,7 @@ impl Follower {
         sights.pin(pinned);
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         sights.go_on(series.iter().filter_map(|(name, points)| Some((name.clone(), points.last()?.step))));
-        let points =
-            series.into_iter().flat_map(|(name, points)| points.into_iter().map(move |one| (name.clone(), one)));
-        let untold = alerts.before(points.collect(), context.alerted);
+        let untold = alerts.before(&series, context.alerted);
         let (rest, shown, notes) = (Vec::new(), None, Notes::new());
         Self {
             notes,

@@ -15,7 +15,7 @@ use crate::environment::{Error, Fate, Spec};
 /// How long an engine may take to notice that a first process has ended.
 const NOTICE_MS: i64 = 5_000;
 /// Between the end of a container and its removal by the same command.
-const REMOVAL_MS: i64 = 500;
+const REMOVAL_MS: i64 = 2_000;
 /// How many events Docker remembers.
 const EVENTS: usize = 256;
 /// What the kernel reports of a process that a signal ended, and what signals that means.
@@ -49,20 +49,20 @@ pub(in crate::environment) async fn fate(spec: &Spec) -> Result<Fate, Error> {
 async fn ended(engine: &Engine, found: &ContainerInspectResponse) -> Result<Fate, Error> {
     let state = found.state.clone().unwrap_or_default();
     let code = state.exit_code.unwrap_or_default();
-    let Some((_, signal)) = BY_SIGNAL.iter().find(|(known, _)| *known == code) else {
-        return Ok(Fate::Ended { code });
-    };
-    if state.oom_killed == Some(true) {
+    let id = found.id.as_deref().unwrap_or_default();
+    let signal = BY_SIGNAL.iter().find(|(known, _)| *known == code).map(|(_, signal)| *signal);
+    if signal.is_some() && state.oom_killed == Some(true) {
         return Ok(Fate::OutOfMemory);
     }
-    let id = found.id.as_deref().unwrap_or_default();
-    if !engine.podman && restarted(engine, id, &state).await? {
-        return Ok(Fate::EngineRestarted);
-    }
+    // Its keeper may have ended in peace before the command came to the point of killing it.
     if engine.podman && is_removed_soon(engine, id).await? {
         return Ok(Fate::Removed);
     }
-    Ok(Fate::Killed { signal: *signal })
+    let Some(signal) = signal else { return Ok(Fate::Ended { code }) };
+    if !engine.podman && restarted(engine, id, &state).await? {
+        return Ok(Fate::EngineRestarted);
+    }
+    Ok(Fate::Killed { signal })
 }
 
 /// Podman does not say that it is about to remove what it has killed.

@@ -106,7 +106,7 @@ impl Shell {
         self.hurry = false;
         self.drawn_ms = now;
         self.model.now_ms = now + self.ahead_ms;
-        self.panes.settle(&mut self.model);
+        let flood = self.panes.settle(&mut self.model);
         self.dirty = self.panes.unsettled();
         panic_point("screen.draw");
         let (model, panes) = (&self.model, &self.panes);
@@ -115,7 +115,7 @@ impl Shell {
             // Writing may have taken long: the next frame is counted from its end.
             let now = boottime_ms();
             self.sent_ms = now;
-            self.budget.spend(sent, now);
+            self.budget.spend(sent, flood, now);
         }
         // Writing may have taken long: what a prompt ignores is counted from here.
         self.model.now_ms = boottime_ms() + self.ahead_ms;

@@ -16,12 +16,13 @@ use super::{Event, To};
 use crate::faults::panic_point;
 use crate::tui::message::Message;
 
-/// As long as crossterm looks for what has come: without any time it does not look at all. Nothing waits for it, what has
-/// come is told before.
+/// As long as crossterm looks for what has come: once it is over it does not look at all, and a key that it has read already
+/// would wait for the next one. So it is longer than this thread is kept from going on, on a busy machine. Nothing waits for
+/// it, what has come is told before.
 ///
 /// It looks by `poll` (its feature `use-dev-tty`), not by its other way: that one forgets a key that it finds together with
 /// a change of the size, until the next key comes.
-const MOMENT: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Set while keys are to be read as bytes.
 pub(super) type Raw = Arc<AtomicBool>;

@@ -28,6 +28,7 @@ use self::terminal::Screen;
 use self::terminal::budget::Budget;
 use super::message::{LiveKind, LogNews, Message, News, Purpose, Refused, Search};
 use super::model::{LaneKey, Manner, Model};
+use super::panel::Panel;
 use super::{update, view};
 use crate::client::Place;
 use crate::clock::boottime_ms;
@@ -277,7 +278,7 @@ impl Shell {
     fn is_drawn(&self, message: &Message) -> bool {
         let again = self.model.resources.is_some() && self.model.ticks();
         match message {
-            Message::Typed { .. } => false,
+            Message::Typed { .. } => self.model.attached.is_none(),
             Message::News(news) => !(again && matches!(**news, News::Resources(_))),
             Message::Answered { why: Purpose::Chart { live: true }, .. } => !self.model.ticks(),
             _ => true,
@@ -286,8 +287,8 @@ impl Shell {
 
     /// Keys as bytes, while somebody types into a step.
     fn typed(&mut self, bytes: &[u8]) {
-        if self.model.attached.is_none() {
-            // Typed after the key that lets go: meant for nobody.
+        // Typed after the key that lets go: meant for nobody. When it was let go without that key, it may be in these.
+        if self.model.attached.is_none() && !matches!(self.model.panels.last(), Some(Panel::Released(_))) {
             return;
         }
         self.typed_ms = boottime_ms();

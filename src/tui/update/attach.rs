@@ -28,6 +28,11 @@ pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
 /// Bytes for the program.
 pub(super) fn typed(model: &mut Model, bytes: Vec<u8>, keys: u64) -> Vec<Effect> {
     let Some(attached) = &mut model.attached else {
+        // Read before its end was known here.
+        if let Some(Panel::Released(released)) = model.panels.last_mut() {
+            released.keys += usize::try_from(keys).unwrap_or(usize::MAX);
+            released.heard_ms = model.now_ms;
+        }
         return Vec::new();
     };
     attached.keys += keys;

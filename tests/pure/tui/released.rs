@@ -66,6 +66,20 @@ fn what_is_typed_on_is_no_command() {
     assert_eq!(model.place(), Place::Step);
 }
 
+/// Bytes that were on their way when it ended.
+#[test]
+fn what_was_read_as_bytes_when_it_ended_is_counted_and_the_key_in_it_leaves() {
+    let mut model = attached();
+    ends(&mut model);
+    wait(&mut model, 10_000);
+    update(&mut model, Message::Typed { bytes: b"on".to_vec(), keys: 2 });
+    assert!(text(&model).contains("2 keys went nowhere"), "{}", text(&model));
+    press(&mut model, "esc");
+    assert_eq!(model.place(), Place::Released, "whoever types on does not mean it");
+    update(&mut model, Message::LetGo);
+    assert_eq!(model.place(), Place::Step);
+}
+
 #[test]
 fn the_key_that_lets_go_leaves_at_once_also_an_own_one() {
     for (own, name) in [("Ctrl-]", "ctrl-5"), ("Ctrl-X", "ctrl-x")] {

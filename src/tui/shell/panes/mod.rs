@@ -19,6 +19,7 @@ use self::live::LivePane;
 use self::look::Looks;
 use self::paces::Paces;
 use self::scrolled::Scrolled;
+use super::terminal::budget::UNREAD;
 use crate::gauge::progress;
 use crate::screen::{Glance, Tail, Watch, Work};
 use crate::tui::draw::{Room, layout};
@@ -183,14 +184,18 @@ impl Panes {
         }
     }
 
-    /// Before a frame: takes in what was written, and gives the live terminal the size of its pane.
-    pub(in crate::tui::shell) fn settle(&mut self, model: &mut Model) {
-        let mut work = Work::FRAME;
+    /// Before a frame: takes in what was written, and gives the live terminal the size of its pane. True when more came since
+    /// the frame before than anybody can have read.
+    pub(in crate::tui::shell) fn settle(&mut self, model: &mut Model) -> bool {
+        let (mut work, mut flood) = (Work::FRAME, false);
         for (lane, pane) in self.passive.iter_mut().filter(|(_, pane)| pane.fresh) {
             let lines = match &mut pane.picture {
                 Picture::Tail(tail) => {
+                    let before = tail.offset();
                     // A log that cannot be read keeps its last picture; `logs` says why.
                     pane.fresh = tail.poll(&mut work).is_ok_and(|polled| polled.behind);
+                    let came = before.zip(tail.offset()).map_or(0, |(before, after)| after.saturating_sub(before));
+                    flood |= came > UNREAD;
                     let due = model.now_ms >= pane.paced_ms + PACE_MS;
                     due.then(|| tail.last_lines(PROGRESS_LINES).ok()).flatten()
                 }
@@ -207,6 +212,7 @@ impl Panes {
         }
         self.scroll(model);
         self.fit_live(model);
+        flood
     }
 
     /// Panes that are scrolled back show the log from disk.
