@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::asking::Asking;
 use super::{Event, Over, To};
-use crate::client::{Client, Error, Place, Wake};
+use crate::client::{Client, Error, Place, Wake, rest};
 use crate::clock::{boottime_ms, pause};
 use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose};
 use crate::tui::model::{LaneKey, Size};
@@ -159,6 +159,7 @@ impl Telling {
             return Ok(());
         }
         let mut fresh = true;
+        let mut took = Duration::ZERO;
         loop {
             while let Ok(look) = self.looks.try_recv() {
                 if look.run != self.look.run {
@@ -170,8 +171,12 @@ impl Telling {
                 }
                 self.look = look;
             }
-            if fresh && self.all(client)?.is_err() {
-                return Ok(());
+            if fresh {
+                let asked = boottime_ms();
+                if self.all(client)?.is_err() {
+                    return Ok(());
+                }
+                took = Duration::from_millis((boottime_ms() - asked).unsigned_abs());
             }
             if self.look.measure && boottime_ms() >= measured + MEASURE_MS {
                 measured = boottime_ms();
@@ -182,7 +187,7 @@ impl Telling {
             let until = if self.look.measure && self.look.run.is_some() { measured + MEASURE_MS } else { i64::MAX / 2 };
             fresh = match client.wait(&[self.woken.as_fd()], until)? {
                 Wake::Changed(_) => {
-                    pause(GATHER);
+                    pause(GATHER.max(rest(took)));
                     true
                 }
                 Wake::Other(_) => {
