@@ -83,7 +83,8 @@ impl Feed {
         let (first, second) = (place.clone(), place);
         let out = to.clone();
         std::thread::Builder::new().name("news".into()).spawn(move || {
-            let telling = Telling { place: first, looks, woken, to: out, look: Look::default(), since: 0 };
+            let telling =
+                Telling { place: first, looks, woken, to: out, look: Look::default(), since: 0, saves: false };
             // It ends when the screen does.
             telling.run();
         })?;
@@ -122,6 +123,8 @@ struct Telling {
     look: Look,
     /// Records of the run that were told.
     since: u64,
+    /// It has saved checkpoints.
+    saves: bool,
 }
 
 impl Telling {
@@ -226,6 +229,8 @@ impl Telling {
             Err(why) => return Err(why),
         };
         let run = view.line.id.clone();
+        let saves = view.steps.iter().any(|step| step.checkpoint.is_some());
+        let first = self.since == 0;
         news.push(News::Run(Box::new(view)));
         loop {
             let fresh = self.since == 0;
@@ -243,7 +248,11 @@ impl Telling {
                 break;
             }
         }
-        if let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run: run.clone() }) {
+        // The engine reads all records of the run for them: of one that saves nothing it is asked once.
+        if (first || saves || self.saves)
+            && let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run: run.clone() })
+        {
+            self.saves = saves || !checkpoints.is_empty();
             news.push(News::Checkpoints(checkpoints));
         }
         // Only what the journal knows: no container engine is asked.
