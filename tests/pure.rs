@@ -29,6 +29,8 @@ mod judge;
 mod lasting;
 #[path = "pure/layers.rs"]
 mod layers;
+#[path = "pure/many.rs"]
+mod many;
 #[path = "pure/meter.rs"]
 mod meter;
 #[path = "pure/metrics.rs"]

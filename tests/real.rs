@@ -26,6 +26,8 @@ mod environments;
 mod examples;
 #[path = "real/flood.rs"]
 mod flood;
+#[path = "real/fuzz.rs"]
+mod fuzz;
 #[path = "real/headline.rs"]
 mod headline;
 #[path = "real/hostile.rs"]

@@ -18,8 +18,16 @@ pub use link::Link;
 pub use who::Who;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::wire::client::Refusal;
+
+/// How long whoever follows a run waits before it asks again, when the last time took so long: a run of thousands of steps is
+/// much to tell, and the engine has other work. At most a fifth of all time is spent on one who follows; nobody is told later
+/// than after a second.
+pub fn rest(took: Duration) -> Duration {
+    took.saturating_mul(4).min(Duration::from_secs(1))
+}
 
 /// Why the engine could not be asked, or what it refused.
 #[derive(Debug, thiserror::Error)]

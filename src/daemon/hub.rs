@@ -5,17 +5,20 @@
 use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::Error;
 use super::core::{Caller, Input};
 use super::requests::{self, Answer};
+use crate::clock::boottime_ms;
 use crate::model::Principal;
 use crate::state_dir;
 use crate::wire::client::{Ask, Asked, EngineView, FromEngine, Greeting, Hello, LONGEST, VERSION};
@@ -24,6 +27,15 @@ use crate::wire::client::{Ask, Asked, EngineView, FromEngine, Greeting, Hello, L
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A client that does not take an answer within this is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Clients at once, at most, and of the descriptors that this process may have at most one part in so many.
+const MOST_CLIENTS: u64 = 1000;
+const PART: u64 = 4;
+/// Who has not said who he is says no more than this.
+const LONGEST_HELLO: usize = 64 * 1024;
+/// What is longer is read of a few clients at once, and has to come whole within [`PATIENCE`]: nobody's unfinished lines fill
+/// the memory.
+const LONG: usize = 256 * 1024;
+const LONG_AT_ONCE: usize = 4;
 
 /// Binds the socket; a stale one is replaced (the lock is held, so nobody else's can be live).
 pub(super) fn listen(path: &Path) -> Result<UnixListener, Error> {
@@ -44,15 +56,23 @@ pub(super) async fn serve(
     changes: watch::Receiver<u64>,
 ) {
     let mut connection = 0;
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let seats = Arc::new(Semaphore::new(usize::try_from((files / PART).clamp(8, MOST_CLIENTS)).unwrap_or(8)));
+    let long = Arc::new(Semaphore::new(LONG_AT_ONCE));
     loop {
+        // Whoever comes when all are taken waits at the door. Nobody closes the semaphore.
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 connection += 1;
                 let (engine, inputs, changes) = (engine.clone(), inputs.clone(), changes.clone());
+                let long = Arc::clone(&long);
                 tokio::spawn(async move {
-                    if let Err(error) = client(stream, connection, engine, inputs, changes).await {
+                    let news = (inputs, changes);
+                    if let Err(error) = client(stream, connection, engine, news, long).await {
                         tracing::debug!("a client was dropped: {error}");
                     }
+                    drop(seat);
                 });
             }
             Err(error) => {
@@ -68,18 +88,18 @@ async fn client(
     stream: UnixStream,
     connection: u64,
     engine: EngineView,
-    inputs: mpsc::UnboundedSender<Input>,
-    mut changes: watch::Receiver<u64>,
+    (inputs, mut changes): (mpsc::UnboundedSender<Input>, watch::Receiver<u64>),
+    long: Arc<Semaphore>,
 ) -> std::io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     if uid != rustix::process::geteuid().as_raw() {
         return Err(std::io::Error::other(format!("uid {uid} is not the owner's")));
     }
     let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read);
+    let mut lines = Lines { from: BufReader::new(read), longest: LONGEST_HELLO, long, reads_long: None };
     send(&mut write, &Greeting { v: VERSION, engine }, None).await?;
     let mut line = Vec::new();
-    let hello = tokio::time::timeout(HANDSHAKE, read_line(&mut lines, &mut line)).await;
+    let hello = tokio::time::timeout(HANDSHAKE, lines.read(&mut line)).await;
     if !hello.map_err(std::io::Error::other)?? {
         return Ok(());
     }
@@ -94,16 +114,19 @@ async fn client(
     let caller = Caller { by, connection };
     let mut lease = Lease { connection, inputs: inputs.clone(), taken: false };
     let mut subscribed = false;
-    line.clear();
+    line = Vec::new();
+    lines.longest = LONGEST;
     changes.mark_unchanged();
     loop {
         tokio::select! {
-            more = read_line(&mut lines, &mut line) => {
+            more = lines.read(&mut line) => {
                 if !more? {
                     return Ok(());
                 }
                 let asked = serde_json::from_slice::<Asked>(&line);
-                line.clear();
+                // What a long one took is not kept for the next.
+                line = Vec::new();
+                lines.reads_long = None;
                 let (id, answer) = match asked {
                     Ok(Asked { id, ask: Ask::Subscribe }) => {
                         subscribed = true;
@@ -153,23 +176,48 @@ async fn ask_core(inputs: &mpsc::UnboundedSender<Input>, ask: Ask, caller: Calle
     reply.await.unwrap_or_else(|_| requests::refused("the engine is ending"))
 }
 
-/// Appends to `line` until a whole line is there, without its end; false at the end of the stream. Safe to be cancelled:
-/// what was read stays in `line`.
-async fn read_line(lines: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> std::io::Result<bool> {
-    loop {
-        let buffered = lines.fill_buf().await?;
-        if buffered.is_empty() {
-            return Ok(false);
-        }
-        let end = buffered.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(buffered.len());
-        line.extend_from_slice(&buffered[..taken]);
-        lines.consume(taken + usize::from(end.is_some()));
-        if line.len() > LONGEST {
-            return Err(std::io::Error::other("a line is too long"));
-        }
-        if end.is_some() {
-            return Ok(true);
+/// What a client says.
+struct Lines {
+    from: BufReader<OwnedReadHalf>,
+    longest: usize,
+    long: Arc<Semaphore>,
+    /// The present line is a long one: the right to read it, and until when, in `CLOCK_BOOTTIME` milliseconds.
+    reads_long: Option<(OwnedSemaphorePermit, i64)>,
+}
+
+impl Lines {
+    /// Appends to `line` until a whole line is there, without its end; false at the end of the stream. Safe to be cancelled:
+    /// what was read stays in `line`.
+    async fn read(&mut self, line: &mut Vec<u8>) -> std::io::Result<bool> {
+        loop {
+            if line.len() > self.longest {
+                return Err(std::io::Error::other("a line is too long"));
+            }
+            if line.len() > LONG && self.reads_long.is_none() {
+                let permit = Arc::clone(&self.long).acquire_owned().await.map_err(std::io::Error::other)?;
+                self.reads_long = Some((permit, boottime_ms().saturating_add_unsigned(PATIENCE.as_secs() * 1000)));
+            }
+            let buffered = match &self.reads_long {
+                Some((_, until)) => {
+                    let left = Duration::from_millis(u64::try_from(until - boottime_ms()).unwrap_or(0));
+                    tokio::time::timeout(left, self.from.fill_buf()).await.map_err(std::io::Error::other)??
+                }
+                None => self.from.fill_buf().await?,
+            };
+            if buffered.is_empty() {
+                return Ok(false);
+            }
+            let end = buffered.iter().position(|byte| *byte == b'\n');
+            let taken = end.unwrap_or(buffered.len());
+            line.extend_from_slice(&buffered[..taken]);
+            self.from.consume(taken + usize::from(end.is_some()));
+            if end.is_some() {
+                return if line.len() > self.longest {
+                    Err(std::io::Error::other("a line is too long"))
+                } else {
+                    Ok(true)
+                };
+            }
         }
     }
 }

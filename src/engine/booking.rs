@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{AttemptId, Demand, DemandKind as Kind, EscalationKind, Gpus, LostWhy, RunId, Time};
 
-use super::state::{LaneRun, LaneState, Phase};
+use super::state::{LaneRun, LaneState, Phase, Sets};
 use super::{Engine, Run};
 
 /// Who may start now of those who want something of the host: the GPUs of each.
@@ -46,7 +46,7 @@ impl Engine {
     fn held(&self) -> (Demand, BTreeSet<u32>) {
         let (mut all, mut gpus) = (Demand::default(), BTreeSet::new());
         for run in self.asking_runs() {
-            for lane in run.lanes.iter().filter(|lane| run.holds(lane)) {
+            for lane in run.holders() {
                 let demand = run.step_of(lane).demand;
                 all.milli_cpus = all.milli_cpus.saturating_add(demand.milli_cpus);
                 all.memory = all.memory.saturating_add(demand.memory);
@@ -99,39 +99,22 @@ impl Engine {
         books
     }
 
-    /// What a lane waits for that others have, in words: `1 GPU: train of digits #3 has it`.
-    pub fn shortage(&self, id: &RunId, lane: &LaneRun, now: Time) -> Option<String> {
-        let run = self.runs.get(id).filter(|run| run.books)?;
-        let place = *run.places.get(&lane.id)?;
+    /// What lanes wait for at this moment that others have.
+    pub fn shortages(&self, now: Time) -> Shortages<'_> {
         let books = self.books(now);
-        let short = books.short.get(&(id.clone(), place))?;
-        let demand = run.step_of(lane).demand;
-        let wanted: Vec<String> = short.iter().map(|kind| demand.words(*kind)).collect();
-        let has = |other: &Demand, kind: &Kind| other.kinds().any(|has| has == *kind);
-        let mut holders: Vec<String> = Vec::new();
-        for other in self.asking_runs() {
-            let lanes = other.lanes.iter().filter(|lane| other.holds(lane));
-            let lanes = lanes.filter(|lane| short.iter().any(|kind| has(&other.step_of(lane).demand, kind)));
-            holders.extend(lanes.map(|lane| {
-                let name = other.lane_name(&lane.id);
-                if other.id == *id { name } else { format!("{name} of {} #{}", other.workflow.name, other.number) }
-            }));
-        }
-        let who = match holders.as_slice() {
-            [] => "somebody who asked before comes first".to_owned(),
-            [one] => format!("{one} has it"),
-            [one, other] => format!("{one} and {other} have them"),
-            [one, rest @ ..] => format!("{one} and {} others have them", rest.len()),
-        };
-        Some(format!("waits for {}: {who}", wanted.join(", ")))
+        // Where nobody waits, nobody asks who has it.
+        let runs = self.asking_runs().filter(|_| !books.short.is_empty());
+        let holders = runs.flat_map(|run| run.holders().map(move |lane| (run, lane))).collect();
+        Shortages { books, holders }
     }
 
     /// When a retry is due that gets what it wants then; what has to wait for others is started by their ends.
     pub(super) fn booked_deadline(&self) -> Option<Time> {
         let mut soonest: Option<Time> = None;
         for run in self.asking_runs().filter(|run| run.starts_anything()) {
+            let places = run.places();
             for &place in &run.sets.delayed {
-                let due = run.retry_deadline(place).filter(|due| soonest.is_none_or(|soonest| *due < soonest));
+                let due = run.retry_deadline(place, &places).filter(|due| soonest.is_none_or(|soonest| *due < soonest));
                 let wants = !run.step_of(&run.lanes[place]).demand.is_none();
                 if let Some(due) = due.filter(|due| wants && self.books(*due).grant(run, place).is_some()) {
                     soonest = Some(due);
@@ -142,9 +125,55 @@ impl Engine {
     }
 }
 
+/// What lanes wait for that others have, at one moment.
+#[derive(Debug)]
+pub struct Shortages<'e> {
+    books: Books,
+    holders: Vec<(&'e Run, &'e LaneRun)>,
+}
+
+impl Shortages<'_> {
+    /// What a lane waits for, in words: `1 GPU: train of digits #3 has it`.
+    pub fn of(&self, run: &Run, lane: &LaneRun) -> Option<String> {
+        if !run.books {
+            return None;
+        }
+        let place = *run.places.get(&lane.id)?;
+        let short = self.books.short.get(&(run.id.clone(), place))?;
+        let demand = run.step_of(lane).demand;
+        let wanted: Vec<String> = short.iter().map(|kind| demand.words(*kind)).collect();
+        let has = |other: &Demand, kind: &Kind| other.kinds().any(|has| has == *kind);
+        let of_it = |(other, lane): &&(&Run, &LaneRun)| {
+            let demand = other.step_of(lane).demand;
+            short.iter().any(|kind| has(&demand, kind))
+        };
+        let holders = self.holders.iter().filter(of_it);
+        let holders: Vec<String> = holders
+            .map(|(other, lane)| {
+                let name = other.lane_name(&lane.id);
+                if other.id == run.id { name } else { format!("{name} of {} #{}", other.workflow.name, other.number) }
+            })
+            .collect();
+        let who = match holders.as_slice() {
+            [] => "somebody who asked before comes first".to_owned(),
+            [one] => format!("{one} has it"),
+            [one, other] => format!("{one} and {other} have them"),
+            [one, rest @ ..] => format!("{one} and {} others have them", rest.len()),
+        };
+        Some(format!("waits for {}: {who}", wanted.join(", ")))
+    }
+}
+
 impl Run {
     pub(super) fn starts_anything(&self) -> bool {
         !self.paused && matches!(self.phase, Phase::Going)
+    }
+
+    /// The lanes whose newest attempts have what their steps want of the host.
+    fn holders(&self) -> impl Iterator<Item = &LaneRun> {
+        let Sets { active, undecided, probing, asking, .. } = &self.sets;
+        let places: BTreeSet<usize> = [active, undecided, probing, asking].into_iter().flatten().copied().collect();
+        places.into_iter().map(|place| &self.lanes[place]).filter(|lane| self.holds(lane))
     }
 
     /// Its newest attempt has what its step wants of the host: it lives, or may live.
@@ -169,11 +198,11 @@ impl Run {
     /// The lanes that could start now if they got what they want of the host, and since when they could.
     fn wanting(&self, now: Time) -> impl Iterator<Item = (usize, Time)> {
         let going = self.starts_anything();
-        let due = self.due(now).chain(self.sets.ready.iter().copied()).filter(move |_| going);
-        due.filter_map(|place| {
+        let places = self.places();
+        let due = self.due(now).filter(move |place| self.has_place(&self.lanes[*place], &places));
+        due.chain(self.startable()).filter(move |_| going).filter_map(|place| {
             let lane = &self.lanes[place];
-            let wants = !self.step_of(lane).demand.is_none();
-            let free = wants && self.has_place(lane) && !self.waits_for_another(place);
+            let free = !self.step_of(lane).demand.is_none() && !self.waits_for_another(place);
             free.then(|| (place, self.ready_since(lane)))
         })
     }

@@ -42,6 +42,7 @@ mod wish;
 
 use std::collections::BTreeMap;
 
+pub use booking::Shortages;
 pub use checkpoint::{Quality, Removal, Sighting, damaged_words};
 pub use escalation::outside_words;
 pub use order::Refused;

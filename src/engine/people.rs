@@ -15,6 +15,8 @@ use super::state::{Attached, Ended, Finish, Held, LaneRun, LaneState, Next, Phas
 
 /// So many times that somebody typed into an attempt are remembered.
 const HANDS: usize = 64;
+/// A gate offers to go back to so many of the steps before it, the nearest ones.
+const MOST_WAYS_BACK: usize = 20;
 
 impl LaneRun {
     /// The clocks go on, if they were held.
@@ -362,8 +364,21 @@ impl Run {
         let Some(from) = self.steps.get(usize::try_from(from).unwrap_or(usize::MAX)) else {
             return BTreeSet::new();
         };
-        let leads = |place: &usize| *place != gate && self.downstream(&self.steps[*place].id).contains(&gate);
-        self.downstream(&from.id).into_iter().filter(leads).collect()
+        let before = self.upstream(gate);
+        self.downstream(&from.id).intersection(&before).copied().collect()
+    }
+
+    /// The steps that come before this one, by place.
+    fn upstream(&self, of: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut next = vec![of];
+        while let Some(place) = next.pop() {
+            let step = self.workflow.steps.get_index(place).map(|(_, step)| step);
+            let needs = step.into_iter().flat_map(|step| &step.needs);
+            let needs = needs.filter_map(|need| self.workflow.steps.get_index_of(need));
+            next.extend(needs.filter(|need| found.insert(*need)));
+        }
+        found
     }
 
     /// The step that an answer sends back to.
@@ -386,14 +401,16 @@ impl Run {
 
     /// The answers that send a gate back, the step before it first.
     pub(super) fn ways_back(&self, gate: &StepId) -> Vec<Choice> {
-        let places = (0..self.steps.len()).rev().filter_map(|place| u32::try_from(place).ok()).map(Choice::SendBack);
-        let runs = |choice: &Choice| {
-            let Some(step) = self.back_to(*choice).filter(|step| matches!(step.what, StepWhat::Run { .. })) else {
-                return false;
-            };
-            self.sent_back(gate, *choice).iter().any(|lane| lane.id.step == step.id && lane.n > 0)
+        let Some(gate) = self.workflow.steps.get_index_of(gate) else {
+            return Vec::new();
         };
-        places.filter(runs).collect()
+        let runs = |place: &usize| {
+            let step = self.workflow.steps.get_index(*place).map(|(_, step)| &step.what);
+            let mut lanes = self.lanes[self.steps[*place].lanes.clone()].iter();
+            matches!(step, Some(StepWhat::Run { .. })) && lanes.any(|lane| can_go_again(lane) && lane.n > 0)
+        };
+        let places = self.upstream(gate).into_iter().rev().filter(runs).take(MOST_WAYS_BACK);
+        places.filter_map(|place| u32::try_from(place).ok()).map(Choice::SendBack).collect()
     }
 
     /// What led to a gate runs again from a step on, from the start; the gate asks anew when that is done.

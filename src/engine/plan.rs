@@ -63,7 +63,7 @@ impl Run {
     /// Runs `f` with what expressions of this lane see.
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();
-        let spec = self.step_of(lane).lanes.iter().find(|spec| spec.lane == lane.id.lane);
+        let spec = self.step_of(lane).spec(lane.id.lane);
         let facts = |name: &str| self.facts(name);
         f(&Scope { params: &self.workflow.params, matrix: spec.map_or(&none, |spec| &spec.values), step: &facts })
     }

@@ -126,6 +126,9 @@ impl Run {
 
     /// Services that have ended because nobody needed them are needed again: they begin anew.
     pub(super) fn revive(&mut self) {
+        if self.services == 0 {
+            return;
+        }
         loop {
             let ended = |lane: &LaneRun| match &lane.state {
                 LaneState::Done { how, .. } => {
@@ -162,7 +165,7 @@ impl Run {
 
     /// Services that nobody needs any more, and those that do not become ready.
     pub(super) fn services(&self, now: Time, out: &mut Vec<Command>) {
-        if !self.has_services() {
+        if self.services == 0 {
             return;
         }
         let by = || Principal::Rule;
@@ -208,9 +211,5 @@ impl Run {
     pub(super) fn is_looked_for(&self, lane: &LaneRun) -> bool {
         let probed = self.step_of(lane).service.as_ref().is_some_and(|service| service.readiness.is_some());
         probed && !lane.seen.as_ref().is_some_and(|seen| seen.good || seen.given_up)
-    }
-
-    fn has_services(&self) -> bool {
-        self.workflow.steps.values().any(|step| step.service.is_some())
     }
 }

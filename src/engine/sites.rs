@@ -95,6 +95,10 @@ impl Run {
     /// The environment that attempts of this lane go on from: what was kept last of the environment of its step, unless it
     /// was kept after this step or one that comes after it.
     pub fn base(&self, attempt: &AttemptId) -> Option<Base> {
+        // Asked before each launch, of runs of thousands of steps that keep nothing.
+        if self.kept.is_empty() {
+            return None;
+        }
         let site = self.site(attempt);
         let later = self.downstream(&attempt.lane.step);
         let place_of = |lane: &LaneId| self.workflow.steps.get_index_of(&lane.step);
@@ -155,7 +159,9 @@ impl Run {
         let lost = |past: &Past| {
             matches!(past.how, PastEnd::Exit { outside: Some(Outside::GpusLost), .. }).then_some(past.ended)
         };
-        let since = self.lanes.iter().filter(there).flat_map(|lane| lane.past.iter().filter_map(lost)).max()?;
+        // What is rare is looked for first.
+        let have_lost = self.lanes.iter().filter(|lane| lane.past.iter().any(|past| lost(past).is_some()));
+        let since = have_lost.filter(there).flat_map(|lane| lane.past.iter().filter_map(lost)).max()?;
         let runs = |lane: &LaneRun| matches!(lane.state, LaneState::Active { claimed: Some(_), .. });
         let alone = !self.lanes.iter().filter(there).any(|lane| lane.id != attempt.lane && runs(lane));
         Some(Refresh { since, alone })

@@ -7,7 +7,7 @@ use crate::model::{AttemptId, Cause, Command, EscalationId, SkipWhy, Step, StepW
 use super::Run;
 use super::booking::Books;
 use super::expr;
-use super::state::{Ended, LaneRun, LaneState, StepEnd};
+use super::state::{LaneRun, LaneState, StepEnd};
 
 /// Whether a lane whose needs have ended is to run.
 enum Fate {
@@ -17,7 +17,7 @@ enum Fate {
 }
 
 /// Places that are left, for the run and for each step.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     run: &'a Run,
     free: usize,
     taken: HashMap<usize, usize>,
@@ -36,7 +36,7 @@ impl Places<'_> {
 }
 
 impl Run {
-    fn places(&self) -> Places<'_> {
+    pub(super) fn places(&self) -> Places<'_> {
         let most = usize::try_from(self.workflow.max_parallel).unwrap_or(usize::MAX);
         let taken = self.sets.active.iter().filter(|place| self.takes_place(&self.lanes[**place])).count();
         let mut places = Places { run: self, free: most.saturating_sub(taken), taken: HashMap::new() };
@@ -53,63 +53,104 @@ impl Run {
     /// Lanes that may start now: retries that are due first, then in the file's order.
     pub(super) fn starts(&self, now: Time, books: &Books, next: &mut EscalationId, out: &mut Vec<Command>) {
         let mut places = self.places();
-        for place in self.due(now).chain(self.sets.ready.iter().copied()) {
-            let lane = &self.lanes[place];
-            let step = self.step_of(lane);
-            let runs = !matches!(step.what, StepWhat::Approval(_));
-            let takes = self.takes_place(lane);
-            // A gate takes no place: it opens however busy the run is. Nor do services and what waits for something outside.
-            if takes && !places.is_free(lane) || self.waits_for_another(place) {
-                continue;
-            }
-            let lane_id = lane.id.clone();
-            let what = match self.fate(step, lane) {
-                // Meanwhile it has its place: no more is read at once than would run.
-                Fate::Run if self.wants_look(lane) => {
-                    places.take(lane);
-                    continue;
-                }
-                Fate::Skip(why) => What::Skipped { lane: lane_id, why },
-                Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
-                Fate::Run if runs => {
-                    let gpus = match (step.demand.is_none(), books.never(self, place), books.grant(self, place)) {
-                        (true, ..) => Vec::new(),
-                        (false, Some(why), _) => {
-                            out.push(self.record(now, What::CannotStart { lane: lane_id, why: why.to_owned() }));
-                            continue;
-                        }
-                        // Others have what it wants, or come first.
-                        (false, None, None) => continue,
-                        (false, None, Some(gpus)) => gpus.to_vec(),
-                    };
-                    if takes {
-                        places.take(lane);
-                    }
-                    self.begin(lane, gpus, now, out);
-                    continue;
-                }
-                Fate::Run => {
-                    let Some(escalation) = self.question(lane, *next, now) else {
-                        continue;
-                    };
-                    next.0 += 1;
-                    What::Opened { escalation: Box::new(escalation) }
-                }
-            };
-            out.push(self.record(now, what));
+        for place in self.due(now) {
+            self.begins(place, &mut places, (now, books), next, out);
         }
+        let mut from = 0;
+        while let Some(place) = self.next_ready(&places, from) {
+            self.begins(place, &mut places, (now, books), next, out);
+            from = place + 1;
+        }
+    }
+
+    /// The first ready lane from this place on for which there is room. Those for which there is none are not looked at one
+    /// by one: there may be thousands of them, at every turn.
+    fn next_ready(&self, places: &Places<'_>, mut from: usize) -> Option<usize> {
+        loop {
+            let set = if places.free > 0 { &self.sets.ready } else { &self.sets.placeless };
+            let place = *set.range(from..).next()?;
+            let lane = &self.lanes[place];
+            if !self.takes_place(lane) || places.is_free(lane) {
+                return Some(place);
+            }
+            // No lane of this step may start.
+            from = self.steps[lane.step].lanes.end;
+        }
+    }
+
+    /// The ready lanes for which there is room now, whoever of them comes first.
+    pub(super) fn startable(&self) -> impl Iterator<Item = usize> {
+        let places = self.places();
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let place = self.next_ready(&places, from)?;
+            from = place + 1;
+            Some(place)
+        })
+    }
+
+    /// What becomes of a lane that could start: its first event, unless it has to wait for something else.
+    fn begins(
+        &self,
+        place: usize,
+        places: &mut Places<'_>,
+        (now, books): (Time, &Books),
+        next: &mut EscalationId,
+        out: &mut Vec<Command>,
+    ) {
+        let lane = &self.lanes[place];
+        let step = self.step_of(lane);
+        let runs = !matches!(step.what, StepWhat::Approval(_));
+        let takes = self.takes_place(lane);
+        // A gate takes no place: it opens however busy the run is. Nor do services and what waits for something outside.
+        if takes && !places.is_free(lane) || self.waits_for_another(place) {
+            return;
+        }
+        let lane_id = lane.id.clone();
+        let what = match self.fate(step, lane) {
+            // Meanwhile it has its place: no more is read at once than would run.
+            Fate::Run if self.wants_look(lane) => return places.take(lane),
+            Fate::Skip(why) => What::Skipped { lane: lane_id, why },
+            Fate::Cannot(why) => What::CannotStart { lane: lane_id, why },
+            Fate::Run if runs => {
+                let gpus = match (step.demand.is_none(), books.never(self, place), books.grant(self, place)) {
+                    (true, ..) => Vec::new(),
+                    (false, Some(why), _) => {
+                        return out.push(self.record(now, What::CannotStart { lane: lane_id, why: why.to_owned() }));
+                    }
+                    // Others have what it wants, or come first.
+                    (false, None, None) => return,
+                    (false, None, Some(gpus)) => gpus.to_vec(),
+                };
+                if takes {
+                    places.take(lane);
+                }
+                return self.begin(lane, gpus, now, out);
+            }
+            Fate::Run => {
+                let Some(escalation) = self.question(lane, *next, now) else { return };
+                next.0 += 1;
+                What::Opened { escalation: Box::new(escalation) }
+            }
+        };
+        out.push(self.record(now, what));
     }
 
     /// Lanes that would start now and may not have to.
     pub(super) fn look_ups(&self) -> impl Iterator<Item = &LaneRun> {
         let mut places = self.places();
-        let wanted = self.sets.ready.iter().map(|place| &self.lanes[*place]).filter(|lane| self.wants_look(lane));
-        wanted.filter(move |lane| {
-            let now = places.is_free(lane) && matches!(self.fate(self.step_of(lane), lane), Fate::Run);
-            if now {
-                places.take(lane);
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let place = self.next_ready(&places, from)?;
+                from = place + 1;
+                let lane = &self.lanes[place];
+                let looks = self.wants_look(lane) && places.is_free(lane);
+                if looks && matches!(self.fate(self.step_of(lane), lane), Fate::Run) {
+                    places.take(lane);
+                    return Some(lane);
+                }
             }
-            now
         })
     }
 
@@ -181,37 +222,24 @@ impl Run {
     }
 
     /// It could start now, as far as places are concerned.
-    pub(super) fn has_place(&self, lane: &LaneRun) -> bool {
-        !self.takes_place(lane) || self.places().is_free(lane)
+    pub(super) fn has_place(&self, lane: &LaneRun, places: &Places<'_>) -> bool {
+        !self.takes_place(lane) || places.is_free(lane)
     }
 
     /// Whether another lane of the step has failed for good, at all or since a moment.
     pub(super) fn sibling_failed(&self, lane: &LaneRun, since: Option<Time>) -> bool {
-        self.lanes[self.steps[lane.step].lanes.clone()].iter().any(|other| match &other.state {
-            LaneState::Done { how: Ended::Failed, at } => since.is_none_or(|since| *at >= since),
-            LaneState::Waiting
-            | LaneState::Active { .. }
-            | LaneState::Exited { .. }
-            | LaneState::Lost { .. }
-            | LaneState::Probing { .. }
-            | LaneState::Verifying { .. }
-            | LaneState::Probed { .. }
-            | LaneState::Delayed { .. }
-            | LaneState::ToAsk { .. }
-            | LaneState::Asking { .. }
-            | LaneState::Done { .. } => false,
-        })
+        self.steps[lane.step].failed.is_some_and(|at| since.is_none_or(|since| at >= since))
     }
 
     /// When a retry of this lane is due, if time is all that it waits for: without a place, only an event helps.
-    pub(super) fn retry_deadline(&self, place: usize) -> Option<Time> {
+    pub(super) fn retry_deadline(&self, place: usize, places: &Places<'_>) -> Option<Time> {
         let lane = &self.lanes[place];
         if self.waits_for_another(place) {
             return None;
         }
         match &lane.state {
             LaneState::Delayed { until, .. }
-                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.has_place(lane) =>
+                if lane.attached.is_none() && self.steps[lane.step].needs_open == 0 && self.has_place(lane, places) =>
             {
                 Some(*until)
             }

@@ -48,6 +48,8 @@ pub struct Run {
     pub(super) sets: Sets,
     /// A step of it wants something of the host for itself.
     pub(super) books: bool,
+    /// How many of its steps are services.
+    pub(super) services: usize,
 }
 
 /// Where a run is.
@@ -70,6 +72,8 @@ pub enum Phase {
 pub(super) struct Sets {
     /// Waiting, and all that the step needs has ended.
     pub(super) ready: BTreeSet<usize>,
+    /// Those of them that take no place: they start however busy the run is.
+    pub(super) placeless: BTreeSet<usize>,
     /// Intended, running or stopping.
     pub(super) active: BTreeSet<usize>,
     /// Ended or lost, and nothing decided yet; or decided, and the question not open yet.
@@ -100,6 +104,8 @@ pub(super) struct StepRun {
     pub(super) lanes_unmet: usize,
     /// How many of its lanes are active.
     pub(super) lanes_active: usize,
+    /// When the last of its lanes failed for good.
+    pub(super) failed: Option<Time>,
 }
 
 impl Run {
@@ -120,6 +126,7 @@ impl Run {
                 lanes_open: 0,
                 lanes_unmet: 0,
                 lanes_active: 0,
+                failed: None,
             });
         }
         for (place, step) in workflow.steps.values().enumerate() {
@@ -154,8 +161,10 @@ impl Run {
             steps,
             sets: Sets::default(),
             books: false,
+            services: 0,
         };
         run.books = run.workflow.steps.values().any(|step| !step.demand.is_none());
+        run.services = run.workflow.steps.values().filter(|step| step.service.is_some()).count();
         run.select(at);
         run.recount();
         run
@@ -195,6 +204,7 @@ impl Run {
             step.lanes_open = 0;
             step.lanes_unmet = 0;
             step.lanes_active = 0;
+            step.failed = None;
         }
         for place in 0..self.lanes.len() {
             let lane = &self.lanes[place];
@@ -209,6 +219,7 @@ impl Run {
             if matches!(lane.state, LaneState::Active { .. }) {
                 self.steps[step].lanes_active += 1;
             }
+            self.note_failed(place);
         }
         for place in 0..self.steps.len() {
             if self.steps[place].lanes_unmet > 0 {
@@ -233,7 +244,18 @@ impl Run {
         if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
             set.insert(place);
         }
+        if ready && matches!(self.lanes[place].state, LaneState::Waiting) && !self.takes_place(&self.lanes[place]) {
+            self.sets.placeless.insert(place);
+        }
         self.tend(place);
+    }
+
+    fn note_failed(&mut self, place: usize) {
+        let lane = &self.lanes[place];
+        if let LaneState::Done { how: Ended::Failed, at } = lane.state {
+            let failed = &mut self.steps[lane.step].failed;
+            *failed = (*failed).max(Some(at));
+        }
     }
 
     /// Keeps the set of those whose checkpoints are to be tended.
@@ -252,6 +274,7 @@ impl Run {
         if let Some(set) = self.sets.of(&self.lanes[place].state, ready) {
             set.remove(&place);
         }
+        self.sets.placeless.remove(&place);
         let was = std::mem::replace(&mut self.lanes[place].state, state);
         let now = &self.lanes[place].state;
         let (was_active, is_active) =
@@ -271,12 +294,16 @@ impl Run {
             return;
         }
         match (was_done, is_done) {
-            (false, true) => self.lane_closed(step),
+            (false, true) => {
+                self.note_failed(place);
+                self.lane_closed(step);
+            }
             (true, false) => {
                 self.recount();
                 return self.revive();
             }
-            (true, true) | (false, false) => {}
+            (true, true) => self.recount(),
+            (false, false) => {}
         }
         self.enter(place);
     }
@@ -324,8 +351,7 @@ impl Run {
 
     /// `train` or `train[lr=0.1]`.
     pub fn lane_name(&self, id: &LaneId) -> String {
-        let spec =
-            self.workflow.steps.get(&id.step).and_then(|step| step.lanes.iter().find(|spec| spec.lane == id.lane));
+        let spec = self.workflow.steps.get(&id.step).and_then(|step| step.spec(id.lane));
         match spec.map(crate::model::LaneSpec::label) {
             Some(label) if !label.is_empty() => format!("{}[{label}]", id.step),
             _ => id.step.to_string(),

@@ -62,7 +62,8 @@ impl Run {
         // What wants something of the host has to heed other runs, too.
         let alone = |place: &&usize| self.step_of(&self.lanes[**place]).demand.is_none();
         let retries = self.sets.delayed.iter().filter(|_| starts).filter(alone);
-        let retries = retries.filter_map(|place| self.retry_deadline(*place));
+        let places = self.places();
+        let retries = retries.filter_map(|place| self.retry_deadline(*place, &places));
         let asking = self.sets.asking.union(&self.sets.active);
         let answers = asking.filter_map(|place| self.answer_wait(*place)).map(|wait| wait.until);
         let run = self.run_deadline().filter(|_| matches!(self.phase, Phase::Going));

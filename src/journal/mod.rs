@@ -100,6 +100,8 @@ pub struct Journal {
     path: PathBuf,
     /// Where it is marked how far it has come; `None` where that cannot be written.
     mark: Option<std::fs::File>,
+    /// How far it has come.
+    come: Mark,
 }
 
 impl Journal {
@@ -119,8 +121,13 @@ impl Journal {
         )?;
         transaction.commit()?;
         let mark = Mark::open(path).inspect_err(|error| tracing::warn!("the journal is not marked: {error}")).ok();
-        let journal = Self { db, epoch, path: path.to_owned(), mark };
-        journal.note_mark()?;
+        let read = ReadRef { db: &db };
+        let (seq, escalation) = (read.newest_event()?, read.newest_escalation()?);
+        let of = params![i64::try_from(seq).unwrap_or(i64::MAX)];
+        let sum = db.query_row("SELECT sum FROM events WHERE seq = ?1", of, |row| row.get::<_, Option<i64>>(0));
+        let come = Mark { tables: VERSION, seq, sum: sum.optional()?.flatten().unwrap_or(0), epoch, escalation };
+        let journal = Self { db, epoch, path: path.to_owned(), mark, come };
+        journal.note_mark();
         Ok(journal)
     }
 
@@ -152,15 +159,10 @@ impl Journal {
     }
 
     /// Marks how far it has come. Where the disk does not take it, the mark stays behind, which is no harm.
-    fn note_mark(&self) -> Result<(), Error> {
-        let Some(file) = &self.mark else { return Ok(()) };
-        let seq = self.read().newest_event()?;
-        let of = params![i64::try_from(seq).unwrap_or(i64::MAX)];
-        let sum = self.db.query_row("SELECT sum FROM events WHERE seq = ?1", of, |row| row.get::<_, Option<i64>>(0));
-        let sum = sum.optional()?.flatten().unwrap_or(0);
-        let escalation = self.read().newest_escalation()?;
-        drop(Mark { tables: VERSION, seq, sum, epoch: self.epoch, escalation }.write(file));
-        Ok(())
+    fn note_mark(&self) {
+        if let Some(file) = &self.mark {
+            drop(self.come.write(file));
+        }
     }
 
     /// A second connection for reading, which never waits for the writer.
@@ -195,18 +197,24 @@ impl Journal {
             insert_run(&transaction, run)?;
         }
         let mut numbers = Vec::with_capacity(events.len());
-        let mut next =
-            transaction.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get::<_, i64>(0))?;
+        let mut next: i64 =
+            transaction.prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?.query_row([], |row| row.get(0))?;
+        let mut come = self.come;
         for event in events {
             next += 1;
-            insert_event(&transaction, (next, mine), event)?;
+            come.sum = insert_event(&transaction, (next, mine), event)?;
+            come.seq = u64::try_from(next).unwrap_or(0);
+            if let What::Opened { escalation } = &event.what {
+                come.escalation = come.escalation.max(escalation.id.0);
+            }
             numbers.push(next);
         }
         for (of, notice) in notices {
             notices::insert(&transaction, *of, &numbers, notice)?;
         }
         transaction.commit()?;
-        self.note_mark()?;
+        self.come = come;
+        self.note_mark();
         Ok(numbers.last().and_then(|last| u64::try_from(*last).ok()).unwrap_or(0))
     }
 
@@ -315,7 +323,7 @@ impl ReadRef<'_> {
         let found = self.db.query_row(
             "SELECT boot FROM events JOIN epochs USING (epoch) WHERE run = ?1 AND kind = 'intended'
              AND json_extract(body, '$.intended.at.step') = ?2 AND json_extract(body, '$.intended.at.lane') = ?3
-             AND json_extract(body, '$.intended.at.n') = ?4",
+             AND json_extract(body, '$.intended.at.n') = ?4 ORDER BY seq DESC LIMIT 1",
             params![attempt.run.as_str(), attempt.lane.step.as_str(), attempt.lane.lane.0, attempt.n],
             |row| row.get(0),
         );
@@ -329,27 +337,40 @@ impl ReadRef<'_> {
         since: u64,
         workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
     ) -> Result<Vec<(u64, Event)>, Error> {
+        let mut events = Vec::new();
+        self.each(run, since, workflow, &mut |seq, event| events.push((seq, event)))?;
+        Ok(events)
+    }
+
+    /// The same, one after another: there are never two of them in memory.
+    pub fn each(
+        &self,
+        run: &RunId,
+        since: u64,
+        workflow: &dyn Fn() -> Result<Arc<Workflow>, String>,
+        take: &mut dyn FnMut(u64, Event),
+    ) -> Result<(), Error> {
         let mut statement = self.db.prepare_cached(
             "SELECT seq, at, body, epoch, kind, sum FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq",
         )?;
         let mut rows = statement.query(params![run.as_str(), i64::try_from(since).unwrap_or(i64::MAX)])?;
-        let mut events = Vec::new();
         while let Some(row) = rows.next()? {
-            let (seq, at, body): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let kind: String = row.get(4)?;
-            let stored = EventRow { seq, run: run.as_str(), at, epoch: row.get(3)?, kind: &kind, body: &body };
+            let (seq, at) = (row.get(0)?, row.get(1)?);
+            let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+            let (body, kind) = (text(2)?, text(4)?);
+            let stored = EventRow { seq, run: run.as_str(), at, epoch: row.get(3)?, kind, body };
             if !stored.is_sound(row.get(5)?) {
                 return Err(Error::Broken(format!("event {seq} is not as it was written")));
             }
             let seq = u64::try_from(seq).unwrap_or(0);
-            let what = record::read(run, &body, workflow).map_err(|source| Error::Unreadable {
+            let what = record::read(run, body, workflow).map_err(|source| Error::Unreadable {
                 run: run.to_string(),
                 seq,
                 source,
             })?;
-            events.push((seq, Event { run: run.clone(), at: Time::from_ms(at), what }));
+            take(seq, Event { run: run.clone(), at: Time::from_ms(at), what });
         }
-        Ok(events)
+        Ok(())
     }
 
     fn rows(self, clause: &str, values: impl rusqlite::Params) -> Result<Vec<RunRow>, Error> {
@@ -429,7 +450,8 @@ fn sound(path: &Path) -> Result<Connection, Error> {
 }
 
 fn epoch_of(transaction: &Transaction<'_>) -> Result<u64, Error> {
-    let epoch: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))?;
+    let mut asked = transaction.prepare_cached("SELECT value FROM meta WHERE key = 'epoch'")?;
+    let epoch: i64 = asked.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(epoch).unwrap_or(0))
 }
 
@@ -454,7 +476,8 @@ fn insert_run(transaction: &Transaction<'_>, run: &RunRow) -> Result<(), Error> 
     sums::seal_run(transaction, run.id.as_str())
 }
 
-fn insert_event(transaction: &Transaction<'_>, (seq, epoch): (i64, u64), event: &Event) -> Result<(), Error> {
+/// Gives the sum of its row.
+fn insert_event(transaction: &Transaction<'_>, (seq, epoch): (i64, u64), event: &Event) -> Result<i64, Error> {
     let body = record::write(&event.what).map_err(Error::Unwritable)?;
     let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
     let (run, at, kind) = (event.run.as_str(), event.at.as_ms(), record::kind(&event.what));
@@ -479,5 +502,6 @@ fn insert_event(transaction: &Transaction<'_>, (seq, epoch): (i64, u64), event: 
         transaction.execute("UPDATE meta SET value = max(value, ?1) WHERE key = 'escalation'", [id])?;
     }
     answers::note(transaction, event)?;
-    results::note(transaction, event)
+    results::note(transaction, event)?;
+    Ok(sum)
 }

@@ -370,6 +370,13 @@ pub struct LaneSpec {
 }
 
 impl Step {
+    /// The combination of this lane.
+    pub fn spec(&self, lane: Lane) -> Option<&LaneSpec> {
+        // Lanes are counted in their order.
+        let counted = usize::try_from(lane.0).ok().and_then(|place| self.lanes.get(place));
+        counted.filter(|spec| spec.lane == lane).or_else(|| self.lanes.iter().find(|spec| spec.lane == lane))
+    }
+
     /// It does not run again while all that its result depends on is the same.
     pub fn is_cached(&self) -> bool {
         self.outputs.values().any(|output| output.cache)

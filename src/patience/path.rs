@@ -36,13 +36,19 @@ pub struct Places {
 const DRAWN: usize = 255;
 const DRAWN_OF_MANY: usize = 63;
 const MANY: usize = 64;
+/// From here on fewer still: each takes its time, and chance evens out over so many.
+const VERY_MANY: usize = 640;
+const FEWEST: usize = 9;
 /// Where the share of a bell below it is a tenth.
 const TENTH: f64 = 1.2816;
 
 /// What is left of the whole, and the stages that it hangs on in the middle one of the possible runs, first to last. Stages
 /// that wait for each other in a circle wait for nothing.
 pub fn whole(stages: &[Stage], places: &Places) -> (Left, Vec<usize>) {
-    let drawn = if stages.len() > MANY { DRAWN_OF_MANY } else { DRAWN };
+    let drawn = match stages.len() {
+        0..=MANY => DRAWN,
+        n => (DRAWN_OF_MANY * VERY_MANY / n).clamp(FEWEST, DRAWN_OF_MANY) | 1,
+    };
     let mut all: Vec<(f64, Vec<usize>)> = (0..drawn).map(|draw| Course::new(stages, places, draw).run()).collect();
     all.sort_by(|one, other| one.0.total_cmp(&other.0));
     let ends: Vec<f64> = all.iter().map(|(end, _)| *end).collect();
@@ -78,7 +84,10 @@ struct Course<'s> {
     /// Needs that are not over, and who waits for each.
     open: Vec<usize>,
     after: Vec<Vec<usize>>,
-    ready: BTreeSet<usize>,
+    /// Those that wait for a place only, by their crews.
+    ready: BTreeSet<(usize, usize)>,
+    /// Those that need none.
+    free: Vec<usize>,
     runs: BinaryHeap<Reverse<End>>,
     /// The stage whose end let each begin.
     let_by: Vec<Option<usize>>,
@@ -94,17 +103,29 @@ impl<'s> Course<'s> {
             }
         }
         let open: Vec<usize> = stages.iter().map(|stage| if stage.begun { 0 } else { needs(stage).count() }).collect();
-        let ready = (0..stages.len()).filter(|place| open[*place] == 0).collect();
-        Self {
+        let ready: Vec<usize> = (0..stages.len()).filter(|place| open[*place] == 0).collect();
+        let mut course = Self {
             stages,
             draw,
             all: free(places.all),
             crews: places.crews.iter().copied().map(free).collect(),
             open,
             after,
-            ready,
+            ready: BTreeSet::new(),
+            free: Vec::new(),
             runs: BinaryHeap::new(),
             let_by: vec![None; stages.len()],
+        };
+        for stage in ready {
+            course.is_ready(stage);
+        }
+        course
+    }
+
+    fn is_ready(&mut self, stage: usize) {
+        match self.stages[stage].crew {
+            Some(crew) => drop(self.ready.insert((crew, stage))),
+            None => self.free.push(stage),
         }
     }
 
@@ -116,16 +137,14 @@ impl<'s> Course<'s> {
                 self.begin(stage, &now);
             }
         }
+        let mut all_begun = 0;
         loop {
-            let ready: Vec<usize> = self.ready.iter().copied().collect();
-            for stage in ready {
-                if self.stages[stage].crew.is_none_or(|crew| self.is_free(crew)) {
-                    self.begin(stage, &now);
-                }
-            }
+            self.begin_ready(&now);
             let Some(Reverse(end)) = self.runs.pop() else {
                 // What is left waits in a circle, or for a place that nobody has.
-                let Some(stuck) = (0..self.stages.len()).find(|stage| self.open[*stage] != usize::MAX) else { break };
+                let stuck = (all_begun..self.stages.len()).find(|stage| self.open[*stage] != usize::MAX);
+                let Some(stuck) = stuck else { break };
+                all_begun = stuck;
                 self.begin(stuck, &now);
                 continue;
             };
@@ -142,8 +161,21 @@ impl<'s> Course<'s> {
         (now.0, way)
     }
 
-    fn is_free(&self, crew: usize) -> bool {
-        self.all > 0 && self.crews.get(crew).is_none_or(|free| *free > 0)
+    /// Those that are ready and have a place. Those that have none are not looked at one by one.
+    fn begin_ready(&mut self, now: &End) {
+        while let Some(stage) = self.free.pop() {
+            self.begin(stage, now);
+        }
+        let mut from = (0, 0);
+        while self.all > 0 {
+            let Some((crew, stage)) = self.ready.range(from..).next().copied() else { break };
+            if self.crews.get(crew).is_none_or(|free| *free > 0) {
+                self.begin(stage, now);
+                from = (crew, stage + 1);
+            } else {
+                from = (crew + 1, 0);
+            }
+        }
     }
 
     fn begin(&mut self, stage: usize, now: &End) {
@@ -151,8 +183,8 @@ impl<'s> Course<'s> {
         if std::mem::replace(&mut self.open[stage], usize::MAX) == usize::MAX {
             return;
         }
-        self.ready.remove(&stage);
         if let Some(crew) = self.stages[stage].crew {
+            self.ready.remove(&(crew, stage));
             self.all -= 1;
             self.crews.get_mut(crew).into_iter().for_each(|free| *free -= 1);
         }
@@ -170,7 +202,7 @@ impl<'s> Course<'s> {
             if *open != usize::MAX {
                 *open = open.saturating_sub(1);
                 if *open == 0 {
-                    self.ready.insert(next);
+                    self.is_ready(next);
                 }
             }
         }

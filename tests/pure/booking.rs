@@ -118,7 +118,7 @@ impl Host {
 
     fn shortage(&self, run: &str, name: &str) -> Option<String> {
         let held = self.engine.run(&id(run)).expect("the run");
-        self.engine.shortage(&id(run), held.lane(&lane(name)).expect("a lane"), self.now)
+        self.engine.shortages(self.now).of(held, held.lane(&lane(name)).expect("a lane"))
     }
 }
 

@@ -1,12 +1,14 @@
 //! `wait`: blocks until one of the named things has happened to a run or a step of it.
 
+use std::time::Duration;
+
 use super::{Ended, answer};
 use crate::cli::Face;
 use crate::cli::args::{self, Wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
-use crate::client::{Link, Wake};
-use crate::clock::boottime_ms;
+use crate::client::{Link, Wake, rest};
+use crate::clock::{boottime_ms, pause};
 use crate::faces::words;
 use crate::gauge::alert::Condition;
 use crate::wire::client::{Ask, EventView, Reply, RunView, StepState, StepView};
@@ -32,7 +34,9 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
     let mut since = None;
     let mut metrics = Looks::new(&args.conditions);
     loop {
+        let asked = boottime_ms();
         let view = status(&mut link, &args.run)?;
+        let took = Duration::from_millis((boottime_ms() - asked).unsigned_abs());
         // Only what is saved from now on counts as "a checkpoint": an old one is known already.
         let from = *since.get_or_insert(view.seq);
         let fresh = checkpoints(&mut link, args, &view, from)?;
@@ -43,8 +47,8 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
             return report(face, &view, &met);
         }
         // Of numbers nobody is told.
-        let pause = if metrics.any() { 1_000 } else { 60_000 };
-        let until = deadline.unwrap_or(i64::MAX).min(boottime_ms() + pause);
+        let often = if metrics.any() { 1_000 } else { 60_000 };
+        let until = deadline.unwrap_or(i64::MAX).min(boottime_ms() + often);
         match link.wait(&[leave.fd()], until)? {
             Wake::Other(_) => {
                 face.screen.note("the run goes on");
@@ -53,7 +57,8 @@ pub(super) fn wait(face: &Face, args: &Wait) -> Ended {
             Wake::TimedOut if deadline.is_some_and(|at| boottime_ms() >= at) => {
                 return timed_out(face, args);
             }
-            Wake::Changed(_) | Wake::TimedOut => {}
+            Wake::Changed(_) => pause(rest(took)),
+            Wake::TimedOut => {}
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Core;
+use super::{Core, Input};
+use crate::daemon::begin;
 use crate::daemon::watch::Orders;
-use crate::daemon::{begin, views};
 use crate::engine::{Engine, LaneState, Run};
 use crate::journal::{self, Journal, RunRow};
 use crate::metrics::Lesson;
@@ -21,9 +21,7 @@ pub(super) fn fold(journal: &Journal, host: Demand) -> Result<Engine, journal::E
         }
     }
     for row in rows {
-        for (_, event) in read.events(&row.id, 0, &|| workflow_of(&row))? {
-            engine.apply(&event);
-        }
+        read.each(&row.id, 0, &|| workflow_of(&row), &mut |_, event| engine.apply(&event))?;
     }
     Ok(engine)
 }
@@ -79,7 +77,12 @@ impl Core {
         }
     }
 
+    /// The records of runs that changed, unless it is too early for the next ones.
     pub(super) fn write_records(&mut self) {
+        if let Some(rest) = self.scribe.rests() {
+            self.parts.tell_after(rest, Input::WriteRecords);
+            return;
+        }
         self.writing = false;
         for run in std::mem::take(&mut self.unwritten) {
             self.write_record(&run);
@@ -88,9 +91,10 @@ impl Core {
 
     pub(super) fn write_record(&mut self, id: &RunId) {
         let Some(run) = self.engine.run(id) else { return };
-        match self.journal.read().events(id, 0, &|| Ok(Arc::clone(&run.workflow))) {
-            Ok(events) => views::write_record(run.clone(), events),
-            Err(error) => tracing::warn!("record.md of {id} is behind: {error}"),
+        let newest = self.journal.read().newest_event();
+        let written = newest.and_then(|newest| self.scribe.write(run.clone(), newest, &self.journal));
+        if let Err(error) = written {
+            tracing::warn!("record.md of {id} is behind: {error}");
         }
     }
 
@@ -101,9 +105,7 @@ impl Core {
         }
         let Some(row) = self.journal.read().run(id)? else { return Ok(None) };
         let mut engine = Engine::default();
-        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
-            engine.apply(&event);
-        }
+        self.journal.read().each(id, 0, &|| workflow_of(&row), &mut |_, event| engine.apply(&event))?;
         Ok(engine.run(id).cloned())
     }
 
@@ -113,9 +115,7 @@ impl Core {
             return Ok(());
         }
         let Some(row) = self.journal.read().run(id)? else { return Ok(()) };
-        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
-            self.engine.apply(&event);
-        }
+        self.journal.read().each(id, 0, &|| workflow_of(&row), &mut |_, event| self.engine.apply(&event))?;
         Ok(())
     }
 }

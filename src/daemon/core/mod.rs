@@ -23,14 +23,17 @@ use crate::engine::{Engine, LaneState};
 use crate::faults::{crash_point, mutant};
 use crate::journal::{self, Journal, NewNotice, Of, RunRow};
 use crate::model::{AttemptId, Command, Event, LaneId, RunId, Site, Time, What};
+use crate::wire::client::RunLine;
 
 mod fold;
 mod measured;
 mod parts;
+mod scribe;
 
 use fold::fold;
 pub(super) use measured::{Live, is_measured};
 pub(super) use parts::{Caller, Input, Parts};
+use scribe::Scribe;
 
 /// How long to wait before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -87,11 +90,14 @@ pub(super) struct Core {
     pub(super) pending: Vec<Event>,
     /// Why nothing new starts, if so.
     pub(super) space: Space,
+    /// How runs that are over stand in lists.
+    pub(super) over: std::sync::Mutex<HashMap<RunId, RunLine>>,
     /// What is still to be told to people outside.
     pub(super) outbox: Outbox,
     /// Runs whose record.md is behind.
     unwritten: BTreeSet<RunId>,
     writing: bool,
+    scribe: Scribe,
     next_round: Time,
     stopping: bool,
 }
@@ -121,9 +127,11 @@ impl Core {
             meter: Arc::default(),
             pending: Vec::new(),
             space,
+            over: std::sync::Mutex::default(),
             outbox: Outbox::new(now),
             unwritten: BTreeSet::new(),
             writing: false,
+            scribe: Scribe::default(),
             next_round: now.plus(LOOK_ROUND),
             stopping: false,
         })
@@ -376,7 +384,7 @@ impl Core {
         self.parts.changed.send_replace(seq);
         if !self.writing {
             self.writing = true;
-            self.parts.tell_after(Duration::from_millis(500), Input::WriteRecords);
+            self.parts.tell_after(scribe::OFTEN, Input::WriteRecords);
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use super::core::{After, Caller, Core, Input};
 use super::vault;
 use super::views::{self, words};
 use crate::engine::{self, LaneState, Phase, Run};
-use crate::journal::{self};
-use crate::model::{ClockOrder, Event, LaneId, Order, Principal, RunId, StepId, What};
+use crate::journal::{self, RunRow};
+use crate::model::{ClockOrder, Event, LaneId, Order, Principal, RunId, StepId, Time, What};
 use crate::wire::client::{self as wire, Ask, Refusal, RefusalKind, Reply};
 use std::os::fd::OwnedFd;
+use std::sync::PoisonError;
 
 mod charts;
 mod hands_on;
@@ -100,8 +101,13 @@ impl Core {
             Ask::StartRun(start) => Ok(self.start_run(*start, None, by)),
             Ask::Runs { limit, state } => now(self.runs(limit, state)?),
             Ask::Status { run } => {
-                let run = self.find(&run)?;
-                now(reply(Reply::Run(self.run_view(&run))))
+                let id = self.find_id(&run)?;
+                // What is held is looked at where it is: a run of thousands of steps is not copied for that.
+                let answer = match self.engine.run(&id) {
+                    Some(held) => self.run_view(held),
+                    None => self.run_view(&self.find(&run)?),
+                };
+                now(reply(Reply::Run(answer)))
             }
             Ask::StepNames { run } => {
                 let run = self.find(&run)?;
@@ -109,8 +115,11 @@ impl Core {
                 now(reply(Reply::StepNames(names)))
             }
             Ask::Events { run, since, limit } => {
-                let run = self.find(&run)?;
-                now(self.events(&run, since, limit)?)
+                let id = self.find_id(&run)?;
+                now(match self.engine.run(&id) {
+                    Some(held) => self.events(held, since, limit)?,
+                    None => self.events(&self.find(&run)?, since, limit)?,
+                })
             }
             Ask::Log { run, step, attempt } => {
                 let run = self.find(&run)?;
@@ -260,6 +269,16 @@ impl Core {
 
     /// The run that a text names: its id, `@last`, a number, a name, or `name#number`.
     pub(super) fn find(&self, text: &str) -> Refusable<Run> {
+        let id = self.find_id(text)?;
+        let found = self.run_or_fold(&id).map_err(|error| Box::new(internal(&error)))?;
+        found.ok_or_else(|| Box::new(self.no_such_run(text)))
+    }
+
+    fn find_id(&self, text: &str) -> Refusable<RunId> {
+        // Who follows a run asks for it by its id, again and again.
+        if let Some(held) = RunId::new(text).ok().and_then(|id| self.engine.run(&id)) {
+            return Ok(held.id.clone());
+        }
         let read = self.journal.read();
         let broken = |error: journal::Error| Box::new(internal(&error));
         let text = text.trim();
@@ -279,8 +298,7 @@ impl Core {
         } else {
             read.run_named(text, None).map_err(broken)?
         };
-        let Some(row) = row else { return Err(Box::new(self.no_such_run(text))) };
-        self.run_or_fold(&row.id).map_err(broken)?.ok_or_else(|| Box::new(self.no_such_run(text)))
+        row.map(|row| row.id).ok_or_else(|| Box::new(self.no_such_run(text)))
     }
 
     fn no_such_run(&self, text: &str) -> Answer {
@@ -300,13 +318,7 @@ impl Core {
         let mut lines = Vec::new();
         // With a filter all are looked at: the newest that match may be old.
         for row in self.journal.read().runs(if state.is_some() { usize::MAX } else { limit }).map_err(broken)? {
-            let line = match self.engine.run(&row.id) {
-                Some(run) => views::run_line(run),
-                None => match self.run_or_fold(&row.id).map_err(broken)? {
-                    Some(run) => views::run_line(&run),
-                    None => continue,
-                },
-            };
+            let Some(line) = self.line(&row).map_err(broken)? else { continue };
             if state.is_none_or(|state| line.state == state) {
                 lines.push(line);
             }
@@ -315,6 +327,23 @@ impl Core {
             }
         }
         Ok(reply(Reply::Runs(lines)))
+    }
+
+    /// A run in a list. One that is over is folded once: the list is asked for at every change.
+    fn line(&self, row: &RunRow) -> Result<Option<wire::RunLine>, journal::Error> {
+        if let Some(run) = self.engine.run(&row.id) {
+            return Ok(Some(views::run_line(run)));
+        }
+        let ended = row.ended.map(Time::as_ms);
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = over.get(&row.id).filter(|known| known.ended_ms == ended && ended.is_some()) {
+            return Ok(Some(known.clone()));
+        }
+        let line = self.run_or_fold(&row.id)?.as_ref().map(views::run_line);
+        if let Some(line) = line.as_ref().filter(|line| line.ended_ms == ended && ended.is_some()) {
+            over.insert(row.id.clone(), line.clone());
+        }
+        Ok(line)
     }
 
     fn events(&self, run: &Run, since: u64, limit: usize) -> Refusable<Answer> {

@@ -12,6 +12,8 @@ use crate::model::{Escalation, EscalationKind, LostWhy, Outside, Step, StopReaso
 const ATTEMPTS: usize = 4;
 /// Names that are told one by one.
 const NAMES: usize = 6;
+/// The same where each of them is a reason to say yes or no.
+pub(super) const MANY: usize = 30;
 
 /// The facts of a question. Of one that was answered none: what it was about has moved on.
 pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> {
@@ -30,9 +32,9 @@ pub(super) fn of(run: &Run, question: &Question) -> Vec<(&'static str, String)> 
         }
         EscalationKind::CannotStart => {}
         EscalationKind::Gate => {
-            let starts: Vec<String> = run.starts_after(&step.id).into_iter().map(start).collect();
+            let starts = few(run.starts_after(&step.id).into_iter().map(start), MANY);
             if !starts.is_empty() {
-                facts.push(("starts then", starts.join(", ")));
+                facts.push(("starts then", starts));
             }
             facts.extend(sent_back(run, lane).map(|text| ("sent back", text)));
         }
@@ -57,9 +59,23 @@ fn sent_back(run: &Run, lane: &LaneRun) -> Option<String> {
 
 /// The first few names, and how many more there are.
 pub(super) fn names<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
-    let all: Vec<&str> = steps.map(|step| step.id.as_str()).collect();
-    let shown = all.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
-    if all.len() > NAMES { format!("{shown} and {} more", all.len() - NAMES) } else { shown }
+    few(steps.map(|step| step.id.as_str()), NAMES)
+}
+
+/// The first so many, and how many more there are.
+pub(super) fn few(all: impl Iterator<Item = impl AsRef<str>>, most: usize) -> String {
+    let (mut shown, mut more) = (String::new(), 0);
+    for (place, one) in all.enumerate() {
+        if place >= most {
+            more += 1;
+            continue;
+        }
+        if place > 0 {
+            shown.push_str(", ");
+        }
+        shown.push_str(one.as_ref());
+    }
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 fn checkpoint(step: &Step, lane: &LaneRun, escalation: &Escalation) -> String {

@@ -39,7 +39,10 @@ pub(super) fn of(run: &Run, now: Time, board: &Board, took: &Took) -> Option<Run
         let known = known(run, lane, now, (board, took));
         match known {
             Known::Person => told.people = true,
-            Known::Unknown if !told.unknown.contains(&step.id.to_string()) => told.unknown.push(step.id.to_string()),
+            // The lanes of a step stand side by side.
+            Known::Unknown if told.unknown.last().is_none_or(|last| last != step.id.as_str()) => {
+                told.unknown.push(step.id.to_string());
+            }
             Known::Unknown | Known::Takes(_) | Known::Runs(_) | Known::Free => {}
         }
         let needs = step.needs.iter().filter_map(|need| run.workflow.steps.get(need));

@@ -6,11 +6,9 @@ use std::time::Duration;
 use super::sites::Waiting;
 use super::space::Space;
 use super::watch::{Board, Took};
-use crate::engine::{Ended, Engine, Finish, LaneRun, LaneState, Phase, Question, Run, Timer, Wait};
-use crate::faults::crash_point;
+use crate::engine::{Ended, Engine, Finish, LaneRun, LaneState, Phase, Question, Run, Shortages, Timer, Wait};
 use crate::model::{
-    AttemptId, End, EscalationKind, Event, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time,
-    gpu_words,
+    AttemptId, End, EscalationKind, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time, gpu_words,
 };
 use crate::wire::client::{
     AttachedView, IsolationView, NoteView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft,
@@ -83,6 +81,7 @@ pub(super) struct Beside<'a> {
 pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
     let Beside { file, now, seq, unreachable, space, waiting, board, took, engine } = beside;
     let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string()));
+    let shortages = engine.shortages(now);
     RunView {
         line: run_line(run),
         by: run.by.to_string(),
@@ -95,7 +94,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         steps: run
             .lanes
             .iter()
-            .map(|lane| step(run, lane, now, (unreachable, space, waiting, board, engine)))
+            .map(|lane| step(run, lane, now, (unreachable, space, waiting, board, &shortages)))
             .collect(),
         escalations: run.questions.values().filter(|q| q.answer.is_none()).map(|q| escalation(run, q)).collect(),
         trouble: space.trouble(),
@@ -130,11 +129,11 @@ fn isolation(run: &Run) -> Option<IsolationView> {
 }
 
 /// What stands beside the mind's state of a step.
-type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board, &'a Engine);
+type Aside<'a> = (&'a HashSet<AttemptId>, &'a Space, &'a Waiting, &'a Board, &'a Shortages<'a>);
 
-fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board, engine): Aside<'_>) -> StepView {
+fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, board, shortages): Aside<'_>) -> StepView {
     let step = run.step_of(lane);
-    let label = step.lanes.iter().find(|spec| spec.lane == lane.id.lane).map(crate::model::LaneSpec::label);
+    let label = step.spec(lane.id.lane).map(crate::model::LaneSpec::label);
     let exit = lane.last_exit.as_ref();
     let live = run.attempt(lane).filter(|_| matches!(lane.state, LaneState::Active { .. }));
     let silent = live.is_some_and(|attempt| unreachable.contains(&attempt));
@@ -155,7 +154,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
             || {
                 let own =
                     || looked(run, lane, board).or_else(|| has(run, lane)).unwrap_or_else(|| detail(run, step, lane));
-                let own = || engine.shortage(&run.id, lane, now).unwrap_or_else(own);
+                let own = || shortages.of(run, lane).unwrap_or_else(own);
                 waiting.words(run, lane, now, silent).unwrap_or_else(own)
             },
             |end| format!("ended, {end}; not recorded yet"),
@@ -340,10 +339,10 @@ fn asked(run: &Run, question: &Question) -> String {
 fn waiting(run: &Run, step: &Step) -> String {
     let serves = |need: &crate::model::StepId| run.workflow.steps.get(need).is_some_and(|step| step.service.is_some());
     let open = step.needs.iter().filter(|need| run.is_open(need));
-    let open: Vec<String> =
-        open.map(|need| if serves(need) { format!("{need} to be ready") } else { need.to_string() }).collect();
+    let open = open.map(|need| if serves(need) { format!("{need} to be ready") } else { need.to_string() });
+    let open = facts::few(open, facts::MANY);
     if !open.is_empty() {
-        return format!("waits for {}", open.join(", "));
+        return format!("waits for {open}");
     }
     match &run.phase {
         Phase::Going if run.paused => "the run is paused".into(),
@@ -393,18 +392,4 @@ pub(super) fn exit_words(end: End) -> String {
             None => format!("signal {signal}"),
         },
     }
-}
-
-/// Writes `record.md` of a run, in one step: a reader sees the old or the new one.
-pub(super) fn write_record(run: Run, events: Vec<(u64, Event)>) {
-    tokio::task::spawn_blocking(move || {
-        let text = crate::report::record::record(&run, &events);
-        let path = std::path::Path::new(&run.dir).join("record.md");
-        let fresh = path.with_extension("new");
-        crash_point("engine.before-record");
-        if let Err(error) = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)) {
-            tracing::warn!("{} is behind: {error}", path.display());
-        }
-        crash_point("engine.after-record");
-    });
 }

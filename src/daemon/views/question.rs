@@ -126,16 +126,15 @@ fn effect_of(run: &Run, question: &Question, choice: Choice) -> String {
         }
         Choice::StopRun => ends(run, "the run ends and can be resumed; logs and checkpoints are kept"),
         Choice::Approve => {
-            let starts: Vec<String> = run.starts_after(&step.id).into_iter().map(start).collect();
-            if starts.is_empty() { "the run goes on".into() } else { format!("starts {} now", starts.join(", ")) }
+            let starts = facts::few(run.starts_after(&step.id).into_iter().map(start), facts::MANY);
+            if starts.is_empty() { "the run goes on".into() } else { format!("starts {starts} now") }
         }
         Choice::Reject => ends(run, "the run ends as rejected, everything is kept"),
         Choice::SendBack(_) => {
             let lanes = run.sent_back(&step.id, choice);
             let again: IndexSet<&str> = lanes.iter().map(|lane| lane.id.step.as_str()).collect();
-            let again: Vec<&str> = again.into_iter().collect();
             let work: Duration = lanes.iter().filter_map(|lane| facts::work(lane)).sum();
-            let words = format!("runs {} again, then asks anew", again.join(", "));
+            let words = format!("runs {} again, then asks anew", facts::few(again.into_iter(), facts::MANY));
             // Less than a second is no cost.
             if work.as_secs() == 0 { words } else { format!("{words}; {} of work is done again", span_words(work)) }
         }

@@ -1,5 +1,7 @@
 //! The steps as a tree: shape, name, and what each waits for or how it is. Readable without colour. Pure.
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -158,13 +160,18 @@ pub fn state_words(model: &Model, step: &StepView, columns: usize) -> String {
 
 /// The needs of a step that are not met yet.
 pub(super) fn open_needs<'a>(model: &Model, step: &'a StepView) -> Vec<&'a str> {
-    let done = |need: &&String| {
-        model.run.as_ref().is_some_and(|run| {
-            let mut lanes = run.steps.iter().filter(|one| one.step == **need).peekable();
-            lanes.peek().is_some() && lanes.all(|lane| matches!(lane.state, StepState::Succeeded | StepState::Skipped))
-        })
-    };
-    step.needs.iter().filter(|need| !done(need)).map(String::as_str).collect()
+    // All in one look at the lanes: both may be thousands.
+    let wanted: HashSet<&str> = step.needs.iter().map(String::as_str).collect();
+    let lanes = model.run.iter().flat_map(|run| &run.steps).filter(|one| wanted.contains(one.step.as_str()));
+    let (mut known, mut open) = (HashSet::new(), HashSet::new());
+    for lane in lanes {
+        known.insert(lane.step.as_str());
+        if !matches!(lane.state, StepState::Succeeded | StepState::Skipped) {
+            open.insert(lane.step.as_str());
+        }
+    }
+    let is_met = |need: &str| known.contains(need) && !open.contains(need);
+    step.needs.iter().map(String::as_str).filter(|need| !is_met(need)).collect()
 }
 
 fn waiting(model: &Model, step: &StepView) -> String {

@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::asking::Asking;
 use super::{Event, Over, To};
-use crate::client::{Client, Error, Place, Wake};
+use crate::client::{Client, Error, Place, Wake, rest};
 use crate::clock::{boottime_ms, pause};
 use crate::tui::message::{Effect, Link, LiveKind, Message, News, Purpose};
 use crate::tui::model::{LaneKey, Size};
@@ -83,7 +83,8 @@ impl Feed {
         let (first, second) = (place.clone(), place);
         let out = to.clone();
         std::thread::Builder::new().name("news".into()).spawn(move || {
-            let telling = Telling { place: first, looks, woken, to: out, look: Look::default(), since: 0 };
+            let telling =
+                Telling { place: first, looks, woken, to: out, look: Look::default(), since: 0, saves: false };
             // It ends when the screen does.
             telling.run();
         })?;
@@ -122,6 +123,8 @@ struct Telling {
     look: Look,
     /// Records of the run that were told.
     since: u64,
+    /// It has saved checkpoints.
+    saves: bool,
 }
 
 impl Telling {
@@ -159,6 +162,7 @@ impl Telling {
             return Ok(());
         }
         let mut fresh = true;
+        let mut took = Duration::ZERO;
         loop {
             while let Ok(look) = self.looks.try_recv() {
                 if look.run != self.look.run {
@@ -170,8 +174,12 @@ impl Telling {
                 }
                 self.look = look;
             }
-            if fresh && self.all(client)?.is_err() {
-                return Ok(());
+            if fresh {
+                let asked = boottime_ms();
+                if self.all(client)?.is_err() {
+                    return Ok(());
+                }
+                took = Duration::from_millis((boottime_ms() - asked).unsigned_abs());
             }
             if self.look.measure && boottime_ms() >= measured + MEASURE_MS {
                 measured = boottime_ms();
@@ -182,7 +190,7 @@ impl Telling {
             let until = if self.look.measure && self.look.run.is_some() { measured + MEASURE_MS } else { i64::MAX / 2 };
             fresh = match client.wait(&[self.woken.as_fd()], until)? {
                 Wake::Changed(_) => {
-                    pause(GATHER);
+                    pause(GATHER.max(rest(took)));
                     true
                 }
                 Wake::Other(_) => {
@@ -221,6 +229,8 @@ impl Telling {
             Err(why) => return Err(why),
         };
         let run = view.line.id.clone();
+        let saves = view.steps.iter().any(|step| step.checkpoint.is_some());
+        let first = self.since == 0;
         news.push(News::Run(Box::new(view)));
         loop {
             let fresh = self.since == 0;
@@ -238,7 +248,11 @@ impl Telling {
                 break;
             }
         }
-        if let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run: run.clone() }) {
+        // The engine reads all records of the run for them: of one that saves nothing it is asked once.
+        if (first || saves || self.saves)
+            && let Ok(Reply::Checkpoints(checkpoints)) = client.ask(Ask::Checkpoints { run: run.clone() })
+        {
+            self.saves = saves || !checkpoints.is_empty();
             news.push(News::Checkpoints(checkpoints));
         }
         // Only what the journal knows: no container engine is asked.

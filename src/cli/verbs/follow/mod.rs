@@ -17,7 +17,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::text::{Row, Style, events, live, question, run};
-use crate::client::{Client, Link, Wake};
+use crate::client::{Client, Link, Wake, rest};
 use crate::clock::{boottime_ms, pause};
 use crate::faces::words;
 use crate::wire::client::{Ask, EscalationView, Reply, RunState, RunView};
@@ -80,6 +80,7 @@ pub(super) fn follow(face: &Face, client: Client, id: &str, manner: Manner) -> E
         drawn,
         drawn_at: Cell::new(0),
         outputs: Outputs::default(),
+        took: Duration::ZERO,
         leave: Signals::leave()?,
         resized: Signals::resized()?,
     };
@@ -103,6 +104,8 @@ struct Following<'a> {
     /// The window's width at that time.
     drawn_at: Cell<usize>,
     outputs: Outputs,
+    /// How long the engine took to tell the state of the run.
+    took: Duration,
     leave: Signals,
     resized: Signals,
 }
@@ -136,10 +139,11 @@ impl Following<'_> {
     }
 
     fn status(&mut self) -> Result<RunView, Failure> {
-        let ask = Ask::Status { run: self.id.into() };
+        let (ask, asked) = (Ask::Status { run: self.id.into() }, boottime_ms());
         let Reply::Run(view) = self.link.ask(&ask)? else {
             return Err(Failure::unexpected("status"));
         };
+        self.took = Duration::from_millis((boottime_ms() - asked).unsigned_abs());
         Ok(view)
     }
 
@@ -273,7 +277,7 @@ impl Following<'_> {
             self.resized();
         }
         if let Wake::Changed(_) = wake {
-            pause(GATHER);
+            pause(GATHER.max(rest(self.took)));
         }
         Ok(true)
     }

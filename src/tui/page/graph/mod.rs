@@ -55,6 +55,15 @@ fn nodes(all: &[(&str, String, StepState, &[String])]) -> Vec<Node> {
         .collect()
 }
 
+/// More steps than a picture can show. Of thousands, no more are looked at than it takes to know.
+fn too_many(run: &RunView) -> bool {
+    let mut names = std::collections::HashSet::new();
+    run.steps.iter().any(|step| {
+        names.insert(step.step.as_str());
+        names.len() > MOST
+    })
+}
+
 /// Draws the box.
 pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let theme = &model.manner.theme;
@@ -62,14 +71,14 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let Some(run) = &model.run else {
         return;
     };
-    let folded = steps(run);
-    if folded.len() > MOST {
+    if too_many(run) {
         let words = format!("graph: {} lanes, see dogwatch graph", run.steps.len());
         Pen::new(buf, theme, row(inner, 0)).text(Role::Dim, &words);
         return;
     }
+    let folded = steps(run);
     let (columns, rows) = (usize::from(inner.width), usize::from(inner.height));
-    let whole = Some(lanes(run)).filter(|nodes| nodes.len() <= MOST);
+    let whole = (run.steps.len() <= MOST).then(|| lanes(run));
     let drawn = whole.and_then(|nodes| picture(&nodes, columns, rows)).or_else(|| picture(&folded, columns, rows));
     match drawn {
         Some(picture) => paint(model, &picture, inner, buf),
