@@ -86,6 +86,23 @@ pub fn keep_descriptors_private() {
     close_on_exec_from(3);
 }
 
+/// What is freed goes back to the system: for a process that lives long, and now and then needs much for a moment. Without
+/// it, each thread keeps what it once needed. To be called before there are threads.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "no safe library sets these")]
+pub fn keep_little_memory() {
+    const LARGE: libc::c_int = 256 * 1024;
+    for (what, value) in [(libc::M_ARENA_MAX, 2), (libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, 4 * LARGE)]
+    {
+        // SAFETY: takes two numbers; what it refuses stays as it was.
+        unsafe { libc::mallopt(what, value) };
+    }
+}
+
+/// Other C libraries have no such settings.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn keep_little_memory() {}
+
 /// Takes over the descriptor with this number, handed down by whoever started us.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub struct DaemonArgs {
 /// `dogwatch engine run`: the engine itself, in the foreground, until it is told to stop.
 pub fn main(args: DaemonArgs) -> ExitCode {
     let DaemonArgs { state_dir } = args;
+    crate::spawn::keep_little_memory();
     match run(&state_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

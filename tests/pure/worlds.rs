@@ -158,10 +158,15 @@ fn ten_thousand_histories_keep_every_promise() {
             ("stalls", total.stalls),
             ("revived", total.revived),
             ("ended stalls", total.ended_stalls),
+            ("attempts that have something of the host", total.booked),
+            ("those of them beside another run's", total.contended),
+            ("lost secrets", total.secrets_lost),
         ];
         for (kind, count) in enough {
             assert!(count >= 500, "only {count} times: {kind}");
         }
+        // One word is for all that one restart of the host took.
+        assert!(total.secrets_given >= 300, "only {} times: secrets given", total.secrets_given);
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, Engine, LaneRun, LaneState, Phase, Run, policy};
 use dogwatch::model::{
-    Action, AttemptId, Autonomy, Cause, Checkpoint, CheckpointMark, Choice, Class, End, EscalationId, EscalationKind,
-    Event, LaneId, OnUnknown, Order, Principal, RunId, SkipWhy, Spend, Step, StepId, StopReason, Time, Verdict, What,
-    Workflow,
+    Action, AttemptId, Autonomy, Cause, Checkpoint, CheckpointMark, Choice, Class, Demand, End, EscalationId,
+    EscalationKind, Event, LaneId, OnUnknown, Order, Principal, RunId, SkipWhy, Spend, Step, StepId, StopReason, Time,
+    Verdict, What, Workflow,
 };
 
+use super::make::{HOST, mind};
 use super::patience::Patience;
 use super::world::World;
 
@@ -88,7 +89,6 @@ impl LaneLog {
 }
 
 /// The auditor.
-#[derive(Default)]
 pub(crate) struct Audit {
     shadow: Engine,
     lanes: BTreeMap<(RunId, LaneId), LaneLog>,
@@ -98,10 +98,28 @@ pub(crate) struct Audit {
     patience: Patience,
 }
 
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            shadow: mind(),
+            lanes: BTreeMap::new(),
+            intents: BTreeSet::new(),
+            opened: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            patience: Patience::default(),
+        }
+    }
+}
+
 impl Audit {
     /// The fold of the journal.
     pub(crate) fn shadow(&self) -> &Engine {
         &self.shadow
+    }
+
+    /// The daemon has let go of a run.
+    pub(crate) fn forget(&mut self, run: &RunId) {
+        self.shadow.forget(run);
     }
 
     /// A process has started.
@@ -121,6 +139,33 @@ impl Audit {
         if step.lanes_at_once.is_some_and(|most| siblings > usize::try_from(most).expect("small")) {
             world.complain(|| format!("{attempt} starts, and too many lanes of its step live"));
         }
+        if !step.demand.is_none() {
+            self.booked(world, attempt);
+        }
+    }
+
+    /// What lives has no more of the host than there is, over all runs, and no GPU twice.
+    fn booked(&self, world: &mut World, attempt: &AttemptId) {
+        let (mut all, mut gpus) = (Demand::default(), BTreeSet::new());
+        let mut beside = false;
+        for other in world.live.clone() {
+            let Some(run) = self.shadow.run(&other.run) else { continue };
+            let Some(lane) = run.lane(&other.lane).filter(|lane| lane.n == other.n) else { continue };
+            let demand = run.workflow.steps.get(&other.lane.step).map(|step| step.demand).unwrap_or_default();
+            all.milli_cpus += demand.milli_cpus;
+            all.memory += demand.memory;
+            all.gpus += demand.gpus;
+            beside |= !demand.is_none() && other.run != attempt.run;
+            let own = u32::try_from(lane.gpus.len()).expect("small");
+            if own != demand.gpus || lane.gpus.iter().any(|gpu| *gpu >= HOST.gpus || !gpus.insert(*gpu)) {
+                world.complain(|| format!("{other} has the GPUs {:?}, when {attempt} starts", lane.gpus));
+            }
+        }
+        if all.beyond(HOST).next().is_some() {
+            world.complain(|| format!("{attempt} starts, and {all:?} is more than the host has"));
+        }
+        world.counts.booked += 1;
+        world.counts.contended += u64::from(beside);
     }
 
     /// What lives is known to be active.

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use dogwatch::engine::{Engine, LaneState, Phase};
+use dogwatch::engine::{Engine, LaneState, Phase, Run};
 use dogwatch::model::{
     AttemptId, Cause, Choice, Command, EnvironmentId, Event, Isolation, RunId, StopReason, Time, Verdict, What,
 };
 
 use super::audit::Audit;
 use super::dice::{Dice, dice_for};
+use super::make::mind;
 use super::story::{check, looked};
 use super::world::{Happening, Meaning, Mutant, Report, World};
 
@@ -39,6 +40,11 @@ pub(crate) struct Daemon {
     pub(crate) audit: Audit,
     hands: BTreeMap<AttemptId, Hand>,
     places: BTreeMap<RunId, Place>,
+    /// Runs are let go of when they have ended and their environment has, as the real daemon does: what they held is free
+    /// then. Elsewhere people may go on with them later.
+    pub(crate) forgets: bool,
+    /// As they were then.
+    pub(crate) gone: BTreeMap<RunId, Run>,
     /// The boot in which each intent was committed: the journal keeps it beside the event.
     intent_boots: BTreeMap<AttemptId, u32>,
     /// Facts that a mutant commits too late.
@@ -57,11 +63,13 @@ const DEATHS: u32 = 8;
 impl Daemon {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            engine: Engine::default(),
+            engine: mind(),
             journal: Vec::new(),
             audit: Audit::default(),
             hands: BTreeMap::new(),
             places: BTreeMap::new(),
+            forgets: false,
+            gone: BTreeMap::new(),
             intent_boots: BTreeMap::new(),
             withheld: Vec::new(),
             dice: dice_for(seed, "daemon"),
@@ -128,7 +136,7 @@ impl Daemon {
                     What::EnvironmentFailed { environment: EnvironmentId::default(), why: "no bubblewrap".into() },
                 );
                 // Whatever waited for it has not been launched.
-                let waiting = self.engine.run(&run).into_iter().flat_map(dogwatch::engine::Run::live_attempts);
+                let waiting = self.engine.run(&run).into_iter().flat_map(Run::live_attempts);
                 let waiting = waiting.filter(|(_, lane)| lane.started.is_none());
                 facts.extend(waiting.flat_map(|(attempt, _)| {
                     fact(&run, What::CannotStart { lane: attempt.lane, why: "no bubblewrap".into() })
@@ -165,6 +173,11 @@ impl Daemon {
         let (run, at) = (attempt.run.clone(), world.now);
         let what = match meaning {
             Meaning::Launch => {
+                let lost = if claimed { Vec::new() } else { self.lost_secrets(world, &attempt) };
+                if !lost.is_empty() {
+                    world.counts.secrets_lost += 1;
+                    return vec![Event { run, at, what: What::SecretsLost { lane: attempt.lane, names: lost } }];
+                }
                 if !claimed {
                     world.plan(3, Happening::Launch(attempt));
                 }
@@ -180,11 +193,19 @@ impl Daemon {
         vec![Event { run, at, what }]
     }
 
+    /// The secrets that it needs whose values went with the host's memory.
+    fn lost_secrets(&self, world: &World, attempt: &AttemptId) -> Vec<String> {
+        let step = self.engine.run(&attempt.run).and_then(|run| run.workflow.steps.get(&attempt.lane.step));
+        let wanted = step.into_iter().flat_map(|step| &step.secrets);
+        wanted.filter(|name| !world.secrets.contains(&(attempt.run.clone(), (*name).clone()))).cloned().collect()
+    }
+
     /// One turn of the loop. The daemon may be killed in it, and is then a new one.
     pub(crate) fn turn(&mut self, world: &mut World, facts: Vec<Event>) {
         world.counts.turns += 1;
         let mut transaction = std::mem::take(&mut self.withheld);
-        for fact in facts {
+        // What is told of a run that is over and gone changes nothing.
+        for fact in facts.into_iter().filter(|fact| !self.gone.contains_key(&fact.run)) {
             self.engine.apply(&fact);
             if world.mutant == Some(Mutant::DecisionBeforeFact) && matches!(fact.what, What::Exited { .. }) {
                 self.withheld.push(fact);
@@ -325,10 +346,11 @@ impl Daemon {
 
     /// Killed and started anew: everything but the journal is forgotten.
     pub(crate) fn restart(&mut self, world: &mut World) {
-        let mut engine = Engine::default();
+        let mut engine = mind();
         for event in &self.journal {
             engine.apply(event);
         }
+        self.gone.keys().for_each(|run| engine.forget(run));
         if engine != *self.audit.shadow() {
             world.complain(|| "two folds of one journal differ".into());
         }
@@ -507,6 +529,11 @@ impl Daemon {
                 self.places.remove(&run);
                 if world.live.iter().any(|attempt| attempt.run == run) {
                     world.complain(|| format!("the environment of {run} is closed while a step lives in it"));
+                }
+                if let Some(over) = self.engine.run(&run).filter(|_| self.forgets).cloned() {
+                    self.engine.forget(&run);
+                    self.audit.forget(&run);
+                    self.gone.insert(run, over);
                 }
             }
         }

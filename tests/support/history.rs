@@ -1,6 +1,6 @@
 //! One history: a random workflow, a world with trouble, a daemon that may die at any point, and people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch::engine::{Ended, LaneState, Phase, Run};
 use dogwatch::model::{
@@ -10,7 +10,7 @@ use dogwatch::model::{
 
 use super::daemon::Daemon;
 use super::dice::{Dice, dice_for};
-use super::make::{created, person, random_workflow};
+use super::make::{created, keep_secrets, mind, person, random_workflow, want_of_host};
 use super::world::{Counts, Happening, Mutant, Trouble, World};
 
 /// Things that happen in one history, at most.
@@ -73,6 +73,22 @@ pub(crate) fn play(setup: Setup) -> Result<Outcome, Box<Violation>> {
     if dice.per_mille(100) {
         runs.push(random_workflow(&mut dice, setup.steady));
     }
+    if setup.people == People::Wild {
+        let mut dice = dice_for(setup.seed, "wants");
+        if dice.per_mille(500) {
+            // Two fight for it.
+            runs.truncate(1);
+            runs.push(random_workflow(&mut dice, setup.steady));
+            for run in &mut runs {
+                want_of_host(&mut dice, run);
+            }
+        }
+        if dice.per_mille(900) {
+            for run in &mut runs {
+                keep_secrets(&mut dice, run);
+            }
+        }
+    }
     play_workflows(setup, runs)
 }
 
@@ -87,6 +103,8 @@ pub(crate) fn play_workflows(setup: Setup, workflows: Vec<Workflow>) -> Result<O
     };
     history.wild_until =
         history.world.now.plus(std::time::Duration::from_millis(history.dice.between(60_000, 1_500_000)));
+    let wants = |workflow: &Workflow| workflow.steps.values().any(|step| !step.demand.is_none());
+    history.daemon.forgets = workflows.iter().any(wants);
     history.begin(workflows);
     history.live_through();
     history.close()
@@ -96,6 +114,8 @@ impl History {
     fn begin(&mut self, workflows: Vec<Workflow>) {
         for (place, workflow) in workflows.into_iter().enumerate() {
             let run = RunId::new(&format!("run{place}")).expect("legal");
+            let secrets = workflow.secrets.keys().map(|name| (run.clone(), name.clone()));
+            self.world.secrets.extend(secrets);
             let selection = self.selection(&workflow);
             let what = What::Created(Box::new(created(workflow, selection)));
             let event = Event { run, at: self.world.now, what };
@@ -137,7 +157,14 @@ impl History {
         }
         let owed = self.daemon.engine.owed(self.world.now);
         let (now, due) = (self.world.now, self.daemon.engine.next_deadline());
-        self.world.complain(|| format!("the history does not end at {now}, due at {due:?}; owed: {owed:?}"));
+        let runs = self.daemon.engine.runs().filter(|run| !matches!(run.phase, Phase::Ended { .. }));
+        let open: Vec<_> = runs
+            .flat_map(|run| run.lanes.iter().map(move |lane| (&run.id, run.step_of(lane), lane)))
+            .filter(|(.., lane)| !matches!(lane.state, LaneState::Done { .. }))
+            .map(|(run, step, lane)| (run, &lane.id, &lane.state, &step.needs, step.demand, &step.secrets))
+            .collect();
+        let words = format!("the history does not end at {now}, due at {due:?}; owed: {owed:?}; open: {open:?}");
+        self.world.wrong.get_or_insert(words);
     }
 
     fn is_over(&self) -> bool {
@@ -215,6 +242,17 @@ impl History {
         let runs: Vec<RunId> = self.daemon.engine.runs().map(|run| run.id.clone()).collect();
         for id in runs {
             let Some(run) = self.daemon.engine.run(&id) else { continue };
+            let lost: BTreeSet<String> = run.lanes.iter().flat_map(|lane| run.lost_secrets_of(lane)).cloned().collect();
+            if !lost.is_empty() && (!wild || self.dice.per_mille(700)) {
+                self.world.counts.secrets_given += 1;
+                let names: Vec<String> = lost.into_iter().collect();
+                let at = self.world.now;
+                let given = run.secrets_given(&names, &person("ann@host"));
+                let facts = given.into_iter().map(|what| Event { run: id.clone(), at, what }).collect();
+                self.world.secrets.extend(names.into_iter().map(|name| (id.clone(), name)));
+                self.daemon.turn(&mut self.world, facts);
+                continue;
+            }
             let orders = match (self.setup.people, wild) {
                 (People::Wild, true) => wild_order(&mut self.dice, run, self.world.now),
                 (People::Wild, false) => clear_up(run),
@@ -251,7 +289,7 @@ impl History {
             attempts: self.world.procs.len() as u64,
             lane_count: 0,
         };
-        for run in self.daemon.engine.runs() {
+        for run in self.daemon.engine.runs().chain(self.daemon.gone.values()) {
             outcome.results.push(match &run.phase {
                 Phase::Ended { result, .. } => Some(*result),
                 Phase::Going | Phase::Stopping { .. } => None,
@@ -270,7 +308,7 @@ impl History {
         if !self.dice.per_mille(30) {
             return;
         }
-        let mut engine = dogwatch::engine::Engine::default();
+        let mut engine = mind();
         for event in &self.daemon.journal {
             engine.apply(event);
             if !engine.consistent() || engine.owed(event.at) != engine.owed(event.at) {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dogwatch::engine::Engine;
 use dogwatch::model::{
     Action, Alternative, Arithmetic, Autonomy, Change, CheckpointSpec, Class, ContainerSpec, Created, Demand,
     EnvironmentSpec, EscalationSpec, FailureRule, Gate, IsolationWanted, Lane, LaneSpec, Look, Match, OnTimeout,
-    OnUnknown, Output, Part, Principal, Raise, Raising, Readiness, Resource, Retry, Selection, Service, Step, StepId,
-    StepPlace, StepWhat, Template, Unanswered, Value, WaitSpec, Workflow,
+    OnUnknown, Output, Part, Principal, Raise, Raising, Readiness, Resource, Retry, SecretFrom, Selection, Service,
+    Step, StepId, StepPlace, StepWhat, Template, Unanswered, Value, WaitSpec, Workflow,
 };
 use indexmap::IndexMap;
 
@@ -141,6 +142,42 @@ pub(crate) fn created(workflow: Workflow, selection: Selection) -> Created {
         env: std::collections::BTreeMap::new(),
         by: person("ann@host"),
         no_cache: false,
+    }
+}
+
+/// What the simulated host has.
+pub(crate) const HOST: Demand = Demand { gpus: 2, milli_cpus: 4_000, memory: 8 << 30 };
+
+/// The mind of that host.
+pub(crate) fn mind() -> Engine {
+    Engine::default().on(HOST)
+}
+
+/// Steps that want something of the host for themselves, now and then more than it has. Services want nothing: one that lives
+/// for a step that wants what it has would be waited for by it for ever.
+pub(crate) fn want_of_host(dice: &mut Dice, workflow: &mut Workflow) {
+    for step in workflow.steps.values_mut() {
+        let runs = matches!(step.what, StepWhat::Run { .. }) && step.service.is_none();
+        if runs && dice.per_mille(500) {
+            let most = if dice.per_mille(10) { 2 } else { 1 };
+            step.demand = Demand {
+                gpus: u32::try_from(dice.below(3).min(dice.below(3)) * most).expect("small"),
+                milli_cpus: dice.below(5).min(dice.below(5)) * 1_000 * most,
+                memory: (dice.below(9).min(dice.below(9)) * most) << 30,
+            };
+        }
+    }
+}
+
+/// Steps that get secrets.
+pub(crate) fn keep_secrets(dice: &mut Dice, workflow: &mut Workflow) {
+    for name in ["KEY", "TOKEN"] {
+        workflow.secrets.insert(name.into(), SecretFrom::Env(name.into()));
+        for step in workflow.steps.values_mut() {
+            if matches!(step.what, StepWhat::Run { .. }) && dice.per_mille(600) {
+                step.secrets.push(name.into());
+            }
+        }
     }
 }
 

@@ -75,6 +75,11 @@ pub(crate) struct Counts {
     pub(crate) stalls: u64,
     pub(crate) revived: u64,
     pub(crate) ended_stalls: u64,
+    /// Attempts that have something of the host for themselves, and those of them that began beside another run's.
+    pub(crate) booked: u64,
+    pub(crate) contended: u64,
+    pub(crate) secrets_lost: u64,
+    pub(crate) secrets_given: u64,
 }
 
 impl Counts {
@@ -106,6 +111,10 @@ impl Counts {
             (&mut self.stalls, other.stalls),
             (&mut self.revived, other.revived),
             (&mut self.ended_stalls, other.ended_stalls),
+            (&mut self.booked, other.booked),
+            (&mut self.contended, other.contended),
+            (&mut self.secrets_lost, other.secrets_lost),
+            (&mut self.secrets_given, other.secrets_given),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

@@ -187,6 +187,8 @@ pub(crate) struct World {
     removed: BTreeSet<String>,
     /// Steps that are services: what they run ends when it is ended.
     pub(crate) services: BTreeSet<(dogwatch::model::RunId, dogwatch::model::StepId)>,
+    /// Values of secrets that are there.
+    pub(crate) secrets: BTreeSet<(dogwatch::model::RunId, String)>,
     /// Attempts that live, in no order.
     pub(crate) live: Vec<AttemptId>,
     pub(crate) trouble: Trouble,
@@ -212,6 +214,7 @@ impl World {
             procs: BTreeMap::new(),
             removed: BTreeSet::new(),
             services: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             live: Vec::new(),
             trouble,
             mutant,
@@ -542,6 +545,7 @@ impl World {
     pub(crate) fn reboot(&mut self) {
         self.counts.reboots += 1;
         self.boot += 1;
+        self.secrets.clear();
         for attempt in std::mem::take(&mut self.live) {
             if let Some(proc) = self.procs.get_mut(&attempt) {
                 (proc.live, proc.killed) = (false, true);
