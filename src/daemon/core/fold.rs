@@ -115,7 +115,10 @@ impl Core {
             return Ok(());
         }
         let Some(row) = self.journal.read().run(id)? else { return Ok(()) };
-        self.journal.read().each(id, 0, &|| workflow_of(&row), &mut |_, event| self.engine.apply(&event))?;
+        // All of it or nothing: half a run would be believed by the next order.
+        for (_, event) in self.journal.read().events(id, 0, &|| workflow_of(&row))? {
+            self.engine.apply(&event);
+        }
         Ok(())
     }
 }
