@@ -91,10 +91,9 @@ impl Core {
 
     pub(super) fn write_record(&mut self, id: &RunId) {
         let Some(run) = self.engine.run(id) else { return };
-        let newest = self.journal.read().newest_event();
-        let written = newest.and_then(|newest| self.scribe.write(run.clone(), newest, &self.journal));
-        if let Err(error) = written {
-            tracing::warn!("record.md of {id} is behind: {error}");
+        match self.journal.read().newest_event() {
+            Ok(newest) => self.scribe.write(run.clone(), newest),
+            Err(error) => tracing::warn!("record.md of {id} is behind: {error}"),
         }
     }
 

@@ -108,6 +108,7 @@ impl Core {
         let now = parts.clock.now();
         let engine = fold(&journal, parts.host)?;
         let space = Space::new(parts.state.path().to_owned());
+        let scribe = Scribe::new(journal.reader()?);
         Ok(Self {
             parts,
             journal,
@@ -131,7 +132,7 @@ impl Core {
             outbox: Outbox::new(now),
             unwritten: BTreeSet::new(),
             writing: false,
-            scribe: Scribe::default(),
+            scribe,
             next_round: now.plus(LOOK_ROUND),
             stopping: false,
         })

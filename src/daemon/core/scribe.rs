@@ -2,6 +2,7 @@
 //! One record after another, and no more often than is worth what it takes. Decides nothing.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,16 +28,22 @@ struct Desk {
     jobs: VecDeque<Job>,
     /// Somebody is writing.
     busy: bool,
+    /// For who writes next. Open from the beginning: on a disk that is in trouble no file is opened anew.
     reader: Option<Reader>,
     /// In `CLOCK_BOOTTIME` milliseconds: until then those that are only behind can wait.
     rests_until: i64,
 }
 
 /// Who writes. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Scribe(Arc<Mutex<Desk>>);
 
 impl Scribe {
+    /// One that reads the journal by this.
+    pub(super) fn new(reader: Reader) -> Self {
+        Self(Arc::new(Mutex::new(Desk { reader: Some(reader), ..Desk::default() })))
+    }
+
     fn desk(&self) -> MutexGuard<'_, Desk> {
         // Whoever panicked there left whole jobs behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,11 +60,8 @@ impl Scribe {
     }
 
     /// Has a record written, after those before it.
-    pub(super) fn write(&self, run: Run, newest: u64, journal: &journal::Journal) -> Result<(), journal::Error> {
+    pub(super) fn write(&self, run: Run, newest: u64) {
         let mut desk = self.desk();
-        if desk.reader.is_none() && !desk.busy {
-            desk.reader = Some(journal.reader()?);
-        }
         // What is newer makes what was to be written needless.
         desk.jobs.retain(|job| job.run.id != run.id);
         desk.jobs.push_back(Job { run, newest });
@@ -65,7 +69,6 @@ impl Scribe {
             let scribe = self.clone();
             tokio::task::spawn_blocking(move || scribe.work());
         }
-        Ok(())
     }
 
     fn work(&self) {
@@ -83,10 +86,13 @@ impl Scribe {
                 };
                 job
             };
-            if let Some(read) = &reader
-                && let Err(error) = record(&job, read)
-            {
-                tracing::warn!("record.md of {} is behind: {error}", job.run.id);
+            let Some(read) = &reader else { continue };
+            // A defect there costs this record, not those after it.
+            let id = &job.run.id;
+            match catch_unwind(AssertUnwindSafe(|| record(&job, read))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("record.md of {id} is behind: {error}"),
+                Err(_) => tracing::error!("record.md of {id} cannot be written; this is a defect of dogwatch"),
             }
         }
     }
