@@ -127,7 +127,8 @@ impl Core {
 
     /// Has it looked at once; whether anything is looked for.
     pub(super) fn look_now(&self, attempt: &AttemptId) -> bool {
-        self.lookouts.get(attempt).is_some_and(|ring| ring.send(ring.borrow().wrapping_add(1)).is_ok())
+        let ring = self.lookouts.get(attempt);
+        ring.inspect(|ring| ring.send_modify(|rung| *rung = rung.wrapping_add(1))).is_some()
     }
 
     /// One look, by the hands of the attempt's environment.

@@ -58,7 +58,7 @@ fn a_step_is_typed_into_and_let_go_and_leaving_stops_nothing() {
     desk.write("talk", TALK);
     let mut terminal = desk.on_terminal(&["run"]);
     let before = words(&terminal.found);
-    terminal.shows("ready");
+    terminal.runs("ready");
     terminal.shows("talk #1");
     assert!(terminal.is_raw() && !terminal.cursor_visible(), "the cursor is hidden but while typing");
     terminal.press("a");
@@ -218,7 +218,7 @@ fn who_is_attached_while_the_engine_dies_goes_on_and_types_no_commands_when_the_
     desk.write("lost", TALK);
     desk.run(&["run", "--detach"]).ends(0);
     let mut terminal = desk.on_terminal(&["ui", "lost"]);
-    terminal.shows("ready");
+    terminal.runs("ready");
     terminal.press("a");
     terminal.shows("▓▓ ATTACHED ▓▓ you are typing into a");
     terminal.press("hel");

@@ -55,7 +55,8 @@ fn answer(screen: &mut Terminal, key: &str, receipt: &str) {
     let mut pressed_ms = 0;
     let deadline = boottime_ms() + PATIENCE_MS;
     while !screen.picture().contains(receipt) {
-        let asks = ["if nobody answers", "take over"].iter().any(|words| screen.picture().contains(words));
+        let asks =
+            ["if nobody answers", "take over", "the clocks of"].iter().any(|words| screen.picture().contains(words));
         if asks && boottime_ms() > pressed_ms + 1_000 {
             pressed_ms = boottime_ms();
             screen.press(key);
@@ -106,7 +107,7 @@ fn a_terminal_is_taken_over_from_another_screen_and_that_one_is_told() {
     desk.run(&["run", "--detach"]).ends(0);
     let mut ann = desk.on_terminal(&["ui", "talks", "--as", "ann@desk"]);
     let mut bob = desk.on_terminal(&["ui", "talks", "--as", "bob@lap"]);
-    ann.shows("ready");
+    ann.runs("ready");
     ann.press("a");
     ann.shows("ATTACHED");
     ann.press("one\r");
@@ -345,4 +346,33 @@ fn what_cannot_be_undone_is_typed_by_name_on_the_screen() {
     assert!(desk.run(&["show", "e1"]).ends(0).out.contains("ann@desk"));
     ann.press("q");
     ann.ends(0);
+}
+
+/// What is outside is looked for seldom; who knows that it is there has it looked at now.
+#[test]
+fn who_waits_for_something_outside_has_it_looked_at_now() {
+    let desk = Desk::new();
+    desk.write(
+        "outside",
+        "[steps.gift]\nwait_for = { file = 'gift', poll = { min = '1h', max = '2h' } }\n\
+         [steps.open]\nneeds = ['gift']\nrun = 'cat gift'\n",
+    );
+    desk.run(&["run", "--detach"]).ends(0);
+    let mut screen = desk.on_terminal(&["ui", "outside"]);
+    screen.until("it says what it waits for", |picture| picture.contains("nothing runs: waits for"));
+    screen.shows("not there");
+    let look = |screen: &mut Terminal, receipt: &str| {
+        screen.press("w");
+        screen.shows("the clocks of gift");
+        let key = number_of(screen, "look now");
+        answer(screen, &key, receipt);
+    };
+    look(&mut screen, "it is looked at now");
+    assert!(screen.picture().contains("not there"), "{}", screen.picture());
+    std::fs::write(desk.project().join("gift"), "a bicycle\n").unwrap();
+    look(&mut screen, "succeeded");
+    desk.run(&["wait", "outside"]).ends(0);
+    screen.until("it is over", |picture| picture.contains("2✓"));
+    screen.press("q");
+    screen.ends(0);
 }

@@ -316,6 +316,14 @@ impl Terminal {
         self.drain();
     }
 
+    /// Waits until this was said and the engine has seen that its program runs: before, nobody can type into it.
+    #[track_caller]
+    pub(crate) fn runs(&mut self, said: &str) {
+        self.until(&format!("{said:?} of what runs"), |picture| {
+            picture.contains(said) && !picture.contains("starting")
+        });
+    }
+
     #[track_caller]
     pub(crate) fn ends(&mut self, code: i32) {
         let until = boottime_ms() + PATIENCE_MS;

@@ -26,6 +26,7 @@ pub(crate) fn step(name: &str, label: &str, state: StepState) -> StepView {
         ended_ms: None,
         exit: None,
         detail: String::new(),
+        outside: false,
         until_ms: None,
         checkpoint: None,
         checkpoint_step: None,

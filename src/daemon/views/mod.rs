@@ -177,6 +177,7 @@ fn step(run: &Run, lane: &LaneRun, now: Time, (unreachable, space, waiting, boar
         dir: run.work_dir(&lane.id),
         ran_ms: ran(lane, now),
         progress: progress(run, lane, now, board),
+        outside: run.is_wait(lane),
         note: lane.told.note.as_ref().map(|(at, text)| NoteView { at_ms: at.as_ms(), text: text.clone() }),
     }
 }

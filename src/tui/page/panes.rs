@@ -172,6 +172,7 @@ fn nothing(model: &Model, step: &StepView) -> String {
             let by = if step.detail.is_empty() { String::new() } else { format!(" {}", step.detail) };
             format!("an approval: it was given{by}")
         }
+        StepState::Running if step.outside => format!("nothing runs: {}", step.detail),
         _ if step.attempt == 0 => format!("not started: {}", step.state.word()),
         _ => "no output yet".into(),
     }

@@ -139,6 +139,9 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
     let some = |yes: bool, why: String| if yes { Ok(()) } else { Err(why) };
     let gate = step.command.is_empty() && step.attempt == 0;
     match action {
+        Action::Attach | Action::Log if step.outside => {
+            Err(format!("{name} runs nothing, it waits for something outside: w has it looked at now"))
+        }
         Action::Attach => some(
             matches!(step.state, StepState::Running | StepState::Ready | StepState::Stopping),
             format!("{name} is {is}: there is no program to type into; s opens a shell beside it"),

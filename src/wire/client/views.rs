@@ -257,6 +257,9 @@ pub struct StepView {
     /// What the program of the newest attempt said last for people.
     #[serde(default)]
     pub note: Option<NoteView>,
+    /// It runs nothing: it waits for something outside, which `detail` names.
+    #[serde(default)]
+    pub outside: bool,
 }
 
 /// What a program said by `dogwatch report note`.
@@ -285,6 +288,17 @@ impl StepView {
     /// `train` or `train[lr=0.1]`.
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{}[{}]", self.step, self.label) }
+    }
+
+    /// Whether that is its name. Costs nothing: it is asked of thousands, at every frame.
+    pub fn is_named(&self, name: &str) -> bool {
+        match name.strip_prefix(&self.step) {
+            Some("") => self.label.is_empty(),
+            Some(rest) if !self.label.is_empty() => {
+                rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) == Some(&self.label)
+            }
+            Some(_) | None => false,
+        }
     }
 }
 

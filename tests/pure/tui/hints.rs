@@ -5,9 +5,10 @@ use dogwatch::tui::message::Message;
 use dogwatch::tui::model::Model;
 use dogwatch::tui::update::update;
 use dogwatch::tui::view::hinted;
-use dogwatch::wire::client::{RunState, StepState};
+use dogwatch::wire::client::{RunState, StepState, StepView};
 
-use super::{asked, press, wait};
+use super::{asked, press, said, wait};
+use crate::support::screen_text::text;
 use crate::support::shown::{failed, gate, screen, step};
 
 /// Screens with something in each of the places, with what was done to come there.
@@ -91,4 +92,23 @@ fn on_a_read_only_screen_no_answer_is_hinted() {
         // A menu that only copies is nobody's answer.
         assert!(wrong.is_none() || place == Place::Menu, "{way}: {wrong:?}");
     }
+}
+
+/// What waits for something outside runs no program: it says what it waits for, and offers no key that types.
+#[test]
+fn what_runs_nothing_offers_no_program_to_type_into() {
+    let waits = StepView {
+        outside: true,
+        detail: "waits for http://db:5432/: connection refused".into(),
+        command: "http://db:5432/".into(),
+        ..step("db", "", StepState::Running)
+    };
+    let mut model = screen(vec![waits, step("train", "", StepState::Waiting)]);
+    let shown = text(&model);
+    assert!(shown.contains("nothing runs: waits for http://db:5432/"), "{shown}");
+    assert!(!hinted(&model).iter().any(|binding| binding.action == Action::Attach), "{shown}");
+    assert_eq!(press(&mut model, "a"), []);
+    assert!(said(&model).contains("w has it looked at now"), "{}", said(&model));
+    press(&mut model, "d");
+    assert!(text(&model).contains("w has it looked at now"), "{}", text(&model));
 }

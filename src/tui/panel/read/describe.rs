@@ -103,6 +103,13 @@ fn what_next(model: &Model, step: &StepView) -> String {
         StepState::Running if step.stands() => {
             format!("{} opens the question; {} types into it", k(Action::NextQuestion), k(Action::Attach))
         }
+        StepState::Running if step.outside => {
+            format!(
+                "nothing: it is looked for. {} has it looked at now, {} stops it",
+                k(Action::Waits),
+                k(Action::Stop)
+            )
+        }
         StepState::Running | StepState::Ready => format!(
             "nothing: it runs. {} types into it, {} is a shell beside it, {} stops it",
             k(Action::Attach),

@@ -266,12 +266,12 @@ fn wanted(model: &Model) -> Vec<(LaneKey, u32, bool)> {
     let mut wanted = Vec::new();
     if let Some(room) = layout(model).of(Room::Panes) {
         for lane in shown(model, room) {
-            if let Some(step) = model.lane_at(&lane).filter(|step| step.attempt > 0) {
+            if let Some(step) = model.lane_at(&lane).filter(|step| step.attempt > 0 && !step.outside) {
                 wanted.push((lane, step.attempt, true));
             }
         }
     }
-    let running = run.steps.iter().filter(|step| step.state.runs());
+    let running = run.steps.iter().filter(|step| step.state.runs() && !step.outside);
     for step in running.take(GLANCES) {
         let lane = model.lane_key(step);
         if !wanted.iter().any(|(other, _, _)| *other == lane) {
