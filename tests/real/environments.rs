@@ -23,12 +23,13 @@ on_both!(
     the_engine_is_killed_while_an_image_is_fetched,
     a_step_that_commands_the_tmux_server_commands_nothing_here,
     a_link_that_a_step_planted_leads_nowhere,
+    services_are_probed_and_waits_look_inside_their_containers,
 );
 
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 17);
+    assert_eq!(TESTS, 18);
 }
 
 const TWO: &str =
@@ -452,4 +453,30 @@ fn a_link_that_a_step_planted_leads_nowhere(kind: Kind) {
     assert_eq!(house.wait(), Some(3));
     house.said(&["stop", "@last"]);
     ended_and_gone(&house, engine, 4);
+}
+
+/// What is there in one container is nowhere else: not in the other one, and not on this machine.
+fn services_are_probed_and_waits_look_inside_their_containers(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    let poll = "poll = { min = '100ms', max = '300ms' }";
+    let probe = "period = '100ms', failure_threshold = 600";
+    house.workflow(&format!(
+        "{TWO}[steps.port]\nenvironment = \"other\"\nservice = true\n\
+         readiness_probe = {{ tcp = '127.0.0.1:7431', {probe} }}\n\
+         run = 'sleep 1; echo port >> up; while :; do nc -l -p 7431 </dev/null; done'\n\
+         [steps.file]\nenvironment = \"other\"\nservice = true\n\
+         readiness_probe = {{ command = 'cat /bin/up', {probe} }}\n\
+         run = 'sleep 1; echo file >> up; echo on > /bin/up; sleep 600'\n\
+         [steps.mark]\nneeds = [\"port\", \"file\"]\nrun = 'sort up; ls /bin/up || true; sleep 1; echo on > /bin/mark'\n\
+         [steps.here]\nneeds = [\"port\", \"file\"]\n\
+         wait_for = {{ command = 'cat /bin/mark && ! ls /bin/up', {poll} }}\n\
+         [steps.there]\nenvironment = \"other\"\nneeds = [\"mark\"]\n\
+         wait_for = {{ command = 'cat /bin/up && ! ls /bin/mark', {poll} }}\n\
+         [steps.last]\nneeds = [\"here\", \"there\"]\nrun = 'cat /bin/mark'\n"
+    ));
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    // It ran when both were ready, and saw nothing of their container.
+    assert_eq!(house.log("mark/0/a1"), "file\r\nport\r\nls: /bin/up: No such file or directory\r\n");
+    assert_eq!(house.log("last/0/a1"), "on\r\n");
 }
