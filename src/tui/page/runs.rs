@@ -124,12 +124,8 @@ fn head(model: &Model, columns: &Columns, area: Rect, buf: &mut Buffer) {
 }
 
 fn one(model: &Model, run: &RunLine, columns: &Columns, here: bool, pen: &mut Pen<'_>) {
-    let mark = match (here, model.marked_runs.contains(&run.id)) {
-        (_, true) => "*",
-        (true, false) => "❯",
-        (false, false) => " ",
-    };
-    pen.text(Role::Focus, mark).space(1);
+    pen.text(Role::Focus, if here { "❯" } else { " " });
+    pen.text(Role::Focus, if model.marked_runs.contains(&run.id) { "*" } else { " " });
     pen.field(Role::Strong, &format!("#{}", run.number), columns.number).space(2);
     pen.field(Role::Plain, &run.name, columns.name).space(2);
     let state = format!("{} {}", shape(run.shown()), run.shown().word());

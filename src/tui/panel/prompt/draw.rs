@@ -207,7 +207,8 @@ fn proofs(asked: &EscalationView) -> Vec<Block> {
                 None if decisive => &[6, 14],
                 None => {
                     notes += 1;
-                    if notes == 1 { &[9] } else { &[12] }
+                    // Whole where there is room, at last before what stands farther from the evidence.
+                    if notes == 1 { &[9, 16, 18] } else { &[12, 16, 18] }
                 }
                 Some(1) => &[11],
                 Some(2) => &[13],
