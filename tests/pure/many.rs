@@ -10,6 +10,7 @@ use dogwatch::model::{
     Choice, Command, Created, End, Event, Exit, Principal, RunId, RunResult, Selection, Time, What, Workflow,
 };
 use dogwatch::patience::{Left, Places, Stage, whole};
+use dogwatch::wire::client::{StepState, StepView};
 
 /// What the engine's loop does, where every step ends well at once; until nothing is left to be done.
 struct Life {
@@ -196,4 +197,19 @@ fn what_is_left_of_thousands_of_steps_is_told() {
     let (all, way) = whole(&chain, &places);
     assert!((48_000.0..52_000.0).contains(&all.p50), "{all:?}");
     assert_eq!(way.len(), 5_000);
+}
+
+/// The names of lanes are compared at every frame, without being made.
+#[test]
+fn a_lane_is_named_as_its_name_says_and_by_nothing_else() {
+    let lanes = [("a", ""), ("a", "x=1"), ("a", "x=1]"), ("a[", ""), ("a[", "x"), ("ab", ""), ("b", "[x]")];
+    let lanes = lanes.map(|(step, label)| crate::support::shown::step(step, label, StepState::Running));
+    let mut met = 0;
+    for name in lanes.iter().map(StepView::name).chain(["", "a[]", "a[x=1", "[x=1]", "a]"].map(str::to_owned)) {
+        for lane in &lanes {
+            assert_eq!(lane.is_named(&name), lane.name() == name, "{name:?} and {:?}", lane.name());
+            met += usize::from(lane.is_named(&name));
+        }
+    }
+    assert_eq!(met, lanes.len());
 }

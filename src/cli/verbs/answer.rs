@@ -223,7 +223,7 @@ pub(super) fn gate(face: &Face, args: GateArgs, choice: &str) -> Ended {
 
 fn open_gate(client: &mut Client, run: &str, step: &str) -> Result<EscalationView, Failure> {
     let view = run_view(client, run.into())?;
-    let meant = |candidate: &&StepView| candidate.name() == step || candidate.step == step;
+    let meant = |candidate: &&StepView| candidate.is_named(step) || candidate.step == step;
     let lanes: Vec<&StepView> = view.steps.iter().filter(meant).collect();
     if lanes.is_empty() {
         let names: Vec<String> = view.steps.iter().map(StepView::name).collect();

@@ -72,7 +72,7 @@ fn typed(text: String, enter: bool) -> String {
 
 /// Asked for a checkpoint: where there is none the start would be a silent surprise.
 fn has_checkpoint(steps: &[StepView], step: &str) -> Result<(), Failure> {
-    let lane = steps.iter().find(|lane| lane.name() == step || lane.step == step);
+    let lane = steps.iter().find(|lane| lane.is_named(step) || lane.step == step);
     match lane {
         Some(lane) if lane.checkpoint.is_none() => {
             Err(Failure::new(Exit::Refused, format!("{step} has saved no checkpoint"))

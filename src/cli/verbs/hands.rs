@@ -135,7 +135,7 @@ fn begun(client: &mut Client, run: &str, step: &str) -> Result<Option<String>, F
 /// The lane that these words name, where they name one.
 fn lane(client: &mut Client, run: &str, step: &str) -> Result<Option<StepView>, Failure> {
     let view = run_view(client, run.to_owned())?;
-    Ok(view.steps.into_iter().find(|lane| lane.name() == step || lane.step == step))
+    Ok(view.steps.into_iter().find(|lane| lane.is_named(step) || lane.step == step))
 }
 
 fn on_a_terminal(verb: &str, instead: &str) -> Result<(), Failure> {

@@ -127,7 +127,7 @@ fn is_over(face: &Face, link: &mut Link, run: &str, place: &LogPlace, args: &Log
     let Reply::Run(view) = link.ask(&Ask::Status { run: run.into() })? else {
         return Err(Failure::unexpected("status"));
     };
-    let lane = view.steps.iter().find(|step| step.name() == place.step);
+    let lane = view.steps.iter().find(|step| step.is_named(&place.step));
     let over = view.line.state.ended() || lane.is_none_or(|lane| !will_go_on(lane));
     if over && let Some(lane) = lane {
         let took = words::took(lane, view.now_ms).map_or(String::new(), words::span);

@@ -358,7 +358,7 @@ impl Model {
         if self.view == View::Checkpoints
             && let Some(here) = self.checkpoint_here()
         {
-            return run.steps.iter().find(|step| step.name() == here.step_name);
+            return run.steps.iter().find(|step| step.is_named(&here.step_name));
         }
         tree::lane_of(run, self.selected.as_ref()?)
     }
@@ -366,7 +366,7 @@ impl Model {
     /// The lane by its key.
     pub fn lane_at(&self, key: &LaneKey) -> Option<&StepView> {
         let run = self.run.as_ref().filter(|run| run.line.id == key.run)?;
-        run.steps.iter().find(|step| step.name() == key.name)
+        run.steps.iter().find(|step| step.is_named(&key.name))
     }
 
     /// The tree as it is unfolded now.

@@ -72,7 +72,7 @@ pub(super) fn rows(run: &RunView, folds: &BTreeMap<String, Fold>) -> Vec<Row> {
 /// The lane that a row stands for.
 pub(super) fn lane_of<'a>(run: &'a RunView, key: &RowKey) -> Option<&'a StepView> {
     match key {
-        RowKey::Lane(name) => run.steps.iter().find(|step| step.name() == *name),
+        RowKey::Lane(name) => run.steps.iter().find(|step| step.is_named(name)),
         RowKey::Matrix(name) => {
             run.steps.iter().filter(|step| step.step == *name).min_by_key(|step| (urgency(step.state), step.lane))
         }

@@ -130,7 +130,7 @@ fn run_news(model: &mut Model, run: RunView) {
         model.cursors.checkpoints = 0;
     }
     let known = |key: &RowKey| match key {
-        RowKey::Lane(name) => run.steps.iter().any(|step| step.name() == *name),
+        RowKey::Lane(name) => run.steps.iter().any(|step| step.is_named(name)),
         RowKey::Matrix(name) => run.steps.iter().any(|step| step.step == *name),
     };
     if !model.selected.as_ref().is_some_and(known) {
@@ -148,7 +148,7 @@ fn run_news(model: &mut Model, run: RunView) {
     // A lane of a folded matrix is not a row: its matrix is.
     let hidden = model.selected.clone().filter(|key| !model.rows().iter().any(|row| row.key == *key));
     if let Some(RowKey::Lane(name)) = hidden {
-        let step = model.run.iter().flat_map(|run| &run.steps).find(|step| step.name() == name);
+        let step = model.run.iter().flat_map(|run| &run.steps).find(|step| step.is_named(&name));
         model.selected = step.map(|step| RowKey::Matrix(step.step.clone()));
     }
 }

@@ -38,7 +38,7 @@ impl Outputs {
             .filter(|step| matches!(step.state, StepState::Running | StepState::Ready | StepState::Stopping))
             .take(MOST)
             .collect();
-        let keep = |name: &String| running.iter().any(|step| step.name() == *name);
+        let keep = |name: &String| running.iter().any(|step| step.is_named(name));
         self.logs.retain(|name, _| keep(name));
         self.lines.retain(|name, _| keep(name));
         for step in running {
