@@ -1,5 +1,5 @@
 #!/bin/sh
-# All checks and all tests, from a fresh clone: about fifteen minutes the first time.
+# All checks and all tests, from a fresh clone: about twenty minutes the first time.
 #
 #   sh tests/run.sh
 #
