@@ -1,5 +1,7 @@
 //! Tests with real processes, files and terminals.
 
+#[path = "real/best.rs"]
+mod best;
 #[path = "real/booking.rs"]
 mod booking;
 #[path = "real/cached.rs"]

@@ -11,7 +11,7 @@ use super::keys::nearest;
 use super::phrase::{Use, Wanted};
 use super::problems::MOST;
 use super::read::{At, Reader, listed};
-use crate::engine::expr::{self, ExprError, Mention, Scope, StepFacts, StepState};
+use crate::engine::expr::{self, Asked, ExprError, Mention, Scope, StepState, Which};
 use crate::model::{Step, StepWhat, Value};
 
 /// Lanes whose values an expression is tried with.
@@ -32,14 +32,19 @@ impl<'a> Judge<'a, '_> {
         self.needs(reader);
         self.cycles(reader);
         let uses = std::mem::take(&mut reader.uses);
-        let mut far = Vec::new();
+        let (mut far, mut numbers) = (Vec::new(), Vec::new());
         for one in &uses {
             if reader.found.is_crowded() {
                 break;
             }
-            self.check(reader, one, &mut far);
+            self.check(reader, one, &mut far, &mut numbers);
         }
         self.reach(reader, far);
+        for (step, name) in numbers {
+            if let Some(draft) = self.drafts.get_mut(&step) {
+                draft.step.asked.insert(name);
+            }
+        }
     }
 
     fn needs(&mut self, reader: &mut Reader<'a>) {
@@ -108,8 +113,14 @@ impl<'a> Judge<'a, '_> {
             .hint("a -> b: a needs b; remove one of these needs");
     }
 
-    /// Checks one expression. Steps that are not needed directly are added to `far`.
-    fn check<'u>(&self, reader: &mut Reader<'a>, one: &'u Use, far: &mut Vec<Far<'u>>) {
+    /// Checks one expression. Steps that are not needed directly are added to `far`, series of steps to `numbers`.
+    fn check<'u>(
+        &self,
+        reader: &mut Reader<'a>,
+        one: &'u Use,
+        far: &mut Vec<Far<'u>>,
+        numbers: &mut Vec<(String, String)>,
+    ) {
         let mentions = match expr::mentions(&one.source) {
             Ok(mentions) => mentions,
             Err(error) => return tell(reader, one, &error),
@@ -125,6 +136,7 @@ impl<'a> Judge<'a, '_> {
                     good = false;
                 }
             }
+            numbers.extend(series(mention).map(|(step, name)| (step.to_owned(), name.to_owned())));
         }
         if good {
             self.attempt(reader, one, &mentions);
@@ -145,9 +157,9 @@ impl<'a> Judge<'a, '_> {
                 Some(draft) => in_matrix(name, &draft.step).map(|()| None),
             },
             Mention::Step(step) => self.other(one, step),
-            Mention::Output { step, output } => {
+            Mention::Of { step, which, asked } => {
                 if let Some(target) = self.drafts.get(step) {
-                    has_output(&target.step, output)?;
+                    has(&target.step, which, asked)?;
                 }
                 self.other(one, step)
             }
@@ -228,27 +240,36 @@ impl<'a> Judge<'a, '_> {
         } else {
             &[StepState::Succeeded][..]
         };
-        let outputs = has(|mention| matches!(mention, Mention::Output { .. }));
+        let later = has(|mention| matches!(mention, Mention::Of { .. }));
         let tries = lanes.iter().flat_map(|lane| states.iter().map(move |state| (*lane, *state)));
         for (matrix, state) in tries.filter(|_| valued) {
-            let step = |name: &str| Some(self.facts(name, state));
-            let scope = Scope { params: self.params, matrix, step: &step };
+            let step = |_: &str| Some(state);
+            let of = |step: &str, _: &Which, asked: &Asked| Ok(self.sample(step, asked));
+            let scope = Scope { params: self.params, matrix, step: &step, of: &of };
             let result = match one.wanted {
                 Wanted::Condition => expr::holds(&one.source, &scope).map(drop),
                 Wanted::Text => expr::value(&one.source, &scope).map(drop),
             };
             match result {
-                // What an output is called later can make a difference to the value, not to its type.
-                Err(error) if error.wrong_type || !outputs => return tell(reader, one, &error),
+                // What is known only later can make a difference to the value, not to its type.
+                Err(error) if error.wrong_type || !later => return tell(reader, one, &error),
                 Ok(()) | Err(_) => {}
             }
         }
     }
 
-    fn facts(&self, name: &str, state: StepState) -> StepFacts {
-        let outputs = self.drafts.get(name).map(|draft| &draft.step.outputs);
-        let outputs = outputs.into_iter().flatten().map(|(name, output)| (name.clone(), output.path.clone()));
-        StepFacts { state, outputs: outputs.collect() }
+    /// Something of the type that it will have.
+    fn sample(&self, step: &str, asked: &Asked) -> Value {
+        let step = self.drafts.get(step).map(|draft| &draft.step);
+        let known = match asked {
+            Asked::Output(name) => {
+                step.and_then(|step| step.outputs.get(name)).map(|output| Value::Text(output.path.clone()))
+            }
+            Asked::Matrix(key) => step.and_then(|step| step.lanes.first()?.values.get(key).cloned()),
+            Asked::Metric(_) => Some(Value::Number(1.0)),
+            Asked::Lane => None,
+        };
+        known.unwrap_or_else(|| Value::Text("text".into()))
     }
 }
 
@@ -321,32 +342,70 @@ fn in_matrix(name: &str, step: &Step) -> Result<(), (String, String)> {
     Err((format!("the matrix of step {} has no key `{name}`", step.id), hint))
 }
 
-fn has_output(step: &Step, output: &str) -> Result<(), (String, String)> {
+/// The series that a mention needs the last value of, with their steps.
+fn series(mention: &Mention) -> impl Iterator<Item = (&str, &str)> {
+    let (by, own) = match mention {
+        Mention::Of { step, which, asked } => {
+            let by = if let Which::Best { by, .. } = which { Some((step.as_str(), by.as_str())) } else { None };
+            let own = if let Asked::Metric(name) = asked { Some((step.as_str(), name.as_str())) } else { None };
+            (by, own)
+        }
+        Mention::Param(_) | Mention::Matrix(_) | Mention::Step(_) => (None, None),
+    };
+    by.into_iter().chain(own)
+}
+
+/// Whether a step has what is asked of one of its lanes.
+fn has(step: &Step, which: &Which, asked: &Asked) -> Result<(), (String, String)> {
     let id = &step.id;
-    if let StepWhat::WaitFor(_) = step.what {
-        return Err((format!("step {id} waits and has no outputs"), "name a step with `run`".into()));
+    let what = match &step.what {
+        StepWhat::WaitFor(_) => Some("waits"),
+        StepWhat::Approval(_) => Some("is a question"),
+        StepWhat::Run { .. } => None,
+    };
+    if let Some(what) = what {
+        let nothing = if matches!(asked, Asked::Output(_)) { "outputs" } else { "numbers" };
+        return Err((format!("step {id} {what} and has no {nothing}"), "name a step with `run`".into()));
     }
-    if let StepWhat::Approval(_) = step.what {
-        return Err((format!("step {id} is a question and has no outputs"), "name a step with `run`".into()));
+    match asked {
+        Asked::Output(name) => has_output(step, name)?,
+        Asked::Matrix(key) => in_matrix(key, step)?,
+        Asked::Metric(_) | Asked::Lane => {}
     }
-    if !step.outputs.contains_key(output) {
-        let names: Vec<&str> = step.outputs.keys().map(String::as_str).collect();
-        let hint = match nearest(output, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if names.is_empty() => {
-                format!("add it to [steps.{id}]: outputs = {{ {output} = {{ path = \"…\" }} }}")
-            }
-            None => format!("outputs of step {id} are {}", listed(&names)),
-        };
-        return Err((format!("step {id} has no output `{output}`"), hint));
+    let first = step.lanes.first().map(crate::model::LaneSpec::label).unwrap_or_default();
+    match which {
+        Which::Only if step.has_matrix => Err((
+            format!("step {id} has several lanes, and it is not said which one's `{asked}` is meant"),
+            format!("write best(steps.{id}, by='loss', mode='min').{asked}, or steps['{id}[{first}]'].{asked}"),
+        )),
+        Which::Best { .. } | Which::Lane(_) if !step.has_matrix => {
+            let hint = match asked {
+                Asked::Output(_) | Asked::Metric(_) => format!("write steps.{id}.{asked}"),
+                Asked::Matrix(_) | Asked::Lane => format!("write steps.{id}.outputs.name or steps.{id}.metrics.name"),
+            };
+            Err((format!("step {id} has no matrix: there is one lane"), hint))
+        }
+        Which::Lane(label) if !step.lanes.iter().any(|lane| lane.label() == *label) => {
+            let labels: Vec<String> = step.lanes.iter().take(1000).map(crate::model::LaneSpec::label).collect();
+            let near = nearest(label, labels.iter().map(String::as_str)).unwrap_or(&first);
+            Err((format!("step {id} has no lane `{label}`"), format!("did you mean steps['{id}[{near}]']?")))
+        }
+        Which::Only | Which::Best { .. } | Which::Lane(_) => Ok(()),
     }
-    if step.has_matrix {
-        let hint =
-            "let each lane write to a path of the workspace, as in out/$LR/model, and read those in the next step";
-        return Err((
-            format!("step {id} has several lanes: which one's output is meant cannot be said yet"),
-            hint.into(),
-        ));
+}
+
+fn has_output(step: &Step, output: &str) -> Result<(), (String, String)> {
+    if step.outputs.contains_key(output) {
+        return Ok(());
     }
-    Ok(())
+    let id = &step.id;
+    let names: Vec<&str> = step.outputs.keys().map(String::as_str).collect();
+    let hint = match nearest(output, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => {
+            format!("add it to [steps.{id}]: outputs = {{ {output} = {{ path = \"…\" }} }}")
+        }
+        None => format!("outputs of step {id} are {}", listed(&names)),
+    };
+    Err((format!("step {id} has no output `{output}`"), hint))
 }

@@ -1,7 +1,7 @@
 //! From an exit record and a log to a fact: how an attempt ended, which patterns matched, which outputs and which
 //! checkpoint are there. Reads the attempt's directory without trusting it. Decides nothing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use regex::Regex;
 
 use super::cached::Making;
 use super::diagnose;
+use super::watch::Teller;
 use crate::attempt::{self, log::Log, log::Piece, record};
 use crate::clock::Clock;
 use crate::engine::{LaneRun, LaneState, Run, Sighting};
 use crate::gauge::plain;
 use crate::judge::{Facts, Judge};
 use crate::model::{
-    AttemptId, Checkpoint, Damaged, Diagnosis, End, Exit, Hit, Outside, Stall, StepId, StopReason, Time, Usage,
-    Workflow,
+    AttemptId, Checkpoint, Damaged, Diagnosis, End, Exit, Hit, Made, Number, Outside, Stall, StepId, StopReason, Time,
+    Usage, Workflow,
 };
 use crate::wire;
 
@@ -49,22 +50,9 @@ pub(super) fn bare(record: &record::ExitRecord) -> Exit {
         wire::keeper::StopReason::Stop => StopReason::Stop,
     });
     Exit {
-        end: end_of(record.end),
-        started: Time::from_ms(record.start_wall_ms),
-        ended: Time::from_ms(record.end_wall_ms),
         stop,
-        leaked: Vec::new(),
         oom_kills: record.oom_kills,
-        usage: None,
-        missing: Vec::new(),
-        hits: Vec::new(),
-        tail: Vec::new(),
-        checkpoint: None,
-        damaged: Vec::new(),
-        outside: None,
-        diagnosis: None,
-        made: None,
-        verify: None,
+        ..Exit::new(end_of(record.end), Time::from_ms(record.start_wall_ms), Time::from_ms(record.end_wall_ms))
     }
 }
 
@@ -140,24 +128,7 @@ impl Context {
 
     /// The end that a mutant believes in without a record.
     pub(super) fn hearsay(&self) -> Exit {
-        Exit {
-            end: End::Code(0),
-            started: self.clock.now(),
-            ended: self.clock.now(),
-            stop: None,
-            leaked: Vec::new(),
-            oom_kills: None,
-            usage: None,
-            missing: Vec::new(),
-            hits: Vec::new(),
-            tail: Vec::new(),
-            checkpoint: None,
-            damaged: Vec::new(),
-            outside: None,
-            diagnosis: None,
-            made: None,
-            verify: None,
-        }
+        Exit::new(End::Code(0), self.clock.now(), self.clock.now())
     }
 
     /// The end of an attempt whose environment was ended with it. Whatever it was doing ended then, and badly.
@@ -168,22 +139,14 @@ impl Context {
         let Read { hits, tail, checkpoint, damaged, diagnosis, .. } = read.unwrap_or_else(|| self.unread());
         let kills = matches!(outside, Outside::OutOfMemory).then_some(1);
         Exit {
-            end: End::Signal(9),
-            started: started.unwrap_or(now),
-            ended: now,
-            stop: None,
-            leaked: Vec::new(),
             oom_kills: kills,
-            usage: None,
-            missing: Vec::new(),
             hits,
             tail,
             checkpoint,
             damaged,
             outside: Some(outside),
             diagnosis,
-            made: None,
-            verify: None,
+            ..Exit::new(End::Signal(9), started.unwrap_or(now), now)
         }
     }
 
@@ -200,6 +163,8 @@ impl Context {
         let good = end == End::Code(0) && stop.is_none();
         let missing: Vec<String> = if good { self.missing() } else { Vec::new() };
         let made = self.making.as_ref().filter(|_| good && missing.is_empty()).map(Making::made);
+        let numbers = self.numbers();
+        let made = made.map(|made| made.map(|made| Box::new(Made { numbers: numbers.clone(), ..*made })));
         let places = [self.run_dir.as_path(), Path::new(&self.workflow.environment_of(&self.step).workspace)];
         let facts = diagnose::facts(end, stop, record.oom_kills, &places);
         let read = self.read_log(dir, good && missing.is_empty(), facts);
@@ -209,9 +174,6 @@ impl Context {
             if this_boot { self.clock.at_boottime(boottime) } else { Time::from_ms(wall) }
         };
         Exit {
-            end,
-            started: at(record.start_boottime_ms, record.start_wall_ms),
-            ended: at(record.end_boottime_ms, record.end_wall_ms),
             stop,
             leaked: record.leaked.iter().map(|process| (process.pid, plain::line(process.comm.as_bytes()))).collect(),
             oom_kills: record.oom_kills,
@@ -227,8 +189,25 @@ impl Context {
             outside: read.outside,
             diagnosis: stall.or(read.diagnosis),
             made,
-            verify: None,
+            numbers,
+            ..Exit::new(
+                end,
+                at(record.start_boottime_ms, record.start_wall_ms),
+                at(record.end_boottime_ms, record.end_wall_ms),
+            )
         }
+    }
+
+    /// The last values of the series that the workflow's expressions ask for.
+    fn numbers(&self) -> BTreeMap<String, Number> {
+        let told = || Some(self.teller()?.last(self.open().ok()??, |path| self.is_there(path)));
+        told().unwrap_or_default()
+    }
+
+    fn teller(&self) -> Option<Teller<'_>> {
+        let step = self.workflow.steps.get(&self.step)?;
+        let environment = self.workflow.environment_of(&self.step);
+        Some(Teller { step, environment, work: &self.work, attempt: self.attempt.n })
     }
 
     /// Declared outputs that are not there.
@@ -359,7 +338,7 @@ impl Context {
 
     /// A path of the file, with the step's own folder filled in, as it is on this host.
     pub(super) fn own(&self, path: &str) -> String {
-        path.strip_prefix("$DOGWATCH_DIR").map_or_else(|| self.absolute(path), |rest| format!("{}{rest}", self.work))
+        self.teller().map_or_else(|| self.absolute(path), |teller| teller.own(path))
     }
 
     /// A checkpoint's path as the step meant it.

@@ -188,24 +188,7 @@ async fn learned(parts: &Parts, workflow: String, step: String, (min, max): (Dur
 
 /// The end of an attempt that ran nothing.
 fn exit(end: End, (started, ended): (Time, Time), stop: Option<StopReason>, line: String) -> Exit {
-    Exit {
-        end,
-        started,
-        ended,
-        stop,
-        leaked: Vec::new(),
-        oom_kills: None,
-        usage: None,
-        missing: Vec::new(),
-        hits: Vec::new(),
-        tail: vec![line],
-        checkpoint: None,
-        damaged: Vec::new(),
-        outside: None,
-        diagnosis: None,
-        made: None,
-        verify: None,
-    }
+    Exit { stop, tail: vec![line], ..Exit::new(end, started, ended) }
 }
 
 impl Lookout {

@@ -102,6 +102,7 @@ impl Run {
         let (end, stop, missing) = (exit.end, exit.stop, !exit.missing.is_empty());
         let how = PastEnd::Exit { end, stop, missing, outside: exit.outside, unverified: false };
         self.note_past(place, (exit.started, exit.ended), how);
+        self.lanes[place].numbers.extend(exit.numbers.clone());
         self.lanes[place].last_exit = Some(exit.clone());
         let state = self.closed(place, exit);
         self.put(place, state);

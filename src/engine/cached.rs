@@ -24,6 +24,7 @@ impl Run {
         }
         self.lanes[place].cache = Some(Box::new(look.clone()));
         if let Some(hit) = &look.hit {
+            self.lanes[place].numbers.extend(hit.made.numbers.clone());
             let how = Ended::Succeeded(Finish::Cached(hit.from.clone()));
             self.put(place, LaneState::Done { how, at });
         }
@@ -68,6 +69,7 @@ impl Run {
             texts,
             inputs,
             outputs: self.outputs(&lane.id).into_iter().collect(),
+            numbers: step.asked.clone(),
             own: self.work_root(),
         })
     }

@@ -3,10 +3,11 @@
 //! Pure and bounded: no filter reads a file, evaluation has fuel, a source has at most [`LONGEST`] bytes. Undefined is an
 //! error, never empty, and only a boolean is a condition.
 //!
-//! `params.x`, `matrix.x`, `steps.x` and `steps.x.outputs.y` are replaced by names of the same length before minijinja
-//! sees them. So a step may be called `half-batch` or `7b` (to minijinja the first is a subtraction), what an expression
+//! `params.x`, `matrix.x`, `steps.x`, `steps.x.outputs.y` and `best(…).outputs.y` are replaced by names of the same length
+//! before minijinja sees them. So a step may be called `half-batch` or `7b` (to minijinja the first is a subtraction), what an expression
 //! mentions is known without running it, only that much is looked up, and the places of errors stay true.
 
+mod path;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use minijinja::value::{Object, Rest, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use crate::model::{Part, Template, Value};
-pub use scan::{Mention, pieces, split};
+pub use path::{Asked, Mention, Mode, Which};
 use scan::{Scanned, placeholder};
+pub use scan::{pieces, split};
 
 /// The longest source of an expression, in bytes: bounds how deep minijinja can recurse.
 pub const LONGEST: usize = 1000;
@@ -28,10 +30,7 @@ pub const LONGEST: usize = 1000;
 const FUEL: u64 = 50_000;
 
 /// Functions that an expression may call.
-const FUNCTIONS: [&str; 4] = ["failed", "succeeded", "min", "max"];
-
-/// Words of the format that this version does not know yet.
-const NOT_YET: [&str; 2] = ["best", "isnan"];
+const FUNCTIONS: [&str; 5] = ["failed", "succeeded", "min", "max", "isnan"];
 
 /// What an expression sees.
 #[derive(Clone, Copy)]
@@ -39,16 +38,10 @@ pub struct Scope<'a> {
     pub params: &'a IndexMap<String, Value>,
     /// The lane's values; empty without a matrix.
     pub matrix: &'a IndexMap<String, Value>,
-    /// What is known about a step; asked only for the steps that the expression mentions.
-    pub step: &'a dyn Fn(&str) -> Option<StepFacts>,
-}
-
-/// What an expression may know about a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepFacts {
-    pub state: StepState,
-    /// Name -> path, once the step has succeeded.
-    pub outputs: IndexMap<String, String>,
+    /// How far a step is; asked only for the steps that the expression mentions.
+    pub step: &'a dyn Fn(&str) -> Option<StepState>,
+    /// What is asked of a lane of a step, or why that has no value.
+    pub of: &'a dyn Fn(&str, &Which, &Asked) -> Result<Value, String>,
 }
 
 /// How far a step is, as expressions see it.
@@ -181,21 +174,11 @@ fn evaluate(source: &str, scope: &Scope<'_>) -> Result<minijinja::Value, ExprErr
 
 fn look_up(mention: &Mention, scope: &Scope<'_>) -> Result<minijinja::Value, ExprError> {
     let unknown = || ExprError::new(format!("there is no `{mention}`"));
-    let facts = |step: &str| (scope.step)(step).ok_or_else(unknown);
     Ok(match mention {
         Mention::Param(name) => plain(scope.params.get(name).ok_or_else(unknown)?),
         Mention::Matrix(name) => plain(scope.matrix.get(name).ok_or_else(unknown)?),
-        Mention::Step(step) => minijinja::Value::from_object(StepObject(facts(step)?.state)),
-        Mention::Output { step, output } => {
-            let facts = facts(step)?;
-            let path = facts.outputs.get(output).ok_or_else(|| match facts.state {
-                StepState::Succeeded => ExprError::new(format!("step {step} succeeded without an output `{output}`")),
-                StepState::Failed | StepState::Skipped | StepState::Unfinished => {
-                    ExprError::new(format!("step {step} has no output `{output}`: it did not succeed"))
-                }
-            })?;
-            minijinja::Value::from(path.as_str())
-        }
+        Mention::Step(step) => minijinja::Value::from_object(StepObject((scope.step)(step).ok_or_else(unknown)?)),
+        Mention::Of { step, which, asked } => plain(&(scope.of)(step, which, asked).map_err(ExprError::new)?),
     })
 }
 
@@ -234,12 +217,7 @@ impl Scanned<'_> {
     fn unknown(&self, name: &str) -> ExprError {
         let at = self.names.iter().find(|at| self.source[(*at).clone()] == *name).cloned();
         let at = at.unwrap_or(0..self.source.len());
-        if NOT_YET.contains(&name) {
-            return ExprError::new(format!("`{name}()` is not supported yet"))
-                .at(at)
-                .hint(format!("functions are: {}", FUNCTIONS.map(|f| format!("{f}()")).join(", ")));
-        }
-        let known = ["params", "matrix", "steps"].into_iter().chain(FUNCTIONS);
+        let known = ["params", "matrix", "steps", "best"].into_iter().chain(FUNCTIONS);
         let near = known
             .map(|known| (strsim::jaro_winkler(known, name), known))
             .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -276,6 +254,10 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_debug(true);
     environment.add_function("failed", |step: minijinja::Value| in_state("failed", &step, StepState::Failed));
     environment.add_function("succeeded", |step: minijinja::Value| in_state("succeeded", &step, StepState::Succeeded));
+    environment.add_function("isnan", |value: minijinja::Value| match f64::try_from(value) {
+        Ok(number) => Ok(number.is_nan()),
+        Err(_) => Err(minijinja::Error::new(ErrorKind::InvalidOperation, "isnan() takes a number")),
+    });
     environment.add_function("min", |values: Rest<minijinja::Value>| extreme("min", &values, std::cmp::Ordering::Less));
     environment
         .add_function("max", |values: Rest<minijinja::Value>| extreme("max", &values, std::cmp::Ordering::Greater));
@@ -327,5 +309,5 @@ fn told(error: &minijinja::Error, source: &str) -> ExprError {
 /// A scope in which nothing but `params` exists, for tests and for texts that stand outside of steps.
 pub fn outside(params: &IndexMap<String, Value>) -> Scope<'_> {
     static NONE: LazyLock<Arc<IndexMap<String, Value>>> = LazyLock::new(Arc::default);
-    Scope { params, matrix: &NONE, step: &|_| None }
+    Scope { params, matrix: &NONE, step: &|_| None, of: &|_, _, _| Err("there are no steps here".into()) }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    CacheLook, Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Outside,
-    Patch, Principal, Proposal, Resource, SkipWhy, Stall, StopReason, Time,
+    CacheLook, Cause, Checkpoint, Choice, Damaged, End, Escalation, EscalationId, Exit, LaneId, LostWhy, Number,
+    Outside, Patch, Principal, Proposal, Resource, SkipWhy, Stall, StopReason, Time,
 };
 
 use super::checkpoint::Sighting;
@@ -87,6 +87,8 @@ pub struct LaneRun {
     pub of: Option<u32>,
     /// Whether it had to run, as was found before its first attempt; only of cached steps.
     pub cache: Option<Box<CacheLook>>,
+    /// The last values of its series that expressions ask for, of any attempt.
+    pub(super) numbers: BTreeMap<String, Number>,
     /// What the next attempt is to be, when somebody or a rule said.
     pub(super) next: Option<Next>,
 }
@@ -340,6 +342,7 @@ impl LaneRun {
             spent: BTreeMap::new(),
             of: None,
             cache: None,
+            numbers: BTreeMap::new(),
             next: None,
         }
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::model::{AttemptId, LaneId, Step, StepId};
+use crate::model::{AttemptId, LaneId, Step, StepId, Value};
 
 use super::Run;
-use super::expr::{self, Scope, StepFacts, StepState};
+use super::expr::{self, Asked, Mode, Scope, StepState, Which};
 use super::patch::patch_of;
-use super::state::{LaneRun, LaneState, StepEnd};
+use super::state::{Ended, LaneRun, LaneState, StepEnd};
 
 impl Run {
     /// The folder that all steps of the run may write, below the run's: `<dir>/work`.
@@ -64,23 +64,52 @@ impl Run {
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();
         let spec = self.step_of(lane).spec(lane.id.lane);
-        let facts = |name: &str| self.facts(name);
-        f(&Scope { params: &self.workflow.params, matrix: spec.map_or(&none, |spec| &spec.values), step: &facts })
+        let (step, of) =
+            (|name: &str| self.state_of(name), |step: &str, which: &Which, asked: &Asked| self.of(step, which, asked));
+        let matrix = spec.map_or(&none, |spec| &spec.values);
+        f(&Scope { params: &self.workflow.params, matrix, step: &step, of: &of })
     }
 
-    fn facts(&self, name: &str) -> Option<StepFacts> {
+    fn state_of(&self, name: &str) -> Option<StepState> {
         let id = StepId::new(name).ok()?;
-        let step = self.workflow.steps.get(&id)?;
-        let state = match self.step_end(&id) {
+        self.workflow.steps.get(&id)?;
+        Some(match self.step_end(&id) {
             Some(StepEnd::Succeeded) => StepState::Succeeded,
             Some(StepEnd::Failed | StepEnd::Allowed) => StepState::Failed,
             Some(StepEnd::Skipped) => StepState::Skipped,
             None if self.is_served(&id) => StepState::Succeeded,
             // A failure is known before a person has said what follows from it: `if = "failed(…)"` may look into it.
             None => StepState::Unfinished,
+        })
+    }
+
+    /// What is asked of a lane of a step, or why that has no value.
+    fn of(&self, name: &str, which: &Which, asked: &Asked) -> Result<Value, String> {
+        let id = StepId::new(name).ok();
+        let found = id.and_then(|id| self.workflow.steps.get_full(&id));
+        let Some((place, _, step)) = found else { return Err(format!("there is no step `{name}`")) };
+        let mut lanes = self.steps[place].lanes.clone().map(|place| &self.lanes[place]);
+        let lane = match which {
+            Which::Only => lanes.next(),
+            Which::Lane(label) => lanes.find(|lane| step.spec(lane.id.lane).is_some_and(|spec| spec.label() == *label)),
+            Which::Best { by, mode } => Some(best(lanes, by, *mode).ok_or_else(|| {
+                format!("no lane of {name} that has succeeded told a number `{by}`: see [[steps.{name}.metrics]]")
+            })?),
         };
-        let lane = LaneId { step: id, lane: step.lanes.first().map(|spec| spec.lane).unwrap_or_default() };
-        Some(StepFacts { state, outputs: self.outputs(&lane) })
+        let Some(lane) = lane else { return Err(format!("{name} has no such lane")) };
+        match asked {
+            Asked::Output(output) => self.outputs(&lane.id).shift_remove(output).map(Value::Text),
+            Asked::Metric(metric) => lane.numbers.get(metric).map(|number| Value::Number(number.0)),
+            Asked::Matrix(key) => step.spec(lane.id.lane).and_then(|spec| spec.values.get(key).cloned()),
+            Asked::Lane => Some(Value::Text(self.lane_name(&lane.id))),
+        }
+        .ok_or_else(|| {
+            let lane = self.lane_name(&lane.id);
+            match asked {
+                Asked::Metric(metric) => format!("{lane} told no number `{metric}`: see [[steps.{name}.metrics]]"),
+                Asked::Output(_) | Asked::Matrix(_) | Asked::Lane => format!("{lane} has no {asked}"),
+            }
+        })
     }
 
     /// All variables of the lane's next or present attempt but those of the attempt itself, or why they have no value.
@@ -136,6 +165,21 @@ impl Run {
         env.extend(self.visible(attempt).map(|gpus| ("CUDA_VISIBLE_DEVICES".to_owned(), gpus)));
         Ok(env)
     }
+}
+
+/// Of the lanes that have succeeded, the first with the smallest or largest number; what is no number is never best.
+fn best<'r>(lanes: impl Iterator<Item = &'r LaneRun>, by: &str, mode: Mode) -> Option<&'r LaneRun> {
+    let told = |lane: &'r LaneRun| {
+        let succeeded = matches!(lane.state, LaneState::Done { how: Ended::Succeeded(_), .. });
+        lane.numbers.get(by).map(|number| number.0).filter(|number| succeeded && !number.is_nan())
+    };
+    let numbered = lanes.filter_map(|lane| Some((told(lane)?, lane)));
+    let better = |new: f64, old: f64| match mode {
+        Mode::Min => new < old,
+        Mode::Max => new > old,
+    };
+    let best = numbered.reduce(|old, new| if better(new.0, old.0) { new } else { old });
+    best.map(|(_, lane)| lane)
 }
 
 /// Variables of whoever started the run that say where a container engine listens: nothing for steps.

@@ -162,22 +162,12 @@ impl Run {
     /// What would become of it if it were ended now.
     fn stall_verdict(&self, lane: &LaneRun, stalled: &Stalled, attempt: &AttemptId, now: Time) -> Verdict {
         let exit = Exit {
-            end: End::Signal(15),
-            started: lane.started.unwrap_or(stalled.at),
-            ended: now,
             stop: Some(stalled.stall.reason()),
-            leaked: Vec::new(),
-            oom_kills: None,
-            usage: None,
-            missing: Vec::new(),
             hits: stalled.stall.hits.clone(),
             tail: stalled.stall.tail.clone(),
             checkpoint: lane.checkpoint.clone(),
-            damaged: Vec::new(),
-            outside: None,
             diagnosis: Some(Box::new(stalled.stall.diagnosis(stalled.at))),
-            made: None,
-            verify: None,
+            ..Exit::new(End::Signal(15), lane.started.unwrap_or(stalled.at), now)
         };
         self.judge_stall(lane, &attempt.key(), &exit, now)
     }

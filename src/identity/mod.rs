@@ -59,7 +59,7 @@ pub fn made(recipe: &Recipe, basis: Basis) -> Result<Made, String> {
     for (name, path) in &recipe.outputs {
         outputs.insert(name.clone(), output(name, path)?);
     }
-    Ok(Made { scope: recipe.scope.clone(), basis, outputs })
+    Ok(Made { scope: recipe.scope.clone(), basis, outputs, numbers: BTreeMap::new() })
 }
 
 fn output(name: &str, path: &str) -> Result<OutputMade, String> {
@@ -87,6 +87,10 @@ pub fn find(recipe: &Recipe, basis: &Basis, candidates: &[Candidate]) -> Result<
 }
 
 fn stands(recipe: &Recipe, basis: &Basis, candidate: &Candidate) -> Result<Made, String> {
+    let numbers = &candidate.made.numbers;
+    if let Some(name) = recipe.numbers.iter().find(|name| !numbers.contains_key(*name)) {
+        return Err(format!("it is not known which `{name}` {} told", candidate.from));
+    }
     let mut outputs = BTreeMap::new();
     for (name, wanted) in &recipe.outputs {
         let from = &candidate.from;
@@ -109,7 +113,7 @@ fn stands(recipe: &Recipe, basis: &Basis, candidate: &Candidate) -> Result<Made,
         };
         outputs.insert(name.clone(), here);
     }
-    Ok(Made { scope: recipe.scope.clone(), basis: basis.clone(), outputs })
+    Ok(Made { scope: recipe.scope.clone(), basis: basis.clone(), outputs, numbers: numbers.clone() })
 }
 
 /// `inputs.code and env.LR have changed since etl #3`.

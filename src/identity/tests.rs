@@ -40,6 +40,7 @@ impl Desk {
                 ("inputs.word".into(), ("hello".into(), text(self.path("space/hello")))),
             ]),
             outputs: BTreeMap::from([("data".into(), text(own.join("a/data")))]),
+            numbers: std::collections::BTreeSet::new(),
             own: text(own),
         }
     }

@@ -435,6 +435,7 @@ fn write_exit(exit: &model::Exit) -> StoredExit {
         outside: exit.outside.as_ref().map(Into::into),
         diagnosis: exit.diagnosis.as_deref().map(diagnosis::write).map(Box::new),
         made: exit.made.as_ref().map(cache::write_result),
+        numbers: cache::write_numbers(&exit.numbers),
     }
 }
 
@@ -457,6 +458,7 @@ fn read_exit(exit: StoredExit) -> model::Exit {
         made: exit.made.map(cache::read_result),
         // Told by an event of its own.
         verify: None,
+        numbers: cache::read_numbers(exit.numbers),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the result of a step depends on, what it came to, and whether an earlier result still holds. Plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Number;
 
 /// What the result of a lane depends on. Two that are equal promise the same result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Made {
     pub basis: Basis,
     /// By the outputs' names; none is left out.
     pub outputs: BTreeMap<String, OutputMade>,
+    /// The last values of the series that were asked for.
+    pub numbers: BTreeMap<String, Number>,
 }
 
 /// Whether a lane has to run, as found before its first attempt.
@@ -63,6 +67,8 @@ pub struct Recipe {
     pub texts: BTreeMap<String, String>,
     /// Parts that may be paths: the text, and the absolute path that it would be.
     pub inputs: BTreeMap<String, (String, String)>,
+    /// The series whose last values are asked for: a result of which one is not known does not stand for this.
+    pub numbers: BTreeSet<String>,
     /// Where the outputs are to be, absolute.
     pub outputs: BTreeMap<String, String>,
     /// What all steps of the run may write: what lies below it belongs to one run and is copied for another.

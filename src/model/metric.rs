@@ -19,6 +19,18 @@ pub struct MetricSpec {
     pub x: Option<String>,
 }
 
+/// A number that a step told. Equal to itself also where it is no number.
+#[derive(Debug, Clone, Copy)]
+pub struct Number(pub f64);
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Number {}
+
 /// The file in the step's own folder to which an attempt reports.
 pub fn reports_of(attempt: u32) -> String {
     format!("report-a{attempt}.jsonl")

@@ -9,6 +9,7 @@ mod demand;
 mod diagnosis;
 mod escalation;
 mod event;
+mod exit;
 mod ids;
 mod look;
 mod metric;
@@ -26,15 +27,16 @@ pub use demand::{Demand, Kind as DemandKind};
 pub use diagnosis::{Advice, Class, Diagnosis, Evidence, Role};
 pub use escalation::{Choice, Escalation, EscalationKind};
 pub use event::{
-    AskWhy, Cause, Check, Checked, Checkpoint, CheckpointMark, ClockOrder, Command, Created, Damaged, End, Event, Exit,
-    Hit, Isolation, LostWhy, Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot, SnapshotMark,
-    StopReason, Usage, Verdict, What,
+    AskWhy, Cause, Checkpoint, CheckpointMark, ClockOrder, Command, Created, Damaged, Event, Hit, Isolation, LostWhy,
+    Order, Outside, RunResult, RunStopWhy, Selection, SkipWhy, Snapshot, SnapshotMark, StopReason, Usage, Verdict,
+    What,
 };
+pub use exit::{Check, Checked, End, Exit};
 pub use ids::{
     AttemptId, BadId, EnvironmentId, EscalationId, Lane, LaneId, Principal, RUN_FOLDERS, RunId, Site, StepId,
 };
 pub use look::{Look, Readiness, Service, WaitFor, gpu_words, seen_words};
-pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, ProgressSpec, reports_of};
+pub use metric::{AlertSpec, Alerted, MetricSource, MetricSpec, Number, ProgressSpec, reports_of};
 pub use notify::{NotifyRule, Occasion, Target};
 pub use raise::{Raise, Raising, Resource};
 pub use recovery::{Action, Alternative, Arithmetic, Autonomy, Change, FailureRule, Match, Patch, Proposal, Spend};

@@ -3,6 +3,7 @@
 //! Invariants (kept by `config`): `needs` name steps of the workflow and have no cycle; every expression compiles and
 //! names only what exists; every pattern is a valid regex; a step has at least one lane.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -86,7 +87,7 @@ impl Workflow {
 
     /// The secrets that steps name, each once, in the order of `[secrets]`.
     pub fn secrets_in_use(&self) -> impl Iterator<Item = (&String, &SecretFrom)> {
-        let used: std::collections::BTreeSet<&String> = self.steps.values().flat_map(|step| &step.secrets).collect();
+        let used: BTreeSet<&String> = self.steps.values().flat_map(|step| &step.secrets).collect();
         self.secrets.iter().filter(move |(name, _)| used.contains(name))
     }
 
@@ -289,6 +290,8 @@ pub struct Step {
     /// Without any, what looks like `name=value` is kept.
     pub metrics: Vec<MetricSpec>,
     pub alerts: Vec<AlertSpec>,
+    /// The series whose last values expressions of the file ask for.
+    pub asked: BTreeSet<String>,
     /// What becomes of questions about it that nobody answers.
     pub escalation: EscalationSpec,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dogwatch::engine::expr::{self, ExprError, Mention, Scope, StepFacts, StepState};
+use dogwatch::engine::expr::{self, Asked, ExprError, Mention, Scope, StepState, Which};
 use dogwatch::model::{Part, Template, Value};
 use indexmap::IndexMap;
 
@@ -10,17 +10,34 @@ fn values(pairs: &[(&str, Value)]) -> IndexMap<String, Value> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-fn facts(name: &str) -> Option<StepFacts> {
-    let state = match name {
-        "prepare" | "half-batch" | "7b" => StepState::Succeeded,
-        "train" => StepState::Failed,
-        "left-out" => StepState::Skipped,
-        "later" => StepState::Unfinished,
-        _ => return None,
-    };
-    let outputs = [("data", "/proj/data"), ("my-model", "/m")].map(|(name, path)| (name.to_owned(), path.to_owned()));
-    let outputs = if state == StepState::Succeeded { IndexMap::from(outputs) } else { IndexMap::new() };
-    Some(StepFacts { state, outputs })
+fn state(name: &str) -> Option<StepState> {
+    match name {
+        "prepare" | "half-batch" | "7b" => Some(StepState::Succeeded),
+        "train" => Some(StepState::Failed),
+        "left-out" => Some(StepState::Skipped),
+        "later" => Some(StepState::Unfinished),
+        _ => None,
+    }
+}
+
+fn of(step: &str, which: &Which, asked: &Asked) -> Result<Value, String> {
+    if state(step) != Some(StepState::Succeeded) {
+        return Err(format!("step {step} has no {asked}: it did not succeed"));
+    }
+    match (which, asked) {
+        (Which::Only, Asked::Output(name)) => match name.as_str() {
+            "data" => Ok(Value::Text("/proj/data".into())),
+            "my-model" => Ok(Value::Text("/m".into())),
+            _ => Err(format!("step {step} succeeded without an output `{name}`")),
+        },
+        (Which::Only, Asked::Metric(name)) if name == "bad" => Ok(Value::Number(f64::NAN)),
+        (Which::Only, Asked::Metric(_)) => Ok(Value::Number(0.25)),
+        // What was understood, to be compared.
+        (Which::Only | Which::Lane(_) | Which::Best { .. }, _) => {
+            let mention = Mention::Of { step: step.to_owned(), which: which.clone(), asked: asked.clone() };
+            Ok(Value::Text(mention.to_string()))
+        }
+    }
 }
 
 fn with<T>(ask: impl FnOnce(&Scope<'_>) -> T) -> T {
@@ -32,7 +49,7 @@ fn with<T>(ask: impl FnOnce(&Scope<'_>) -> T) -> T {
         ("fast", Value::Boolean(true)),
     ]);
     let matrix = values(&[("lr", Value::Text("1e-4".into())), ("seed", Value::Integer(2))]);
-    ask(&Scope { params: &params, matrix: &matrix, step: &facts })
+    ask(&Scope { params: &params, matrix: &matrix, step: &state, of: &of })
 }
 
 fn render(text: &str) -> Result<String, ExprError> {
@@ -127,7 +144,20 @@ fn errors_have_words_and_a_place() {
         "failed('train')",
         "failed()",
         "failed(steps.train, steps.prepare)",
-        "isnan(1)",
+        "isnan('a')",
+        "best",
+        "best()",
+        "best(prepare)",
+        "best(steps.prepare.outputs.x, by='loss', mode='min').outputs.x",
+        "best(steps.prepare).outputs.x",
+        "best(steps.prepare, by='loss').outputs.x",
+        "best(steps.prepare, by='loss', mode='best').outputs.x",
+        "best(steps.prepare, by=loss, mode='min').outputs.x",
+        "best(steps.prepare, by='loss', mode='min'",
+        "best(steps.prepare, by='loss', mode='min')",
+        "best(steps.prepare, by='loss', mode='min').state",
+        "steps['prepare[lr=1]']",
+        "steps.prepare.metrics",
         "min()",
         "min('a')",
         "range(10)",
@@ -149,13 +179,13 @@ fn errors_have_words_and_a_place() {
     matrix.rl
         at "matrix.rl": there is no `matrix.rl`
     steps.nothing.outputs.x
-        at "steps.nothing.outputs.x": there is no `steps.nothing.outputs.x`
+        at "steps.nothing.outputs.x": step nothing has no outputs.x: it did not succeed
     steps.prepare.outputs.nothing
         at "steps.prepare.outputs.nothing": step prepare succeeded without an output `nothing`
     steps.train.outputs.data
-        at "steps.train.outputs.data": step train has no output `data`: it did not succeed
+        at "steps.train.outputs.data": step train has no outputs.data: it did not succeed
     steps.later.outputs.data
-        at "steps.later.outputs.data": step later has no output `data`: it did not succeed
+        at "steps.later.outputs.data": step later has no outputs.data: it did not succeed
     1 +
         at "+": unexpected end of input, expected expression
     (1
@@ -173,9 +203,9 @@ fn errors_have_words_and_a_place() {
     steps
         at "steps": `steps` must be followed by a name; write it as in `steps.train.outputs.model`
     steps.prepare.outputs
-        at ".outputs": `outputs` must be followed by the name of an output; write steps.prepare.outputs.name
+        at ".outputs": `outputs` must be followed by a name; write it as in `steps.train.outputs.name`
     steps.prepare.state
-        at ".state": a step has no `state`; write steps.prepare.outputs.name, failed(steps.prepare) or succeeded(steps.prepare)
+        at ".state": a step has no `state`; write steps.prepare.outputs.name, steps.prepare.metrics.name, failed(steps.prepare) or succeeded(steps.prepare)
     env.HOME
         at "env": there is nothing called `env` in expressions; a text is quoted: 'env'; values are params.x, matrix.x and steps.x.outputs.y
     _000000
@@ -186,8 +216,34 @@ fn errors_have_words_and_a_place() {
         at "failed()": missing argument
     failed(steps.train, steps.prepare)
         at "failed(steps.train, steps.prepare)": too many arguments
-    isnan(1)
-        at "isnan": `isnan()` is not supported yet; functions are: failed(), succeeded(), min(), max()
+    isnan('a')
+        at "isnan('a')": isnan() takes a number
+    best
+        at "best": `best` is a function; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best()
+        at ")": best() takes a step first; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(prepare)
+        at "p": best() takes a step first; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare.outputs.x, by='loss', mode='min').outputs.x
+        at "steps.prepare.outputs.x": best() takes a step, not something of it; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare).outputs.x
+        at "best(steps.prepare)": best() needs by='…', the name of a metric; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare, by='loss').outputs.x
+        at "best(steps.prepare, by='loss')": best() needs mode='min' or mode='max'; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare, by='loss', mode='best').outputs.x
+        at "mode='best'": `mode` of best() is 'min' or 'max'; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare, by=loss, mode='min').outputs.x
+        at "b": best() takes by='…' and mode='…'; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare, by='loss', mode='min'
+        at "best": `best(` is never closed; write it as in best(steps.train, by='loss', mode='min').outputs.model
+    best(steps.prepare, by='loss', mode='min')
+        at "best(steps.prepare, by='loss', mode='min')": what of the best lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
+    best(steps.prepare, by='loss', mode='min').state
+        at "best(steps.prepare, by='loss', mode='min')": what of the best lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
+    steps['prepare[lr=1]']
+        at "steps['prepare[lr=1]']": a lane as a whole has no value; write steps['prepare[…]'].outputs.name, or ask for the step: succeeded(steps.prepare)
+    steps.prepare.metrics
+        at ".metrics": `metrics` must be followed by a name; write it as in `steps.train.metrics.name`
     min()
         at "min()": min() takes numbers
     min('a')
@@ -222,7 +278,10 @@ fn what_is_mentioned_is_known_without_running_it() {
     };
     assert_eq!(
         mentions("false and steps.a-b.outputs.x-y == params.p"),
-        [Mention::Output { step: "a-b".into(), output: "x-y".into() }, Mention::Param("p".into()),]
+        [
+            Mention::Of { step: "a-b".into(), which: Which::Only, asked: Asked::Output("x-y".into()) },
+            Mention::Param("p".into()),
+        ]
     );
     assert_eq!(
         mentions("failed(steps['a']) or matrix['k'] == 1"),
@@ -230,6 +289,31 @@ fn what_is_mentioned_is_known_without_running_it() {
     );
     assert_eq!(mentions("params.a-1"), [Mention::Param("a".into())], "a parameter's name has no dash");
     assert_eq!(mentions("'params.a' == \"steps.b\""), []);
+}
+
+#[test]
+fn lanes_are_named_or_chosen_and_numbers_compared() {
+    for (text, wanted) in [
+        (
+            "${{ best(steps.prepare, by='loss', mode='min').outputs.m }}",
+            "best(steps.prepare, by='loss', mode='min').outputs.m",
+        ),
+        (
+            "${{ best( steps.prepare ,mode = \"max\", by='eval/acc' , ).lane }}",
+            "best(steps.prepare, by='eval/acc', mode='max').lane",
+        ),
+        (
+            "a ${{ best(steps.prepare, by='x', mode='max').matrix.lr ~ '!' }}",
+            "a best(steps.prepare, by='x', mode='max').matrix.lr!",
+        ),
+        ("${{ steps['prepare[lr=0.1,seed=1]'].outputs.m }}", "steps['prepare[lr=0.1,seed=1]'].outputs.m"),
+        ("${{ steps.prepare.metrics.loss }} ${{ steps.prepare.metrics['eval/acc'] * 2 }}", "0.25 0.5"),
+        ("${{ isnan(steps.prepare.metrics.bad) }} ${{ isnan(1) }}", "true false"),
+    ] {
+        assert_eq!(render(text).as_deref(), Ok(wanted), "{text}");
+    }
+    assert_eq!(holds("steps.prepare.metrics.loss < 0.3 and not isnan(steps.prepare.metrics.loss)"), Ok(true));
+    assert_eq!(holds("steps.prepare.metrics.bad < 0.3"), Ok(false));
 }
 
 #[test]

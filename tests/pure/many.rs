@@ -31,24 +31,7 @@ fn id() -> RunId {
 }
 
 fn well(at: Time) -> Exit {
-    Exit {
-        end: End::Code(0),
-        started: at,
-        ended: at,
-        stop: None,
-        leaked: Vec::new(),
-        oom_kills: None,
-        usage: None,
-        missing: Vec::new(),
-        hits: Vec::new(),
-        tail: Vec::new(),
-        checkpoint: None,
-        damaged: Vec::new(),
-        outside: None,
-        diagnosis: None,
-        made: None,
-        verify: None,
-    }
+    Exit::new(End::Code(0), at, at)
 }
 
 impl Life {

@@ -324,7 +324,10 @@ fn all_of_it_holds_for_an_ordinary_user() {
     std::fs::set_permissions(open.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (me, binary) = (open.path().join("real"), open.path().join("dogwatch"));
     std::fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &binary).unwrap();
+    // By another process: a child that some other test starts at this moment would hold what is written open for writing,
+    // and what is open so cannot be started.
+    let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_dogwatch").as_ref(), binary.as_os_str()]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "the binary is copied");
     let variable = format!("DOGWATCH_TEST_BINARY={}", binary.display());
     let words =
         ["env", &variable, me.to_str().unwrap(), "sandbox::", "--skip", "ordinary_user", "--skip", "second_name"];

@@ -68,7 +68,10 @@ impl House {
 
     /// From now on everything is started by an ordinary user, whose house this is. Only for root.
     pub(crate) fn become_ordinary(&mut self) {
-        std::fs::copy(env!("CARGO_BIN_EXE_dogwatch"), self.root.path().join("dogwatch")).expect("a copy");
+        // By another process: what a child of this one holds open for writing cannot be started.
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_dogwatch")).arg(self.root.path().join("dogwatch"));
+        assert!(copy.status().is_ok_and(|status| status.success()), "a copy");
         let own = Command::new("chown").args(["-R", "65534:65534"]).arg(self.root.path()).status().expect("chown");
         assert!(own.success(), "only root gives its files away");
         self.ordinary = true;

@@ -73,6 +73,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         progress: None,
         metrics: Vec::new(),
         alerts: Vec::new(),
+        asked: std::collections::BTreeSet::new(),
         escalation: EscalationSpec::default(),
     }
 }

@@ -1,10 +1,12 @@
 //! One engine in virtual time, told facts one by one; what it decides is written down in short lines.
 
+use std::collections::BTreeMap;
+
 use dogwatch::engine::{Engine, LaneState, Run};
 use dogwatch::model::{
     AttemptId, Basis, CacheHit, CacheLook, Cause, Check, Checked, Checkpoint, Choice, Command, End, EscalationId,
-    Event, Exit, Isolation, Lane, LaneId, LostWhy, Made, Order, RunId, Selection, Sign, Snapshot, Stall, StopReason,
-    Time, Verdict, What, Workflow,
+    Event, Exit, Isolation, Lane, LaneId, LostWhy, Made, Number, Order, RunId, Selection, Sign, Snapshot, Stall,
+    StopReason, Time, Verdict, What, Workflow,
 };
 
 use super::make::{created, person, step_id};
@@ -29,24 +31,7 @@ pub(crate) fn run_id() -> RunId {
 
 /// An exit record with nothing special.
 pub(crate) fn exit(end: End, now: Time) -> Exit {
-    Exit {
-        end,
-        started: Time::from_ms((now.as_ms() - 1000).max(0)),
-        ended: now,
-        stop: None,
-        leaked: Vec::new(),
-        oom_kills: None,
-        usage: None,
-        missing: Vec::new(),
-        hits: Vec::new(),
-        tail: vec!["the last line".into()],
-        checkpoint: None,
-        damaged: Vec::new(),
-        outside: None,
-        diagnosis: None,
-        made: None,
-        verify: None,
-    }
+    Exit { tail: vec!["the last line".into()], ..Exit::new(end, Time::from_ms((now.as_ms() - 1000).max(0)), now) }
 }
 
 /// Ten seconds of silence, after pauses of one second at most.
@@ -378,7 +363,12 @@ pub(crate) fn saved(path: &str, step: i64) -> Checkpoint {
 
 /// A result without outputs.
 pub(crate) fn made() -> Made {
-    Made { scope: "s".into(), basis: Basis::default(), outputs: std::collections::BTreeMap::new() }
+    Made {
+        scope: "s".into(),
+        basis: Basis::default(),
+        outputs: BTreeMap::new(),
+        numbers: BTreeMap::from([("loss".into(), Number(f64::NAN))]),
+    }
 }
 
 /// That an earlier result stands for a lane, or that none does.

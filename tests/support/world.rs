@@ -387,13 +387,7 @@ impl World {
         let missing = end == End::Code(0) && dice.per_mille(failures / 8);
         let boom = end != End::Code(0) && dice.per_mille(500);
         let exit = Exit {
-            end,
-            started: proc.started,
-            ended: now,
             stop: proc.stop,
-            leaked: Vec::new(),
-            oom_kills: None,
-            usage: None,
             missing: if missing { vec!["model".into()] } else { Vec::new() },
             hits: if boom {
                 vec![Hit { rule: 0, line_number: 7, line: "boom".into(), ..Hit::default() }]
@@ -402,11 +396,8 @@ impl World {
             },
             tail: vec!["the last line".into()],
             checkpoint: proc.saved.clone(),
-            damaged: Vec::new(),
-            outside: None,
             diagnosis: (end != End::Code(0)).then(|| Box::new(diagnosis(&mut dice))),
-            made: None,
-            verify: None,
+            ..Exit::new(end, proc.started, now)
         };
         proc.exit = Some(exit.clone());
         self.live.retain(|other| other != attempt);

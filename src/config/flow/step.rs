@@ -1,5 +1,6 @@
 //! `[steps.x]`: one step, complete in itself. What it says about other steps is judged later, in `judge`.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -168,6 +169,7 @@ fn step<'a>(reader: &mut Reader<'a>, id: StepId, section: &Section<'a>, defaults
         progress: None,
         metrics: vec![],
         alerts: vec![],
+        asked: BTreeSet::new(),
         escalation: defaults.escalation.clone(),
     };
     if plain {

@@ -269,7 +269,9 @@ impl Core {
     }
 
     fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
-        for event in events {
+        // What could not be written the last time comes first: else the same could be told once more beside it.
+        let untold = std::mem::take(&mut self.pending);
+        for event in untold.into_iter().chain(events) {
             if !self.is_known(&event.what) {
                 if let What::Exited { attempt, .. } | What::Lost { attempt, .. } = &event.what {
                     self.space.recorded(attempt);
@@ -305,7 +307,8 @@ impl Core {
         let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
         lane.is_some_and(|lane| {
             let lost = matches!(what, What::Lost { .. }) && !matches!(lane.state, LaneState::Active { .. });
-            lane.n == attempt.n && (lane.last_exit.is_some() || lost)
+            // Of an attempt before the newest everything is known: looks that were asked for late tell it once more.
+            attempt.n < lane.n || lane.n == attempt.n && (lane.last_exit.is_some() || lost)
         })
     }
 

@@ -9,13 +9,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::core::Parts;
+use super::watch::Teller;
 use super::{Error, lock};
 use crate::attempt::{self, record};
 use crate::clock::{self, Clock};
 use crate::engine::Engine;
 use crate::faults::crash_point;
 use crate::journal::{self, Journal, Mark, RunRow};
-use crate::model::{AttemptId, Cause, Created, Event, Exit, LaneId, LostWhy, Principal, RunId, Time, Verdict, What};
+use crate::model::{
+    AttemptId, Cause, Created, Event, Exit, LaneId, LostWhy, Number, Principal, RunId, Time, Verdict, What,
+};
 use crate::state_dir::StateDir;
 
 /// Shims refuse orders of an older engine than they know: the new journal begins so far ahead.
@@ -218,7 +221,10 @@ impl Story {
         let at = found.exit.as_ref().map_or(found.began, |exit| exit.ended);
         let good = found.exit.as_ref().is_some_and(|exit| !exit.is_bad());
         let what = match found.exit {
-            Some(exit) => What::Exited { attempt: attempt.clone(), exit },
+            Some(mut exit) => {
+                exit.numbers = self.numbers(&attempt);
+                What::Exited { attempt: attempt.clone(), exit }
+            }
             None => What::Lost {
                 attempt: attempt.clone(),
                 why: LostWhy::ShimDied,
@@ -233,6 +239,29 @@ impl Story {
             (false, _) => Verdict::Retry { at, rule: "recovered".into(), resume: None, spend: None, patch: None },
         };
         self.add(at, What::Judged { attempt, verdict });
+    }
+}
+
+impl Story {
+    /// The last values of its series that expressions ask for.
+    fn numbers(&self, attempt: &AttemptId) -> BTreeMap<String, Number> {
+        let told = || {
+            let run = self.engine.run(&attempt.run)?;
+            let step = run.workflow.steps.get(&attempt.lane.step)?;
+            let environment = run.workflow.environment_of(&attempt.lane.step);
+            let work = run.work_dir(&attempt.lane);
+            let dir = attempt::open(&attempt::open_run_dir(Path::new(&run.dir)).ok()?, &attempt.dir()).ok()??;
+            // What a container's step calls its own is in one of these.
+            let roots = [work.as_str(), environment.workspace.as_str()].map(|root| Path::new(root).canonicalize().ok());
+            let inside = |path: &str| {
+                let real = Path::new(path).canonicalize().ok();
+                environment.container.is_none()
+                    || real.is_some_and(|real| roots.iter().flatten().any(|root| real.starts_with(root)))
+            };
+            let teller = Teller { step, environment, work: &work, attempt: attempt.n };
+            Some(teller.last(dir, inside))
+        };
+        told().unwrap_or_default()
     }
 }
 

@@ -1,34 +1,10 @@
-//! The text of expressions: where they are in a template, and what they refer to. Evaluates nothing.
+//! The text of expressions: where they are in a template, and where what they refer to stands in them. Evaluates nothing.
 
-use std::fmt;
 use std::ops::Range;
 
+use super::path::{self, Mention, is_name};
 use super::{ExprError, LONGEST};
 use crate::model::{Part, Template};
-
-/// What an expression refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mention {
-    Param(String),
-    Matrix(String),
-    /// A step as a whole: `failed(steps.x)`.
-    Step(String),
-    Output {
-        step: String,
-        output: String,
-    },
-}
-
-impl fmt::Display for Mention {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Param(name) => write!(f, "params.{name}"),
-            Self::Matrix(name) => write!(f, "matrix.{name}"),
-            Self::Step(step) => write!(f, "steps.{step}"),
-            Self::Output { step, output } => write!(f, "steps.{step}.outputs.{output}"),
-        }
-    }
-}
 
 /// Cuts a text at its `${{ … }}`. A `}}` inside quotes or braces does not end an expression.
 pub fn split(text: &str) -> Result<Template, ExprError> {
@@ -125,67 +101,18 @@ impl<'a> Scanned<'a> {
         if word.len() > 1 && word[1..].bytes().all(|b| b.is_ascii_digit()) && word.starts_with('_') {
             return Err(ExprError::new(format!("there is nothing called `{word}` in expressions")).at(range));
         }
-        if !matches!(word, "params" | "matrix" | "steps") {
-            self.names.push(range.clone());
-            return Ok(self.copy(range));
-        }
-        let (mention, end) = path(self.source, &range)?;
+        let (mention, end) = match word {
+            "params" | "matrix" | "steps" => path::path(self.source, &range)?,
+            "best" => path::best(self.source, &range)?,
+            _ => {
+                self.names.push(range.clone());
+                return Ok(self.copy(range));
+            }
+        };
         self.code.push_str(&placeholder(self.mentions.len(), end - range.start));
         self.mentions.push((mention, range.start..end));
         Ok(end)
     }
-}
-
-/// The reference that begins with the root in `root`, and where it ends.
-fn path(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprError> {
-    let word = &source[root.clone()];
-    let dashes = word == "steps";
-    let Some((first, mut end)) = segment(source, root.end, dashes) else {
-        let example = if dashes { "steps.train.outputs.model".into() } else { format!("{word}.name") };
-        return Err(ExprError::new(format!("`{word}` must be followed by a name"))
-            .at(root.clone())
-            .hint(format!("write it as in `{example}`")));
-    };
-    match word {
-        "params" => return Ok((Mention::Param(first), end)),
-        "matrix" => return Ok((Mention::Matrix(first), end)),
-        _ => {}
-    }
-    let Some((what, after)) = segment(source, end, true) else { return Ok((Mention::Step(first), end)) };
-    let place = end..after;
-    let bad = |message: String| ExprError::new(message).at(place.clone());
-    end = after;
-    match (what.as_str(), segment(source, end, true)) {
-        ("outputs", Some((output, end))) => Ok((Mention::Output { step: first, output }, end)),
-        ("outputs", None) => Err(bad("`outputs` must be followed by the name of an output".into())
-            .hint(format!("write steps.{first}.outputs.name"))),
-        ("metrics" | "lanes" | "checkpoint", _) => {
-            Err(bad(format!("`{what}` of a step is not supported yet")).hint("only outputs can be named"))
-        }
-        (_, _) => Err(bad(format!("a step has no `{what}`"))
-            .hint(format!("write steps.{first}.outputs.name, failed(steps.{first}) or succeeded(steps.{first})"))),
-    }
-}
-
-/// `.name` or `['name']` at `at`: the name, and where it ends.
-fn segment(source: &str, at: usize, dashes: bool) -> Option<(String, usize)> {
-    let rest = &source[at..];
-    if let Some(name) = rest.strip_prefix('.') {
-        let end = name.find(|c| !(is_name(c) || dashes && c == '-')).unwrap_or(name.len());
-        return (end > 0).then(|| (name[..end].to_owned(), at + 1 + end));
-    }
-    for quote in ['\'', '"'] {
-        if let Some(inner) = rest.strip_prefix('[').and_then(|rest| rest.strip_prefix(quote)) {
-            let (name, after) = inner.split_once(quote)?;
-            let usable = !name.is_empty() && name.chars().all(|c| is_name(c) || c == '-');
-            return (usable && after.starts_with(']')).then(|| (name.to_owned(), at + name.len() + 4));
-        }
-    }
-    None
-}
-
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// How long the quoted text at the start of `text` is.

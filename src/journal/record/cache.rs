@@ -4,7 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Basis, CacheHit, CacheLook, Made, OutputMade};
+use crate::model::{Basis, CacheHit, CacheLook, Made, Number, OutputMade};
+
+/// As text: JSON knows no `nan`.
+pub(super) type StoredNumbers = BTreeMap<String, String>;
+
+pub(super) fn write_numbers(numbers: &BTreeMap<String, Number>) -> StoredNumbers {
+    numbers.iter().map(|(name, number)| (name.clone(), number.0.to_string())).collect()
+}
+
+pub(super) fn read_numbers(numbers: StoredNumbers) -> BTreeMap<String, Number> {
+    numbers.into_iter().filter_map(|(name, text)| Some((name, Number(text.parse().ok()?)))).collect()
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredBasis {
@@ -25,6 +36,8 @@ pub(in crate::journal) struct StoredMade {
     scope: String,
     basis: StoredBasis,
     outputs: BTreeMap<String, StoredOutput>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    numbers: StoredNumbers,
 }
 
 /// What an attempt made, or why that can stand for nothing.
@@ -62,13 +75,18 @@ pub(in crate::journal) fn write(made: &Made) -> StoredMade {
         StoredOutput { path, stamp, digest }
     };
     let outputs = made.outputs.iter().map(|(name, made)| (name.clone(), output(made))).collect();
-    StoredMade { scope: made.scope.clone(), basis: write_basis(&made.basis), outputs }
+    StoredMade {
+        scope: made.scope.clone(),
+        basis: write_basis(&made.basis),
+        outputs,
+        numbers: write_numbers(&made.numbers),
+    }
 }
 
 pub(in crate::journal) fn read(made: StoredMade) -> Made {
     let output = |StoredOutput { path, stamp, digest }| OutputMade { path, stamp, digest };
     let outputs = made.outputs.into_iter().map(|(name, made)| (name, output(made))).collect();
-    Made { scope: made.scope, basis: read_basis(made.basis), outputs }
+    Made { scope: made.scope, basis: read_basis(made.basis), outputs, numbers: read_numbers(made.numbers) }
 }
 
 pub(super) fn write_result(made: &Result<Box<Made>, String>) -> StoredOutcome {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{StoredLook, StoredOutcome};
+use super::cache::{StoredLook, StoredNumbers, StoredOutcome};
 use super::stall::StoredStall;
 
 use crate::model::{
@@ -295,6 +295,8 @@ pub(super) struct StoredExit {
     pub(super) diagnosis: Option<Box<StoredDiagnosis>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) made: Option<StoredOutcome>,
+    #[serde(default, skip_serializing_if = "StoredNumbers::is_empty")]
+    pub(super) numbers: StoredNumbers,
 }
 
 /// Its words are those of the rules' file.

@@ -71,22 +71,9 @@ pub(crate) fn begun(id: &RunId, source: &str, workflow: Arc<Workflow>) -> (RunRo
 /// Well, at once.
 pub(crate) fn ended(at: Time) -> Exit {
     Exit {
-        end: End::Code(0),
-        started: at,
-        ended: at,
-        stop: None,
-        leaked: Vec::new(),
         oom_kills: Some(0),
         usage: Some(Usage { cpu_ms: 3, peak_bytes: 3 << 20 }),
-        missing: Vec::new(),
-        hits: Vec::new(),
-        tail: Vec::new(),
-        checkpoint: None,
-        damaged: Vec::new(),
-        outside: None,
-        diagnosis: None,
-        made: None,
-        verify: None,
+        ..Exit::new(End::Code(0), at, at)
     }
 }
 

@@ -44,6 +44,15 @@ run = 'true'
         "env = { A = '${{ params.epochs * \"x\" }}' }",
         "env = { A = '${{ best(steps.lanes) }}' }",
         "env = { A = '${{ steps.lanes.metrics.loss }}' }",
+        "env = { A = \"${{ best(steps.lanes, by='loss', mode='min').outputs.model }}\" }",
+        "env = { A = \"${{ best(steps.lanes, by='loss', mode='min').outputs.modl }}\" }",
+        "env = { A = \"${{ best(steps.lanes, by='loss', mode='min').matrix.rl }}\" }",
+        "env = { A = \"${{ best(steps.prepare, by='loss', mode='min').lane }}\" }",
+        "env = { A = \"${{ steps['lanes[lr=1]'].outputs.model }}\" }",
+        "env = { A = \"${{ steps['lanes[lr=3]'].outputs.model }}\" }",
+        "if = \"steps.prepare.metrics.acc > 0.9\"",
+        "if = \"steps.gate.metrics.acc > 0.9\"",
+        "if = \"steps.prepare.metrics.acc\"",
         "if = 'params.epochs'",
         "if = 'params.epochs > 2'",
         "if = '${{ params.epochs > 2 }}'",
@@ -68,9 +77,9 @@ run = 'true'
     env = { A = '${{ steps.prepare.outputs.dat }}' }
         error 17:18 step prepare has no output `dat`; did you mean `data`?
     env = { A = '${{ steps.prepare.data }}' }
-        error 17:31 a step has no `data`; write steps.prepare.outputs.name, failed(steps.prepare) or succeeded(steps.prepare)
+        error 17:31 a step has no `data`; write steps.prepare.outputs.name, steps.prepare.metrics.name, failed(steps.prepare) or succeeded(steps.prepare)
     env = { A = '${{ steps.lanes.outputs.model }}' }
-        error 17:18 step lanes has several lanes: which one's output is meant cannot be said yet; let each lane write to a path of the workspace, as in out/$LR/model, and read those in the next step
+        error 17:18 step lanes has several lanes, and it is not said which one's `outputs.model` is meant; write best(steps.lanes, by='loss', mode='min').outputs.model, or steps['lanes[lr=1]'].outputs.model
     env = { A = '${{ steps.gate.outputs.x }}' }
         error 17:18 step gate is a question and has no outputs; name a step with `run`
     env = { A = '${{ steps.x.outputs.x }}' }
@@ -92,9 +101,27 @@ run = 'true'
     env = { A = '${{ params.epochs * "x" }}' }
         fine
     env = { A = '${{ best(steps.lanes) }}' }
-        error 17:18 `best()` is not supported yet; functions are: failed(), succeeded(), min(), max()
+        error 17:18 best() needs by='…', the name of a metric; write it as in best(steps.train, by='loss', mode='min').outputs.model
     env = { A = '${{ steps.lanes.metrics.loss }}' }
-        error 17:29 `metrics` of a step is not supported yet; only outputs can be named
+        error 17:18 step lanes has several lanes, and it is not said which one's `metrics.loss` is meant; write best(steps.lanes, by='loss', mode='min').metrics.loss, or steps['lanes[lr=1]'].metrics.loss
+    env = { A = "${{ best(steps.lanes, by='loss', mode='min').outputs.model }}" }
+        fine
+    env = { A = "${{ best(steps.lanes, by='loss', mode='min').outputs.modl }}" }
+        error 17:18 step lanes has no output `modl`; did you mean `model`?
+    env = { A = "${{ best(steps.lanes, by='loss', mode='min').matrix.rl }}" }
+        error 17:18 the matrix of step lanes has no key `rl`; did you mean `lr`?
+    env = { A = "${{ best(steps.prepare, by='loss', mode='min').lane }}" }
+        error 17:18 step prepare has no matrix: there is one lane; write steps.prepare.outputs.name or steps.prepare.metrics.name
+    env = { A = "${{ steps['lanes[lr=1]'].outputs.model }}" }
+        fine
+    env = { A = "${{ steps['lanes[lr=3]'].outputs.model }}" }
+        error 17:18 step lanes has no lane `lr=3`; did you mean steps['lanes[lr=1]']?
+    if = "steps.prepare.metrics.acc > 0.9"
+        fine
+    if = "steps.gate.metrics.acc > 0.9"
+        error 17:7 step gate is a question and has no numbers; name a step with `run`
+    if = "steps.prepare.metrics.acc"
+        error 17:7 a condition must be true or false, and this is the number 1.0; compare it with something, as in `params.target == 'prod'`
     if = 'params.epochs'
         error 17:7 a condition must be true or false, and this is the number 3; compare it with something, as in `params.target == 'prod'`
     if = 'params.epochs > 2'
