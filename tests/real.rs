@@ -28,6 +28,8 @@ mod examples;
 mod flood;
 #[path = "real/fuzz.rs"]
 mod fuzz;
+#[path = "real/harm.rs"]
+mod harm;
 #[path = "real/headline.rs"]
 mod headline;
 #[path = "real/hostile.rs"]
@@ -40,6 +42,8 @@ mod intruders;
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/kept.rs"]
+mod kept;
 #[path = "real/kills.rs"]
 mod kills;
 #[path = "real/log.rs"]

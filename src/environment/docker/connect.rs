@@ -153,7 +153,7 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
     Ok(EngineFacts {
         runtime_version: runtime_version(&engine, &runtime).await,
         runtime,
-        cdi: super::cdi_file(),
+        cdi: super::make::cdi_file(),
         rootless,
         networks: !rootless || !engine.podman || ["slirp4netns", "pasta"].iter().any(|program| is_program(program)),
         live_restore: engine.podman || info.live_restore_enabled == Some(true),
