@@ -2,6 +2,8 @@
 
 #[path = "real/booking.rs"]
 mod booking;
+#[path = "real/builds.rs"]
+mod builds;
 #[path = "real/cached.rs"]
 mod cached;
 #[path = "real/cli.rs"]
