@@ -26,6 +26,8 @@ mod engines;
 mod environments;
 #[path = "real/examples.rs"]
 mod examples;
+#[path = "real/fitted.rs"]
+mod fitted;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/fuzz.rs"]

@@ -371,6 +371,10 @@ impl Terminal {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a process id")
+    }
+
     pub(crate) fn press(&mut self, keys: &str) {
         self.master.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
