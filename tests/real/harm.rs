@@ -130,7 +130,7 @@ pub(crate) fn dies_once_at(engine: &Engine, point: &str, workflow: &str, effects
     assert!(started.status.success(), "{point}: {}", words(&started));
     until(&format!("somebody died at {point}"), || mark.exists());
     // Whoever asks starts the engine again, where its porter has not done it already.
-    let done = within(30_000, || {
+    let done = within(crate::house::DEADLINE_MS, || {
         house.dogwatch(&["engine", "start"]);
         house.status()["line"]["state"] == "succeeded"
     });
