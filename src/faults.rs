@@ -11,15 +11,17 @@
 //!   test kills the engine while somebody else is exactly at this point.
 //! * `DOGWATCH_PANIC=<name>[:nth]` lets a thread panic when it passes that panic point the nth time.
 //! * `DOGWATCH_PROTOCOL=<oldest>-<newest>`: passes for a build that speaks these versions of the keeper's protocol.
+//! * `DOGWATCH_SHIM_PROTOCOL=<oldest>-<newest>`: the same for the shim's protocol.
 //! * `DOGWATCH_MUTANT=<name>[,<name>]` turns on a deliberate defect that a test must catch.
 
 /// The variables that a process hands on to the processes it starts, so that one setting reaches keeper and shims.
-pub const VARIABLES: [&str; 6] = [
+pub const VARIABLES: [&str; 7] = [
     "DOGWATCH_CRASH",
     "DOGWATCH_CRASH_LOG",
     "DOGWATCH_CRASH_ONCE",
     "DOGWATCH_CRASH_HOLD",
     "DOGWATCH_PROTOCOL",
+    "DOGWATCH_SHIM_PROTOCOL",
     "DOGWATCH_MUTANT",
 ];
 
@@ -65,17 +67,17 @@ pub fn panic_point(name: &'static str) {
     assert!(!wanted, "the test wanted a panic at {name}");
 }
 
-/// The oldest and the newest version of the keeper's protocol of the build that this one is to pass for.
+/// The oldest and the newest version of a protocol of the build that this one is to pass for, by the variable of it.
 #[cfg(not(feature = "faults"))]
 #[inline]
-pub fn protocol() -> Option<(u32, u32)> {
+pub fn protocol(_variable: &'static str) -> Option<(u32, u32)> {
     None
 }
 
-/// The oldest and the newest version of the keeper's protocol of the build that this one is to pass for.
+/// The oldest and the newest version of a protocol of the build that this one is to pass for, by the variable of it.
 #[cfg(feature = "faults")]
-pub fn protocol() -> Option<(u32, u32)> {
-    let wish = std::env::var("DOGWATCH_PROTOCOL").ok()?;
+pub fn protocol(variable: &'static str) -> Option<(u32, u32)> {
+    let wish = std::env::var(variable).ok()?;
     let (oldest, newest) = wish.split_once('-')?;
     Some((oldest.parse().ok()?, newest.parse().ok()?))
 }

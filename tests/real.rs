@@ -4,6 +4,8 @@
 mod best;
 #[path = "real/booking.rs"]
 mod booking;
+#[path = "real/builds.rs"]
+mod builds;
 #[path = "real/cached.rs"]
 mod cached;
 #[path = "real/cli.rs"]
@@ -26,10 +28,14 @@ mod engines;
 mod environments;
 #[path = "real/examples.rs"]
 mod examples;
+#[path = "real/fitted.rs"]
+mod fitted;
 #[path = "real/flood.rs"]
 mod flood;
 #[path = "real/fuzz.rs"]
 mod fuzz;
+#[path = "real/harm.rs"]
+mod harm;
 #[path = "real/headline.rs"]
 mod headline;
 #[path = "real/hostile.rs"]
@@ -42,6 +48,8 @@ mod intruders;
 mod keep;
 #[path = "support/keeper.rs"]
 mod keeper;
+#[path = "real/kept.rs"]
+mod kept;
 #[path = "real/kills.rs"]
 mod kills;
 #[path = "real/log.rs"]

@@ -19,7 +19,8 @@ fn hands_of<'a>(all: &'a mut AllHands, run: &Run, site: &Site, parts: &Parts, ep
     all.entry(key).or_insert_with(|| Hands::new(run, site, parts, epoch))
 }
 
-/// What is waited for, and, while an environment is being kept, the only attempt that waits: the one it is kept after.
+/// What is waited for, and the only attempt that waits, where it is one: the one after which an environment is being kept, or
+/// which does not obey.
 type Words = (String, Option<AttemptId>);
 
 /// What the hands of an environment wait for, in words, and since when.
@@ -56,7 +57,8 @@ impl Waiting {
         let LaneState::Active { claimed, .. } = lane.state else { return None };
         let attempt = run.attempt(lane)?;
         let (since, (words, kept)) = self.known.get(&(run.id.clone(), run.site(&attempt)))?;
-        // What has begun waits for nothing, unless its environment is being kept after it, or cannot be asked.
+        // What has begun waits for nothing, unless its environment is being kept after it, or does not
+        // obey.
         if !silent && kept.as_ref().map_or(claimed.is_some(), |kept| *kept != attempt) {
             return None;
         }

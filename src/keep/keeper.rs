@@ -109,6 +109,8 @@ impl Keeper {
         }
         let now = clock::boottime_ms();
         self.drop_silent(now);
+        let events = self.shims.turn(now);
+        self.tell(events);
         for (asker, reply) in self.jobs.finished(now) {
             self.reply(asker, Outcome::Reply(reply), None);
         }
@@ -172,12 +174,13 @@ impl Keeper {
             .chain(self.jobs.next_deadline())
             .chain(self.sessions.next_deadline())
             .chain(self.orphans.next_deadline())
+            .chain(self.shims.next_deadline())
             .chain(grown)
             .chain(self.closing)
             .min()
     }
 
-    fn without_session(&self) -> impl Iterator<Item = (&String, &super::shims::Shim)> {
+    fn without_session(&self) -> impl Iterator<Item = (&String, &super::link::Shim)> {
         self.shims.live().filter(|(key, shim)| shim.claimed && !shim.is_over() && !self.sessions.has(key))
     }
 

@@ -8,6 +8,7 @@ mod asks;
 mod door;
 mod jobs;
 mod keeper;
+mod link;
 mod orphans;
 mod peers;
 mod sessions;

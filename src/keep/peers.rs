@@ -9,8 +9,9 @@ use super::asks::Answer;
 use super::jobs::Asker;
 use super::keeper::Keeper;
 use crate::clock;
-use crate::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, Spoken, Welcome, proof};
+use crate::wire::keeper::{Ask, Asked, Event, FromKeeper, Greeting, Hello, Outcome, Reply, Welcome, proof, spoken};
 use crate::wire::lines::{Lines, Lost};
+use crate::wire::spoken::Spoken;
 
 /// A peer that has not proven itself by then is dropped.
 const HANDSHAKE_MS: i64 = 5_000;
@@ -41,7 +42,7 @@ impl Keeper {
             return;
         };
         let nonce = blake3::Hash::from_bytes(clock::random_bytes::<32>()).to_hex()[..32].to_owned();
-        let Spoken { newest, oldest } = Spoken::by_this_build();
+        let Spoken { newest, oldest } = spoken();
         let greeting = Greeting {
             v: newest,
             oldest: (newest > 1).then_some(oldest),
@@ -99,7 +100,7 @@ impl Keeper {
 
     /// Checks what a newcomer knows, and proves the keeper to it.
     fn welcome(&mut self, number: u64, nonce: &str, hello: &Hello) -> Result<(), Lost> {
-        let ours = Spoken::by_this_build();
+        let ours = spoken();
         let refusal = if !ours.has(hello.v) {
             Some(format!("this keeper speaks {ours} of the protocol, not {}", hello.v))
         } else if !is_proof(&proof(&self.secret, "engine", nonce), &hello.proof) {

@@ -9,15 +9,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::link::{self, Shim};
 use crate::attempt;
+use crate::faults;
 use crate::model::RUN_FOLDERS;
 use crate::wire::keeper::{Event, Launch, Place, proof};
 use crate::wire::lines::{Lines, Lost};
-use crate::wire::shim::{End, FromShim, Greeting, Opening, Order, ToShim, VERSION, Want};
-use crate::{clock, faults, spawn};
+use crate::wire::shim::{Order, ToShim, spoken};
 
 /// How much of the log of an ended attempt a pane shows.
 const PICTURE: u64 = 32 * 1024;
@@ -26,36 +26,6 @@ const PICTURE_LINES: usize = 1000;
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// How many ends are remembered.
 const ENDED: usize = 4096;
-
-/// A shim that lives, as far as is known.
-#[derive(Debug)]
-pub(super) struct Shim {
-    place: Place,
-    /// `None` once it closed its end.
-    link: Option<Link>,
-    /// Its pid, if it is a child of this very keeper.
-    child: Option<u32>,
-    pub(super) claimed: bool,
-    exited: Option<End>,
-    /// Its own words for not starting or not obeying.
-    last_words: Option<String>,
-    pub(super) started_at: i64,
-    pub(super) size: (u16, u16),
-}
-
-#[derive(Debug)]
-enum Link {
-    /// Its greeting is awaited.
-    Greeting(Lines),
-    Ready(Lines),
-}
-
-impl Link {
-    fn lines(&self) -> &Lines {
-        let (Self::Greeting(lines) | Self::Ready(lines)) = self;
-        lines
-    }
-}
 
 /// Why an order could not be passed on.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +42,9 @@ pub(super) enum Error {
     Picture { path: PathBuf, source: std::io::Error },
     #[error("the shim of {key} cannot be reached: {source}")]
     Unreachable { key: String, source: Lost },
+    /// There is no language that both speak.
+    #[error("{0}")]
+    Strange(String),
 }
 
 /// All shims of the environment.
@@ -144,7 +117,7 @@ impl Shims {
     fn start(&self, launch: Launch, dir: OwnedFd) -> std::io::Result<Shim> {
         let (place, size) = (launch.place.clone(), (launch.rows, launch.cols));
         let order = Order {
-            v: VERSION,
+            v: spoken().newest,
             control_key: self.control_key(&place.key),
             socket: self.socket_of(&place.key).to_string_lossy().into_owned(),
             launch,
@@ -162,16 +135,7 @@ impl Shims {
             .stdout(Stdio::from(order_file(&order)?))
             .stderr(Stdio::from(OwnedFd::from(theirs)))
             .spawn()?;
-        Ok(Shim {
-            place,
-            link: Some(Link::Ready(Lines::new(ours.into())?)),
-            child: Some(child.id()),
-            claimed: false,
-            exited: None,
-            last_words: None,
-            started_at: clock::boottime_ms(),
-            size,
-        })
+        Ok(Shim::begun(place, Lines::new(ours.into())?, child.id(), size))
     }
 
     /// Shims that an earlier keeper of this environment left behind.
@@ -183,20 +147,10 @@ impl Shims {
             let Some(key) = entry.file_name().to_str().filter(|name| attempt::is_key(name)).map(str::to_owned) else {
                 continue;
             };
-            match connect(&entry.path()) {
+            match link::connect(&entry.path()) {
                 Ok(lines) => {
-                    let place = Place { key: key.clone(), dir: String::new() };
-                    let shim = Shim {
-                        place,
-                        link: Some(Link::Greeting(lines)),
-                        child: None,
-                        claimed: true,
-                        exited: None,
-                        last_words: None,
-                        started_at: clock::boottime_ms(),
-                        size: (40, 120),
-                    };
-                    self.live.insert(key, shim);
+                    let place = place_of(&key).unwrap_or_else(|| Place { key: key.clone(), dir: String::new() });
+                    self.live.insert(key, Shim::found(place, lines));
                 }
                 // Nobody listens: the shim has gone, and its attempt directory tells how.
                 Err(_) => {
@@ -207,16 +161,36 @@ impl Shims {
     }
 
     pub(super) fn links(&self) -> impl Iterator<Item = (&String, &Lines)> {
-        self.live.iter().filter_map(|(key, shim)| Some((key, shim.link.as_ref()?.lines())))
+        self.live.iter().filter_map(|(key, shim)| Some((key, shim.lines()?)))
     }
 
     /// Passes an order on.
     pub(super) fn order(&mut self, key: &str, order: &ToShim) -> Result<(), Error> {
         let shim = self.live.get_mut(key).ok_or_else(|| Error::NoShim(key.into()))?;
-        let Some(Link::Ready(lines)) = &mut shim.link else {
-            return Err(Error::NoShim(key.into()));
-        };
+        if let Some(why) = shim.strange() {
+            return Err(Error::Strange(why.to_owned()));
+        }
+        let lines = shim.ready().ok_or_else(|| Error::NoShim(key.into()))?;
         lines.say(order).map_err(|source| Error::Unreachable { key: key.into(), source })
+    }
+
+    /// When to look after those that cannot be heard.
+    pub(super) fn next_deadline(&self) -> Option<i64> {
+        self.live.values().filter_map(Shim::look_at).min()
+    }
+
+    /// Finds the end of shims that cannot be heard: by their claim's lock.
+    pub(super) fn turn(&mut self, now: i64) -> Vec<Event> {
+        let due =
+            self.live.iter_mut().filter_map(|(key, shim)| shim.is_due(now).then(|| (key.clone(), shim.place.clone())));
+        let due: Vec<(String, Place)> = due.collect();
+        let gone = due.into_iter().filter(|(key, place)| {
+            let dir = attempt::open(&self.run_dir, &place.dir).ok().flatten();
+            // What cannot be looked at may live.
+            dir.is_some_and(|dir| attempt::look_up(dir, key, None).is_ok_and(|found| !found.held))
+        });
+        let gone: Vec<String> = gone.map(|(key, _)| key).collect();
+        gone.into_iter().filter_map(|key| self.bury(&key, "it has ended")).collect()
     }
 
     /// Hears what the shim of `key` has to say.
@@ -226,10 +200,10 @@ impl Shims {
             return Vec::new();
         };
         let mut events = Vec::new();
-        if shim.listen(&control_key, &mut events).is_err() {
-            shim.link = None;
+        if let Err(lost) = shim.listen(&control_key, &mut events) {
+            shim.lost(&lost);
         }
-        if shim.link.is_none() && shim.child.is_none() {
+        if shim.is_gone() {
             events.extend(self.bury(key, "it closed its connection"));
         }
         events
@@ -290,63 +264,6 @@ impl Shims {
     }
 }
 
-impl Shim {
-    /// Has its end been told?
-    pub(super) fn is_over(&self) -> bool {
-        self.exited.is_some()
-    }
-
-    fn listen(&mut self, control_key: &str, events: &mut Vec<Event>) -> Result<(), Lost> {
-        if let Some(Link::Greeting(lines)) = &mut self.link {
-            let received = lines.receive();
-            let Some(greeting) = lines.take::<Greeting>()? else {
-                return received;
-            };
-            let key = attempt::record::key_from_hex(control_key).unwrap_or_default();
-            let want = Want::Command { proof: proof(&key, "keeper", &greeting.nonce) };
-            lines.say(&Opening { v: VERSION, want })?;
-            self.place.dir = greeting.dir;
-            self.size = (greeting.rows, greeting.cols);
-            self.link = self.link.take().map(|link| match link {
-                Link::Greeting(lines) | Link::Ready(lines) => Link::Ready(lines),
-            });
-            received?;
-        }
-        let Some(Link::Ready(lines)) = &mut self.link else {
-            return Ok(());
-        };
-        lines.flush()?;
-        let received = lines.receive();
-        let mut said = Vec::new();
-        while let Some(message) = lines.take::<FromShim>()? {
-            said.push(message);
-        }
-        for message in said {
-            events.extend(self.note(message));
-        }
-        received
-    }
-
-    fn note(&mut self, message: FromShim) -> Option<Event> {
-        match message {
-            FromShim::Claimed => {
-                self.claimed = true;
-                return Some(Event::Claimed { key: self.place.key.clone() });
-            }
-            FromShim::Exited { end } => {
-                self.exited = Some(end);
-                return Some(Event::Exited { key: self.place.key.clone() });
-            }
-            FromShim::Unrecorded { end, why } => {
-                return Some(Event::Unrecorded { key: self.place.key.clone(), end, why });
-            }
-            FromShim::Sized { rows, cols } => self.size = (rows, cols),
-            FromShim::Refused { why } | FromShim::Declined { why } => self.last_words = Some(why),
-        }
-        None
-    }
-}
-
 /// Where the attempt of this key lives, by the rule that both follow: `dw-<run>-<step>-<lane>-a<n>` in `step/lane/a<n>`,
 /// with the folders of [`RUN_FOLDERS`] set apart.
 fn place_of(key: &str) -> Option<Place> {
@@ -369,21 +286,4 @@ fn order_file(order: &Order) -> std::io::Result<OwnedFd> {
     file.write_all(&serde_json::to_vec(order)?)?;
     std::io::Seek::rewind(&mut file)?;
     Ok(file.into())
-}
-
-/// By way of the directory's descriptor, for the path of a socket is limited to 107 bytes.
-fn connect(path: &Path) -> std::io::Result<Lines> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(std::io::Error::other("it is not a path of a file"));
-    };
-    let parent = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let address = SocketAddrUnix::new(Path::new(&spawn::proc_path(&parent)).join(name))?;
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    rustix::net::connect(&socket, &address)?;
-    Lines::new(socket)
 }

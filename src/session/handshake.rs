@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::socket::Socket;
 use crate::clock;
-use crate::wire::keeper::{FromKeeper, Greeting, Hello, Outcome, Spoken, Welcome, proof};
+use crate::wire::keeper::{FromKeeper, Greeting, Hello, Outcome, Welcome, proof, spoken};
 
 /// A connection whose other end is known.
 #[derive(Debug)]
@@ -25,10 +25,9 @@ pub(super) async fn shake(dir: &Path, secret: &[u8; 32], epoch: u64) -> Result<S
     let strange = |what: String| Error::Protocol { dir: dir.to_owned(), what };
     let mut socket = Socket::connect(dir).await.map_err(ended)?;
     let greeting: Greeting = parse(&next(&mut socket).await.map_err(ended)?).map_err(strange)?;
-    let (ours, theirs) = (Spoken::by_this_build(), Spoken::by(&greeting));
+    let (ours, theirs) = (spoken(), greeting.spoken());
     let Some(version) = ours.with(theirs) else {
-        let newer = theirs.newest > ours.newest;
-        return Err(Error::OtherBuild { age: if newer { "a newer" } else { "an older" }, theirs, ours });
+        return Err(Error::OtherBuild { age: theirs.age(ours), theirs, ours });
     };
     let nonce = clock::random_bytes::<16>().iter().fold(String::new(), |mut text, byte| {
         use std::fmt::Write as _;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire::keeper::{Ask, Event, Outcome, Reply, Spoken, WITH_SECRETS};
+use crate::wire::keeper::{Ask, Event, Outcome, Reply, WITH_SECRETS};
+use crate::wire::spoken::Spoken;
 pub use verdict::{Intent, Verdict, Why, verdict};
 
 /// Deadline of an ask that has none of its own.

@@ -26,7 +26,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::attempt::claim::{self, Claimant, Taken};
 use crate::attempt::{self, record};
 use crate::wire::lines::Lines;
-use crate::wire::shim::{FromShim, Order, VERSION};
+use crate::wire::shim::{FromShim, Order, spoken};
 use crate::{clock, faults, spawn};
 
 /// Exit code when the attempt belongs to somebody else; nothing was started.
@@ -109,7 +109,7 @@ fn read_order(file: OwnedFd) -> Result<Order, Error> {
     let mut text = Vec::new();
     std::fs::File::from(file).read_to_end(&mut text).map_err(|error| Error::NotStartedByAKeeper(error.to_string()))?;
     let order: Order = serde_json::from_slice(&text).map_err(|error| Error::BadOrder(error.to_string()))?;
-    if order.v == VERSION { Ok(order) } else { Err(Error::BadOrder(format!("it is of version {}", order.v))) }
+    if spoken().has(order.v) { Ok(order) } else { Err(Error::BadOrder(format!("it is of version {}", order.v))) }
 }
 
 /// A session of its own, closed to other processes of the same user, the new parent of whatever the step abandons.

@@ -7,7 +7,8 @@ use super::watch::{Watch, hear};
 use crate::clock;
 use crate::wire::keeper::proof;
 use crate::wire::lines::{Lines, Lost};
-use crate::wire::shim::{FromShim, Greeting, Opening, VERSION, Want};
+use crate::wire::shim::{FromShim, Greeting, Opening, Want, spoken};
+use crate::wire::spoken::Spoken;
 
 /// A peer that has not said what it wants by then is dropped.
 const OPENING_MS: i64 = 5_000;
@@ -39,7 +40,10 @@ impl Watch {
         let nonce = blake3::Hash::from_bytes(clock::random_bytes::<32>()).to_hex().to_string();
         let (rows, cols) = self.size;
         let place = self.owned.order.launch.place.clone();
-        let greeting = Greeting { v: VERSION, key: place.key, dir: place.dir, nonce: nonce.clone(), rows, cols };
+        let Spoken { newest, oldest } = spoken();
+        // As version 1 said it, by a build that has no other.
+        let oldest = (newest > 1).then_some(oldest);
+        let greeting = Greeting { v: newest, oldest, key: place.key, dir: place.dir, nonce: nonce.clone(), rows, cols };
         if lines.say(&greeting).is_ok() {
             self.newcomers.push(Newcomer { lines, nonce, until: clock::boottime_ms() + OPENING_MS });
         }
@@ -53,7 +57,7 @@ impl Watch {
             let heard = if found.is_empty() { Ok(None) } else { opening(&mut newcomer.lines) };
             match heard {
                 Ok(None) if now < newcomer.until => self.newcomers.push(newcomer),
-                Ok(Some(opening)) if opening.v == VERSION => self.admit(newcomer, &opening.want),
+                Ok(Some(opening)) if spoken().has(opening.v) => self.admit(newcomer, &opening.want),
                 // Silent for too long, another version, or gone.
                 Ok(_) | Err(_) => {}
             }

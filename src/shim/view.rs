@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use crate::wire::shim::{Frame, Greeting, Opening, VERSION, Want};
+use crate::wire::shim::{Frame, Greeting, Opening, OtherBuild, Want};
 use crate::{clock, spawn};
 
 /// Longest greeting of a shim.
@@ -44,6 +44,8 @@ enum Error {
     Unreachable { path: PathBuf, source: std::io::Error },
     #[error("the shim speaks another language: {0}")]
     NotUnderstood(String),
+    #[error(transparent)]
+    OtherBuild(#[from] OtherBuild),
     #[error("the connection to the shim broke: {0}")]
     Broken(#[from] std::io::Error),
     #[error("the shim has ended without a word; the step's fate is unknown")]
@@ -146,7 +148,7 @@ fn is_place(answer: &[u8]) -> bool {
 fn follow(path: &Path) -> Result<(), Error> {
     let mut shim = connect(path).map_err(|source| Error::Unreachable { path: path.into(), source })?;
     let greeting = greeting(&mut shim)?;
-    let opening = serde_json::to_vec(&Opening { v: VERSION, want: Want::View })
+    let opening = serde_json::to_vec(&Opening { v: greeting.agree()?, want: Want::View })
         .map_err(|error| Error::NotUnderstood(error.to_string()))?;
     shim.write_all(&[&opening[..], b"\n"].concat())?;
     let raw = Raw::begin();

@@ -22,50 +22,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::secrets::Secrets;
+use super::spoken::Spoken;
 use crate::faults;
-
-/// The versions of this protocol that a build speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spoken {
-    pub newest: u32,
-    pub oldest: u32,
-}
 
 /// What this build speaks. `oldest` rises only with a release note that says which dogwatch has to end its runs first.
 const THIS_BUILD: Spoken = Spoken { newest: 3, oldest: 1 };
 /// From this version on a keeper hands secrets on and its shims hide them.
 pub const WITH_SECRETS: u32 = 3;
 
-impl Spoken {
-    /// By this build. A test may have it pass for another one.
-    pub fn by_this_build() -> Self {
-        faults::protocol().map_or(THIS_BUILD, |(oldest, newest)| Self { newest, oldest })
-    }
-
-    /// By the keeper that greets so.
-    pub fn by(greeting: &Greeting) -> Self {
-        Self { newest: greeting.v, oldest: greeting.oldest.unwrap_or(greeting.v).min(greeting.v) }
-    }
-
-    /// Does it speak this version?
-    pub fn has(self, version: u32) -> bool {
-        (self.oldest..=self.newest).contains(&version)
-    }
-
-    /// The newest version that both speak.
-    pub fn with(self, other: Self) -> Option<u32> {
-        Some(self.newest.min(other.newest)).filter(|version| self.has(*version) && other.has(*version))
-    }
-}
-
-impl std::fmt::Display for Spoken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.oldest == self.newest {
-            write!(f, "version {}", self.newest)
-        } else {
-            write!(f, "versions {} to {}", self.oldest, self.newest)
-        }
-    }
+/// What this build speaks. A test may have it pass for another one.
+pub fn spoken() -> Spoken {
+    faults::protocol("DOGWATCH_PROTOCOL").map_or(THIS_BUILD, |(oldest, newest)| Spoken { newest, oldest })
 }
 
 /// What the porter says at the door of a container, together with the keeper's listening socket, the run's directory, the
@@ -85,6 +52,13 @@ pub struct Greeting {
     /// Hex; what the engine must prove its knowledge of the secret with.
     pub nonce: String,
     pub pid: u32,
+}
+
+impl Greeting {
+    /// What the keeper that greets so speaks.
+    pub fn spoken(&self) -> Spoken {
+        Spoken::said(self.v, self.oldest)
+    }
 }
 
 /// Second line, from the engine.
@@ -269,24 +243,11 @@ pub enum Event {
 mod tests {
     use super::*;
 
-    fn spoken(oldest: u32, newest: u32) -> Spoken {
-        Spoken { newest, oldest }
-    }
-
-    #[test]
-    fn two_builds_speak_the_newest_version_that_both_know() {
-        assert_eq!(spoken(1, 2).with(spoken(1, 2)), Some(2));
-        assert_eq!(spoken(1, 2).with(spoken(1, 1)), Some(1), "a keeper of an older build");
-        assert_eq!(spoken(1, 2).with(spoken(2, 5)), Some(2), "a keeper of a newer build that still knows ours");
-        assert_eq!(spoken(1, 2).with(spoken(3, 5)), None);
-        assert_eq!(spoken(3, 5).with(spoken(1, 2)), None);
-    }
-
     #[test]
     fn a_greeting_of_version_1_is_understood_and_said_as_it_was() {
         let said = r#"{"v":1,"boot_id":"b","nonce":"n","pid":1}"#;
         let greeting: Greeting = serde_json::from_str(said).expect("it is understood");
-        assert_eq!(Spoken::by(&greeting), spoken(1, 1));
+        assert_eq!(greeting.spoken(), Spoken { newest: 1, oldest: 1 });
         assert_eq!(serde_json::to_string(&greeting).expect("it is plain data"), said);
     }
 }

@@ -1,22 +1,46 @@
-//! Keeper and view <-> shim. Version 1.
+//! Keeper and view <-> shim. Versions 1 and 2: 2 says `oldest`.
 //!
 //! The keeper starts a shim with three descriptors (see [`Order`]) and keeps one end of a socket to it, on which both
 //! say one JSON object a line ([`ToShim`], [`FromShim`]). Whoever comes later reaches the shim at its control socket
 //! `<runtime dir>/s/<key>`; there the shim speaks first:
 //!
 //! ```text
-//! shim:   {"v":1,"key":"dw-…","dir":"train/0/a1","nonce":"<hex>","rows":40,"cols":120}
-//! keeper: {"v":1,"want":{"command":{"proof":"<hex>"}}}     then lines as on the keeper's own socket
-//! view:   {"v":1,"want":"view"}                            then frames in both directions, see [`Frame`]
+//! shim:   {"v":2,"oldest":1,"key":"dw-…","dir":"train/0/a1","nonce":"<hex>","rows":40,"cols":120}
+//! keeper: {"v":2,"want":{"command":{"proof":"<hex>"}}}     then lines as on the keeper's own socket
+//! view:   {"v":2,"want":"view"}                            then frames in both directions, see [`Frame`]
 //! ```
 //! A view needs no proof: whoever can reach the socket shares a user with the step and could type to it anyway.
+//!
+//! A shim lives as long as its step, so keeper and view may be of another build than it is: they answer in the newest version
+//! that both speak, as an engine does with a keeper. Where there is none nothing is said, the step goes on, its end is known
+//! by its record, and whoever wants something of it is told why not: [`OtherBuild`].
 
 use serde::{Deserialize, Serialize};
 
 use super::keeper::{Launch, StopReason};
+use super::spoken::Spoken;
+use crate::faults;
 
-/// The version that this build speaks.
-pub const VERSION: u32 = 1;
+/// What this build speaks. `oldest` rises only with a release note that says which dogwatch has to end its runs first.
+const THIS_BUILD: Spoken = Spoken { newest: 2, oldest: 1 };
+
+/// What this build speaks. A test may have it pass for another one.
+pub fn spoken() -> Spoken {
+    faults::protocol("DOGWATCH_SHIM_PROTOCOL").map_or(THIS_BUILD, |(oldest, newest)| Spoken { newest, oldest })
+}
+
+/// There is no version of this protocol that a shim and this build speak.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its supervisor process was started by {age} dogwatch (it speaks {theirs} of its protocol, this one {ours}): the step goes \
+     on and its end will be known, but only that dogwatch can stop it, type to it or show its screen; `dogwatch logs` shows \
+     what it prints"
+)]
+pub struct OtherBuild {
+    age: &'static str,
+    theirs: Spoken,
+    ours: Spoken,
+}
 
 /// What a shim is told at birth: standard input is the attempt's directory, standard output a file with this as JSON,
 /// standard error the socket to the keeper. These three because they survive an exec without any unsafe code.
@@ -33,13 +57,25 @@ pub struct Order {
 /// First line on a control socket, from the shim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
+    /// The newest version that it speaks.
     pub v: u32,
+    /// The oldest one; version 1 does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u32>,
     pub key: String,
     /// The attempt's directory, relative to the run's.
     pub dir: String,
     pub nonce: String,
     pub rows: u16,
     pub cols: u16,
+}
+
+impl Greeting {
+    /// The version to answer in.
+    pub fn agree(&self) -> Result<u32, OtherBuild> {
+        let (theirs, ours) = (Spoken::said(self.v, self.oldest), spoken());
+        ours.with(theirs).ok_or(OtherBuild { age: theirs.age(ours), theirs, ours })
+    }
 }
 
 /// Second line on a control socket, from whoever connects.
@@ -165,5 +201,21 @@ impl Frame {
 
 /// The peer does not speak this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the other side sent something that is not a frame of version 1")]
+#[error("the other side sent something that is not a frame")]
 pub struct BadFrame;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_of_version_1_is_understood_and_said_as_it_was() {
+        let said = r#"{"v":1,"key":"dw-abc123-a-0-a1","dir":"a/0/a1","nonce":"00","rows":40,"cols":120}"#;
+        let greeting: Greeting = serde_json::from_str(said).expect("it is understood");
+        assert_eq!(greeting.agree(), Ok(1));
+        assert_eq!(serde_json::to_string(&greeting).expect("it is plain data"), said);
+        let newer = Greeting { v: 8, oldest: Some(7), ..greeting };
+        let why = newer.agree().expect_err("nothing in common").to_string();
+        assert!(why.contains("by a newer dogwatch (it speaks versions 7 to 8 of its protocol"), "{why}");
+    }
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Lines as they are said, one of each kind that holds something.
-const CORPUS: [&str; 23] = [
+const CORPUS: [&str; 25] = [
     r#"{"v":1,"engine":{"version":"0.1.0","pid":4711,"epoch":7}}"#,
     r#"{"v":1,"principal":"ops@gpu-box","client":"cli"}"#,
     r#"{"id":1,"ask":{"status":{"run":"@last"}}}"#,
@@ -29,6 +29,8 @@ const CORPUS: [&str; 23] = [
     r#"{"id":3,"ask":{"run":{"argv":["true"],"env":{"A":"b"},"cwd":"/","timeout_ms":1}}}"#,
     r#"{"answer":{"id":1,"result":{"reply":{"found":[{"key":"k","claim_boot":"b","exited":true,"held":false}]}}}}"#,
     r#"{"event":{"unrecorded":{"key":"k","end":{"signal":9},"why":"full"}}}"#,
+    r#"{"v":2,"oldest":1,"key":"dw-abc123-a-0-a1","dir":"a/0/a1","nonce":"00","rows":40,"cols":120}"#,
+    r#"{"v":2,"want":{"command":{"proof":"ff"}}}"#,
     r#"{"stop":{"grace_ms":1,"reason":"stop","epoch":3}}"#,
     r#"{"unrecorded":{"end":{"code":1},"why":"full"}}"#,
 ];
@@ -158,4 +160,60 @@ fn broken_frames_are_refused_and_break_nothing() {
         }
     }
     assert!(taken > 100 && refused > 1000 && waiting > 1000, "{taken} {refused} {waiting}");
+}
+
+/// As builds before the newest versions said it, and say it still: each line is read, and said again letter by letter.
+#[test]
+fn what_older_versions_say_is_understood_and_said_as_it_was() {
+    fn same<T: DeserializeOwned + Serialize>(line: &str) {
+        let message: T = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(serde_json::to_string(&message).expect("what was read can be written"), line);
+    }
+    // The keeper's protocol: version 1, and what version 2 added.
+    same::<keeper::Greeting>(r#"{"v":1,"boot_id":"b","nonce":"00ff","pid":1}"#);
+    same::<keeper::Greeting>(r#"{"v":2,"oldest":1,"boot_id":"b","nonce":"00ff","pid":1}"#);
+    same::<keeper::Hello>(r#"{"v":1,"nonce":"00","proof":"ff","epoch":7}"#);
+    same::<keeper::Welcome>(r#"{"v":1,"proof":"ff"}"#);
+    for ask in [
+        r#"{"id":1,"ask":{"launch":{"place":{"key":"dw-abc123-a-0-a1","dir":"a/0/a1"},"argv":["/bin/sh"],"env":{"A":"b"},"cwd":"/","rows":40,"cols":120,"mac_key":"00","epoch":7,"log_half":1}}}"#,
+        r#"{"id":2,"ask":{"look_up":{"attempts":[{"key":"dw-abc123-a-0-a1","dir":"a/0/a1"}]}}}"#,
+        r#"{"id":3,"ask":{"stop":{"key":"dw-abc123-a-0-a1","grace_ms":5,"reason":"timeout"}}}"#,
+        r#"{"id":4,"ask":{"input":{"key":"dw-abc123-a-0-a1","bytes":"aGkK"}}}"#,
+        r#"{"id":5,"ask":{"run":{"argv":["true"],"env":{},"cwd":"/","timeout_ms":1}}}"#,
+        r#"{"id":6,"ask":{"open_pty":{"argv":["sh"],"env":{},"cwd":"/","rows":40,"cols":120}}}"#,
+        r#"{"id":7,"ask":{"open_session":{"key":"dw-abc123-a-0-a1","rows":40,"cols":120,"readonly":true}}}"#,
+        r#"{"id":8,"ask":{"shutdown":{"force":false}}}"#,
+    ] {
+        same::<keeper::Asked>(ask);
+    }
+    for said in [
+        r#"{"answer":{"id":1,"result":{"reply":"launched"}}}"#,
+        r#"{"answer":{"id":1,"result":{"reply":"already_there"}}}"#,
+        r#"{"answer":{"id":2,"result":{"reply":{"found":[{"key":"k","claim_boot":null,"exited":false,"held":false}]}}}}"#,
+        r#"{"answer":{"id":5,"result":{"reply":{"ran":{"code":0,"output":"","timed_out":false}}}}}"#,
+        r#"{"answer":{"id":6,"result":{"reply":"pty"}}}"#,
+        r#"{"answer":{"id":8,"result":{"refused":"1 attempts are still running in this environment"}}}"#,
+        r#"{"event":{"claimed":{"key":"k"}}}"#,
+        r#"{"event":{"exited":{"key":"k"}}}"#,
+        r#"{"event":{"shim_gone":{"key":"k","status":"killed by SIGKILL"}}}"#,
+        r#"{"event":"tmux_restarted"}"#,
+    ] {
+        same::<keeper::FromKeeper>(said);
+    }
+    // The shim's protocol, version 1.
+    same::<shim::Greeting>(r#"{"v":1,"key":"dw-abc123-a-0-a1","dir":"a/0/a1","nonce":"00","rows":40,"cols":120}"#);
+    same::<shim::Opening>(r#"{"v":1,"want":"view"}"#);
+    same::<shim::Opening>(r#"{"v":1,"want":{"command":{"proof":"ff"}}}"#);
+    same::<shim::ToShim>(r#"{"stop":{"grace_ms":1,"reason":"stop","epoch":3}}"#);
+    same::<shim::ToShim>(r#"{"input":{"bytes":"aGkK","epoch":3}}"#);
+    for said in [
+        r#""claimed""#,
+        r#"{"refused":{"why":"no"}}"#,
+        r#"{"sized":{"rows":40,"cols":120}}"#,
+        r#"{"exited":{"end":{"code":0}}}"#,
+        r#"{"unrecorded":{"end":{"signal":9},"why":"full"}}"#,
+        r#"{"declined":{"why":"no"}}"#,
+    ] {
+        same::<shim::FromShim>(said);
+    }
 }

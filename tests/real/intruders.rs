@@ -1,5 +1,5 @@
 //! What goes wrong in and around a container without dogwatch's doing, and what a hostile step can do there: monitors that
-//! are killed, keepers, records, tmux servers and links that are not what they seem, another build of dogwatch. The same
+//! are killed, keepers, records, tmux servers and links that are not what they seem. The same
 //! tests against a real dockerd and a real Podman service.
 
 use std::os::unix::net::UnixListener;
@@ -18,8 +18,6 @@ on_both!(
     a_fake_tmux_server_shows_only_itself,
     a_checkpoint_that_is_a_link_out_of_the_container_is_none,
     shared_memory_is_as_large_as_memory_unless_it_is_said,
-    a_newer_build_adopts_what_an_older_one_started,
-    a_keeper_that_speaks_no_common_version_is_left_alone,
     a_container_that_lost_its_gpus_is_started_anew_before_the_next_attempt,
     shared_memory_that_is_too_small_is_named_with_its_remedy,
     no_more_than_four_containers_are_made_at_once,
@@ -28,12 +26,12 @@ on_both!(
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 12);
+    assert_eq!(TESTS, 10);
 }
 
-const ONE: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
+pub(crate) const ONE: &str = "[environment]\nimage = \"bb:1\"\nnetwork = false\n";
 /// Three seconds of output with a beginning and an end, and what is done before.
-const COUNTED: &str = r#"
+pub(crate) const COUNTED: &str = r#"
 echo "start $DOGWATCH_KEY" >> effects
 BEFORE
 i=0; while [ $i -lt 30 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done
@@ -57,7 +55,7 @@ fn run_dir(house: &House) -> PathBuf {
 
 /// It was started once and ended once, by itself, and its log is whole.
 #[track_caller]
-fn ran_once(house: &House) {
+pub(crate) fn ran_once(house: &House) {
     let counts: Vec<usize> = house.effects().into_values().collect();
     assert_eq!(counts, [1, 1], "starts and ends: {:?}", house.effects());
     let lane = house.lane("work");
@@ -258,79 +256,6 @@ fn shared_memory_is_as_large_as_memory_unless_it_is_said(kind: Kind) {
     house.start();
     ended_and_gone(&house, engine, 0);
     assert_eq!((house.log("a/0/a1").as_str(), house.log("b/0/a1").as_str()), ("enough\r\n", "No space\r\n"));
-}
-
-/// The older one differs in its bytes: so it has another bundle, and another binary is the first process of the container.
-/// And it speaks only the first version of the keeper's protocol, as the builds before version 2 did.
-fn a_newer_build_adopts_what_an_older_one_started(kind: Kind) {
-    let (engine, mut house) = (shared(kind), house(shared(kind)));
-    let older = house.root().join("older");
-    let mut bytes = std::fs::read(env!("CARGO_BIN_EXE_dogwatch")).expect("the build under test");
-    bytes.extend_from_slice(b"an older build");
-    std::fs::write(&older, bytes).expect("an older build");
-    std::fs::set_permissions(&older, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
-    house.use_build(Some(older.clone()));
-    house.set("DOGWATCH_PROTOCOL", "1-1");
-    let script = COUNTED.replace("BEFORE", "touch /bin/mark");
-    house.workflow(&format!(
-        "{ONE}[steps.work]\nallow_failure = true\nrun = \"\"\"{}\"\"\"\n\
-         [steps.next]\nneeds = [\"work\"]\nrun = 'ls /bin/mark'\n\
-         [steps.fresh]\nfresh = true\nneeds = [\"work\"]\nrun = 'echo fresh'\n",
-        script.replace('\\', "\\\\")
-    ));
-    house.start();
-    until("the step prints", || house.log("work/0/a1").lines().count() > 3);
-    let state = house.state();
-    let bundles = || std::fs::read_dir(state.join("bundle")).map_or(0, Iterator::count);
-    let (containers, before) = (engine.containers(&state), bundles());
-    // As an upgrade does it: the old one is told to end, for its porters would start it again.
-    house.said(&["engine", "stop"]);
-    until("the older engine has ended", || house.engine().is_none());
-    std::fs::remove_file(&older).expect("nothing is left of it");
-    house.use_build(None);
-    house.unset("DOGWATCH_PROTOCOL");
-    house.said(&["engine", "start"]);
-    assert_eq!(engine.containers(&house.state()), containers, "it was adopted");
-    ended_and_gone(&house, engine, 0);
-    ran_once(&house);
-    assert_eq!(house.log("next/0/a1"), "/bin/mark\r\n", "what comes next runs in the same container");
-    assert_eq!(house.log("fresh/0/a1"), "fresh\r\n", "and in new ones of the new build");
-    assert_eq!(bundles(), before + 1, "there were two builds");
-}
-
-/// Started by a build whose oldest version this one does not know: nothing is given up, and the words say why.
-fn a_keeper_that_speaks_no_common_version_is_left_alone(kind: Kind) {
-    let (engine, mut house) = (shared(kind), house(shared(kind)));
-    house.set("DOGWATCH_PROTOCOL", "7-8");
-    let script = COUNTED.replace("BEFORE", "until [ -e go ]; do echo waits; sleep 0.1; done");
-    house.workflow(&format!(
-        "{ONE}[steps.work]\nallow_failure = true\nrun = '''{script}'''\n[steps.next]\nneeds = [\"work\"]\nrun = 'echo on'\n"
-    ));
-    house.start();
-    until("the step prints", || house.log("work/0/a1").contains("waits"));
-    let containers = engine.containers(&house.state());
-    house.said(&["engine", "stop"]);
-    until("its engine has ended", || house.engine().is_none());
-    house.unset("DOGWATCH_PROTOCOL");
-    house.said(&["engine", "start"]);
-    let detail = || house.lane("work")["detail"].as_str().unwrap_or_default().to_owned();
-    until("it is told", || detail().contains("was started by a newer dogwatch (it speaks versions 7 to 8"));
-    assert_eq!(house.lane("work")["state"], "unreachable", "{}", house.lane("work"));
-    // Its end is on disk, and needs nobody to be told; what comes next has to wait.
-    std::fs::write(house.work().join("go"), "").expect("a file");
-    until("its end is known", || house.lane("work")["exit"] == "code 7");
-    let waits = || house.lane("next")["detail"].as_str().unwrap_or_default().to_owned();
-    until("the next one waits", || waits().contains("was started by a newer dogwatch"));
-    assert_eq!(house.status()["line"]["asking"], 0, "nobody is asked: nothing has failed");
-    assert_eq!(engine.containers(&house.state()), containers, "nothing was removed");
-    // The newer one goes on with it.
-    house.said(&["engine", "stop"]);
-    until("its engine has ended", || house.engine().is_none());
-    house.set("DOGWATCH_PROTOCOL", "7-8");
-    house.said(&["engine", "start"]);
-    ended_and_gone(&house, engine, 0);
-    assert_eq!(house.log("next/0/a1"), "on\r\n");
-    assert_eq!(house.effects().into_values().collect::<Vec<_>>(), [1, 1], "{:?}", house.effects());
 }
 
 /// As far as a machine without GPUs can show it: the words of NVIDIA's library, in a container (fault 43). Its keeper is

@@ -16,13 +16,13 @@ use crate::house::{kill, signal};
 use crate::keeper::{DEADLINE_MS, Engine, Keep, launch, now_ms, place, until};
 
 /// A terminal that was handed out, and all that it has shown.
-struct Shown {
+pub(crate) struct Shown {
     terminal: std::fs::File,
     seen: Vec<u8>,
 }
 
 impl Shown {
-    fn new(terminal: OwnedFd) -> Self {
+    pub(crate) fn new(terminal: OwnedFd) -> Self {
         rustix::io::ioctl_fionbio(&terminal, true).expect("a terminal");
         Self { terminal: terminal.into(), seen: Vec::new() }
     }
@@ -37,7 +37,7 @@ impl Shown {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
-    fn wait_for(&mut self, wanted: &str) {
+    pub(crate) fn wait_for(&mut self, wanted: &str) {
         let deadline = now_ms() + DEADLINE_MS;
         while !self.text().contains(wanted) {
             assert!(now_ms() < deadline, "no {wanted:?} in {:?}", self.text());

@@ -9,7 +9,7 @@ use std::process::Command;
 use dogwatch::attempt::log::{Log, Piece, Stamp, Writer, offset_at, read_stamps};
 use dogwatch::attempt::{self, record};
 use dogwatch::wire::keeper::Event;
-use dogwatch::wire::shim::{End, Frame, Opening, VERSION, Want};
+use dogwatch::wire::shim::{End, Frame, Opening, Want, spoken};
 
 use crate::keeper::{Keep, MAC_KEY, launch, now_ms, place, until};
 
@@ -213,7 +213,7 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
     while byte != *b"\n" {
         view.read_exact(&mut byte).expect("a greeting");
     }
-    let opening = serde_json::to_string(&Opening { v: VERSION, want: Want::View }).expect("an opening");
+    let opening = serde_json::to_string(&Opening { v: spoken().newest, want: Want::View }).expect("an opening");
     view.write_all(format!("{opening}\n").as_bytes()).expect("the shim reads");
     std::fs::write(&go, "").expect("a sign");
     until("the step is through although nobody reads", || {

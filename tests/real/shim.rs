@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use dogwatch::attempt::{self, record};
 use dogwatch::wire::keeper::{Event, Launch, Place, Reply, StopReason};
-use dogwatch::wire::shim::{End, Order, VERSION};
+use dogwatch::wire::shim::{End, Order, spoken};
 
 use crate::house::kill;
 use crate::keeper::{Engine, Keep, MAC_KEY, launch, now_ms, place, until};
@@ -24,7 +24,7 @@ struct Bare {
 impl Bare {
     fn start(dir: &Path, launch: Launch, env: &[(&str, &str)]) -> Self {
         let socket = dir.join(format!("s{}", launch.place.key)).to_string_lossy().into_owned();
-        let order = Order { v: VERSION, launch, control_key: "00".repeat(32), socket };
+        let order = Order { v: spoken().newest, launch, control_key: "00".repeat(32), socket };
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&serde_json::to_vec(&order).expect("an order")).expect("a file");
         file.rewind().expect("a file");

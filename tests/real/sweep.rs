@@ -29,7 +29,7 @@ echo "end $DOGWATCH_KEY" >> effects
 x = ["a", "b"]
 [steps.slow]
 needs = ["first"]
-timeout = "300ms"
+timeout = "1s"
 grace = "100ms"
 allow_failure = true
 run = '''
@@ -60,8 +60,8 @@ exit 5
 
 /// Houses at the same time: they wait most of the time.
 const AT_ONCE: usize = 5;
-/// A run takes a second; with a kill in it, and on a busy machine, not more than this.
-const RUN_MS: i64 = 45_000;
+/// A run takes two seconds; with a kill in it, and on a busy machine, not more than this.
+const RUN_MS: i64 = crate::house::DEADLINE_MS;
 
 /// Who dies at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,12 +114,17 @@ impl History {
             format!("{} {} {} a{} {}", lane["step"], lane["label"], lane["state"], lane["attempt"], lane["exit"])
         };
         let logs = house.attempts().into_keys().map(|place| (place.clone(), house.log(&place))).collect();
+        let effects = house.effects().into_iter().map(|(line, count)| (line.replace(&run, "RUN"), count));
+        let mut effects: BTreeMap<String, usize> = effects.collect();
+        // Its time limit runs while its shim is held at a point, or while the machine is busy with others: it may be over
+        // before its first line.
+        effects.entry("start dw-RUN-slow-0-a1".into()).or_insert(1);
         Self {
             state: status["line"]["state"].as_str().unwrap_or("?").into(),
             lanes: lanes.iter().map(lane).collect(),
             facts: facts(house),
             logs,
-            effects: house.effects().into_iter().map(|(line, count)| (line.replace(&run, "RUN"), count)).collect(),
+            effects,
         }
     }
 
@@ -270,11 +275,7 @@ fn end_of(house: &House, point: &Point, calm: &History) -> Option<String> {
         let state = status["line"]["state"].as_str();
         matches!(state, Some("succeeded" | "failed")) || asks(state)
     });
-    let mut history = History::of(house);
-    if !point.is_engines() {
-        // Its time limit runs while its shim is held at the point: it may be over before its first line.
-        history.effects.entry("start dw-RUN-slow-0-a1".into()).or_insert(1);
-    }
+    let history = History::of(house);
     if let Some(broken) = history.broken_rule(house) {
         return Some(broken);
     }

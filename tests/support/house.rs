@@ -176,7 +176,7 @@ impl House {
 
     /// Waits for the run to end or to ask; the exit code of `wait`.
     pub(crate) fn wait(&self) -> Option<i32> {
-        self.dogwatch(&["wait", "@last", "--timeout", "60s"]).status.code()
+        self.dogwatch(&["wait", "@last", "--timeout", "100s"]).status.code()
     }
 
     /// A client in the background.

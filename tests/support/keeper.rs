@@ -12,8 +12,8 @@ use dogwatch::attempt;
 use dogwatch::attempt::log::Log;
 use dogwatch::attempt::record::ExitRecord;
 use dogwatch::wire::keeper::{
-    Ask, Asked, Event, Found, FromKeeper, Greeting, Hello, Launch, Outcome, Place, Reply, Spoken, StopReason, Welcome,
-    proof,
+    Ask, Asked, Event, Found, FromKeeper, Greeting, Hello, Launch, Outcome, Place, Reply, StopReason, Welcome, proof,
+    spoken,
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -107,10 +107,15 @@ impl Keep {
 
     /// Kills the keeper alone and starts another one in the same place.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// As [`Self::restart`], with these variables.
+    pub(crate) fn restart_with(&mut self, env: &[(&str, &str)]) {
         self.child.kill().expect("the keeper is killed");
         self.child.wait().expect("the keeper is reaped");
         let _ = std::fs::remove_file(self.socket());
-        self.child = Self::spawn("", self.dir.path(), &self.run_dir, &[]);
+        self.child = Self::spawn("", self.dir.path(), &self.run_dir, env);
         until("the keeper listens again", || UnixStream::connect(self.socket()).is_ok());
     }
 
@@ -208,12 +213,8 @@ impl Engine {
             .expect("a deadline");
         let mut engine = Self { socket, inbox: Vec::new(), next_id: 1, events: Vec::new(), terminals: Vec::new() };
         let greeting: Greeting = serde_json::from_slice(&engine.line()?).map_err(|error| error.to_string())?;
-        let hello = Hello {
-            v: Spoken::by_this_build().newest,
-            nonce: "00ff".into(),
-            proof: proof(secret, "engine", &greeting.nonce),
-            epoch,
-        };
+        let hello =
+            Hello { v: spoken().newest, nonce: "00ff".into(), proof: proof(secret, "engine", &greeting.nonce), epoch };
         engine.send(&hello);
         let line = engine.line()?;
         match serde_json::from_slice::<Welcome>(&line) {

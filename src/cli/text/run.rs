@@ -41,7 +41,8 @@ fn left(left: &RunLeft) -> Option<String> {
         [] => Some(words),
         [one] => Some(format!("{words}: {one} has not ended well before, or waits for you")),
         [one, rest @ ..] => {
-            Some(format!("{words}: {one} and {} have not ended well before, or wait for you", rest.len()))
+            let more = rest.len();
+            Some(format!("{words}: {one} and {more} more have not ended well before, or wait for you"))
         }
     }
 }

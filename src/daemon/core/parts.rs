@@ -95,7 +95,7 @@ pub(in crate::daemon) enum Input {
     /// The connection to the keeper of an environment has ended.
     KeeperGone { run: RunId, site: Site },
     /// What the hands of an environment wait for; nothing any more without words.
-    /// With `kept` only that attempt does, after which the environment is kept.
+    /// With `kept` only that attempt does: the environment is kept after it, or it does not obey.
     Waits { run: RunId, site: Site, words: Option<String>, kept: Option<AttemptId> },
     /// The effect is to be handed out again if it is still owed.
     Again(Command),

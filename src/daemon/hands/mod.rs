@@ -286,7 +286,7 @@ impl Actor {
             self.parts.tell_after(AGAIN, Input::Again(command));
             return;
         };
-        let parts = self.parts.clone();
+        let (parts, run, site) = (self.parts.clone(), self.run.clone(), self.site.clone());
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         crash_point("hands.before-stop");
         tokio::spawn(async move {
@@ -294,6 +294,10 @@ impl Actor {
             crash_point("hands.after-stop");
             if let Err(error) = answer {
                 tracing::warn!("{attempt} is not known to be stopped: {error}");
+                if let AskError::Refused(why) = error {
+                    let words = Some(format!("cannot be stopped: {why}"));
+                    parts.tell(Input::Waits { run, site, words, kept: Some(attempt) });
+                }
                 parts.tell_after(AGAIN, Input::Again(command));
             }
         });

@@ -15,6 +15,9 @@ use crate::{clock, faults};
 
 /// How long a question that needs no work may take.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
+/// How long the question for its version may take, once it has answered that it is there: Podman starts programs for that
+/// (half a second of a processor, twice; on a busy machine it took more than [`QUICK`], each time anew).
+const PATIENT: Duration = Duration::from_secs(90);
 /// How long anything else may take: a large image is unpacked by `create`, a slow disk by `start` and `remove`.
 const LONGEST_S: u64 = 300;
 
@@ -153,7 +156,7 @@ pub(in crate::environment) async fn facts(container: &Container) -> Result<Engin
     Ok(EngineFacts {
         runtime_version: runtime_version(&engine, &runtime).await,
         runtime,
-        cdi: super::cdi_file(),
+        cdi: super::make::cdi_file(),
         rootless,
         networks: !rootless || !engine.podman || ["slirp4netns", "pasta"].iter().any(|program| is_program(program)),
         live_restore: engine.podman || info.live_restore_enabled == Some(true),
@@ -195,7 +198,9 @@ pub(super) async fn connect(places: &[PathBuf]) -> Result<Engine, Error> {
         match try_one(place).await {
             Ok(engine) => return Ok(engine),
             // It is there: another one would not have this run's container.
-            Err(No::Silent) => return Err(Error::EngineSilent { socket: place.clone(), after_s: QUICK.as_secs() }),
+            Err(No::Silent(waited)) => {
+                return Err(Error::EngineSilent { socket: place.clone(), after_s: waited.as_secs() });
+            }
             Err(No::Refused(why)) => tried.push(format!("{}: {why}", place.display())),
         }
     }
@@ -203,7 +208,8 @@ pub(super) async fn connect(places: &[PathBuf]) -> Result<Engine, Error> {
 }
 
 enum No {
-    Silent,
+    /// For so long.
+    Silent(Duration),
     Refused(String),
 }
 
@@ -221,7 +227,7 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
             return Err(refused("nobody listens".into()));
         }
         Ok(Err(error)) => return Err(refused(error.to_string())),
-        Err(_) => return Err(No::Silent),
+        Err(_) => return Err(No::Silent(QUICK)),
     };
     let owner = peer.map_or(0, |peer| peer.uid());
     let daemon = (place.to_owned(), peer.and_then(|peer| peer.pid()));
@@ -231,24 +237,28 @@ async fn try_one(place: &Path) -> Result<Engine, No> {
     if *silent_at > begun {
         // Who asked meanwhile had no answer. Twenty who ask one after the other would wait for minutes, and twenty who ask at
         // once keep a slow engine from ever answering one (Podman on a busy machine, measured).
-        return Err(No::Silent);
+        return Err(No::Silent(QUICK));
     }
     let known = Known::of(&daemon);
     let version = known.as_ref().map_or(API_DEFAULT_VERSION, |known| &known.speaks);
     let api = Docker::connect_with_unix(path, LONGEST_S, version).map_err(|e| refused(e.to_string()))?;
-    let answer = tokio::time::timeout(QUICK, async {
-        let Some(known) = known else { return Known::ask(api, &daemon).await };
-        // That it is there says nothing of whether it speaks.
-        api.ping().await?;
-        Ok((api, known))
-    });
-    let (api, Known { name, podman, .. }) = match answer.await {
-        Ok(Ok(both)) => both,
-        Ok(Err(error)) => return Err(refused(words(&error))),
-        Err(_) => {
-            *silent_at = clock::boottime_ms();
-            return Err(No::Silent);
+    let mut silent = |waited: Duration| {
+        *silent_at = clock::boottime_ms();
+        No::Silent(waited)
+    };
+    // That it is there says nothing of whether it speaks.
+    let speaks = tokio::time::timeout(QUICK, api.ping()).await.map_err(|_| silent(QUICK))?;
+    let (api, Known { name, podman, .. }) = match known {
+        Some(known) => {
+            speaks.map_err(|error| refused(words(&error)))?;
+            (api, known)
         }
+        // It may have refused a language that it does not know yet. To be asked anew before it has answered would keep it from
+        // ever answering.
+        None => match tokio::time::timeout(PATIENT, Known::ask(api, &daemon)).await {
+            Ok(asked) => asked.map_err(|error| refused(words(&error)))?,
+            Err(_) => return Err(silent(PATIENT)),
+        },
     };
     Ok(Engine { api, socket: place.to_owned(), name, podman, owner })
 }
