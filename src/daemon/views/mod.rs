@@ -100,7 +100,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         trouble: space.trouble(),
         seq,
         check_again_in_s: check_again(run, now, board),
-        left: left::of(run, now, board, took),
+        left: left::of(run, now, (board, took), engine),
     }
 }
 
