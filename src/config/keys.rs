@@ -162,7 +162,7 @@ impl Kind {
             Self::Match => &["class", "output", "exit_code", "signal"],
             Self::Alternative => &["description", "run", "env", "timeout", "requires_approval"],
             Self::Notify => &["on", "command", "url", "remind"],
-            Self::Wait => &["stall_after", "on_stall", "quiet"],
+            Self::Wait => &["poll", "stall_after", "on_stall", "quiet"],
             Self::Progress => &["pattern"],
             Self::Metric => &["pattern", "file", "x"],
             Self::Alert => &["when", "action", "message"],
@@ -199,7 +199,6 @@ impl Kind {
             Self::Output => OUTPUT,
             Self::Approval => APPROVAL,
             Self::Rule => RULE,
-            Self::Wait => WAIT,
             Self::Workflow
             | Self::Param
             | Self::Secret
@@ -216,6 +215,7 @@ impl Kind {
             | Self::Judging
             | Self::Raise
             | Self::Escalation
+            | Self::Wait
             | Self::WaitFor
             | Self::Poll
             | Self::Readiness
@@ -267,7 +267,5 @@ const OUTPUT: &[NotYet] = &[not_yet("format", "remove it; an output is its path"
 
 const APPROVAL: &[NotYet] =
     &[not_yet("input", "remove it; an answer can carry a note: dogwatch approve RUN STEP -m TEXT")];
-
-const WAIT: &[NotYet] = &[not_yet("poll", "remove it; a step ends by event, and nothing is polled")];
 
 const RULE: &[NotYet] = &[not_yet("message", "remove it; `name` is shown with the question")];

@@ -475,6 +475,8 @@ struct Readiness {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Wait {
+    /// Between which spans `check_again_in_s` of `status --json` lies while it runs. Default: 1s to 1h.
+    poll: Option<Poll>,
     /// How long neither output nor progress may come, or "never". Default: learned from the run's own rhythm.
     stall_after: Option<StallAfter>,
     /// What is done then. Default: the first rule of `on_failure` that names the class `collective_hang` or an output, else a

@@ -456,6 +456,7 @@ impl<'a> Scan<'a> {
 
     fn all(&mut self, log: &mut Log) -> Result<(), attempt::Error> {
         let (mut offset, mut rest) = (0, Vec::new());
+        let mut cut = false;
         while let Some(piece) = log.read(offset, CHUNK)? {
             offset = piece.next_offset();
             match piece {
@@ -466,7 +467,7 @@ impl<'a> Scan<'a> {
                     rest.extend_from_slice(&bytes);
                     let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
                     for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {
-                        self.line(line);
+                        self.line(line, std::mem::take(&mut cut));
                     }
                     rest.drain(..whole);
                     // A line without an end must not fill the memory.
@@ -474,16 +475,24 @@ impl<'a> Scan<'a> {
                         rest.truncate(LONGEST_LINE);
                     }
                 }
-                Piece::Gap { .. } => rest.clear(),
+                Piece::Gap { .. } => {
+                    rest.clear();
+                    cut = true;
+                    // What stands before it and what comes after are not one line.
+                    if let Some(judge) = &mut self.judge {
+                        judge.bytes(b"\n");
+                    }
+                }
             }
         }
         if !rest.is_empty() {
-            self.line(&rest);
+            self.line(&rest, cut);
         }
         Ok(())
     }
 
-    fn line(&mut self, bytes: &[u8]) {
+    /// One line; of one that is `cut` the beginning is missing, and what it seems to have saved may be another thing.
+    fn line(&mut self, bytes: &[u8], cut: bool) {
         self.line_number += 1;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = plain::line(&bytes[..bytes.len().min(LONGEST_LINE)]);
@@ -505,7 +514,8 @@ impl<'a> Scan<'a> {
             }
             !hit
         });
-        if let Some(found) = self.checkpoint.as_ref().and_then(|pattern| sighting(pattern, &line, self.context)) {
+        let checkpoint = self.checkpoint.as_ref().filter(|_| !cut);
+        if let Some(found) = checkpoint.and_then(|pattern| sighting(pattern, &line, self.context)) {
             self.sightings.push(found);
         }
         // Only patterns of rules are shown with what stands round them.

@@ -99,12 +99,21 @@ impl Engine {
         books
     }
 
+    /// What there is for all runs.
+    pub fn host(&self) -> Demand {
+        self.host
+    }
+
+    /// The lanes of all runs that have something of the host for themselves.
+    pub fn holders(&self) -> impl Iterator<Item = (&Run, &LaneRun)> {
+        self.asking_runs().flat_map(|run| run.holders().map(move |lane| (run, lane)))
+    }
+
     /// What lanes wait for at this moment that others have.
     pub fn shortages(&self, now: Time) -> Shortages<'_> {
         let books = self.books(now);
         // Where nobody waits, nobody asks who has it.
-        let runs = self.asking_runs().filter(|_| !books.short.is_empty());
-        let holders = runs.flat_map(|run| run.holders().map(move |lane| (run, lane))).collect();
+        let holders = if books.short.is_empty() { Vec::new() } else { self.holders().collect() };
         Shortages { books, holders }
     }
 

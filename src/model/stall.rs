@@ -92,6 +92,8 @@ pub struct WaitSpec {
     pub on_stall: Option<Action>,
     /// Patterns of lines that announce a pause.
     pub quiet: Vec<String>,
+    /// Whoever asks when it is worth to look again is told no less than the first, and no more than the second.
+    pub poll: Option<(Duration, Duration)>,
 }
 
 /// `stall_after`.

@@ -1,5 +1,5 @@
 //! How much time is left for a whole run: the longest way through its steps, each with what is known of it, and no more of
-//! them at once than there are places.
+//! them at once than there are places, nor than the host has room for beside those of other runs.
 //!
 //! The end of a run is the latest of many ends, and its p90 is not the sum of p90s. So a fixed number of possible runs is
 //! drawn, evenly over what is possible; the same question has the same answer.
@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use super::left::Left;
 use super::num::{count, quantile};
+use crate::model::Demand;
 
 /// A lane of a step that is not over. Without a place it needs none: it waits for somebody, or for time to pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,15 +22,21 @@ pub struct Stage {
     pub crew: Option<usize>,
     /// It has begun: it has its place.
     pub begun: bool,
+    /// What it has of the host while it goes on. Stages of one crew want the same.
+    pub demand: Demand,
+    /// It is of another run: it is waited for only where it has what others want.
+    pub aside: bool,
 }
 
 /// How many stages go on at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
-    /// Of all.
+    /// Of all that are not aside.
     pub all: usize,
     /// Of each crew; one that is not named has no limit of its own.
     pub crews: Vec<usize>,
+    /// What the host has for all of them.
+    pub host: Demand,
 }
 
 /// So many possible runs are drawn; of a run with very many stages fewer.
@@ -81,6 +88,8 @@ struct Course<'s> {
     /// Places that are free; fewer than none where more have begun than there are.
     all: i64,
     crews: Vec<i64>,
+    /// What the host has left of each kind; less than nothing where more is held than it has.
+    host: [i64; 3],
     /// Needs that are not over, and who waits for each.
     open: Vec<usize>,
     after: Vec<Vec<usize>>,
@@ -109,6 +118,7 @@ impl<'s> Course<'s> {
             draw,
             all: free(places.all),
             crews: places.crews.iter().copied().map(free).collect(),
+            host: parts(places.host),
             open,
             after,
             ready: BTreeSet::new(),
@@ -131,7 +141,7 @@ impl<'s> Course<'s> {
 
     /// When it ends, and what that hung on.
     fn run(mut self) -> (f64, Vec<usize>) {
-        let mut now = End(0.0, usize::MAX);
+        let (mut now, mut last) = (End(0.0, usize::MAX), End(0.0, usize::MAX));
         for stage in 0..self.stages.len() {
             if self.stages[stage].begun {
                 self.begin(stage, &now);
@@ -149,16 +159,19 @@ impl<'s> Course<'s> {
                 continue;
             };
             now = end;
+            if !self.stages[end.1].aside {
+                last = end;
+            }
             self.over(end.1);
         }
         let mut way = Vec::new();
-        let mut next = Some(now.1).filter(|stage| *stage < self.stages.len());
+        let mut next = Some(last.1).filter(|stage| *stage < self.stages.len());
         while let Some(stage) = next {
             way.push(stage);
             next = self.let_by[stage];
         }
         way.reverse();
-        (now.0, way)
+        (last.0, way)
     }
 
     /// Those that are ready and have a place. Those that have none are not looked at one by one.
@@ -169,7 +182,7 @@ impl<'s> Course<'s> {
         let mut from = (0, 0);
         while self.all > 0 {
             let Some((crew, stage)) = self.ready.range(from..).next().copied() else { break };
-            if self.crews.get(crew).is_none_or(|free| *free > 0) {
+            if self.crews.get(crew).is_none_or(|free| *free > 0) && self.has(self.stages[stage].demand) {
                 self.begin(stage, now);
                 from = (crew, stage + 1);
             } else {
@@ -178,11 +191,18 @@ impl<'s> Course<'s> {
         }
     }
 
+    /// Whether the host has so much left.
+    fn has(&self, demand: Demand) -> bool {
+        parts(demand).iter().zip(self.host).all(|(wanted, left)| *wanted == 0 || *wanted <= left)
+    }
+
     fn begin(&mut self, stage: usize, now: &End) {
         // It is waited for no more, and begins once.
         if std::mem::replace(&mut self.open[stage], usize::MAX) == usize::MAX {
             return;
         }
+        let demand = parts(self.stages[stage].demand);
+        self.host.iter_mut().zip(demand).for_each(|(left, taken)| *left = left.saturating_sub(taken));
         if let Some(crew) = self.stages[stage].crew {
             self.ready.remove(&(crew, stage));
             self.all -= 1;
@@ -193,6 +213,8 @@ impl<'s> Course<'s> {
     }
 
     fn over(&mut self, stage: usize) {
+        let demand = parts(self.stages[stage].demand);
+        self.host.iter_mut().zip(demand).for_each(|(left, given)| *left = left.saturating_add(given));
         if let Some(crew) = self.stages[stage].crew {
             self.all += 1;
             self.crews.get_mut(crew).into_iter().for_each(|free| *free += 1);
@@ -211,6 +233,12 @@ impl<'s> Course<'s> {
 
 fn free(places: usize) -> i64 {
     i64::try_from(places).unwrap_or(i64::MAX / 2)
+}
+
+/// Each kind of what is wanted. What has no bounds stays far from the end of numbers.
+fn parts(demand: Demand) -> [i64; 3] {
+    let part = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX).min(i64::MAX / 2);
+    [part(demand.gpus.into()), part(demand.milli_cpus), part(demand.memory)]
 }
 
 /// What a stage takes in one possible run.

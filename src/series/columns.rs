@@ -55,6 +55,48 @@ impl Column {
     }
 }
 
+/// Which column of a picture a place on its axis lies in. Where there are no more places than columns, the first place lies in
+/// the first column and the last one in the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruler {
+    range: RangeInclusive<i64>,
+    columns: usize,
+}
+
+impl Ruler {
+    /// Over this range, with so many columns.
+    pub fn new(range: RangeInclusive<i64>, columns: usize) -> Self {
+        Self { range, columns }
+    }
+
+    fn wide(&self) -> i128 {
+        i128::from(*self.range.end()) - i128::from(*self.range.start()) + 1
+    }
+
+    /// So many columns to so many places.
+    fn scale(&self) -> (i128, i128) {
+        let (columns, wide) = (self.columns as i128, self.wide());
+        if (2..=columns).contains(&wide) { (columns - 1, wide - 1) } else { (columns, wide) }
+    }
+
+    /// The column of a place; `None`: it lies outside.
+    pub fn column(&self, x: i64) -> Option<usize> {
+        if !self.range.contains(&x) {
+            return None;
+        }
+        let (columns, wide) = self.scale();
+        let column = (i128::from(x) - i128::from(*self.range.start())) * columns / wide;
+        usize::try_from(column).ok().filter(|column| *column < self.columns)
+    }
+
+    /// The first place that is in this column or a later one.
+    fn begin(&self, column: usize) -> i64 {
+        let (columns, wide) = self.scale();
+        let far = (column as i128 * wide + columns - 1) / columns;
+        i64::try_from(i128::from(*self.range.start()) + far).unwrap_or(i64::MAX)
+    }
+}
+
 /// One metric of one attempt: blocks that are complete, and the points since.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
@@ -185,7 +227,7 @@ const NARROW: i128 = 4;
 
 struct Picture {
     axis: Axis,
-    range: RangeInclusive<i64>,
+    ruler: Ruler,
     columns: Vec<Option<Column>>,
     /// Kept for their memory.
     steps: Vec<i64>,
@@ -204,7 +246,7 @@ impl Picture {
         let memory = || Vec::with_capacity(LARGEST);
         Self {
             axis,
-            range,
+            ruler: Ruler::new(range, columns),
             columns: vec![None; columns],
             steps: memory(),
             times: memory(),
@@ -212,34 +254,22 @@ impl Picture {
         }
     }
 
-    fn wide(&self) -> i128 {
-        i128::from(*self.range.end()) - i128::from(*self.range.start()) + 1
-    }
-
-    fn place(&self, x: i64) -> Option<usize> {
-        if !self.range.contains(&x) {
-            return None;
-        }
-        let place = (i128::from(x) - i128::from(*self.range.start())) * self.columns.len() as i128 / self.wide();
-        usize::try_from(place).ok().filter(|place| *place < self.columns.len())
-    }
-
     /// `None`: its points lie in several columns.
     fn column_of(&self, head: &Head) -> Option<Lies> {
         let (from, to) = of(self.axis, head);
-        if head.points == 0 || from > *self.range.end() || to < *self.range.start() {
+        if head.points == 0 || from > *self.ruler.range.end() || to < *self.ruler.range.start() {
             return Some(Lies::Outside);
         }
-        if let (Some(first), Some(last)) = (self.place(from), self.place(to))
+        if let (Some(first), Some(last)) = (self.ruler.column(from), self.ruler.column(to))
             && first == last
         {
             return Some(Lies::In(first));
         }
         let long = i128::from(to) - i128::from(from);
-        if long * NARROW * self.columns.len() as i128 > self.wide() {
+        if long * NARROW * self.columns.len() as i128 > self.ruler.wide() {
             return None;
         }
-        Some(self.place(from.midpoint(to)).map_or(Lies::Outside, Lies::In))
+        Some(self.ruler.column(from.midpoint(to)).map_or(Lies::Outside, Lies::In))
     }
 
     /// Draws a block without opening it, where that can be done.
@@ -269,8 +299,8 @@ impl Picture {
         for (step, time, value) in points {
             let (x, other) = if self.axis == Axis::Step { (step, time) } else { (time, step) };
             if x < here.0 || x > here.1 {
-                let Some(place) = self.place(x) else { continue };
-                here = (self.begin(place), self.begin(place + 1) - 1, place);
+                let Some(place) = self.ruler.column(x) else { continue };
+                here = (self.ruler.begin(place), self.ruler.begin(place + 1) - 1, place);
             }
             let column = if value.is_finite() {
                 Column::Span(Span { least: value, most: value, last: value, other })
@@ -279,13 +309,6 @@ impl Picture {
             };
             self.add(here.2, column);
         }
-    }
-
-    /// The first place on the axis that is in this column.
-    fn begin(&self, place: usize) -> i64 {
-        let columns = self.columns.len() as i128;
-        let far = (place as i128 * self.wide() + columns - 1) / columns;
-        i64::try_from(i128::from(*self.range.start()) + far).unwrap_or(i64::MAX)
     }
 
     fn add(&mut self, place: usize, more: Column) {

@@ -16,4 +16,4 @@ mod bytes;
 mod columns;
 
 pub use block::{Bad, Block, HEAD, Head, LARGEST, Point};
-pub use columns::{Axis, Column, Outline, Series, Span};
+pub use columns::{Axis, Column, Outline, Ruler, Series, Span};

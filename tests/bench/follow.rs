@@ -1,7 +1,7 @@
-//! What it costs that what a step prints is followed: `cargo bench --bench follow [-- MIB [REPETITIONS]]`.
+//! What it costs that what a step prints is followed: `cargo bench --bench follow [-- MIB [REPETITIONS [KIND]]]`.
 //!
-//! A step prints as fast as its terminal takes it: lines with numbers, one line without an end, bars written over by `\r`,
-//! four ranks between each other. Side by side in the same run: with no engine alive (only the shim takes the output), with an
+//! A step prints lines with numbers at 50 MB a second, then as fast as its terminal takes it: lines with numbers, one line
+//! without an end (`-- 1024 1 line`: of 1 GB), bars written over by `\r` and by ANSI sequences, four ranks between each other. Side by side in the same run: with no engine alive (only the shim takes the output), with an
 //! engine that finds numbers and progress by itself, and with a declared pattern for each line. Printed are the time of the
 //! step and its ratio to nobody following, the engine's share of a processor meanwhile, the engine's peak memory, and whether
 //! the last number is known afterwards. Nothing is asserted: machines are shared and noisy.
@@ -16,10 +16,12 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 6] = [
+    ("paced", "lines at 50 MB a second"),
     ("lines", "lines with numbers"),
     ("line", "one line"),
     ("bars", "bars written over by \\r"),
+    ("ansi", "bars drawn by ANSI sequences"),
     ("ranks", "four ranks between each other"),
 ];
 /// How the output is followed, with what the workflow says for it.
@@ -41,7 +43,8 @@ fn main() -> Result<()> {
         "{:<30} {:<10} {:>8} {:>8} {:>7} {:>9} {:>7}  last",
         "printed", "followed", "MiB/s", "s", "ratio", "CPU", "MiB"
     );
-    for (kind, name) in KINDS {
+    let wanted = words.get(2);
+    for (kind, name) in KINDS.into_iter().filter(|(kind, _)| wanted.is_none_or(|wanted| wanted == kind)) {
         let mut alone = f64::NAN;
         for (way, (words, metrics)) in WAYS.iter().enumerate() {
             let mut all: Vec<Seen> =
@@ -114,13 +117,22 @@ fn print(kind: &str, bytes: usize) -> Result<()> {
     let mut text = String::with_capacity(80_000);
     let (mut printed, mut n) = (0, 0u64);
     while printed < bytes {
+        if kind == "paced" {
+            // 50 bytes are a microsecond's worth.
+            let due = i64::try_from(printed / 50_000)? - (dogwatch::clock::monotonic_ms() - began);
+            dogwatch::clock::pause(Duration::from_millis(u64::try_from(due).unwrap_or(0)));
+        }
         text.clear();
         while text.len() < 64 * 1024 {
             n += 1;
             match kind {
-                "lines" => writeln!(text, "step {n} loss={}.5 lr=0.1 tokens 18018", n % 90)?,
+                "lines" | "paced" => writeln!(text, "step {n} loss={}.5 lr=0.1 tokens 18018", n % 90)?,
                 "line" => text.push_str("a line that has no end and tells nothing, however long it becomes; "),
                 "bars" => write!(text, "\r 50%|#####     | {n}/99999999 [00:10<00:10, 1it/s]")?,
+                "ansi" => write!(
+                    text,
+                    "\u{1b}[2K\u{1b}[1G\u{1b}[32mTraining\u{1b}[0m \u{1b}[38;5;197m━━━━\u{1b}[0m {n}/99999999 \u{1b}[36m0:10\u{1b}[0m"
+                )?,
                 _ => writeln!(text, "[rank{}] step {} loss={}.5", n % 4, n / 4, n % 90)?,
             }
         }

@@ -161,7 +161,6 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     `best()`
     `format` in output `scores` of [steps.evaluate]
     `metrics` of a step
-    `poll` in [steps.train.wait]
     `prompt` in [steps.triage]
     "#);
     // Keys that only the table below the example names.

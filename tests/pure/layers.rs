@@ -77,6 +77,8 @@ const ROOMS: &[Room] = &[
         may: &[
             "model",
             "gauge",
+            // Where a place lies in a picture is reckoned as it was made.
+            "series",
             "clock",
             "wire",
             "attempt",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dogwatch::engine::{Engine, LaneState, Phase, Run};
 use dogwatch::model::{
-    Choice, Command, Created, End, Event, Exit, Principal, RunId, RunResult, Selection, Time, What, Workflow,
+    Choice, Command, Created, Demand, End, Event, Exit, Principal, RunId, RunResult, Selection, Time, What, Workflow,
 };
 use dogwatch::patience::{Left, Places, Stage, whole};
 use dogwatch::wire::client::{StepState, StepView};
@@ -163,20 +163,15 @@ fn thousands_of_lanes_that_wait_for_places_are_not_looked_at_one_by_one() {
 #[test]
 fn what_is_left_of_thousands_of_steps_is_told() {
     let left = Left { p10: 9.0, p50: 10.0, p90: 11.0 };
-    let fan: Vec<Stage> =
-        (0..20_000).map(|place| Stage { needs: Vec::new(), left, crew: Some(place), begun: false }).collect();
-    let places = Places { all: 10, crews: Vec::new() };
+    let stage =
+        |needs, crew| Stage { needs, left, crew: Some(crew), begun: false, demand: Demand::default(), aside: false };
+    let fan: Vec<Stage> = (0..20_000).map(|place| stage(Vec::new(), place)).collect();
+    let places = Places { all: 10, crews: Vec::new(), host: Demand::BOUNDLESS };
     let (all, way) = whole(&fan, &places);
     assert!((19_000.0..21_000.0).contains(&all.p50) && all.p10 <= all.p50 && all.p50 <= all.p90, "{all:?}");
     assert!(!way.is_empty());
-    let chain: Vec<Stage> = (0..5_000)
-        .map(|place: usize| Stage {
-            needs: place.checked_sub(1).into_iter().collect(),
-            left,
-            crew: Some(place),
-            begun: false,
-        })
-        .collect();
+    let chain: Vec<Stage> =
+        (0..5_000usize).map(|place| stage(place.checked_sub(1).into_iter().collect(), place)).collect();
     let (all, way) = whole(&chain, &places);
     assert!((48_000.0..52_000.0).contains(&all.p50), "{all:?}");
     assert_eq!(way.len(), 5_000);

@@ -1,7 +1,7 @@
 //! Numbers with names in lines, and series of them: what was put in comes out, in few bytes.
 
 use dogwatch::gauge::metrics::{groups, members, pairs};
-use dogwatch::series::{Axis, Block, Column, HEAD, Head, Outline, Point, Series};
+use dogwatch::series::{Axis, Block, Column, HEAD, Head, Outline, Point, Ruler, Series};
 
 use crate::support::rhythms::{Chance, whole};
 
@@ -147,6 +147,22 @@ fn a_picture_is_the_same_as_of_all_points_and_loses_no_spike() {
         }
     }
     assert!(Series::default().range(Axis::Step).is_none() && series.columns(Axis::Step, 0..=9, 0).is_empty());
+}
+
+#[test]
+fn few_steps_fill_the_picture_from_edge_to_edge() {
+    for (places, columns) in [(2, 160), (5, 160), (160, 160), (7, 8), (3, 2), (500, 160), (1, 160), (2, 1), (1, 1)] {
+        let ruler = Ruler::new(10..=9 + places, columns);
+        let all: Vec<usize> = (10..10 + places).map(|x| ruler.column(x).expect("it is within")).collect();
+        assert_eq!(all[0], 0);
+        assert!(all.is_sorted() && (places == 1 || all.last() == Some(&(columns - 1))), "{places} {columns} {all:?}");
+        assert_eq!((ruler.column(9), ruler.column(10 + places)), (None, None));
+    }
+    let points: Vec<Point> = [1, 2, 2, 3, 5].map(|step| Point { step, at_ms: step, value: 1.0 }).into();
+    let (series, _) = series(&points);
+    let picture = series.columns(Axis::Step, 1..=5, 101);
+    let drawn: Vec<usize> = (0..101).filter(|column| picture[*column].is_some()).collect();
+    assert_eq!(drawn, [0, 25, 50, 100]);
 }
 
 /// The blocks of these points, and their heads, written and read.

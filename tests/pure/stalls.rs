@@ -1,6 +1,8 @@
 //! Attempts that stand still, in virtual time: asked about while they live, ended by a rule or a person, and judged like
 //! any failure then.
 
+use std::time::Duration;
+
 use dogwatch::config;
 use dogwatch::model::{
     Action, Choice, Class, ClockOrder, Command, End, Event, Match, Order, StallAfter, Step, StopReason, What,
@@ -188,14 +190,23 @@ fn the_file_says_when_and_what() {
         let file = format!("version = 1\n[steps.a]\nrun = 'true'\n[steps.a.wait]\n{text}\n");
         config::parse(&file, "w.toml", std::path::Path::new("/p"), &[]).map(|loaded| {
             let wait = &loaded.workflow.steps[0].wait;
-            (wait.stall_after, wait.on_stall, wait.quiet.clone())
+            (wait.stall_after, wait.on_stall, wait.quiet.clone(), wait.poll)
         })
     };
     let said = read("stall_after = '15m'\non_stall = 'retry'\nquiet = ['^compiling']").expect("it is right");
-    assert_eq!(said, (StallAfter::After(seconds(900)), Some(Action::Retry), vec!["^compiling".to_owned()]));
+    assert_eq!(said, (StallAfter::After(seconds(900)), Some(Action::Retry), vec!["^compiling".to_owned()], None));
     assert_eq!(read("stall_after = 'never'").expect("it is right").0, StallAfter::Never);
     assert_eq!(read("").expect("it is right").0, StallAfter::Learned);
+    let poll = |text: &str| read(&format!("poll = {text}")).expect("it is right").3;
+    assert_eq!(poll("{ min = '2s', max = '2m' }"), Some((seconds(2), seconds(120))));
+    assert_eq!(poll("{ min = '2h' }"), Some((seconds(7200), seconds(7200))));
+    assert_eq!(poll("{ max = '500ms' }"), Some((Duration::from_millis(500), Duration::from_millis(500))));
+    assert_eq!(poll("{ }"), Some((seconds(1), seconds(3600))));
     for (wrong, words) in [
+        ("poll = '2s'", "must be a table"),
+        ("poll = { min = '10ms' }", "is too short"),
+        ("poll = { min = '9s', max = '2s' }", "is shorter than `min`"),
+        ("poll = { least = '9s' }", "unknown key `least`"),
         ("stall_after = '0s'", "must be longer than zero"),
         ("on_stall = 'resume'", "saves no checkpoint"),
         ("on_stall = 'alternative'", "cannot say what to change"),

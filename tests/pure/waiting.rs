@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dogwatch::model::Time;
+use dogwatch::model::{Demand, Time};
 use dogwatch::patience::{
     Clock, Habits, Left, Limits, Load, Past, Patience, Places, Plan, Poll, Rhythm, Spread, Stage, Stall, Track, whole,
 };
@@ -291,11 +291,11 @@ fn what_finished_runs_did_is_no_stall() {
 
 fn stage(needs: &[usize], p50: f64, crew: usize) -> Stage {
     let left = Left { p10: p50 * 0.8, p50, p90: p50 * 1.25 };
-    Stage { needs: needs.to_vec(), left, crew: Some(crew), begun: false }
+    Stage { needs: needs.to_vec(), left, crew: Some(crew), begun: false, demand: Demand::default(), aside: false }
 }
 
 fn many() -> Places {
-    Places { all: 1_000, crews: Vec::new() }
+    Places { all: 1_000, crews: Vec::new(), host: Demand::BOUNDLESS }
 }
 
 #[test]
@@ -316,7 +316,8 @@ fn a_run_ends_with_its_longest_way() {
 #[test]
 fn no_more_goes_on_at_once_than_there_are_places() {
     let six: Vec<Stage> = (0..6).map(|_| stage(&[], 100.0, 1)).collect();
-    let middle = |all: usize, crew: usize| whole(&six, &Places { all, crews: vec![9, crew] }).0.p50;
+    let middle =
+        |all: usize, crew: usize| whole(&six, &Places { all, crews: vec![9, crew], host: Demand::BOUNDLESS }).0.p50;
     let near = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.25;
     assert!(near(middle(1, 9), 600.0) && near(middle(9, 1), 600.0), "{} {}", middle(1, 9), middle(9, 1));
     assert!(near(middle(2, 9), 300.0) && near(middle(9, 3), 200.0) && near(middle(9, 9), 115.0));
@@ -324,5 +325,25 @@ fn no_more_goes_on_at_once_than_there_are_places() {
     assert!(near(middle(0, 9), 600.0), "{}", middle(0, 9));
     let begun: Vec<Stage> = six.iter().map(|stage| Stage { begun: true, ..stage.clone() }).collect();
     let both: Vec<Stage> = begun.iter().chain(&six[..1]).cloned().collect();
-    assert!(near(whole(&both, &Places { all: 2, crews: Vec::new() }).0.p50, 210.0));
+    assert!(near(whole(&both, &Places { all: 2, crews: Vec::new(), host: Demand::BOUNDLESS }).0.p50, 210.0));
+}
+
+#[test]
+fn what_others_have_of_the_host_is_waited_for() {
+    let gpu = |n: u32| Demand { gpus: n, ..Demand::default() };
+    let host = |gpus: u32| Places { host: gpu(gpus), ..many() };
+    let near = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.25;
+    let three: Vec<Stage> = (0..3).map(|crew| Stage { demand: gpu(1), ..stage(&[], 100.0, crew) }).collect();
+    assert!(near(whole(&three, &host(1)).0.p50, 300.0) && near(whole(&three, &host(9)).0.p50, 108.0));
+    // One of another run has the only GPU: it is waited for, and is on the way; its end is not that of this run.
+    let other = Stage { crew: None, begun: true, aside: true, demand: gpu(1), ..stage(&[], 1000.0, 0) };
+    let (left, way) = whole(&[three[0].clone(), other.clone()], &host(1));
+    assert!(near(left.p50, 1100.0), "{left:?}");
+    assert_eq!(way, [1, 0]);
+    let (left, way) = whole(&[three[0].clone(), other.clone()], &host(2));
+    assert!(near(left.p50, 100.0), "{left:?}");
+    assert_eq!(way, [0]);
+    // What no host has is not waited for for ever, and what wants nothing waits for nobody.
+    assert!(near(whole(&three, &host(0)).0.p50, 300.0));
+    assert!(near(whole(&[stage(&[], 100.0, 0), other], &host(1)).0.p50, 100.0));
 }

@@ -22,18 +22,26 @@ const THRESHOLD: u32 = 60;
 pub(super) fn wait_for<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<WaitFor> {
     let title = format!("`wait_for` of [steps.{}]", reader.step.as_deref().unwrap_or_default());
     let table = reader.section(item, Kind::WaitFor, title)?;
-    let poll = table.get("poll").map_or(Some(POLL), |item| poll(reader, &item));
+    let poll = table.get("poll").map_or(Some(POLL), |item| poll(reader, &item, POLL));
     Some(WaitFor { look: look(reader, &table, &KINDS)?, poll: poll? })
 }
 
-fn poll<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<(Duration, Duration)> {
+/// How far apart two looks are, with what holds where a bound is not said; `None` when it says something wrong.
+pub(super) fn poll<'a>(
+    reader: &mut Reader<'a>,
+    item: &Item<'a>,
+    unsaid: (Duration, Duration),
+) -> Option<(Duration, Duration)> {
     let title = format!("`poll` of [steps.{}]", reader.step.as_deref().unwrap_or_default());
     let table = reader.section(item, Kind::Poll, title)?;
-    let least = table.get("min").map_or(Some(POLL.0), |item| span(reader, &item));
+    let least = table.get("min").map(|item| span(reader, &item));
     let most = table.get("max").map(|item| (span(reader, &item), item.at));
-    let least = least?;
+    let said = least.is_some();
+    let least = least.unwrap_or(Some(unsaid.0))?;
     match most {
-        None => Some((least, POLL.1.max(least))),
+        None => Some((least, unsaid.1.max(least))),
+        // Who says only the longest time may say one that is shorter than the shortest would be.
+        Some((Some(most), _)) if !said => Some((least.min(most), most)),
         Some((Some(most), _)) if most >= least => Some((least, most)),
         Some((Some(_), at)) => {
             reader.found.error(&at, format!("`max` in {} is shorter than `min`", table.title));

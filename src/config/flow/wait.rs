@@ -1,9 +1,14 @@
-//! `[steps.x.wait]`: when silence means trouble, and what is done then.
+//! `[steps.x.wait]`: when silence means trouble, what is done then, and when it is worth to look.
 
-use super::recovery;
+use std::time::Duration;
+
+use super::{look, recovery};
 use crate::config::keys::Kind;
 use crate::config::read::{Item, Reader, Section};
 use crate::model::{Action, Class, StallAfter, Step, WaitSpec};
+
+/// What is told to those who ask when to look again, without `poll`.
+const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
 /// What can be done about a stall without saying more.
 const ACTIONS: [(&str, Action); 5] = [
@@ -22,6 +27,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>, step: &St
     }
     let Some(item) = section.get("wait") else { return wait };
     let Some(table) = reader.section(&item, Kind::Wait, format!("[steps.{}.wait]", step.id)) else { return wait };
+    wait.poll = table.get("poll").and_then(|item| look::poll(reader, &item, POLL));
     if let Some(item) = table.get("stall_after") {
         wait.stall_after = stall_after(reader, &item).unwrap_or_default();
     }

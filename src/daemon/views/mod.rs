@@ -100,7 +100,7 @@ pub(super) fn run(run: &Run, beside: Beside<'_>) -> RunView {
         trouble: space.trouble(),
         seq,
         check_again_in_s: check_again(run, now, board),
-        left: left::of(run, now, board, took),
+        left: left::of(run, now, (board, took), engine),
     }
 }
 
@@ -195,20 +195,29 @@ fn progress(run: &Run, lane: &LaneRun, now: Time, board: &Board) -> Option<Progr
     (standing.done.is_some() || left.is_some()).then_some(ProgressView { done: standing.done, left })
 }
 
-/// In how many seconds it is worth to look again, for whoever is not told: by what is left, and by timers.
+/// Nobody is told to look later than in so long, unless the workflow says so.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+/// What is told where nothing is known.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// In how many seconds it is worth to look again, for whoever is not told: by what is left, within the `poll` of the step, and
+/// by timers.
 fn check_again(run: &Run, now: Time, board: &Board) -> Option<u64> {
     if matches!(run.phase, Phase::Ended { .. }) {
         return None;
     }
-    let looks = run.live_attempts().filter_map(|(attempt, _)| {
-        let standing = board.get(&attempt)?;
-        Some(standing.next_look.saturating_sub(now.since(standing.at)))
+    let looks = run.live_attempts().filter_map(|(attempt, lane)| {
+        let next = board.get(&attempt).map(|standing| standing.next_look.saturating_sub(now.since(standing.at)));
+        match run.step_of(lane).wait.poll {
+            Some((min, max)) => Some(next.unwrap_or(A_MINUTE).clamp(min, max)),
+            None => Some(next?.min(AN_HOUR)),
+        }
     });
     let timers = run.lanes.iter().filter_map(|lane| run.until(lane)).map(|until| until.since(now));
     let peeks = run.lanes.iter().filter_map(|lane| board.looking(&run.attempt(lane)?));
     let peeks = peeks.map(|looking| looking.until.since(now));
-    let soonest = looks.chain(timers).chain(peeks).min().unwrap_or(Duration::from_secs(60));
-    Some(soonest.as_secs().clamp(1, 3600))
+    let soonest = looks.min().into_iter().chain(timers.chain(peeks).min().map(|timer| timer.min(AN_HOUR))).min();
+    Some(soonest.unwrap_or(A_MINUTE).as_secs().max(1))
 }
 
 /// Every timer of a lane, the nearest first.

@@ -21,10 +21,12 @@ pub(super) struct Known {
 
 /// What earlier runs of the step teach, and what was kept of this attempt; with `far`, all that conditions may look back on.
 pub(super) async fn known(context: &Context, parts: &Parts, far: bool) -> Known {
+    let said = context.workflow.steps.get(&context.step).and_then(|step| step.wait.poll);
+    let poll = said.map_or_else(Poll::default, |(min, max)| Poll { min, max, ..Poll::default() });
     let (metrics, attempt) = (parts.metrics.clone(), context.attempt.clone());
     let (workflow, step) = (context.workflow.name.clone(), context.step.to_string());
-    let none = || Known {
-        past: Past::new(&[], Habits::default(), Poll::default()),
+    let none = move || Known {
+        past: Past::new(&[], Habits::default(), poll),
         read: Read::default(),
         series: Vec::new(),
         pinned: Vec::new(),
@@ -43,7 +45,7 @@ pub(super) async fn known(context: &Context, parts: &Parts, far: bool) -> Known 
         };
         let pins = metrics.pins(&workflow).unwrap_or_default();
         Known {
-            past: Past::new(&took, habits, Poll::default()),
+            past: Past::new(&took, habits, poll),
             read: metrics.read(&attempt).unwrap_or_default(),
             series: series.into_iter().filter(kept).map(end).collect(),
             pinned: pins.into_iter().filter(|(of, _)| *of == step).map(|(_, name)| name).collect(),

@@ -7,6 +7,7 @@ mod board;
 mod clocks;
 mod known;
 mod last;
+mod lines;
 mod notes;
 mod sights;
 mod thin;
@@ -26,6 +27,7 @@ pub(super) use board::{Board, Looking, Orders, Standing};
 use clocks::{Clocks, Next, Still, Tick};
 use known::{Known, known};
 pub(super) use last::Teller;
+use lines::WholeLines;
 use notes::Notes;
 use sights::{Said, Sights};
 use thin::Thin;
@@ -93,7 +95,7 @@ struct Follower {
     /// How far lines were read for checkpoints, and the one that has no end yet: what is written between this read and that
     /// of the clocks belongs to the next one.
     lines: u64,
-    rest: Vec<u8>,
+    rest: WholeLines,
     /// What everybody was told the last time.
     shown: Option<Standing>,
 }
@@ -115,7 +117,7 @@ impl Follower {
         let clocks = Clocks::new(&spec, parser.unwrap_or_default(), past, began);
         sights.go_on(series.iter().filter_map(|(name, points)| Some((name.clone(), points.last()?.step))));
         let untold = alerts.before(&series, context.alerted);
-        let (rest, shown, notes) = (Vec::new(), None, Notes::new());
+        let (rest, shown, notes) = (WholeLines::default(), None, Notes::new());
         Self {
             notes,
             untold,
@@ -264,26 +266,17 @@ impl Follower {
         while let Some(piece) = log.read(self.lines, CHUNK)? {
             self.lines = piece.next_offset();
             let Piece::Bytes { bytes, .. } = piece else {
-                self.rest.clear();
+                self.rest.gap();
                 continue;
             };
-            self.rest.extend_from_slice(&bytes);
-            let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            let mut end = self.lines.saturating_sub(self.rest.len() as u64);
-            for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
-                end += line.len() as u64;
-                let line = plain::line(line.strip_suffix(b"\n").unwrap_or(line));
-                if let Some(found) = sighting(pattern, &line, &self.context) {
+            self.rest.feed(&bytes, self.lines, |line, end| {
+                if let Some(found) = sighting(pattern, &plain::line(line), &self.context) {
                     new.retain(|(one, _)| one.path != found.path);
                     new.push((found, end));
                     let over = new.len().saturating_sub(AT_ONCE);
                     new.drain(..over);
                 }
-            }
-            self.rest.drain(..whole);
-            if self.rest.len() > CHUNK {
-                self.rest.clear();
-            }
+            });
             tokio::task::yield_now().await;
         }
         for (checkpoint, offset) in new.into_iter().filter(|(checkpoint, _)| self.context.is_there(&checkpoint.path)) {

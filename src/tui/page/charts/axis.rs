@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::words::{number, place};
+use crate::series::Ruler;
 use crate::tui::draw::{Pen, row, width};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
@@ -91,17 +92,25 @@ pub(super) struct Lying {
     pub(super) axis: ChartAxis,
     pub(super) range: (i64, i64),
     pub(super) cells: usize,
+    /// Of the picture that the engine made.
+    pub(super) columns: usize,
+}
+
+/// The column of dots of a column of the engine's picture: the first and the last stay what they are.
+pub(super) fn dot_of(column: usize, columns: usize, dots: usize) -> usize {
+    if dots > columns && columns > 1 { column * (dots - 1) / (columns - 1) } else { column * dots / columns.max(1) }
 }
 
 impl Lying {
     /// The cell of a place.
     pub(super) fn cell(&self, at: i64) -> Option<usize> {
-        let (from, to) = self.range;
-        if at < from || at > to {
-            return None;
-        }
-        let wide = i128::from(to) - i128::from(from) + 1;
-        usize::try_from((i128::from(at) - i128::from(from)) * self.cells as i128 / wide).ok()
+        let column = Ruler::new(self.range.0..=self.range.1, self.columns).column(at)?;
+        Some(self.cell_of(column))
+    }
+
+    /// The cell of a column of the picture.
+    pub(super) fn cell_of(&self, column: usize) -> usize {
+        dot_of(column, self.columns, self.cells * 2) / 2
     }
 
     /// The line itself, with these signs on it, and below it, where there is room, what stands where.

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::axis::{LABELS, Lying, Upright};
+use super::axis::{LABELS, Lying, Upright, dot_of};
 use super::canvas::{Canvas, Dot, Stroke};
 use super::marks::{Mark, marks};
 use super::words::{latest, number, place, trend_sign};
@@ -54,10 +54,10 @@ pub(super) fn draw(model: &Model, series: &SeriesRow<'_>, first: bool, area: Rec
     };
     let cells = usize::from(area.width).saturating_sub(2 + LABELS);
     let (from, to) = range.unwrap_or((0, 0));
-    let lying = Lying { axis, range: (from, to.max(from)), cells };
+    let lying = Lying { axis, range: (from, to.max(from)), cells, columns: (chart.columns as usize).max(1) };
     let drawn = spans(model, &lines, chart, cells);
     let cursor = model.charts.at.filter(|_| axis == chart.axis).and_then(|at| lying.cell(at));
-    let marks = marks(model, &lines, &lying, chart.columns);
+    let marks = marks(model, &lines, &lying);
     let mut frame = Frame::light(series.name);
     if model.series_here().is_some_and(|here| here.name == series.name) {
         (frame.weight, frame.role) = (Weight::Heavy, Role::Focus);
@@ -146,7 +146,7 @@ fn spans<'a>(model: &Model, lines: &[&'a LineView], chart: &ChartView, cells: us
     let drawn = lines.iter().enumerate().map(|(n, line)| {
         let mut parts = vec![Part::Nothing; dots];
         for column in &line.columns {
-            let Some(part) = parts.get_mut(column.0 as usize * dots / columns) else { continue };
+            let Some(part) = parts.get_mut(dot_of(column.0 as usize, columns, dots)) else { continue };
             *part = match (*part, column.1) {
                 (Part::Span(one), Some(more)) => {
                     Part::Span(SpanView(one.0.min(more.0), one.1.max(more.1), more.2, more.3))

@@ -26,13 +26,13 @@ pub(super) struct Mark {
 }
 
 /// What concerns these lines, events last: they are never hidden by a checkpoint.
-pub(super) fn marks(model: &Model, lines: &[&LineView], lying: &Lying, columns: u32) -> Vec<Mark> {
+pub(super) fn marks(model: &Model, lines: &[&LineView], lying: &Lying) -> Vec<Mark> {
     let began = model.run.as_ref().map_or(0, |run| run.line.created_ms);
     let of = |name: &str| lines.iter().copied().find(|line| !line.with && line.step_name == name);
     let cell = |line: &LineView, step: Option<i64>, at_ms: i64| match (lying.axis, step) {
         (ChartAxis::Time, _) => lying.cell(at_ms - began),
         (ChartAxis::Step, Some(step)) => lying.cell(step),
-        (ChartAxis::Step, None) => when(line, at_ms).map(|column| column * lying.cells / (columns as usize).max(1)),
+        (ChartAxis::Step, None) => when(line, at_ms).map(|column| lying.cell_of(column)),
     };
     let saved = model.checkpoints.iter().filter_map(|one| {
         let line = of(&one.step_name)?;
