@@ -158,9 +158,7 @@ fn every_key_of_the_whole_format_is_supported_or_refused_by_name() {
     refused.dedup();
     insta::assert_snapshot!(refused.join("\n").replace(" is not supported yet", ""), @r#"
     `agent` in [steps.triage]
-    `best()`
     `format` in output `scores` of [steps.evaluate]
-    `metrics` of a step
     `prompt` in [steps.triage]
     "#);
     // Keys that only the table below the example names.

@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 
-/// Four lanes: the third has the smallest loss at last but fails, the fourth tells none that is a number.
+/// Four lanes: the first tells no number at last, the last has the smallest one but fails.
 const FILE: &str = r#"
 [steps.train]
 run = '''
@@ -17,7 +17,7 @@ echo "$LR" > "$DOGWATCH_DIR/model"
 '''
 env = { LR = "${{ matrix.lr }}" }
 outputs = { model = { path = "$DOGWATCH_DIR/model" } }
-matrix = { lr = ["a", "b", "c", "d"] }
+matrix = { lr = ["d", "a", "b", "c"] }
 allow_failure = true
 retry = { max_attempts = 1 }
 
@@ -88,7 +88,9 @@ matrix = { lr = [3, 2, 4] }
 "#;
     let asking = |series: &str| {
         let lane = format!("${{{{ best(steps.train, by='{series}', mode='min').matrix.lr }}}}");
-        format!("{file}\n[steps.use]\nneeds = [\"train\"]\nrun = 'echo \"$BEST\" > best'\nenv = {{ BEST = \"{lane}\" }}\n")
+        format!(
+            "{file}\n[steps.use]\nneeds = [\"train\"]\nrun = 'echo \"$BEST\" > best'\nenv = {{ BEST = \"{lane}\" }}\n"
+        )
     };
     let desk = Desk::new();
     let ran = || {
@@ -110,6 +112,6 @@ matrix = { lr = [3, 2, 4] }
     desk.write("cached", &asking("accuracy"));
     desk.run(&["run", "-q", "--detach"]).ends(0);
     desk.run(&["wait", "cached#4", "--for", "escalation", "--timeout", "60s"]);
-    let said = desk.run(&["status", "cached#4"]).out;
+    let said = desk.run(&["show", "e1"]).ends(0).out;
     assert!(said.contains("no lane of train that has succeeded told a number `accuracy`"), "{said}");
 }

@@ -156,7 +156,7 @@ pub(super) fn best(source: &str, root: &Range<usize>) -> Result<(Mention, usize)
         let place = if end > at { at..end } else { root.clone() };
         ExprError::new(what).at(place).hint(BEST)
     };
-    expect(source, &mut at, "(").ok_or_else(|| wrong("`best` is a function", root.start))?;
+    expect(source, &mut at, "(").ok_or_else(|| wrong("`best` is a function", source.len()))?;
     at = skip(source, at);
     if !source[at..].starts_with("steps") {
         return Err(wrong("best() takes a step first", at));
