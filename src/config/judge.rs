@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
+use regex::Regex;
 
 use super::flow::Draft;
 use super::keys::nearest;
@@ -12,7 +13,7 @@ use super::phrase::{Use, Wanted};
 use super::problems::MOST;
 use super::read::{At, Reader, listed};
 use crate::engine::expr::{self, Asked, ExprError, Mention, Scope, StepState, Which};
-use crate::model::{Step, StepWhat, Value};
+use crate::model::{MetricSource, MetricSpec, Step, StepWhat, Value};
 
 /// Lanes whose values an expression is tried with.
 const TRIED_LANES: usize = 10;
@@ -40,10 +41,22 @@ impl<'a> Judge<'a, '_> {
             self.check(reader, one, &mut far, &mut numbers);
         }
         self.reach(reader, far);
-        for (step, name) in numbers {
-            if let Some(draft) = self.drafts.get_mut(&step) {
-                draft.step.asked.insert(name);
+        for Wish { step, name, at } in numbers {
+            let Some(draft) = self.drafts.get_mut(&step) else { continue };
+            // Each name once.
+            if !draft.step.asked.insert(name.clone())
+                || draft.step.metrics.is_empty()
+                || tells(&draft.step.metrics, &name)
+            {
+                continue;
             }
+            let hint = format!(
+                "name a group of a pattern so, as in (?P<{name}>…), or `dogwatch report metric {name}=…` in the step"
+            );
+            reader
+                .found
+                .warning(&at, format!("no pattern of [[steps.{step}.metrics]] has a group `{name}`"))
+                .hint(hint);
         }
     }
 
@@ -114,13 +127,7 @@ impl<'a> Judge<'a, '_> {
     }
 
     /// Checks one expression. Steps that are not needed directly are added to `far`, series of steps to `numbers`.
-    fn check<'u>(
-        &self,
-        reader: &mut Reader<'a>,
-        one: &'u Use,
-        far: &mut Vec<Far<'u>>,
-        numbers: &mut Vec<(String, String)>,
-    ) {
+    fn check<'u>(&self, reader: &mut Reader<'a>, one: &'u Use, far: &mut Vec<Far<'u>>, numbers: &mut Vec<Wish>) {
         let mentions = match expr::mentions(&one.source) {
             Ok(mentions) => mentions,
             Err(error) => return tell(reader, one, &error),
@@ -136,7 +143,11 @@ impl<'a> Judge<'a, '_> {
                     good = false;
                 }
             }
-            numbers.extend(series(mention).map(|(step, name)| (step.to_owned(), name.to_owned())));
+            numbers.extend(series(mention).map(|(step, name)| Wish {
+                step: step.to_owned(),
+                name: name.to_owned(),
+                at: one.place(Some(place)),
+            }));
         }
         if good {
             self.attempt(reader, one, &mentions);
@@ -340,6 +351,23 @@ fn in_matrix(name: &str, step: &Step) -> Result<(), (String, String)> {
         None => format!("keys of the matrix are {}", listed(&keys)),
     };
     Err((format!("the matrix of step {} has no key `{name}`", step.id), hint))
+}
+
+/// A series of a step whose last value an expression asks for.
+struct Wish {
+    step: String,
+    name: String,
+    at: At,
+}
+
+/// Whether a series of this name may come of what a step declares: files may hold anything.
+fn tells(declared: &[MetricSpec], name: &str) -> bool {
+    declared.iter().any(|spec| match &spec.source {
+        MetricSource::File(_) => true,
+        MetricSource::Pattern(pattern) => {
+            Regex::new(pattern).is_ok_and(|pattern| pattern.capture_names().flatten().any(|group| group == name))
+        }
+    })
 }
 
 /// The series that a mention needs the last value of, with their steps.

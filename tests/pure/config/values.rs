@@ -936,3 +936,20 @@ run = 'true'
         error 5:39 `cache` in output `d` of [steps.a] must be true or false, not a text
     "#);
 }
+
+#[test]
+fn a_number_that_nothing_tells_is_warned_of() {
+    let file = |declared: &str, asked: &str| {
+        format!(
+            "version = 1\n[steps.train]\nrun = 'true'\nmetrics = [{declared}]\n\
+             [steps.use]\nneeds = ['train']\nif = 'steps.train.metrics.{asked} > 1 and steps.train.metrics.{asked} < 2'\nrun = 'true'\n"
+        )
+    };
+    let shown = |source: &str| parse(source).expect("nothing is wrong").warnings.to_string();
+    let pattern = r"{ pattern = 'loss=(?P<loss>\S+)' }";
+    let warned = shown(&file(pattern, "los"));
+    assert_eq!(warned.matches("no pattern of [[steps.train.metrics]] has a group `los`").count(), 1, "{warned}");
+    assert!(!shown(&file(pattern, "loss")).contains("no pattern"));
+    assert!(!shown(&file("", "los")).contains("no pattern"), "what looks like one is found");
+    assert!(!shown(&file("{ file = 'm.jsonl' }", "los")).contains("no pattern"), "a file may hold anything");
+}
