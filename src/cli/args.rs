@@ -140,13 +140,13 @@ pub enum Verb {
     /// A question with its evidence and choices
     Show {
         /// e7 or 7
-        #[arg(value_name = "ESC", value_parser = escalation)]
+        #[arg(value_name = "ID", value_parser = escalation)]
         escalation: u64,
     },
     /// Answer a question
     Decide {
         /// e7 or 7
-        #[arg(value_name = "ESC", value_parser = escalation)]
+        #[arg(value_name = "ID", value_parser = escalation)]
         escalation: u64,
         /// A choice's word or number, as shown
         choice: String,
@@ -169,7 +169,7 @@ pub enum Verb {
     /// Take back an answer that has not taken effect yet
     Undo {
         /// e7 or 7
-        #[arg(value_name = "ESC", value_parser = escalation)]
+        #[arg(value_name = "ID", value_parser = escalation)]
         escalation: u64,
     },
     /// Approve an open gate
@@ -472,7 +472,7 @@ pub struct DetachKey {
 #[derive(Debug, Args)]
 pub struct GateArgs {
     /// A question's number (e7 or 7), or a run
-    #[arg(value_name = "ESC|RUN")]
+    #[arg(value_name = "ID|RUN")]
     pub what: String,
     /// With a run: the step whose gate is meant
     pub step: Option<String>,

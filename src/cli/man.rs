@@ -86,7 +86,7 @@ fn description() -> String {
         roman(" is a number (42), a name (tiny-lm), both (tiny-lm#42), a run's id or @last. "),
         bold("STEP"),
         roman(" is train, or a lane of it: 'train[lr=0.1]'. "),
-        bold("ESC"),
+        bold("ID"),
         roman(" is the number of a question: e7 or 7."),
     ]);
     shown(&page)
