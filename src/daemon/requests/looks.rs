@@ -1,17 +1,21 @@
 //! Requests that look at more than the mind knows: checkpoints on their disk, what is used now, the frozen file; and a new
 //! run of that file. What has to read the disk answers from elsewhere: the loop waits for nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::saved::says;
 use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
 use crate::daemon::core::{Core, Live};
-use crate::daemon::views::{ended_words, words};
-use crate::engine::Run;
+use crate::daemon::views::{ended_words, step_state, words};
+use crate::engine::{LaneRun, Run};
 use crate::journal::RunRow;
-use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, Principal, Selection, Time, What};
+use crate::metrics::Metrics;
+use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, LaneId, Principal, Selection, Time, What};
 use crate::usage;
-use crate::wire::client::{self as wire, CachedView, CheckpointView, RefusalKind, Reply, SourceView, WhyView};
+use crate::wire::client::{
+    self as wire, CachedView, CheckpointView, RefusalKind, Reply, ResultView, SourceView, WhyView,
+};
 use crate::wire::secrets::Secrets;
 
 impl Core {
@@ -82,12 +86,18 @@ impl Core {
         Ok(elsewhere(move || reply(Reply::Resources(live.measure(&meter, metrics.as_ref(), clock.now())))))
     }
 
-    /// The frozen file, with the values that its parameters have in this run.
-    pub(super) fn source(&self, run: &str) -> Refusable<Answer> {
+    /// The frozen file, with the values that its parameters have in this run, and what became of its steps.
+    pub(super) fn source(&self, run: &str) -> Refusable<Reaction> {
         let run = self.find(run)?;
         let row = self.row(&run)?;
         let params = run.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
-        Ok(reply(Reply::Source(SourceView { file: row.file, base: row.base, text: row.source, params })))
+        let results = run.lanes.iter().take(RESULTS).map(|lane| (lane.id.clone(), result(&run, lane))).collect();
+        let view = SourceView { file: row.file, base: row.base, text: row.source, params, results: Vec::new() };
+        let (metrics, id) = (self.parts.metrics.clone(), run.id.clone());
+        Ok(elsewhere(move || {
+            let results = numbered(results, metrics.as_ref(), id.as_str());
+            reply(Reply::Source(SourceView { results, ..view }))
+        }))
     }
 
     /// A new run of the same frozen file, of the same steps, with these parameters.
@@ -125,6 +135,40 @@ impl Core {
             Box::new(refusal(RefusalKind::Refused, "the run is not written yet".into(), Some("try again in a moment")))
         })
     }
+}
+
+/// Steps whose results are told with the file of a run, and series of each.
+const RESULTS: usize = 500;
+const NUMBERS: usize = 8;
+
+fn result(run: &Run, lane: &LaneRun) -> ResultView {
+    let took = lane.past.iter().map(|past| past.ended.since(past.started).as_millis()).sum::<u128>();
+    ResultView {
+        step_name: run.lane_name(&lane.id),
+        state: step_state(run, lane),
+        took_ms: i64::try_from(took).unwrap_or(i64::MAX),
+        numbers: Vec::new(),
+    }
+}
+
+/// With the last value of each series that the steps told themselves; those of later attempts count. Blocks on the disk.
+fn numbered(results: Vec<(LaneId, ResultView)>, metrics: Option<&Metrics>, run: &str) -> Vec<ResultView> {
+    let found = metrics.map(|metrics| metrics.series(run, None, true)).transpose().unwrap_or_else(|error| {
+        tracing::warn!("a comparison is without numbers: {error}");
+        None
+    });
+    let mut told: BTreeMap<(String, u32), BTreeMap<String, Option<f64>>> = BTreeMap::new();
+    for one in found.into_iter().flatten().filter(|one| !one.name.starts_with("system/")) {
+        if let Some(last) = one.series.points().last() {
+            let value = Some(last.value).filter(|value| value.is_finite());
+            told.entry((one.step, one.lane)).or_default().insert(one.name, value);
+        }
+    }
+    let with = |(lane, result): (LaneId, ResultView)| {
+        let own = told.get(&(lane.step.to_string(), lane.lane.0)).cloned().unwrap_or_default();
+        ResultView { numbers: own.into_iter().take(NUMBERS).collect(), ..result }
+    };
+    results.into_iter().map(with).collect()
 }
 
 /// How this attempt ended, with what its `verify` said of it later.

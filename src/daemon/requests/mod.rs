@@ -176,7 +176,7 @@ impl Core {
             }
             Ask::Chart(ask) => self.chart(ask),
             Ask::PinMetric { run, step, name, pinned } => now(self.pin_metric(&run, &step, name, pinned)?),
-            Ask::Source { run } => now(self.source(&run)?),
+            Ask::Source { run } => self.source(&run),
             Ask::Notices { run, limit } => now(self.notices(run.as_deref(), limit)?),
             Ask::Again { run, params, secrets } => self.again(&run, (params, secrets), by),
             Ask::GiveSecret { run, secrets } => self.give_secret(&run, &secrets, &by),

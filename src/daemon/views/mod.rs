@@ -272,7 +272,7 @@ fn ran(lane: &LaneRun, now: Time) -> i64 {
     over + live
 }
 
-fn step_state(run: &Run, lane: &LaneRun) -> StepState {
+pub(super) fn step_state(run: &Run, lane: &LaneRun) -> StepState {
     match &lane.state {
         LaneState::Waiting => StepState::Waiting,
         LaneState::Active { stop: Some(_), .. } => StepState::Stopping,

@@ -124,7 +124,7 @@ pub struct Found {
 }
 
 /// What is known of the frozen file of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Sourced {
     Asked,
     Known(SourceView),

@@ -482,13 +482,27 @@ pub struct StepResources {
     pub processes: u32,
 }
 
-/// The frozen workflow file of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The frozen workflow file of a run, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceView {
     pub file: String,
     pub base: String,
     pub text: String,
     pub params: Vec<(String, String)>,
+    /// What became of its steps, in the file's order; of very many the first.
+    #[serde(default)]
+    pub results: Vec<ResultView>,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultView {
+    pub step_name: String,
+    pub state: StepState,
+    /// Of all its attempts together.
+    pub took_ms: i64,
+    /// The last value of each series that it told, by name; of very many the first. `None`: it is no number.
+    pub numbers: Vec<(String, Option<f64>)>,
 }
 
 /// A question to a person.

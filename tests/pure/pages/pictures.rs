@@ -4,8 +4,8 @@ use dogwatch::tui::message::{LogNews, Message, News, Purpose};
 use dogwatch::tui::model::{LaneKey, Model, Size};
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{
-    CheckpointView, GpuView, MachineView, Reply, ResourcesView, RunState, SourceView, StepResources, StepState,
-    StepView,
+    CheckpointView, GpuView, MachineView, Reply, ResourcesView, ResultView, RunState, SourceView, StepResources,
+    StepState, StepView,
 };
 
 use crate::support::pages::{Shown, event, harmless, press, run_line, run_view, screen, screen_of, tell, text_at};
@@ -106,6 +106,11 @@ fn busy(name: &str) -> Model {
     model
 }
 
+fn result(step: &str, state: StepState, took_ms: i64, numbers: &[(&str, Option<f64>)]) -> ResultView {
+    let numbers = numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    ResultView { step_name: step.into(), state, took_ms, numbers }
+}
+
 /// What the run and the one before were started with.
 fn with_files(mut model: Model) -> Model {
     let file = |lr: &str, run: &str| SourceView {
@@ -116,6 +121,18 @@ fn with_files(mut model: Model) -> Model {
              [steps.train]\nrun = \"{run}\"\n"
         ),
         params: vec![("lr".into(), lr.into()), ("size".into(), "small".into())],
+        results: if run.contains("fast") {
+            vec![
+                result("prepare", StepState::Succeeded, 61_000, &[]),
+                result("train", StepState::Running, 480_000, &[("acc", Some(0.91)), ("loss", None)]),
+            ]
+        } else {
+            vec![
+                result("prepare", StepState::Succeeded, 60_000, &[]),
+                result("train", StepState::Succeeded, 17_000_000, &[("loss", Some(1.899))]),
+                result("export", StepState::Failed, 900, &[]),
+            ]
+        },
     };
     for (run, source) in [("run41", file("0.1", "train.py")), ("run42", file("0.3", "train.py --fast"))] {
         let why = Purpose::Source { run: run.into() };

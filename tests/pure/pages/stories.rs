@@ -23,6 +23,7 @@ fn source(text: &str, params: &[(&str, &str)]) -> SourceView {
         file: "dogwatch.toml".into(),
         base: "/data".into(),
         text: text.into(),
+        results: Vec::new(),
         params: params.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
     }
 }

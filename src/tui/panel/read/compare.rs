@@ -1,14 +1,16 @@
-//! Two runs side by side: what differs in their parameters and in their frozen workflow files. Pure.
+//! Two runs side by side: what differs in their parameters and in their frozen workflow files, and what became of their
+//! steps: how long each took, and the last of its numbers. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::sheet::Told;
 use crate::faces::words::{count, run_name, span};
 use crate::tui::model::{Model, Sourced};
+use crate::tui::page::charts::words::short as number;
 use crate::tui::panel::again::params;
 use crate::tui::theme::Role;
 use crate::tui::view::shape;
-use crate::wire::client::{RunLine, SourceView};
+use crate::wire::client::{ResultView, RunLine, SourceView, StepState};
 
 /// Files whose changed parts are longer than that together are not compared line by line.
 const MOST_CELLS: usize = 4_000_000;
@@ -133,13 +135,45 @@ pub(super) fn sheet(model: &Model, older: &str, newer: &str) -> (String, Vec<Tol
         all.push(Told::new(label, Role::Strong, line(id).map_or_else(|| id.to_owned(), |run| how(model, run))));
     }
     match (model.sources.get(older), model.sources.get(newer)) {
-        (Some(Sourced::Known(before)), Some(Sourced::Known(after))) => differs(&difference(before, after), &mut all),
+        (Some(Sourced::Known(before)), Some(Sourced::Known(after))) => {
+            differs(&difference(before, after), &mut all);
+            results(&before.results, &after.results, &mut all);
+        }
         (Some(Sourced::Refused(why)), _) | (_, Some(Sourced::Refused(why))) => {
             all.push(Told::new("file", Role::Bad, why.clone()));
         }
         _ => all.push(Told::new("file", Role::Dim, "asking the engine …")),
     }
     (format!("{} and {}", name(older), name(newer)), all)
+}
+
+/// What became of each step, in the order of the newer file; those that only the older one has come last.
+fn results(before: &[ResultView], after: &[ResultView], all: &mut Vec<Told>) {
+    let older: HashMap<&str, &ResultView> = before.iter().map(|one| (one.step_name.as_str(), one)).collect();
+    let newer: HashSet<&str> = after.iter().map(|one| one.step_name.as_str()).collect();
+    let both = after.iter().map(|one| (older.get(one.step_name.as_str()).copied(), Some(one)));
+    let gone = before.iter().filter(|one| !newer.contains(one.step_name.as_str())).map(|one| (Some(one), None));
+    for (place, (older, newer)) in both.chain(gone).enumerate() {
+        let Some(either) = newer.or(older) else { continue };
+        let took = |one: Option<&ResultView>| match one.map(|one| (one.state, one.took_ms)) {
+            None => "-".to_owned(),
+            Some((StepState::Succeeded, took)) => span(took),
+            Some((state, 0)) => state.word().to_owned(),
+            Some((state, took)) => format!("{} {}", state.word(), span(took)),
+        };
+        let mut words = vec![format!("{}  {} → {}", either.step_name, took(older), took(newer))];
+        let last = |one: Option<&ResultView>, name: &str| {
+            let found = one.and_then(|one| one.numbers.iter().find(|(told, _)| told == name));
+            found.map_or_else(|| "-".to_owned(), |(_, value)| value.map_or_else(|| "nan".to_owned(), number))
+        };
+        let mut names: Vec<&String> = either.numbers.iter().map(|(name, _)| name).collect();
+        let others = older.into_iter().flat_map(|older| &older.numbers).map(|(name, _)| name);
+        names.extend(others.filter(|name| !either.numbers.iter().any(|(own, _)| own == *name)));
+        words.extend(names.iter().map(|name| format!("{name} {} → {}", last(older, name), last(newer, name))));
+        let label = if place == 0 { "steps" } else { "" };
+        let same = older.map(|one| one.state) == newer.map(|one| one.state);
+        all.push(Told::new(label, if same { Role::Plain } else { Role::Attention }, words.join("\n  ")));
+    }
 }
 
 fn how(model: &Model, run: &RunLine) -> String {
