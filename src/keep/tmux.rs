@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+};
 
 use crate::{clock, faults};
 
@@ -263,7 +265,8 @@ impl<P> Tmux<P> {
     /// Ends the server, also one of an earlier keeper and one that is just being started. The last thing that a keeper
     /// does, so it may wait a little.
     pub(super) fn end(&mut self) {
-        if let Some(Running { purpose: Purpose::Start, pid, .. }) = self.running.take() {
+        // Whatever is being done is done first: a session that is made while the server ends keeps it for ever.
+        if let Some(Running { pid, .. }) = self.running.take() {
             wait_a_little(pid);
         }
         let mut command = self.command();
@@ -272,6 +275,13 @@ impl<P> Tmux<P> {
             && let Ok(Running { pid, .. }) = start(command, ())
         {
             wait_a_little(pid);
+        }
+        if let Some(life) = self.life() {
+            let mut fds = [PollFd::new(life, PollFlags::IN)];
+            let gone = poll(&mut fds, Some(&Timespec { tv_sec: GOODBYE_MS / 1000, tv_nsec: 0 })).is_ok_and(|n| n > 0);
+            if !gone {
+                let _ = pidfd_send_signal(life, Signal::KILL);
+            }
         }
     }
 }
