@@ -59,11 +59,11 @@ image = "bb:1"
 image = "bb:1"
 [steps.serve]
 environment = "serving"
-run = 'while [ ! -e done ]; do echo served | nc -l -p 7000 -w 5; done; true'
+run = 'while [ ! -e done ]; do echo served | nc -l -p 7000 -w 5 || true; done'
 [steps.ask]
 run = '''
 until nc -w 2 serving 7000 </dev/null > got 2>/dev/null && grep -q served got; do sleep 0.1; done
-cat got; touch done; nc -w 1 serving 7000 </dev/null >/dev/null 2>&1; true
+cat got; touch done; nc -w 1 serving 7000 </dev/null >/dev/null 2>&1 || true
 '''
 "#;
 
