@@ -266,7 +266,7 @@ fn services_are_probed_and_waits_look_inside_their_containers(kind: Kind) {
     house.workflow(&format!(
         "{TWO}[steps.port]\nenvironment = \"other\"\nservice = true\n\
          readiness_probe = {{ tcp = '127.0.0.1:7431', {probe} }}\n\
-         run = 'sleep 1; echo port >> up; while :; do nc -l -p 7431 </dev/null; done'\n\
+         run = 'sleep 1; echo port >> up; while :; do nc -l -p 7431 </dev/null || true; done'\n\
          [steps.file]\nenvironment = \"other\"\nservice = true\n\
          readiness_probe = {{ command = 'cat /bin/up', {probe} }}\n\
          run = 'sleep 1; echo file >> up; echo on > /bin/up; sleep 600'\n\
