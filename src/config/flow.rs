@@ -1,6 +1,7 @@
 //! The whole file: `version`, `[workflow]`, `[env]`, and the other tables put together.
 
 mod container;
+mod data;
 mod escalation;
 mod look;
 mod matrix;
@@ -108,6 +109,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: &'a DeTable<'a>, with: Wi
         recovery::defaults(reader, &item, &mut defaults);
     }
     let (mut drafts, written) = steps(reader, &file, &defaults);
+    place::judge_names(reader, &drafts, &workflow);
+    place::images(&mut drafts, &mut workflow);
     place::judge(reader, &drafts, &workflow);
     other::resolve(reader, &mut drafts);
     secret::judge(reader, &drafts, &workflow);

@@ -122,6 +122,7 @@ impl Kind {
                 "description",
                 "needs",
                 "environment",
+                "image",
                 "fresh",
                 "snapshot",
                 "run",
@@ -252,10 +253,7 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
 const FILE: &[NotYet] =
     &[not_yet("agents", "remove it"), not_yet("on", "remove it; a last step with `needs` can do the same")];
 
-const IMAGE: &str = "put `image` into [environments.NAME], and environment = \"NAME\" here";
-
 const STEP: &[NotYet] = &[
-    not_yet("image", IMAGE),
     not_yet("agent", "remove the step, or start the agent's command in `run`"),
     not_yet("agent_input", "remove it"),
     not_yet("prompt", "remove it; for a question to a person use [steps.x.approval] with `prompt`"),

@@ -3,6 +3,7 @@
 //! Owns the file format. Nothing else makes a [`Workflow`]. Never guesses, never ignores a key, never panics on a file.
 
 mod flow;
+mod foreign;
 mod judge;
 mod keys;
 mod made;
@@ -145,6 +146,11 @@ fn understand(source: &str, given: Given<'_>) -> Result<Loaded, Problems> {
 
 /// Notes what is no TOML, once for each line: what follows a mistake is rarely another one.
 fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
+    if let Some((at, words)) = errors.first().and_then(|_| other_language(source)) {
+        let hint = "[steps.build] and below it run = \"make\"; `dogwatch init` writes a whole file to begin with";
+        found.error(&at, format!("this is {words}, and workflow files are TOML")).hint(hint);
+        return;
+    }
     let mut last = None;
     for error in errors.iter().take(MOST_SYNTAX) {
         let at = error.span().unwrap_or(0..0);
@@ -166,6 +172,45 @@ fn syntax(found: &mut Found, source: &str, errors: &[toml::de::Error]) {
     }
 }
 
+/// What a file is that is no TOML at all, and its first line that shows it. Told once: each of its lines is a mistake.
+fn other_language(source: &str) -> Option<(std::ops::Range<usize>, &'static str)> {
+    let mut at = 0;
+    let (mut yaml, mut toml, mut first) = (0, 0, None);
+    for raw in source.split_inclusive('\n').take(200) {
+        let line = raw.trim();
+        let start = at + (raw.len() - raw.trim_start().len());
+        at += raw.len();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = start..start + line.len();
+        if first.is_none() {
+            if line.starts_with('{') {
+                return Some((place, "JSON"));
+            }
+            if line.starts_with("process ") && line.ends_with('{') || line.starts_with("nextflow.") {
+                return Some((place, "a Nextflow script"));
+            }
+        }
+        let entry = line.strip_prefix("- ").unwrap_or(line);
+        let key = entry.split_once(':').map(|(key, value)| (key.trim_matches(['"', '\'']), value));
+        if key.is_some_and(|(key, value)| is_bare(key) && (value.is_empty() || value.starts_with(' '))) || line == "---"
+        {
+            yaml += 1;
+            first.get_or_insert(place);
+        } else if line.starts_with('[') || line.contains(" = ") {
+            toml += 1;
+            first.get_or_insert(place);
+        }
+    }
+    first.filter(|_| yaml > 2 * toml).map(|place| (place, "YAML"))
+}
+
+/// Whether this may be a key that needs no quotes.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+}
+
 /// A word about the mistakes that people make most.
 fn hint_for(source: &str, at: &std::ops::Range<usize>) -> Option<String> {
     if source.contains('\0') {
@@ -173,6 +218,9 @@ fn hint_for(source: &str, at: &std::ops::Range<usize>) -> Option<String> {
     }
     let start = source.get(..at.start)?.rfind('\n').map_or(0, |n| n + 1);
     let line = source.get(start..)?.lines().next()?.trim();
+    if line.split_once(':').is_some_and(|(key, value)| is_bare(key) && (value.is_empty() || value.starts_with(' '))) {
+        return Some("a key and its value have `=` between them".into());
+    }
     let value = line.split_once('=').map(|(_, value)| value.trim())?;
     let first = value.chars().next()?;
     let bare = first.is_alphabetic() || matches!(first, '/' | '$' | '.' | '~');

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::foreign;
 use super::keys::{Kind, nearest};
 use super::phrase::Use;
 use super::problems::Found;
@@ -141,14 +142,8 @@ impl<'a> Reader<'a> {
                 self.found.error(&item.key_at, format!("`{key}`{place} is not supported yet")).hint(known.hint);
                 continue;
             }
-            let near = if self.found.is_crowded() { None } else { section.kind.nearest(key) };
-            let hint = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if section.kind == Kind::Defaults && Kind::Step.keys().contains(&key) => {
-                    format!("`{key}` belongs to a step; defaults are {}", listed(section.kind.keys()))
-                }
-                None => format!("keys are {}", listed(section.kind.keys())),
-            };
+            let hint = if self.found.is_crowded() { None } else { hint_for(section.kind, key) };
+            let hint = hint.unwrap_or_else(|| format!("keys are {}", listed(section.kind.keys())));
             let shown: String = key.chars().take(80).collect();
             let place = if section.kind == Kind::File { "at" } else { "in" };
             self.found.error(&item.key_at, format!("unknown key `{shown}` {place} {}", section.title)).hint(hint);
@@ -323,6 +318,14 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// What to write instead of a key that is none; `None`: nothing is like it.
+fn hint_for(kind: Kind, key: &str) -> Option<String> {
+    if kind == Kind::Defaults && Kind::Step.keys().contains(&key) {
+        return Some(format!("`{key}` belongs to a step; defaults are {}", listed(kind.keys())));
+    }
+    foreign::instead(kind, key).or_else(|| kind.nearest(key).map(|near| format!("did you mean `{near}`?")))
 }
 
 /// A number or boolean as it is written, without quotes.

@@ -359,6 +359,8 @@ struct Step {
     needs: Option<Vec<String>>,
     /// Where it runs: a name of [environments]. Default: [environment].
     environment: Option<String>,
+    /// The image of its container: all else is as in its environment. Steps of a run with the same image share the container.
+    image: Option<String>,
     /// Each attempt gets an environment of its own, made anew. Default: false.
     fresh: Option<bool>,
     /// When the step has succeeded, its container is kept as a checkpoint that later attempts start from. Default: false.

@@ -217,17 +217,42 @@ impl Scanned<'_> {
     fn unknown(&self, name: &str) -> ExprError {
         let at = self.names.iter().find(|at| self.source[(*at).clone()] == *name).cloned();
         let at = at.unwrap_or(0..self.source.len());
-        let known = ["params", "matrix", "steps", "best"].into_iter().chain(FUNCTIONS);
-        let near = known
-            .map(|known| (strsim::jaro_winkler(known, name), known))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.8);
-        let hint = match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!("a text is quoted: '{name}'; values are params.x, matrix.x and steps.x.outputs.y"),
-        };
+        let hint = foreign(name).map_or_else(|| near(name), str::to_owned);
         ExprError::new(format!("there is nothing called `{name}` in expressions")).at(at).hint(hint)
     }
+}
+
+/// What is most like the name, or what there is.
+fn near(name: &str) -> String {
+    let known = ["params", "matrix", "steps", "best"].into_iter().chain(FUNCTIONS);
+    let near = known
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    match near {
+        Some((_, known)) => format!("did you mean `{known}`?"),
+        None => format!("a text is quoted: '{name}'; values are params.x, matrix.x and steps.x.outputs.y"),
+    }
+}
+
+/// What is written here instead of a name of other tools' expressions.
+fn foreign(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "success" => "a step runs when all that it needs succeeded; another one is asked for by succeeded(steps.NAME)",
+        "failure" | "cancelled" => "failed(steps.NAME) asks for a step by its name",
+        "always" => {
+            "a step runs whatever became of another one with: succeeded(steps.NAME) or not succeeded(steps.NAME)"
+        }
+        "env" | "vars" => {
+            "a script sees variables itself: \"$NAME\" in `run`; what decides is a parameter: params.NAME"
+        }
+        "secrets" | "secret" => "write secrets = [\"NAME\"] in the step: its script sees \"$NAME\"",
+        "needs" | "tasks" | "jobs" => "it is steps.NAME.outputs.OUTPUT",
+        "inputs" | "github" | "runner" | "workflow" | "event" => {
+            "what a run is given is a parameter: [params], params.NAME and -p NAME=VALUE"
+        }
+        _ => return None,
+    })
 }
 
 impl ExprError {

@@ -1,10 +1,10 @@
 //! What the program of a lane's newest attempt told people: its newest note, and the alerts that its numbers gave. Owns what
 //! makes the same thing no news when it is told again, as by an engine that was started anew. Decides nothing.
 
-use crate::model::{Alerted, AttemptId, Sign, Stall, Time};
+use crate::model::{Alerted, AttemptId, Sign, Stall, Time, What};
 
-use super::Run;
 use super::lane::LaneRun;
+use super::{Engine, LaneState, Run};
 
 /// So many alerts of an attempt are remembered; more than that a person hardly answers.
 const ALERTS: usize = 64;
@@ -21,7 +21,41 @@ pub struct Told {
     alerts: Vec<Alerted>,
 }
 
+impl Engine {
+    /// What was told is recorded already, or no news any more: it is not to be recorded (once more). The end of an attempt may
+    /// be told twice, by its keeper and by each look for it, and checkpoints by each engine that reads the log.
+    pub fn knows(&self, what: &What) -> bool {
+        let of = |attempt: &AttemptId| {
+            let run = self.run(&attempt.run)?;
+            run.lane(&attempt.lane).map(|lane| (run, lane))
+        };
+        let newest = |attempt: &AttemptId| of(attempt).filter(|(_, lane)| lane.n == attempt.n);
+        // Clocks run on until they are told.
+        if let What::Stalled { attempt, stall } = what {
+            return !newest(attempt).is_some_and(|(_, lane)| lane.may_stall() && !lane.knows_alert(stall));
+        }
+        if let What::Noted { attempt, offset, .. } = what {
+            return newest(attempt).is_some_and(|(_, lane)| lane.knows_note(attempt.n, *offset));
+        }
+        if let What::Revived { attempt } = what {
+            return !newest(attempt).is_some_and(|(run, lane)| run.may_revive(lane));
+        }
+        if let What::CheckpointSeen { attempt, checkpoint, offset } = what {
+            return of(attempt).is_some_and(|(_, lane)| lane.knows(&checkpoint.path, (attempt.n, *offset)));
+        }
+        let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
+        of(attempt).is_some_and(|(_, lane)| lane.knows_end(attempt.n, matches!(what, What::Lost { .. })))
+    }
+}
+
 impl LaneRun {
+    /// How this attempt ended is known. Of an attempt before the newest everything is: looks that were asked for late tell it
+    /// once more. What is lost is no news of what does not live.
+    fn knows_end(&self, n: u32, is_lost: bool) -> bool {
+        let lost = is_lost && !matches!(self.state, LaneState::Active { .. });
+        n < self.n || n == self.n && (self.last_exit.is_some() || lost)
+    }
+
     /// This note of the newest attempt, which ends there among its reports, is known already.
     pub fn knows_note(&self, n: u32, offset: u64) -> bool {
         self.n == n && offset <= self.told.noted

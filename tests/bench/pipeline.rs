@@ -202,9 +202,14 @@ struct Engine {
 }
 
 impl Engine {
-    fn said(&self, dir: &Path, words: &[&str]) -> Result<String> {
+    fn command(&self, dir: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-        let output = command.current_dir(dir).env("DOGWATCH_STATE_DIR", &self.state).args(words).output()?;
+        command.current_dir(dir).env("DOGWATCH_STATE_DIR", &self.state).args(words);
+        command
+    }
+
+    fn said(&self, dir: &Path, words: &[&str]) -> Result<String> {
+        let output = self.command(dir, words).output()?;
         if !output.status.success() {
             return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
@@ -216,13 +221,15 @@ impl Engine {
         std::fs::write(dir.join("dogwatch.toml"), workflow(setting, &name))?;
         let begun = boottime_ms();
         self.said(dir, &["run", "--detach", "--no-input"])?;
-        let (mut questions, mut known) = (0, None);
+        let mut questions = 0;
         let late = boottime_ms() + i64::try_from(setting.minutes(8.0 * UNDISTURBED).as_millis())?;
         loop {
-            if boottime_ms() > late {
+            let left = late - boottime_ms();
+            if left <= 0 {
                 return Err(format!("{name} does not end: {}", self.said(dir, &["status", &name])?).into());
             }
-            pause(setting.minutes(0.25));
+            // As a script of a person would: blocked until something is asked, or it is over.
+            self.command(dir, &["wait", &name, "--timeout", &format!("{left}ms")]).output()?;
             let status: serde_json::Value = serde_json::from_str(self.said(dir, &["status", &name, "--json"])?.trim())?;
             let state = status["line"]["state"].as_str().unwrap_or_default();
             if state == "succeeded" {
@@ -232,14 +239,11 @@ impl Engine {
                 return Err(format!("{name} is {state}").into());
             }
             let Some(asked) = self.question(dir, &name)? else { continue };
-            if known.as_ref() != Some(&asked.0) {
-                known = Some(asked.0.clone());
-                pause(setting.person(questions));
-                questions += 1;
-                put_right(dir, &self.said(dir, &["logs", &name, &asked.1])?)?;
-                let choice = if asked.2.contains(&"resume".into()) { "resume" } else { "retry" };
-                self.said(dir, &["decide", &asked.0, choice])?;
-            }
+            pause(setting.person(questions));
+            questions += 1;
+            put_right(dir, &self.said(dir, &["logs", &name, &asked.1])?)?;
+            let choice = if asked.2.contains(&"resume".into()) { "resume" } else { "retry" };
+            self.said(dir, &["decide", &asked.0, choice])?;
         }
         Ok(Outcome { minutes: setting.since(begun), questions, units: units(dir)? })
     }

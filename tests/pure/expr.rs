@@ -207,7 +207,7 @@ fn errors_have_words_and_a_place() {
     steps.prepare.state
         at ".state": a step has no `state`; write steps.prepare.outputs.name, steps.prepare.metrics.name, failed(steps.prepare) or succeeded(steps.prepare)
     env.HOME
-        at "env": there is nothing called `env` in expressions; a text is quoted: 'env'; values are params.x, matrix.x and steps.x.outputs.y
+        at "env": there is nothing called `env` in expressions; a script sees variables itself: "$NAME" in `run`; what decides is a parameter: params.NAME
     _000000
         at "_000000": there is nothing called `_000000` in expressions
     failed('train')

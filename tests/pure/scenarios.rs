@@ -2,8 +2,8 @@
 
 use dogwatch::engine::LaneState;
 use dogwatch::model::{
-    Action, AttemptId, Choice, Class, Command, Diagnosis, End, EscalationId, Evidence, Exit, Hit, Match, OnUnknown,
-    Role, RunStopWhy, Step, StopReason, Time, What, Workflow,
+    Action, AttemptId, Choice, Class, Command, Diagnosis, End, EscalationId, Evidence, Exit, Hit, LostWhy, Match,
+    OnUnknown, Role, RunStopWhy, Step, StopReason, Time, What, Workflow,
 };
 
 use crate::support::make::{checkpoint, person, retry, rule, seconds, step, step_id, workflow};
@@ -397,4 +397,29 @@ fn a_question_says_why_it_failed_and_points_at_the_line() {
     // What nobody knows is not told as if somebody did.
     let unknown = judged(Class::Unknown, "the last line");
     assert_eq!((unknown.matched, unknown.evidence.len()), (None, 2));
+}
+
+#[test]
+fn an_end_that_is_told_once_more_is_known_however_old_it_is() {
+    let mut story = one(|step| step.retry = retry(3, 0));
+    let first = story.newest("train");
+    let end = |attempt: &AttemptId| {
+        let exit = Box::new(exit(End::Code(1), Time::from_ms(0)));
+        What::Exited { attempt: attempt.clone(), exit }
+    };
+    let lost = |attempt: &AttemptId| {
+        let (attempt, why, evidence) = (attempt.clone(), LostWhy::ShimDied, Vec::new());
+        What::Lost { attempt, why, evidence, checkpoint: None }
+    };
+    assert!(!story.engine.knows(&end(&first)) && !story.engine.knows(&lost(&first)), "it lives");
+    story.claimed("train").exits("train", 1);
+    let second = story.newest("train");
+    assert_eq!((first.n, second.n), (1, 2), "the next one goes on already");
+    assert!(story.engine.knows(&end(&first)), "a look that was asked for late tells it once more");
+    assert!(story.engine.knows(&lost(&first)));
+    assert!(!story.engine.knows(&end(&second)) && !story.engine.knows(&lost(&second)), "this one lives");
+    story.lost("train");
+    assert!(story.engine.knows(&lost(&second)) && !story.engine.knows(&end(&second)), "its record may still be found");
+    let other = AttemptId { run: dogwatch::model::RunId::new("other").expect("an id"), ..first };
+    assert!(!story.engine.knows(&end(&other)), "of a run that is not held nothing is known");
 }

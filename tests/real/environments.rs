@@ -8,6 +8,7 @@ use crate::house::until;
 
 on_both!(
     each_environment_is_a_container_of_its_own,
+    steps_name_their_image_themselves_and_share_its_container,
     environments_find_each_other_by_name,
     a_machine_that_makes_no_network_is_told_and_steps_run,
     a_fresh_step_has_a_container_for_each_attempt,
@@ -24,7 +25,7 @@ on_both!(
 /// Nobody took a test out of one of the two lists.
 #[test]
 fn both_engines_have_the_same_tests() {
-    assert_eq!(TESTS, 12);
+    assert_eq!(TESTS, 13);
 }
 
 const TWO: &str =
@@ -51,6 +52,24 @@ fn each_environment_is_a_container_of_its_own(kind: Kind) {
     assert_eq!(house.log("d/0/a1"), "/bin/in-a\r\n");
     let status = house.said(&["status"]);
     assert!(status.contains("default: in a container of bb:1") && status.contains("other: in a container"), "{status}");
+}
+
+/// The first one runs in the sandbox; the script of the last one is for a program of its image.
+fn steps_name_their_image_themselves_and_share_its_container(kind: Kind) {
+    let (engine, house) = (shared(kind), house(shared(kind)));
+    house.workflow(
+        "[steps.a]\nrun = 'touch from-a'\n\
+         [steps.b]\nimage = \"bb:1\"\nneeds = [\"a\"]\nrun = 'ls from-a; touch /bin/by-b'\n\
+         [steps.c]\nimage = \"bb:1\"\nneeds = [\"b\"]\nrun = 'ls /bin/by-b'\n\
+         [steps.d]\nimage = \"bb:1\"\nrun = \"#!/bin/cat\\nno shell\"\n",
+    );
+    house.start();
+    ended_and_gone(&house, engine, 0);
+    assert_eq!(house.log("b/0/a1"), "from-a\r\n");
+    assert_eq!(house.log("c/0/a1"), "/bin/by-b\r\n");
+    assert_eq!(house.log("d/0/a1"), "#!/bin/cat\r\nno shell");
+    let status = house.said(&["status"]);
+    assert!(status.contains("bb-1: in a container of bb:1"), "{status}");
 }
 
 const TALK: &str = r#"[environment]

@@ -240,6 +240,43 @@ fn a_lease_does_not_outlive_the_engine_and_the_terminal_not_the_lease() {
     assert_eq!(house.wait(), Some(0));
 }
 
+/// Whoever writes `#!` at the beginning of a script means it: the program gets the script as a file, and is the step's own
+/// process.
+#[test]
+fn a_script_is_for_the_program_that_its_first_line_names() {
+    let house = House::new();
+    house.workflow(
+        r##"
+[steps.python]
+run = '''
+#!/usr/bin/env -S python3 -u
+import os, sys
+print(f"it's {6 * 7} \\ $HOME", len(sys.argv), os.environ["DOGWATCH_STEP"])
+raise SystemExit(open(sys.argv[0]).read().count("\n"))
+'''
+allow_failure = true
+[steps.bash]
+run = '''
+#!/bin/bash -e
+a=(1 2 3); echo "${#a[@]}"
+false | true
+echo "$-" | grep -c e
+'''
+verify = "#!/usr/bin/env python3\nprint('looked')"
+[steps.none]
+run = "#!/no/such/program\necho no"
+allow_failure = true
+"##,
+    );
+    house.start();
+    assert_eq!(house.wait(), Some(0));
+    assert_eq!(house.log("python/0/a1"), "it's 42 \\ $HOME 1 python\r\n");
+    assert_eq!(house.lane("python")["exit"], "code 4", "lines of the script, each with its end");
+    assert_eq!(house.log("bash/0/a1"), "3\r\n1\r\n");
+    assert_eq!(house.lane("none")["exit"], "code 127");
+    assert!(house.log("none/0/a1").contains("/no/such/program"), "{}", house.log("none/0/a1"));
+}
+
 /// Ctrl-C is for the program: one that deals with it (a debugger, a training that saves first) goes on, one that dies of it
 /// ends its step with that signal.
 #[test]

@@ -169,7 +169,8 @@ fn a_full_state_directory_stops_new_steps_only_and_the_run_goes_on_by_itself() {
     let ticks = house.text("ticks").lines().count();
     until("the second goes on", || house.text("ticks").lines().count() > ticks + 20);
     assert!(house.effects().keys().all(|line| !line.contains("third")), "{:?}", house.effects());
-    // An engine that is started on a full disk is no worse.
+    // By then it was looked for once more, and found once more: what could not be written is not known by the journal yet.
+    assert!(!within(LOOKED_FOR_AGAIN_MS, || house.status()["trouble"].is_null()));
     small.make_room();
     until("the third has run", || house.effects().keys().any(|line| line.contains("end") && line.contains("third")));
     touch(house, "go-second");
@@ -177,7 +178,20 @@ fn a_full_state_directory_stops_new_steps_only_and_the_run_goes_on_by_itself() {
     assert_eq!(house.lane("first")["exit"], "code 7");
     assert!(house.effects().values().all(|count| *count == 1) && house.effects().len() == 6, "{:?}", house.effects());
     assert!(house.status()["trouble"].is_null());
+    assert_eq!(ends_in_journal(house), [1, 1, 1], "each attempt's end is recorded once");
     end(house_root, small);
+}
+
+/// The engine looks for every live attempt each 30 s, whatever it was told.
+const LOOKED_FOR_AGAIN_MS: i64 = 33_000;
+
+/// How often the end of each attempt is recorded.
+fn ends_in_journal(house: &House) -> Vec<u32> {
+    let sql = "SELECT count(*) FROM events WHERE kind = 'exited' GROUP BY json_extract(body, '$.exited.at')";
+    let journal = house.journal();
+    let mut rows = journal.prepare(sql).expect("the query");
+    let counts = rows.query_map([], |row| row.get(0)).expect("rows");
+    counts.collect::<Result<_, _>>().expect("counts")
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option
 }
 
 /// An image's name goes into the path of a request to the container engine, so nothing but a name may pass.
-fn image<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<String> {
+pub(super) fn image<'a>(reader: &mut Reader<'a>, item: &Item<'a>) -> Option<String> {
     let text = reader.literal(item)?;
     if is_image(text) {
         return Some(text.to_owned());

@@ -1,6 +1,6 @@
 //! `progress` and `[[steps.x.metrics]]`: how far a step is, and which of its numbers are kept.
 
-use super::{recovery, step, wait};
+use super::{data, recovery, wait};
 use crate::config::keys::{Kind, nearest};
 use crate::config::read::{Item, Reader, Section};
 use crate::gauge::alert::Condition;
@@ -67,7 +67,7 @@ fn metric<'a>(reader: &mut Reader<'a>, table: &Section<'a>) -> Option<MetricSpec
         }
         (None, Some(item)) => {
             let path = reader.literal(&item)?;
-            if let Err((why, hint)) = step::check_output(path) {
+            if let Err((why, hint)) = data::check_output(path) {
                 reader.found.error(&item.at, format!("the file of {} {why}", table.title)).hint(hint);
                 return None;
             }

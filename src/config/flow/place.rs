@@ -6,10 +6,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::Draft;
+use indexmap::IndexMap;
+
 use crate::config::keys::{Kind, nearest};
 use crate::config::problems::Found;
 use crate::config::read::{At, Item, Reader, Section};
-use crate::model::{Demand, DemandKind, EnvironmentId, EnvironmentSpec, Gpus, IsolationWanted, Mount, Workflow};
+use crate::model::{
+    ContainerSpec, Demand, DemandKind, EnvironmentId, EnvironmentSpec, Gpus, IsolationWanted, Mount, Workflow,
+};
 
 const ISOLATION: [(&str, IsolationWanted); 3] =
     [("auto", IsolationWanted::Auto), ("required", IsolationWanted::Required), ("none", IsolationWanted::None)];
@@ -101,25 +105,51 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, table: Option<(&Item<'a>, String
     placed
 }
 
-/// Notes steps that name an environment that is not there, or want of it what it cannot do.
-pub(super) fn judge(reader: &mut Reader<'_>, drafts: &indexmap::IndexMap<String, Draft>, workflow: &Workflow) {
+/// Notes steps that name an environment that is not there.
+pub(super) fn judge_names(reader: &mut Reader<'_>, drafts: &IndexMap<String, Draft>, workflow: &Workflow) {
     let known: Vec<EnvironmentId> = workflow.all_environments().map(|(name, _)| name).collect();
     for (name, draft) in drafts {
-        let written = draft.environment_at.as_ref().map(|at| (at, reader.source.get(at.clone()).unwrap_or_default()));
-        if let Some((at, text)) = written {
-            let text = text.trim_matches(['"', '\'']).to_owned();
-            if !known.iter().any(|known| known.as_str() == text) {
-                let shown: String = text.chars().take(80).collect();
-                let near = nearest(&text, known.iter().map(EnvironmentId::as_str));
-                let hint = near.map_or_else(
-                    || format!("add [environments.{}] with an `image`", super::usable(&text)),
-                    |near| format!("did you mean \"{near}\"?"),
-                );
-                let words = format!("step {name} runs in \"{shown}\", and there is no such environment");
-                reader.found.error(at, words).hint(hint);
-                continue;
-            }
+        let Some(at) = &draft.environment_at else { continue };
+        let text = reader.source.get(at.clone()).unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+        if !known.iter().any(|known| known.as_str() == text) {
+            let shown: String = text.chars().take(80).collect();
+            let near = nearest(&text, known.iter().map(EnvironmentId::as_str));
+            let hint = near.map_or_else(
+                || format!("add [environments.{}] with an `image`", super::usable(&text)),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            let words = format!("step {name} runs in \"{shown}\", and there is no such environment");
+            reader.found.error(at, words).hint(hint);
         }
+    }
+}
+
+/// Steps that name an image run in an environment like their own with that image; the same ones share it.
+pub(super) fn images(drafts: &mut IndexMap<String, Draft>, workflow: &mut Workflow) {
+    for draft in drafts.values_mut() {
+        let Some(image) = draft.image.take() else { continue };
+        let own = &mut draft.step.place.environment;
+        let mut spec = workflow.environment_named(own).clone();
+        let of = match &spec.container {
+            Some(container) => ContainerSpec { image: image.clone(), ..container.clone() },
+            None => ContainerSpec::of(image.clone()),
+        };
+        (spec.container, spec.isolation) = (Some(of), IsolationWanted::Auto);
+        let called = if *own == EnvironmentId::default() { image } else { format!("{own}-{image}") };
+        let called: String = super::usable(&called).chars().take(58).collect();
+        let mut names = std::iter::once(called.clone()).chain((2..).map(|n| format!("{called}-{n}")));
+        // Another one may be called so already.
+        let free = |name: &EnvironmentId| workflow.environments.get(name).is_none_or(|there| *there == spec);
+        if let Some(name) = names.find_map(|name| EnvironmentId::new(&name).ok().filter(free)) {
+            own.clone_from(&name);
+            workflow.environments.insert(name, spec);
+        }
+    }
+}
+
+/// Notes steps that want of their environment what it cannot do.
+pub(super) fn judge(reader: &mut Reader<'_>, drafts: &IndexMap<String, Draft>, workflow: &Workflow) {
+    for (name, draft) in drafts {
         judge_gpus(reader, name, draft, workflow);
         let has_container = workflow.environment_named(&draft.step.place.environment).container.is_some();
         if let Some(at) = draft.snapshot_at.as_ref().filter(|_| draft.step.place.snapshot && !has_container) {

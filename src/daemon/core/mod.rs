@@ -12,28 +12,30 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
-use super::hands;
 use super::notices::Outbox;
-use super::rebuild::folder;
 use super::requests::{Answer, Reaction};
 use super::sites::{AllHands, Waiting};
 use super::space::Space;
 use super::watch::Orders;
-use crate::engine::{Engine, LaneState};
-use crate::faults::{crash_point, mutant};
-use crate::journal::{self, Journal, NewNotice, Of, RunRow};
-use crate::model::{AttemptId, Command, Event, LaneId, RunId, Site, Time, What};
+use crate::engine::Engine;
+use crate::faults::crash_point;
+use crate::journal::Journal;
+use crate::model::{AttemptId, Event, LaneId, RunId, Site, Time, What};
 use crate::wire::client::RunLine;
 
+mod effects;
 mod fold;
 mod measured;
 mod parts;
 mod scribe;
+mod turn;
 
+use effects::name_of;
 use fold::fold;
 pub(super) use measured::{Live, is_measured};
 pub(super) use parts::{Caller, Input, Parts};
 use scribe::Scribe;
+use turn::Turn;
 
 /// How long to wait before something that failed for the moment is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -44,18 +46,6 @@ const MOST_AT_ONCE: usize = 1024;
 
 /// Something that is done after the commit.
 pub(super) type After = Box<dyn FnOnce(oneshot::Sender<Answer>)>;
-
-/// What one turn of the loop gathers before it commits.
-#[derive(Default)]
-struct Turn {
-    events: Vec<Event>,
-    rows: Vec<RunRow>,
-    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
-    /// Answers that record nothing: given also when nothing can be recorded.
-    looks: Vec<(oneshot::Sender<Answer>, Answer)>,
-    /// What gives its answer itself, once the events are committed.
-    after: Vec<(oneshot::Sender<Answer>, After)>,
-}
 
 /// The state of the loop.
 pub(super) struct Core {
@@ -268,229 +258,6 @@ impl Core {
         }
     }
 
-    fn stage(&mut self, events: Vec<Event>, turn: &mut Turn) {
-        // What could not be written the last time comes first: else the same could be told once more beside it.
-        let untold = std::mem::take(&mut self.pending);
-        for event in untold.into_iter().chain(events) {
-            if !self.is_known(&event.what) {
-                if let What::Exited { attempt, .. } | What::Lost { attempt, .. } = &event.what {
-                    self.space.recorded(attempt);
-                }
-                self.engine.apply(&event);
-                turn.events.push(event);
-            }
-        }
-    }
-
-    /// The end of an attempt may be told twice, by its keeper and by look-ups, and checkpoints by each engine that reads the
-    /// log: it is recorded once.
-    fn is_known(&self, what: &What) -> bool {
-        let lane_of = |attempt: &AttemptId| {
-            let run = self.engine.run(&attempt.run)?;
-            run.lane(&attempt.lane).filter(|lane| lane.n == attempt.n).map(|lane| (run, lane))
-        };
-        // Clocks run on until they are told.
-        if let What::Stalled { attempt, stall } = what {
-            return !lane_of(attempt).is_some_and(|(_, lane)| lane.may_stall() && !lane.knows_alert(stall));
-        }
-        if let What::Noted { attempt, offset, .. } = what {
-            return lane_of(attempt).is_some_and(|(_, lane)| lane.knows_note(attempt.n, *offset));
-        }
-        if let What::Revived { attempt } = what {
-            return !lane_of(attempt).is_some_and(|(run, lane)| run.may_revive(lane));
-        }
-        if let What::CheckpointSeen { attempt, checkpoint, offset } = what {
-            let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
-            return lane.is_some_and(|lane| lane.knows(&checkpoint.path, (attempt.n, *offset)));
-        }
-        let (What::Exited { attempt, .. } | What::Lost { attempt, .. }) = what else { return false };
-        let lane = self.engine.run(&attempt.run).and_then(|run| run.lane(&attempt.lane));
-        lane.is_some_and(|lane| {
-            let lost = matches!(what, What::Lost { .. }) && !matches!(lane.state, LaneState::Active { .. });
-            // Of an attempt before the newest everything is known: looks that were asked for late tell it once more.
-            attempt.n < lane.n || lane.n == attempt.n && (lane.last_exit.is_some() || lost)
-        })
-    }
-
-    /// Decides, commits, answers, hands out.
-    fn turn(&mut self, mut turn: Turn) {
-        let now = self.parts.clock.now();
-        let mut events = std::mem::take(&mut self.pending);
-        for event in &events {
-            self.engine.apply(event);
-        }
-        events.append(&mut turn.events);
-        let effects = loop {
-            let commands = self.engine.owed(now);
-            if !matches!(commands.first(), Some(Command::Record(_))) {
-                break commands;
-            }
-            for command in commands {
-                if let Command::Record(event) = command {
-                    self.engine.apply(&event);
-                    events.push(event);
-                }
-            }
-        };
-        if mutant("start_before_intent") {
-            self.hand_out(&effects);
-            // Long enough for the hands to have done it.
-            crate::clock::pause(Duration::from_millis(300));
-        }
-        let notices = self.notices_of(&events);
-        let committed = self.commit(&events, &turn.rows, &notices);
-        for (answer, reply) in turn.looks.drain(..) {
-            drop(answer.send(reply));
-        }
-        match committed {
-            Ok(()) => {
-                for (answer, reply) in turn.answers {
-                    drop(answer.send(reply));
-                }
-                for (answer, job) in turn.after {
-                    job(answer);
-                }
-                self.learn(&events);
-                self.tell_watched();
-                self.hand_out(&effects);
-                self.close_left();
-                self.look_at_outbox();
-            }
-            Err(error) => self.uncommitted(&error, events, turn),
-        }
-    }
-
-    fn commit(&mut self, events: &[Event], rows: &[RunRow], notices: &[(Of, NewNotice)]) -> Result<(), journal::Error> {
-        if events.is_empty() {
-            if self.space.is_refused() {
-                self.journal.probe()?;
-                self.space.works_again();
-            }
-            return Ok(());
-        }
-        if !notices.is_empty() {
-            crash_point("notice.before-owed");
-        }
-        crash_point("journal.before-commit");
-        let seq = self.journal.commit(events, rows, notices)?;
-        crash_point("journal.after-commit");
-        self.space.works_again();
-        if !notices.is_empty() {
-            crash_point("notice.after-owed");
-            self.wake_outbox();
-        }
-        for event in events {
-            self.unwritten.insert(event.run.clone());
-            if let Some(run) = self.engine.run(&event.run) {
-                folder::note(std::path::Path::new(&run.dir), event);
-            }
-        }
-        self.parts.changed.send_replace(seq);
-        if !self.writing {
-            self.writing = true;
-            self.parts.tell_after(scribe::OFTEN, Input::WriteRecords);
-        }
-        Ok(())
-    }
-
-    /// The transaction left no trace: the mind is folded anew, facts are kept, who asked is told.
-    fn uncommitted(&mut self, error: &journal::Error, events: Vec<Event>, turn: Turn) {
-        if matches!(error, journal::Error::Fenced { .. }) {
-            tracing::error!("{error}");
-            self.stopping = true;
-            return;
-        }
-        self.rest_outbox();
-        self.space.refused(format!("{error}; nothing new starts until it works again, what runs goes on"));
-        for (answer, _) in turn.answers {
-            drop(answer.send(super::requests::internal(error)));
-        }
-        for (answer, _) in turn.after {
-            drop(answer.send(super::requests::internal(error)));
-        }
-        let new: BTreeSet<&RunId> = turn.rows.iter().map(|row| &row.id).collect();
-        for run in &new {
-            self.parts.vault.forget(run);
-        }
-        self.pending = events.into_iter().filter(|event| is_fact(&event.what) && !new.contains(&event.run)).collect();
-        match fold(&self.journal, self.parts.host) {
-            Ok(engine) => self.engine = engine,
-            Err(error) => {
-                // What is in memory may hold decisions that are nowhere written: nothing may follow from them.
-                tracing::error!("the journal cannot be read back: {error}; the engine ends, steps go on");
-                self.stopping = true;
-            }
-        }
-    }
-
-    /// Gives each effect that is owed to its hands, once.
-    fn hand_out(&mut self, effects: &[Command]) {
-        let owed: HashSet<String> = effects.iter().map(name_of).collect();
-        self.handed.retain(|name| owed.contains(name));
-        self.call_in(|attempt| owed.contains(&format!("look out {attempt}")));
-        let starts =
-            |command: &&Command| matches!(command, Command::Launch(_)) && !self.handed.contains(&name_of(command));
-        if effects.iter().any(|command| starts(&command)) {
-            self.space.look();
-        }
-        for command in effects {
-            let waits = match command {
-                Command::Launch(attempt) => self.is_unadopted(attempt) || self.space.trouble().is_some(),
-                Command::Record(_) => true,
-                Command::Stop { .. }
-                | Command::LookUp(..)
-                | Command::LookOut(_)
-                | Command::Probe(_)
-                | Command::Verify(_)
-                | Command::VerifyCheckpoints(_)
-                | Command::CheckCheckpoint(..)
-                | Command::RemoveCheckpoint(..)
-                | Command::CloseEnvironment(_) => false,
-            };
-            if !waits && self.handed.insert(name_of(command)) {
-                self.effect(command);
-            }
-        }
-    }
-
-    fn effect(&mut self, command: &Command) {
-        crash_point("engine.before-effect");
-        let attempt = match command {
-            Command::Launch(attempt)
-            | Command::Probe(attempt)
-            | Command::Verify(attempt)
-            | Command::VerifyCheckpoints(attempt)
-            | Command::CheckCheckpoint(attempt, _)
-            | Command::Stop { attempt, .. } => attempt,
-            Command::LookOut(attempt) => return self.look_out(attempt),
-            Command::CloseEnvironment(run) => return self.close_all(run),
-            Command::LookUp(run, lane) => return self.look_up(run, lane),
-            Command::RemoveCheckpoint(attempt, path) => return self.remove_checkpoint(attempt, path),
-            Command::Record(_) => return,
-        };
-        if let Command::Stop { attempt, reason, .. } = command
-            && self.is_wait(attempt)
-        {
-            // It runs nothing: all that is to be done about it is to say so.
-            if let Some(ended) = self.end_wait(attempt, *reason) {
-                self.parts.tell(Input::Fact(ended));
-            }
-            return;
-        }
-        let Some(run) = self.engine.run(&attempt.run) else { return };
-        match hands::task(run, command, &self.parts, self.journal.epoch()) {
-            Ok(Some(task)) => drop(self.hands(attempt).map(|hands| hands.give(task))),
-            Ok(None) => {}
-            Err(fact) => return self.parts.tell(Input::Fact(*fact)),
-        }
-        crash_point("engine.after-effect");
-    }
-
-    fn is_unadopted(&self, attempt: &AttemptId) -> bool {
-        let site = self.engine.run(&attempt.run).map(|run| run.site(attempt));
-        site.is_some_and(|site| self.unadopted.contains(&(attempt.run.clone(), site)))
-    }
-
     /// The secrets of runs that ended while no engine lived.
     pub(super) fn forget_left_over(&self) {
         let lives = |id: &str| {
@@ -535,48 +302,4 @@ async fn sleep_for(wait: Option<Duration>) {
         Some(wait) => crate::clock::sleep(wait.max(Duration::from_millis(1))).await,
         None => std::future::pending().await,
     }
-}
-
-/// The same effect has the same name.
-fn name_of(command: &Command) -> String {
-    match command {
-        Command::Record(_) => String::new(),
-        Command::Launch(attempt) => format!("launch {attempt}"),
-        Command::LookUp(run, lane) => format!("look up {run} {}/{}", lane.step, lane.lane),
-        Command::LookOut(attempt) => format!("look out {attempt}"),
-        Command::Stop { attempt, .. } => format!("stop {attempt}"),
-        Command::Probe(attempt) => format!("probe {attempt}"),
-        Command::Verify(attempt) => format!("verify {attempt}"),
-        Command::VerifyCheckpoints(attempt) => format!("verify checkpoints {attempt}"),
-        Command::CheckCheckpoint(attempt, one) => format!("check {attempt} {:?} {}", one.step, one.path),
-        Command::RemoveCheckpoint(attempt, path) => format!("remove {attempt} {path}"),
-        Command::CloseEnvironment(run) => format!("close {run}"),
-    }
-}
-
-/// Facts are kept when they cannot be committed; decisions are made again.
-fn is_fact(what: &What) -> bool {
-    matches!(
-        what,
-        What::Claimed { .. }
-            | What::CacheLooked { .. }
-            | What::CheckpointSeen { .. }
-            | What::Noted { .. }
-            | What::Revived { .. }
-            | What::Looked { .. }
-            | What::Snapshotted { .. }
-            | What::NotSnapshotted { .. }
-            | What::Keeping { .. }
-            | What::Exited { .. }
-            | What::Lost { .. }
-            | What::Probed { .. }
-            | What::Verified { .. }
-            | What::CheckpointsVerified { .. }
-            | What::CheckpointChecked { .. }
-            | What::CheckpointRemoved { .. }
-            | What::EnvironmentReady { .. }
-            | What::EnvironmentFailed { .. }
-            | What::SecretsLost { .. }
-            | What::Detached { .. }
-    )
 }

@@ -263,7 +263,48 @@ fn secrets_of(run: &Run, attempt: &AttemptId) -> Vec<String> {
 /// of its lines stay true.
 const CTRL_C: &str = "[ -n \"$BASH_VERSION\" ] || trap '[ $? -eq 0 ] || { trap - INT; kill -INT $$; }' INT; ";
 
-/// `run` and `probe` are scripts for `sh -e`.
+/// Gives a script to the program that it is for: as a file, for few programs read their script from anywhere else. It is the
+/// step's own process then, as if the kernel had started it (execve(2)); no `chmod`, for an image may have none.
+const HAND_OVER: &str = r#"f="$DOGWATCH_DIR/.script-$$"; printf %s "$1" > "$f"; shift; exec "$@" "$f""#;
+
+/// Scripts of a workflow are for `sh -e`, or for the program that their first line names behind `#!`.
 pub(super) fn shell(script: &str) -> Vec<String> {
-    vec!["/bin/sh".into(), "-e".into(), "-c".into(), [CTRL_C, script].concat()]
+    let mut argv: Vec<String> = ["/bin/sh", "-e", "-c"].map(str::to_owned).into();
+    match interpreter(script) {
+        None => argv.push([CTRL_C, script].concat()),
+        Some((program, argument)) => {
+            argv.extend([HAND_OVER, "sh", script, program].map(str::to_owned));
+            argv.extend(argument.map(str::to_owned));
+        }
+    }
+    argv
+}
+
+/// The program that a script is for, and its one argument, read as execve(2) does.
+fn interpreter(script: &str) -> Option<(&str, Option<&str>)> {
+    let line = script.strip_prefix("#!")?.lines().next()?.trim();
+    let (program, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let argument = argument.trim();
+    (!program.is_empty()).then_some((program, Some(argument).filter(|argument| !argument.is_empty())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interpreter;
+
+    #[test]
+    fn the_first_line_names_the_program_as_the_kernel_reads_it() {
+        for (script, program) in [
+            ("#!/bin/bash\nexit", Some(("/bin/bash", None))),
+            ("#! /usr/bin/env  -S python3 -u \r\nexit()", Some(("/usr/bin/env", Some("-S python3 -u")))),
+            ("#!awk\t-f", Some(("awk", Some("-f")))),
+            ("#!\nexit", None),
+            ("#!", None),
+            (" #!/bin/bash", None),
+            ("echo '#!/bin/bash'", None),
+            ("", None),
+        ] {
+            assert_eq!(interpreter(script), program, "{script:?}");
+        }
+    }
 }

@@ -36,20 +36,12 @@ fn a_key_of_a_later_version_is_refused_by_name() {
     insta::assert_snapshot!(shown(r#"version = 1
 [steps.train]
 run = "python3 train.py"
-image = "python:3"
 agent = 1
 "#), @r#"
-    error: `image` in [steps.train] is not supported yet
+    error: `agent` in [steps.train] is not supported yet
      --> flow.toml:4:1
       |
-    4 | image = "python:3"
-      | ^^^^^
-      = hint: put `image` into [environments.NAME], and environment = "NAME" here
-
-    error: `agent` in [steps.train] is not supported yet
-     --> flow.toml:5:1
-      |
-    5 | agent = 1
+    4 | agent = 1
       | ^^^^^
       = hint: remove the step, or start the agent's command in `run`
     "#);
@@ -482,4 +474,166 @@ fn what_follows_without_an_answer_is_read_and_its_mistakes_are_told() {
     // Who is reminded, where nobody is told?
     let loaded = parse(&format!("{STEP}escalation = {{ remind = '1h' }}\n")).expect("it can be run");
     assert!(loaded.warnings.to_string().contains("reminds nobody"), "{}", loaded.warnings);
+}
+
+#[test]
+fn words_of_other_tools_are_told_with_what_is_written_here() {
+    insta::assert_snapshot!(told("", &[r#"version = 1
+name = "ci"
+[jobs.build]
+[steps.build]
+runs-on = "ubuntu-latest"
+timeout-minutes = 10
+continue-on-error = true
+working-directory = "src"
+shell = "bash"
+strategy = { matrix = { os = ["a"] } }
+uses = "actions/checkout@v4"
+if = "always()"
+run = "make"
+[steps.align]
+container = "bio/star"
+maxForks = 4
+errorStrategy = "retry"
+maxRetries = 3
+publishDir = "out"
+process = "align"
+script = "star"
+max_attempts = 3
+stall_after = "5m"
+mounts = ["a:/a"]
+retry = { limit = 3 }
+run = "star"
+if = "secrets.TOKEN == 'x'"
+"#]), @r#"
+    version = 1
+    name = "ci"
+    [jobs.build]
+    [steps.build]
+    runs-on = "ubuntu-latest"
+    timeout-minutes = 10
+    continue-on-error = true
+    working-directory = "src"
+    shell = "bash"
+    strategy = { matrix = { os = ["a"] } }
+    uses = "actions/checkout@v4"
+    if = "always()"
+    run = "make"
+    [steps.align]
+    container = "bio/star"
+    maxForks = 4
+    errorStrategy = "retry"
+    maxRetries = 3
+    publishDir = "out"
+    process = "align"
+    script = "star"
+    max_attempts = 3
+    stall_after = "5m"
+    mounts = ["a:/a"]
+    retry = { limit = 3 }
+    run = "star"
+    if = "secrets.TOKEN == 'x'"
+        error 2:1 unknown key `name` at the top level of the file; `name` belongs into [workflow]
+        error 3:2 unknown key `jobs` at the top level of the file; each is a step: [steps.NAME] with `run`
+        error 5:1 unknown key `runs-on` in [steps.build]; [environment] says where steps run: in a container with an `image`, without one on this machine
+        error 6:1 unknown key `timeout-minutes` in [steps.build]; timeout = "10m"
+        error 7:1 unknown key `continue-on-error` in [steps.build]; allow_failure = true
+        error 8:1 unknown key `working-directory` in [steps.build]; steps begin in the workspace: write `cd FOLDER` as the first line of `run`
+        error 9:1 unknown key `shell` in [steps.build]; `run` is a script for sh -e; with #!/bin/bash -e, or another program, as its first line for that
+        error 10:1 unknown key `strategy` in [steps.build]; [steps.NAME.matrix] has lists as axes, and `exclude`, `max_parallel`, `fail_fast`
+        error 11:1 unknown key `uses` in [steps.build]; there are no actions: `run` has the commands themselves
+        error 12:7 there is nothing called `always` in expressions; a step runs whatever became of another one with: succeeded(steps.NAME) or not succeeded(steps.NAME)
+        error 15:1 unknown key `container` in [steps.align]; it is called `image`; how containers are made stands in [environment]
+        error 16:1 unknown key `maxForks` in [steps.align]; max_parallel in [workflow] limits steps and lanes at once; in [steps.NAME.matrix] the lanes of one step
+        error 17:1 unknown key `errorStrategy` in [steps.align]; retry = { max_attempts = 3 }, or allow_failure = true; by cause: [[steps.NAME.on_failure]]
+        error 18:1 unknown key `maxRetries` in [steps.align]; retry = { max_attempts = 3, delay = "30s" }; by cause: [[steps.NAME.on_failure]]
+        error 19:1 unknown key `publishDir` in [steps.align]; outputs = { NAME = { path = "FILE" } }
+        error 20:1 unknown key `process` in [steps.align]; a step is [steps.NAME]; its script is `run`
+        error 21:1 unknown key `script` in [steps.align]; the script of a step is `run`
+        error 22:1 unknown key `max_attempts` in [steps.align]; it belongs into `retry`: retry = { max_attempts = 3, delay = "30s" }
+        error 23:1 unknown key `stall_after` in [steps.align]; `stall_after` belongs into [steps.NAME.wait]
+        error 24:1 unknown key `mounts` in [steps.align]; `mounts` belongs into [environment]; of some steps into [environments.NAME], with environment = "NAME" in each
+        error 25:11 unknown key `limit` in retry of [steps.align]; max_attempts = 3, the first one counted
+        error 27:7 there is nothing called `secrets` in expressions; write secrets = ["NAME"] in the step: its script sees "$NAME"
+    "#);
+}
+
+#[test]
+fn what_is_no_toml_at_all_is_told_once_and_by_its_name() {
+    insta::assert_snapshot!(shown("# ours\nname: ci\non: push\njobs:\n  build:\n    steps:\n      - run: make\n"), @r#"
+    error: this is YAML, and workflow files are TOML
+     --> flow.toml:2:1
+      |
+    2 | name: ci
+      | ^^^^^^^^
+      = hint: [steps.build] and below it run = "make"; `dogwatch init` writes a whole file to begin with
+    "#);
+    insta::assert_snapshot!(shown("{ \"version\": 1 }"), @r#"
+    error: this is JSON, and workflow files are TOML
+     --> flow.toml:1:1
+      |
+    1 | { "version": 1 }
+      | ^^^^^^^^^^^^^^^^
+      = hint: [steps.build] and below it run = "make"; `dogwatch init` writes a whole file to begin with
+    "#);
+    insta::assert_snapshot!(shown("process align {\n  input: path x\n  script: 'star'\n}\n"), @r#"
+    error: this is a Nextflow script, and workflow files are TOML
+     --> flow.toml:1:1
+      |
+    1 | process align {
+      | ^^^^^^^^^^^^^^^
+      = hint: [steps.build] and below it run = "make"; `dogwatch init` writes a whole file to begin with
+    "#);
+    // One colon does not make it YAML.
+    insta::assert_snapshot!(shown("version = 1\n[steps.a]\nrun: \"make\"\n"), @r#"
+    error: key with no value, expected `=`
+     --> flow.toml:3:6
+      |
+    3 | run: "make"
+      |      ^
+      = hint: a key and its value have `=` between them
+    "#);
+}
+
+#[test]
+fn steps_with_an_image_of_their_own_run_in_environments_that_are_made_for_them() {
+    let text = r#"version = 1
+[environment]
+workspace = "."
+[environments.big]
+image = "train:1"
+memory = "16GiB"
+[environments.python-3]
+image = "other:1"
+[steps.a]
+image = "python:3"
+run = "a"
+[steps.b]
+image = "python:3"
+run = "b"
+[steps.c]
+environment = "big"
+image = "python:3"
+run = "c"
+[steps.d]
+run = "d"
+"#;
+    let workflow = parse(text).expect("it is right").workflow;
+    let place = |step: &str| workflow.steps[&id(step)].place.environment.to_string();
+    assert_eq!(["a", "b", "c", "d"].map(place), ["python-3-2", "python-3-2", "big-python-3", "default"]);
+    let made = |name: &str| {
+        let made = workflow.all_environments().find(|(id, _)| id.as_str() == name).expect("it was made").1;
+        made.container.clone().expect("a container")
+    };
+    assert_eq!((made("python-3-2").image.as_str(), made("python-3-2").memory), ("python:3", None));
+    assert_eq!((made("big-python-3").image.as_str(), made("big-python-3").memory), ("python:3", Some(16 << 30)));
+    assert_eq!(workflow.all_environments().count(), 5);
+    insta::assert_snapshot!(shown("version = 1\n[steps.a]\nimage = \"../x\"\nrun = \"a\"\n"), @r#"
+    error: "../x" is not the name of an image
+     --> flow.toml:3:9
+      |
+    3 | image = "../x"
+      |         ^^^^^^
+      = hint: write it like "python:3.12-slim", "ghcr.io/acme/train:2026.11" or "name@sha256:…"
+    "#);
 }
