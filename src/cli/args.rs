@@ -305,7 +305,7 @@ pub enum Control {
     Pause { run: String },
     /// Go on after a pause
     Unpause { run: String },
-    /// Go on with a stopped or failed run
+    /// Go on with a run that is over: stopped or failed, or succeeded and wanted again with --from
     Resume {
         run: String,
         /// Run this step and what comes after it again

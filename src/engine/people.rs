@@ -210,8 +210,8 @@ impl Run {
 
     pub(super) fn stop(&mut self, why: RunStopWhy, by: &Principal) {
         if matches!(self.phase, Phase::Going) {
-            let by = by.clone();
-            self.phase = Phase::Stopping { why, by };
+            self.stopped = Some((why.clone(), by.clone()));
+            self.phase = Phase::Stopping { why, by: by.clone() };
         }
     }
 
@@ -286,6 +286,7 @@ impl Run {
         }
         if matches!(self.phase, Phase::Ended { .. }) {
             self.phase = Phase::Going;
+            self.stopped = None;
             self.since = at;
         }
         self.lacking.clear();
@@ -305,6 +306,7 @@ impl Run {
             return;
         }
         self.phase = Phase::Going;
+        self.stopped = None;
         self.since = at;
         self.paused = false;
         self.lacking.clear();

@@ -30,6 +30,8 @@ pub struct Run {
     /// Where the run's own time limit counts from: its start, or its last resumption.
     pub since: Time,
     pub phase: Phase,
+    /// Why it was stopped before its end, and by whom; until it goes on.
+    pub stopped: Option<(RunStopWhy, Principal)>,
     pub paused: bool,
     /// How each environment turned out that has been there.
     pub isolations: BTreeMap<EnvironmentId, Isolation>,
@@ -149,6 +151,7 @@ impl Run {
             created: at,
             since: at,
             phase: Phase::Going,
+            stopped: None,
             paused: false,
             isolations: BTreeMap::new(),
             kept: Vec::new(),

@@ -106,7 +106,9 @@ pub(super) fn flaw(db: &Connection, path: &Path) -> Result<Option<String>, rusql
     let check = if size > WHOLE { "PRAGMA quick_check(1)" } else { "PRAGMA integrity_check(1)" };
     let said: String = db.query_row(check, [], |row| row.get(0))?;
     if said != "ok" {
-        return Ok(Some(said));
+        // Its first line is a heading: `*** in database main ***`.
+        let told = said.lines().find(|line| !line.starts_with("***")).unwrap_or(&said);
+        return Ok(Some(told.trim().to_owned()));
     }
     if size > WHOLE {
         return Ok(None);

@@ -418,6 +418,8 @@ fn the_end_of_a_run_says_what_comes_next() {
     insta::assert_snapshot!("summary-80", shown(&run::summary(&view, &look(80)), 80));
     view.line.state = RunState::Stopped;
     assert!(shown(&run::summary(&view, &look(80)), 80).contains("next: dogwatch resume digits#3"));
+    (view.line.state, view.steps[2].state) = (RunState::Failed, StepState::Stopped);
+    assert!(shown(&run::summary(&view, &look(80)), 80).contains("next: dogwatch resume digits#3"));
 }
 
 #[test]

@@ -202,6 +202,11 @@ fn recover_makes_a_new_journal_and_nothing_runs_twice() {
     for word in ["journal.db is damaged", "dogwatch recover"] {
         assert!(words(&refused).contains(word), "{word:?} is not in\n{}", words(&refused));
     }
+    let first = words(&refused).lines().find(|line| line.starts_with("error")).map(str::to_owned).unwrap_or_default();
+    assert!(
+        first.contains("dogwatch recover") && !first.contains("***"),
+        "what to do stands in the first line: {first}"
+    );
     assert_eq!(std::fs::metadata(&journal).expect("it is there").len(), size, "it was not changed");
     let said = house.said(&["recover"]);
     for word in ["it is kept as", "1 run(s) that are over, 1 that go on", "dogwatch unpause second#1"] {

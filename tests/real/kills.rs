@@ -283,6 +283,25 @@ fn everything_is_gone_after_a_time_limit() {
     assert_eq!(sleepers(&house), 0);
 }
 
+/// Also what people read afterwards says that it was the run's limit, not the step's nor somebody's word.
+#[test]
+fn a_run_whose_time_is_over_says_so() {
+    let house = House::new();
+    house.workflow("[workflow]\ntimeout = \"2s\"\n[steps.work]\nrun = 'sleep 303'\n[steps.after]\nneeds = [\"work\"]\nrun = 'true'\n");
+    house.start();
+    assert_eq!(house.wait(), Some(1));
+    let why = "stopped: the run's time limit of 2.0s was over";
+    assert_eq!(house.lane("work")["detail"], why);
+    let told = house.said(&["why", "@last", "work"]);
+    assert!(told.contains(why), "{told}");
+    assert!(house.said(&["status"]).contains("next: dogwatch resume w#1"), "{}", house.said(&["status"]));
+    house.said(&["resume", "@last"]);
+    until("it is tried again", || house.lane("work")["state"] == "running");
+    assert_eq!(house.lane("work")["detail"], "");
+    house.said(&["stop", "@last"]);
+    until("it has ended", || house.lane("work")["detail"] == "stopped");
+}
+
 #[test]
 fn everything_is_gone_after_a_stop() {
     let house = spawning("", "sleep 301");

@@ -172,6 +172,10 @@ pub fn questions(view: &RunView) -> Vec<Row> {
 pub fn next(view: &RunView) -> Vec<Row> {
     let run = run_arg(&view.line);
     let commands = match view.line.shown() {
+        // Its time was over, or a rule ended it: what was stopped goes on.
+        RunState::Failed if view.steps.iter().any(|step| step.state == StepState::Stopped) => {
+            vec![format!("dogwatch resume {run}")]
+        }
         RunState::Failed => after_failure(view, &run),
         RunState::Stopped => vec![format!("dogwatch resume {run}")],
         RunState::Paused => vec![format!("dogwatch unpause {run}")],

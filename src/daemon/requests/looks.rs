@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use super::saved::says;
 use super::{Answer, Reaction, Refusable, find_lane, internal, refusal, reply};
 use crate::daemon::core::{Core, Live};
-use crate::daemon::views::{ended_words, step_state, words};
+use crate::daemon::views::{ended_words, step_state, stopped, words};
 use crate::engine::{LaneRun, Run};
 use crate::journal::RunRow;
 use crate::metrics::Metrics;
-use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, LaneId, Principal, Selection, Time, What};
+use crate::model::{AttemptId, CacheLook, Checkpoint, Event, Exit, LaneId, Principal, Selection, Time, Verdict, What};
 use crate::usage;
 use crate::wire::client::{
     self as wire, CachedView, CheckpointView, RefusalKind, Reply, ResultView, SourceView, WhyView,
@@ -63,8 +63,9 @@ impl Core {
             return Err(Box::new(refusal(RefusalKind::Refused, words, Some("dogwatch status shows how it is"))));
         };
         let decided = events.iter().rev().find_map(|(seq, event)| {
-            let What::Judged { attempt: about, .. } = &event.what else { return None };
-            (about == attempt).then(|| words::event(&run, *seq, event).text)
+            let What::Judged { attempt: about, verdict } = &event.what else { return None };
+            let was_stopped = matches!(verdict, Verdict::Stopped);
+            (about == attempt).then(|| if was_stopped { stopped(&run) } else { words::event(&run, *seq, event).text })
         });
         let rule = exit.diagnosis.as_ref().and_then(|said| said.rule.as_ref());
         Ok(reply(Reply::Why(Box::new(WhyView {

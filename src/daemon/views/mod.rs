@@ -8,7 +8,8 @@ use super::space::Space;
 use super::watch::{Board, Took};
 use crate::engine::{Ended, Engine, Finish, LaneRun, LaneState, Phase, Question, Run, Shortages, Timer, Wait};
 use crate::model::{
-    AttemptId, End, EscalationKind, Exit, Isolation, RunResult, SkipWhy, Step, StepWhat, StopReason, Time, gpu_words,
+    AttemptId, End, EscalationKind, Exit, Isolation, RunResult, RunStopWhy, SkipWhy, Step, StepWhat, StopReason, Time,
+    gpu_words, span_words,
 };
 use crate::wire::client::{
     AttachedView, IsolationView, NoteView, ProgressView, RunLine, RunState, RunView, StepState, StepView, TimeLeft,
@@ -334,7 +335,7 @@ fn detail(run: &Run, step: &Step, lane: &LaneRun) -> String {
         LaneState::Asking { escalation } => {
             run.questions.get(escalation).map_or_else(String::new, |question| asked(run, question))
         }
-        LaneState::Done { how, .. } => done(lane, how),
+        LaneState::Done { how, .. } => done(run, lane, how),
     }
 }
 
@@ -361,7 +362,7 @@ fn waiting(run: &Run, step: &Step) -> String {
     }
 }
 
-fn done(lane: &LaneRun, how: &Ended) -> String {
+fn done(run: &Run, lane: &LaneRun, how: &Ended) -> String {
     let leaked = lane.last_exit.as_ref().filter(|exit| !exit.leaked.is_empty()).map(|exit| {
         let names: Vec<String> = exit.leaked.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
         format!("leaked: {}", names.join(", "))
@@ -379,12 +380,25 @@ fn done(lane: &LaneRun, how: &Ended) -> String {
         Ended::Skipped(SkipWhy::RunEnded) => "the run ended before".into(),
         Ended::Skipped(SkipWhy::Unneeded) => "nobody needs it any more".into(),
         Ended::LeftOut(by) => format!("left out by {by}"),
-        Ended::Stopped => "stopped".into(),
+        Ended::Stopped => stopped(run),
     };
     match leaked {
         Some(leaked) if words.is_empty() => leaked,
         Some(leaked) => format!("{words}; {leaked}"),
         None => words,
+    }
+}
+
+/// Why a step was stopped: with its run, unless somebody stopped it alone.
+pub(super) fn stopped(run: &Run) -> String {
+    match &run.stopped {
+        Some((RunStopWhy::Timeout, _)) => {
+            let limit = run.workflow.timeout.map(span_words).unwrap_or_default();
+            format!("stopped: the run's time limit of {limit} was over")
+        }
+        Some((RunStopWhy::Abort { rule }, _)) => format!("stopped with the run, by rule \"{rule}\""),
+        Some((RunStopWhy::Rejected, by)) => format!("stopped with the run, which {by} rejected"),
+        Some((RunStopWhy::Asked, _)) | None => "stopped".into(),
     }
 }
 
