@@ -283,6 +283,23 @@ fn everything_is_gone_after_a_time_limit() {
     assert_eq!(sleepers(&house), 0);
 }
 
+/// Where steps run is told by whoever made the environment: an engine that dies just then leaves that to the next one.
+#[test]
+fn where_steps_run_is_known_although_the_engine_died_as_it_was_made() {
+    let mut house = House::new();
+    house.workflow("[steps.work]\nrun = 'until [ -e go ]; do sleep 0.05; done'\n");
+    let once = house.work().join("once");
+    house.set("DOGWATCH_CRASH", "hands.after-ensure");
+    house.set("DOGWATCH_CRASH_ONCE", &once.to_string_lossy());
+    house.start();
+    until("the engine has died", || once.exists());
+    house.unset("DOGWATCH_CRASH");
+    until("it runs", || house.lane("work")["state"] == "running");
+    until("where it runs is known", || house.status()["isolation"]["sandboxed"] == true);
+    std::fs::write(house.work().join("go"), "").expect("it can be written");
+    assert_eq!(house.wait(), Some(0));
+}
+
 /// Also what people read afterwards says that it was the run's limit, not the step's nor somebody's word.
 #[test]
 fn a_run_whose_time_is_over_says_so() {

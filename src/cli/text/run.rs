@@ -49,6 +49,7 @@ fn left(left: &RunLeft) -> Option<String> {
 
 fn place(view: &RunView) -> Row {
     let badge = match &view.isolation {
+        None if view.line.ended_ms.is_some() => "its environment is not known".to_owned(),
         None => "no environment yet".to_owned(),
         Some(isolation) if isolation.sandboxed => isolation.why.clone().unwrap_or_else(|| "sandboxed".into()),
         Some(isolation) => format!("NOT SANDBOXED: {}", isolation.why.as_deref().unwrap_or("by the workflow")),

@@ -150,6 +150,12 @@ impl Actor {
         match self.connect(&secret).await {
             Ok(_) => {
                 self.wait_for(None);
+                // Whoever made it may have died before it could say what it made.
+                if !self.told_isolation
+                    && let Ok(handle) = self.parts.sandbox.ensure(&self.spec).await
+                {
+                    self.tell_isolation(&handle);
+                }
                 Life::Answers
             }
             Err(session::Error::Nobody { .. }) => Life::Dead,
