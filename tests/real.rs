@@ -102,6 +102,8 @@ mod shim;
 mod space;
 #[path = "real/stalls.rs"]
 mod stalls;
+#[path = "real/starting.rs"]
+mod starting;
 #[path = "real/sweep.rs"]
 mod sweep;
 #[path = "real/verify.rs"]

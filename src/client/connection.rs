@@ -32,6 +32,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 pub struct Client {
     stream: UnixStream,
     unread: Vec<u8>,
+    /// So much of it holds no end of a line.
+    searched: usize,
     descriptors: VecDeque<OwnedFd>,
     next: u64,
     changed: Option<u64>,
@@ -75,6 +77,7 @@ impl Client {
         let mut client = Self {
             stream,
             unread: Vec::new(),
+            searched: 0,
             descriptors: VecDeque::new(),
             next: 1,
             changed: None,
@@ -228,10 +231,13 @@ impl Client {
 
     /// The next whole line of what was received.
     fn unread_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
-        let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') else {
+        // What was looked through already has no end: a run of thousands of steps comes in hundreds of pieces.
+        let Some(end) = self.unread[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.unread.len();
             return Ok(None);
         };
-        let line: Vec<u8> = self.unread.drain(..=end).collect();
+        let line: Vec<u8> = self.unread.drain(..=self.searched + end).collect();
+        self.searched = 0;
         serde_json::from_slice(&line).map(Some).map_err(|why| Error::Garbled { what: why.to_string() })
     }
 

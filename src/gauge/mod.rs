@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod metrics;
+pub mod modes;
 pub mod plain;
 pub mod progress;
 pub mod updates;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use crate::gauge::modes::Modes;
 use crate::wire::shim::{BadFrame, Frame, MAX_FRAME};
 
 /// What a new view, or one that fell behind, is shown first.
@@ -16,15 +17,21 @@ const QUEUE: usize = 256 * 1024;
 /// Back to the terminal's first state: what was cut off may have left it anywhere.
 const RESET: &[u8] = b"\x1bc";
 
-/// The last bytes of the stream.
+/// To the other screen, and how that is recognised.
+const OTHER_SCREEN: &[u8] = b"\x1b[?1049h";
+const SWITCHES: [&[u8]; 3] = [OTHER_SCREEN, b"\x1b[?1047h", b"\x1b[?47h"];
+
+/// The last bytes of the stream, and the modes that all of it has left on.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     bytes: Vec<u8>,
     cut: bool,
+    modes: Modes,
 }
 
 impl Recent {
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.modes.feed(bytes);
         let bytes = &bytes[bytes.len().saturating_sub(RECENT)..];
         if self.bytes.len() + bytes.len() > 2 * RECENT {
             self.bytes.drain(..self.bytes.len().saturating_sub(RECENT));
@@ -33,8 +40,27 @@ impl Recent {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// What makes a terminal that nobody has changed show it: the newest bytes, with the screen and the modes that were set
+    /// before them. Where they were lost, keys, mouse and paste of a program would be wrong until it sets them anew.
+    fn picture(&self) -> Vec<u8> {
+        let tail = self.tail();
+        if tail.len() == self.bytes.len() && !self.cut {
+            return tail.to_vec();
+        }
+        let switches = SWITCHES.iter().any(|switch| tail.windows(switch.len()).any(|some| some == *switch));
+        let screen = if self.modes.alternate() && !switches { OTHER_SCREEN } else { &[] };
+        // Before them: they may end in the middle of a sequence, and say again whatever was set since they began.
+        [screen, &self.modes.put_on(), tail].concat()
+    }
+
+    /// What a picture shows is only a part of what a program has drawn on a screen that it has to itself: the rest is there
+    /// when it draws it anew.
+    pub(super) fn is_torn(&self) -> bool {
+        self.cut && self.modes.alternate()
+    }
+
     /// The newest bytes, from the start of a line where there is one.
-    pub(super) fn tail(&self) -> &[u8] {
+    fn tail(&self) -> &[u8] {
         let tail = &self.bytes[self.bytes.len().saturating_sub(RECENT)..];
         if !self.cut && tail.len() == self.bytes.len() {
             return tail;
@@ -71,6 +97,8 @@ pub(super) struct View {
     sent: usize,
     queued: usize,
     behind: bool,
+    /// It was shown a picture of the end alone.
+    fresh: bool,
 }
 
 impl AsFd for View {
@@ -82,8 +110,8 @@ impl AsFd for View {
 impl View {
     /// A view on `socket`, which does not block; `inbox` is what it has said already.
     pub(super) fn new(socket: OwnedFd, inbox: Vec<u8>, recent: &Recent) -> Self {
-        let mut view = Self { socket, inbox, queue: VecDeque::new(), sent: 0, queued: 0, behind: false };
-        view.enqueue(Frame::Output.of(recent.tail()).into());
+        let mut view = Self { socket, inbox, queue: VecDeque::new(), sent: 0, queued: 0, behind: false, fresh: true };
+        view.enqueue(Frame::Output.of(&recent.picture()).into());
         view
     }
 
@@ -111,6 +139,11 @@ impl View {
         }
     }
 
+    /// It was shown a picture of the end alone since this was asked last.
+    pub(super) fn takes_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.fresh)
+    }
+
     /// The last frame: always kept, also for a view that is behind.
     pub(super) fn close(&mut self, words: &str, recent: &Recent) {
         self.catch_up(recent);
@@ -121,7 +154,8 @@ impl View {
         if self.behind {
             self.behind = false;
             self.enqueue(Frame::Output.of(RESET).into());
-            self.enqueue(Frame::Output.of(recent.tail()).into());
+            self.enqueue(Frame::Output.of(&recent.picture()).into());
+            self.fresh = true;
         }
     }
 

@@ -25,6 +25,8 @@ use crate::{clock, faults, spawn};
 
 /// The most that waits to be typed; beyond it the step is not reading.
 const TYPED: usize = 64 * 1024;
+/// After so long a program is asked to draw anew what a view has lost: at most twice a second, also in a flood.
+const REPAINT_MS: i64 = 500;
 /// How much is read from the terminal before the log gets it.
 const BATCH: usize = MAX_FRAME;
 
@@ -45,6 +47,8 @@ pub(super) struct Watch {
     pub(super) size: (u16, u16),
     epoch: u64,
     batch: Vec<u8>,
+    /// When the step's program is asked to draw its screen anew (boot time, milliseconds).
+    repaint: Option<i64>,
 }
 
 /// What poll found.
@@ -79,6 +83,7 @@ impl Watch {
             size,
             epoch,
             batch: vec![0; BATCH],
+            repaint: None,
         };
         watch.start();
         Ok(watch)
@@ -107,6 +112,7 @@ impl Watch {
                 self.reap();
             }
             self.serve(&ready);
+            self.have_repainted();
         }
         self.close();
         ExitCode::SUCCESS
@@ -124,7 +130,8 @@ impl Watch {
         fds.extend(self.newcomers.iter().map(|one| PollFd::new(&one.lines, readable(one.lines.is_waiting()))));
         fds.extend(self.views.iter().map(|view| PollFd::new(view, readable(view.is_waiting()))));
         fds.extend(self.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
-        let until = self.ending.next_deadline().into_iter().chain(self.newcomers.iter().map(|one| one.until)).min();
+        let newcomers = self.newcomers.iter().map(|one| one.until);
+        let until = self.ending.next_deadline().into_iter().chain(newcomers).chain(self.repaint).min();
         let left = until.map(|until| (until - clock::boottime_ms()).max(0));
         let timeout = left.map(|left| Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000) * 1_000_000 });
         // Interrupted or refused for want of memory: everything is looked at anew in the next turn.
@@ -246,6 +253,24 @@ impl Watch {
             !found.contains(PollFlags::OUT) || view.flush(recent).is_ok()
         });
         self.grant(wishes);
+    }
+
+    /// A view that fell behind shows a part of what was drawn. A program that has the screen to itself is told that its
+    /// terminal has changed, as if somebody had resized it: it draws everything anew, and nothing else of it changes.
+    fn have_repainted(&mut self) {
+        let now = clock::boottime_ms();
+        // Each of them is asked.
+        let fresh = self.views.iter_mut().map(View::takes_fresh).filter(|fresh| *fresh).count();
+        if fresh > 0 && self.recent.is_torn() && self.repaint.is_none() {
+            self.repaint = Some(now + REPAINT_MS);
+        }
+        if self.repaint.is_some_and(|due| due <= now) {
+            self.repaint = None;
+            if let Ok(group) = rustix::termios::tcgetpgrp(&self.owned.pty.master) {
+                // Nobody is there any more: then there is nothing to draw.
+                let _ = rustix::process::kill_process_group(group, Signal::WINCH);
+            }
+        }
     }
 
     pub(super) fn grant(&mut self, wishes: Vec<Wish>) {

@@ -1,4 +1,5 @@
-//! What a workflow of many steps costs: 10^2, 10^3 and 10^4 of them as a chain, a fan-out with a join, and a random graph.
+//! What a workflow of many steps costs: 10^2, 10^3 and 10^4 of them as a chain, a fan-out with a join, a random graph, and
+//! the lanes of one step.
 //! For each the time of reading the file, of planning, of `dogwatch validate`, and of a whole life in the mind with a real
 //! journal behind it; replay of a long journal; what its sums and its mark cost a commit; what clients are sent and shown;
 //! and the real engine with steps of `true`. Each case is a process of its own: its peak memory is its own, too.
@@ -21,7 +22,7 @@ mod real;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The shapes of graphs.
-const SHAPES: [&str; 3] = ["chain", "fan", "random"];
+const SHAPES: [&str; 4] = ["chain", "fan", "random", "lanes"];
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -93,6 +94,13 @@ fn now_ms() -> f64 {
 /// A workflow file of this shape.
 fn source(shape: &str, n: usize) -> Result<String> {
     let mut text = format!("version = 1\n[workflow]\nname = \"{shape}\"\nmax_parallel = 8\n");
+    if shape == "lanes" {
+        let values: Vec<String> = (2..n).map(|value| value.to_string()).collect();
+        write!(text, "[steps.s0]\nrun = \"true\"\n[steps.train]\nneeds = [\"s0\"]\nrun = \"true\"\n")?;
+        write!(text, "[steps.train.matrix]\nseed = [{}]\n", values.join(", "))?;
+        write!(text, "[steps.last]\nneeds = [\"train\"]\nrun = \"true\"\n")?;
+        return Ok(text);
+    }
     let mut dice: u64 = 42;
     for i in 0..n {
         let needs: Vec<usize> = match shape {

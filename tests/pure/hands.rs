@@ -1,7 +1,7 @@
 //! The key that lets go, and a terminal that is left as it was found.
 
-use dogwatch::cli::terminal::modes::Modes;
 use dogwatch::faces::detach::{Key, Typed, Watch};
+use dogwatch::gauge::modes::Modes;
 
 fn watch(key: &str) -> Watch {
     Watch::new(Key::parse(key).expect("a key"))
@@ -133,6 +133,25 @@ fn exactly_the_modes_that_were_left_on_are_taken_back() {
     }
     assert!(taken_back(b"\x1b[?1049h\x1b[?1000h").ends_with(r"\x1b[?1049l"), "the screen is left last");
     assert_eq!(taken_back(b""), "", "nothing was shown: nothing is to be put in order");
+}
+
+#[test]
+fn a_terminal_that_begins_in_the_middle_is_given_the_modes_of_the_program() {
+    let table: &[(&[u8], &str, bool)] = &[
+        (b"just text", "", false),
+        (b"\x1b[?1049h\x1b[?1000;1006h\x1b[?2004h\x1b[?25l", r"\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?2004h", true),
+        (b"\x1b[?1049h\x1b[?1h\x1b=\x1b[?1049l\x1b[?1l", r"\x1b=", false),
+        (b"\x1b[?47h\x1b[?1003h\x1bc", "", false),
+    ];
+    for (shown, expected, alternate) in table {
+        let mut modes = Modes::default();
+        // Wherever it is cut.
+        for piece in shown.chunks(3) {
+            modes.feed(piece);
+        }
+        assert_eq!(modes.put_on().escape_ascii().to_string(), *expected, "{}", shown.escape_ascii());
+        assert_eq!(modes.alternate(), *alternate, "{}", shown.escape_ascii());
+    }
 }
 
 #[test]

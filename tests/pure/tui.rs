@@ -6,6 +6,8 @@ use dogwatch::tui::model::Model;
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{EscalationView, Reply};
 
+#[path = "tui/begun.rs"]
+mod begun;
 #[path = "tui/fits.rs"]
 mod fits;
 #[path = "tui/hints.rs"]
@@ -20,8 +22,12 @@ mod menus;
 mod prompt;
 #[path = "tui/released.rs"]
 mod released;
+#[path = "tui/starts.rs"]
+mod starts;
 #[path = "tui/told.rs"]
 mod told;
+#[path = "tui/top.rs"]
+mod top;
 
 /// A key by its name: `n`, `A`, `enter`, `ctrl-u`.
 fn key(name: &str) -> KeyEvent {

@@ -188,18 +188,12 @@ fn finish(keep: &Keep, engine: &mut crate::keeper::Engine, disk: &Tmpfs) {
     engine.wait_exited(&place("d"));
 }
 
-#[test]
-fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_later() {
-    let keep = Keep::start();
-    let mut engine = keep.connect();
+/// A step that runs this once somebody looks at it who reads nothing until it has said "flood over"; then what was shown,
+/// until it ends with `last`.
+fn shown_late(keep: &Keep, engine: &mut crate::keeper::Engine, script: &str, last: &str) -> (UnixStream, String) {
     let go = keep.dir.path().join("go");
-    engine.launch(launch(
-        "a",
-        &format!(
-            "echo hello; while [ ! -e {} ]; do sleep 0.01; done; seq 1 400000; echo flood over; read line",
-            go.display()
-        ),
-    ));
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    engine.launch(launch("a", &format!("echo hello; {wait}; {script}")));
     engine.wait_for(|event| matches!(event, Event::Claimed { .. }));
     let socket = keep.dir.path().join("rt/s").join(place("a").key);
     // The file is there a moment before somebody listens at it.
@@ -221,7 +215,7 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
         tail(&mut log, 1).contains("flood over")
     });
     let (mut inbox, mut shown) = (Vec::new(), Vec::new());
-    while !shown.ends_with(b"flood over\r\n") {
+    while !shown.ends_with(last.as_bytes()) {
         let mut block = vec![0; 65536];
         let read = view.read(&mut block).expect("the shim speaks");
         assert!(read > 0, "the shim closed the view");
@@ -231,7 +225,15 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
             shown.extend(bytes);
         }
     }
-    let text = String::from_utf8(shown).expect("text");
+    (view, String::from_utf8(shown).expect("text"))
+}
+
+#[test]
+fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_later() {
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    let script = "seq 1 400000; echo flood over; read line";
+    let (mut view, text) = shown_late(&keep, &mut engine, script, "flood over\r\n");
     let reset = text.find("\u{1b}c").expect("it starts anew after it fell behind");
     assert!(text.len() < 2_000_000, "it was shown {} bytes", text.len());
     // The fresh picture begins with a whole line, and is the end of the log.
@@ -242,6 +244,31 @@ fn a_view_that_does_not_read_costs_the_step_nothing_and_gets_a_fresh_picture_lat
     let mut ending = Vec::new();
     view.read_to_end(&mut ending).expect("the end");
     assert!(String::from_utf8_lossy(&ending).contains("[exited 0 after"), "{}", String::from_utf8_lossy(&ending));
+}
+
+/// What a view has lost of a program that has the screen to itself comes back: its screen and its modes at once, what it drew
+/// before as soon as it draws anew, which it is asked for.
+#[test]
+fn a_view_that_fell_behind_a_program_that_draws_is_whole_again() {
+    let keep = Keep::start();
+    let mut engine = keep.connect();
+    let drawn = keep.dir.path().join("drawn");
+    let script = format!(
+        "printf '\\033[?1049h\\033[?1000h\\033[?2004h\\033[?25l\\033[?1h'; trap 'touch {0}' WINCH; seq 1 400000; echo flood \
+         over; while [ ! -e {0} ]; do sleep 0.05; done; printf '\\033[?1h\\033[Hthe whole picture'; read line",
+        drawn.display()
+    );
+    let (mut view, text) = shown_late(&keep, &mut engine, &script, "the whole picture");
+    let reset = text.rfind("\u{1b}c").expect("it starts anew after it fell behind");
+    let picture = &text[reset + 2..];
+    let modes = "\u{1b}[?1049h\u{1b}[?1h\u{1b}[?25l\u{1b}[?1000h\u{1b}[?2004h";
+    assert!(
+        picture.starts_with(modes),
+        "on its own screen, with its keys, mouse and paste: {}",
+        picture.escape_debug()
+    );
+    view.write_all(&Frame::Input.of(b"over\n")).expect("the shim reads");
+    engine.wait_exited(&place("a"));
 }
 
 fn is_tampered(dir: impl AsFd, key: &str) -> bool {

@@ -1,7 +1,6 @@
 //! A person's own terminal on a step: raw mode with a guard, the key that lets go, bytes both ways, and a terminal that is
 //! left as it was found. Owns the terminal's modes; never knows what is typed.
 
-pub mod modes;
 mod pump;
 mod raw;
 

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 
-use super::modes::Modes;
 use super::raw::Raw;
 use crate::cli::signals::Signals;
 use crate::clock::boottime_ms;
 use crate::faces::detach::{Key, Watch};
+use crate::gauge::modes::Modes;
 
 /// Few enough that a terminal which is ready takes them without blocking.
 const CHUNK: usize = 512;

@@ -7,13 +7,9 @@ use crate::cli::Face;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::{Left, Visit, size, visit};
 use crate::client::Client;
-use crate::clock::boottime_ms;
 use crate::faces::detach::Key;
 use crate::faces::words::{count, quote, span};
 use crate::wire::client::{Ask, Reply, StepState, StepView};
-
-/// How long a step may take to begin when somebody wants to attach to it.
-const STARTING_MS: i64 = 10_000;
 
 /// How somebody attaches.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +29,7 @@ enum Next {
 /// `attach`.
 pub(super) fn attach(face: &Face, run: &str, step: &str, manner: Manner) -> Ended {
     on_a_terminal("attach", &format!("dogwatch logs {} {} -f", quote(run), quote(step)))?;
-    if let Some(by) = begun(&mut face.engine()?, run, step)?.filter(|_| manner.readonly) {
+    if let Some(by) = begun(face, run, step)?.filter(|_| manner.readonly) {
         face.screen.note(&format!("{by} is typing into it"));
     }
     let mut take_over = manner.take_over;
@@ -117,18 +113,22 @@ pub(super) fn shell(face: &Face, run: String, step: String, key: Key) -> Ended {
     Ok(Exit::Good)
 }
 
-/// A step that is being started has no session yet: waits for it a moment. Everything else is the engine's to say. Gives
-/// who types into it.
-fn begun(client: &mut Client, run: &str, step: &str) -> Result<Option<String>, Failure> {
+/// A step that is being started has no session yet: waits for it, however long that takes. Everything else is the engine's
+/// to say. Gives who types into it.
+fn begun(face: &Face, run: &str, step: &str) -> Result<Option<String>, Failure> {
+    let mut client = face.engine()?;
     client.subscribe()?;
-    let until = boottime_ms() + STARTING_MS;
+    let mut told = false;
     loop {
-        let lane = lane(client, run, step)?;
-        let starting = lane.as_ref().is_some_and(|lane| lane.state == StepState::Starting);
-        if !starting || boottime_ms() >= until {
+        let lane = lane(&mut client, run, step)?;
+        let Some(starting) = lane.as_ref().filter(|lane| lane.state == StepState::Starting) else {
             return Ok(lane.and_then(|lane| lane.attached).map(|attached| attached.by));
+        };
+        if !told {
+            face.screen.note(&format!("attaching to {} as soon as it starts; Ctrl-C cancels", starting.name()));
+            told = true;
         }
-        client.wait_changed(until)?;
+        client.wait_changed(i64::MAX / 2)?;
     }
 }
 

@@ -67,8 +67,8 @@ pub fn layout(model: &Model) -> Layout {
         return Layout { rooms };
     }
     match model.view {
-        // Whoever types sees what is typed into, wherever that began.
-        _ if model.attached.is_some() => rooms.push((Room::Panes, body)),
+        // Whoever types sees what is typed into, wherever that began, and what it said last.
+        _ if model.typed_into().is_some() => rooms.push((Room::Panes, body)),
         View::Overview | View::Panes if model.zoomed => rooms.push((Room::Panes, body)),
         View::Overview => overview(&mut rooms, body),
         View::Panes => rooms.push((Room::Panes, body)),
@@ -93,7 +93,7 @@ fn first(model: &Model) -> bool {
 fn small(model: &Model) -> Room {
     match model.view {
         _ if first(model) => Room::Page,
-        _ if model.attached.is_some() => Room::Panes,
+        _ if model.typed_into().is_some() => Room::Panes,
         View::Overview | View::Panes => {
             if model.zoomed {
                 Room::Panes

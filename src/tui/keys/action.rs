@@ -37,6 +37,8 @@ pub enum Action {
     Pause,
     StopRun,
     ResumeRun,
+    /// The run that began last is looked at.
+    OpenBegun,
     Undo,
     // On a step.
     Open,
@@ -139,6 +141,7 @@ const ALL: &[(&str, Action)] = &[
     ("pause", Action::Pause),
     ("stop-run", Action::StopRun),
     ("resume-run", Action::ResumeRun),
+    ("open-begun", Action::OpenBegun),
     ("undo", Action::Undo),
     ("open", Action::Open),
     ("zoom", Action::Zoom),

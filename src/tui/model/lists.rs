@@ -20,6 +20,12 @@ impl Model {
         shown.get(self.cursors.runs.min(shown.len().saturating_sub(1))).copied()
     }
 
+    /// The run that began last while another one was looked at, as long as nobody has seen it.
+    pub fn newcomer(&self) -> Option<&RunLine> {
+        let begun = self.begun.as_ref()?;
+        self.runs.iter().find(|run| run.id == *begun)
+    }
+
     /// The run of the same name that was started before this one.
     pub fn run_before(&self, line: &RunLine) -> Option<&RunLine> {
         let older = self.runs.iter().filter(|other| other.name == line.name && other.number < line.number);

@@ -8,7 +8,7 @@ mod tree;
 
 pub use charts::{AskedChart, Charts, SeriesRow, Smooth};
 pub use questions::{Group, InboxRow};
-pub use tree::{Fold, Kind, Row, RowKey, urgency};
+pub use tree::{Fold, Kind, Row, RowKey, is_words, urgency};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use crate::wire::client::{
     CheckpointView, EngineView, EscalationView, EventView, KeptView, ResourcesView, RunLine, RunState, RunView,
-    SourceView, StepView,
+    SourceView, StepState, StepView,
 };
 
 use super::draw::Picked;
@@ -78,6 +78,17 @@ pub struct Flash {
     pub until_ms: i64,
 }
 
+/// How far an attachment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The step is being started: its terminal is asked for as soon as it runs.
+    Starts,
+    /// Its terminal was asked for.
+    Asked,
+    /// Its terminal is there.
+    Open,
+}
+
 /// Typing into a step, or into a shell beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
@@ -87,9 +98,8 @@ pub struct Attached {
     pub number: u64,
     pub since_ms: i64,
     pub keys: u64,
-    /// The pane is there; before, what is typed waits.
-    pub open: bool,
-    /// Typed before the pane was there.
+    pub stage: Stage,
+    /// Typed before the pane was there: it waits.
     pub ahead: Vec<u8>,
 }
 
@@ -205,6 +215,8 @@ pub struct Model {
     pub run: Option<RunView>,
     /// The run that was asked for by name when the screen was opened.
     pub wanted: Option<String>,
+    /// The run that began last while another one was looked at; until it is looked at or seen in the list.
+    pub begun: Option<String>,
     pub events: Vec<EventView>,
     pub inbox: Vec<EscalationView>,
     /// Step by step, newest first; of those that are gone only a few: see [`Model::gone`].
@@ -269,6 +281,7 @@ impl Model {
             heard: false,
             run: None,
             wanted: None,
+            begun: None,
             events: Vec::new(),
             inbox: Vec::new(),
             checkpoints: Vec::new(),
@@ -332,6 +345,23 @@ impl Model {
             View::Journal => Place::Journal,
             View::Inbox => Place::Inbox,
         }
+    }
+
+    /// The lane that is typed into, or was until it ended without its operator: it stays before him until he has seen that.
+    pub fn typed_into(&self) -> Option<&LaneKey> {
+        match (&self.attached, self.panels.last()) {
+            (Some(attached), _) => Some(&attached.lane),
+            (None, Some(Panel::Released(released))) if !released.fleeting() => Some(&released.lane),
+            (None, _) => None,
+        }
+    }
+
+    /// The step that is typed into has ended; its terminal shows what it said last, and takes no key any more.
+    pub fn typed_into_over(&self) -> Option<&LaneKey> {
+        let attached = self.attached.as_ref().filter(|attached| attached.kind == LiveKind::Attach)?;
+        let step = self.lane_at(&attached.lane).filter(|_| attached.stage == Stage::Open)?;
+        let lives = step.state.runs() || matches!(step.state, StepState::Stopping | StepState::Unreachable);
+        (!lives).then_some(&attached.lane)
     }
 
     /// No run was ever started here.

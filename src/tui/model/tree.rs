@@ -96,3 +96,14 @@ pub fn urgency(state: StepState) -> u8 {
         StepState::Skipped => 11,
     }
 }
+
+/// Its state as the end of a sentence: `is running`, `needs you`.
+pub fn is_words(state: StepState) -> String {
+    if state == StepState::Asking {
+        state.word().into()
+    } else if state == StepState::Gate {
+        format!("is an {}", state.word())
+    } else {
+        format!("is {}", state.word())
+    }
+}

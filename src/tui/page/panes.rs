@@ -8,7 +8,7 @@ use super::steps::{held, open_needs, state_words};
 use crate::faces::words::span;
 use crate::tui::draw::{Frame, Pen, Weight, row, wrap};
 use crate::tui::message::LiveKind;
-use crate::tui::model::{LaneKey, Model, Size, View};
+use crate::tui::model::{LaneKey, Model, Size, Stage, View};
 use crate::tui::theme::{Role, role_of};
 use crate::wire::client::{StepState, StepView};
 
@@ -35,8 +35,8 @@ pub fn shown(model: &Model, room: Rect) -> Vec<LaneKey> {
     let Some(run) = &model.run else {
         return Vec::new();
     };
-    if let Some(attached) = &model.attached {
-        return vec![attached.lane.clone()];
+    if let Some(lane) = model.typed_into() {
+        return vec![lane.clone()];
     }
     let selected = model.lane().map(|step| model.lane_key(step));
     let grid =
@@ -119,7 +119,7 @@ fn pane(
     number: Option<usize>,
     buf: &mut Buffer,
 ) -> Option<Position> {
-    let attached = model.attached.as_ref().filter(|attached| attached.lane == *lane);
+    let attached = model.attached.as_ref().filter(|attached| attached.lane == *lane && attached.stage != Stage::Starts);
     let step = model.lane_at(lane);
     let selected = model.lane().is_some_and(|selected| model.lane_key(selected) == *lane);
     let back = model.scroll.get(lane).copied().unwrap_or(0);

@@ -33,11 +33,13 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         run.steps.iter().flat_map(|step| step.waits.iter().map(move |wait| (step, wait))).collect();
     timers.sort_by_key(|(_, wait)| wait.until_ms);
     let mut line = 0;
-    for (step, wait) in timers {
+    // Of thousands only those that are seen are drawn.
+    for (step, wait) in timers.into_iter().take(usize::from(inner.height)) {
         timer(model, step, wait, &mut Pen::new(buf, &model.manner.theme, row(inner, line)));
         line += 1;
     }
-    for step in run.steps.iter().filter(|step| step.checkpoint.is_some() && step.ended_ms.is_none()) {
+    let saved = run.steps.iter().filter(|step| step.checkpoint.is_some() && step.ended_ms.is_none());
+    for step in saved.take(usize::from(inner.height - line.min(inner.height))) {
         let at = step.checkpoint_step.map_or_else(|| "seen".into(), |at| format!("step {at}"));
         let mut pen = Pen::new(buf, &model.manner.theme, row(inner, line));
         pen.text(Role::Good, "ckpt ").text(Role::Plain, &short(step)).text(Role::Dim, &format!("  {at}"));

@@ -11,7 +11,7 @@ use crate::faces::words::count;
 use crate::tui::draw::{Frame, Pen, blank, row, wrap};
 use crate::tui::keys::{Action, Place, typed::encode};
 use crate::tui::message::{Effect, Link, LiveKind};
-use crate::tui::model::{LaneKey, Model};
+use crate::tui::model::{LaneKey, Model, is_words};
 use crate::tui::theme::Role;
 use crate::tui::update;
 use crate::wire::client::{StepState, StepView};
@@ -59,10 +59,11 @@ pub fn allowed(model: &Model, released: &Released, action: Action) -> Result<(),
     if model.link != Link::Up {
         return Err("the engine is not back yet".into());
     }
-    let lives = |state| matches!(state, StepState::Running | StepState::Ready | StepState::Stopping);
+    let lives =
+        |state| matches!(state, StepState::Starting | StepState::Running | StepState::Ready | StepState::Stopping);
     match model.lane_at(&released.lane) {
         Some(step) if released.kind == LiveKind::Shell || lives(step.state) => Ok(()),
-        Some(step) => Err(format!("{} is {}: there is no program to type into", step.name(), step.state.word())),
+        Some(step) => Err(format!("{} {}: there is no program to type into", step.name(), is_words(step.state))),
         None => Err("another run is looked at".into()),
     }
 }

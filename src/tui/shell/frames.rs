@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::pace::Pace;
 use super::panes::book::Book;
-use super::{ECHO_MS, FRAME_MS, HELD_MS, Shell, TYPING_FRAME_MS, WHOLE_MS};
+use super::{ECHO_MS, HELD_MS, Shell};
 use crate::clock::boottime_ms;
 use crate::faults::panic_point;
 use crate::tui::message::{LiveKind, Message};
@@ -69,16 +70,15 @@ impl Shell {
 
     /// When the next frame may be drawn.
     fn due_ms(&self) -> i64 {
-        let echo = self.model.attached.is_some() && self.sent_ms < self.typed_ms + ECHO_MS;
-        let soon = self.sent_ms + if echo { TYPING_FRAME_MS } else { FRAME_MS };
-        // A frame that changes nothing sends nothing, but making it costs work too.
-        let soon = soon.max(self.drawn_ms + if echo || self.hurry { TYPING_FRAME_MS } else { FRAME_MS });
-        if self.hurry || echo {
-            return soon;
-        }
-        // Half of what a program draws looks torn: what has come is taken in first, unless that never ends.
-        let whole = if self.panes.behind() { self.drawn_ms + WHOLE_MS } else { soon };
-        soon.max(whole).max(self.budget.due_ms())
+        let pace = Pace {
+            drawn_ms: self.drawn_ms,
+            sent_ms: self.sent_ms,
+            echo: self.model.attached.is_some() && self.sent_ms < self.typed_ms + ECHO_MS,
+            hurry: self.hurry,
+            behind: self.panes.behind(),
+            budget_ms: self.budget.due_ms(),
+        };
+        pace.due_ms()
     }
 
     pub(super) fn time_goes_on(&mut self) {

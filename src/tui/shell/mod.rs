@@ -8,6 +8,7 @@ mod export;
 mod feed;
 mod frames;
 mod input;
+mod pace;
 mod panes;
 pub mod pointer;
 pub mod terminal;
@@ -27,7 +28,7 @@ use self::pointer::Pointer;
 use self::terminal::Screen;
 use self::terminal::budget::Budget;
 use super::message::{LiveKind, LogNews, Message, News, Purpose, Refused, Search};
-use super::model::{LaneKey, Manner, Model};
+use super::model::{LaneKey, Manner, Model, Stage};
 use super::panel::Panel;
 use super::{update, view};
 use crate::client::Place;
@@ -35,11 +36,6 @@ use crate::clock::boottime_ms;
 use crate::faces::detach;
 use crate::wire::client::{LogPlace, RunState, StartRun};
 
-/// Frames: at most 30 a second; while somebody types, 120.
-const FRAME_MS: i64 = 33;
-const TYPING_FRAME_MS: i64 = 8;
-/// A terminal that says more than can be taken in is drawn in the middle of it after this time.
-const WHOLE_MS: i64 = 120;
 /// Messages that wait; then whoever has more waits too.
 const QUEUE: usize = 256;
 /// Messages taken before a frame is drawn.
@@ -264,7 +260,7 @@ impl Shell {
         for effect in update::update(&mut self.model, message) {
             self.cause(effect);
         }
-        let typing = self.model.attached.as_ref().is_some_and(|attached| attached.open);
+        let typing = self.model.attached.as_ref().is_some_and(|attached| attached.stage == Stage::Open);
         if typing && !self.raw.swap(true, Ordering::SeqCst) {
             self.watch = detach::Watch::new(self.detach);
             self.pointer = Pointer::default();

@@ -104,7 +104,7 @@ fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         if !prompted {
             answers::sent(model, &effects);
         }
-        step::opening(model, &effects);
+        attach::opening(model, &effects);
         return effects;
     }
     match model.manner.keys.pressed(model.place(), key) {
@@ -164,6 +164,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::NextQuestion => questions::next(model, false),
         Action::PreviousQuestion => questions::next(model, true),
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
+        Action::OpenBegun => news::open_begun(model),
         Action::Up
         | Action::Down
         | Action::Left
@@ -236,6 +237,10 @@ fn show(model: &mut Model, view: View) -> Vec<Effect> {
     model.panels.clear();
     model.view = view;
     model.zoomed = false;
+    if view == View::Runs {
+        // It stands at the top of the list.
+        model.begun = None;
+    }
     Vec::new()
 }
 

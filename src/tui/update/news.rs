@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{attach, questions};
+use crate::faces::words::run_name;
+use crate::tui::keys::{Action, Place};
 use crate::tui::message::{Effect, Link, News};
-use crate::tui::model::{Model, RowKey, Sourced, urgency};
+use crate::tui::model::{Model, RowKey, Sourced, View, urgency};
 use crate::wire::client::{CheckpointView, RunLine, RunState, RunView, StepView};
 
 /// More records than that are not kept: the journal has them.
@@ -33,6 +35,7 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
             let asked = run.escalations.clone();
             run_news(model, *run);
             let mut effects = questions::over(model, &asked, false);
+            effects.extend(attach::started(model));
             effects.extend(attach::come_back(model));
             return effects;
         }
@@ -65,9 +68,13 @@ pub(super) fn news(model: &mut Model, news: News) -> Vec<Effect> {
 /// The list of runs. Where no run is looked at yet, one is chosen: that which needs somebody, else the newest that runs,
 /// else the newest.
 fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
-    let first = !model.heard;
+    // Where no run was ever started, the first one is what is looked at.
+    let first = !model.heard || (model.runs.is_empty() && model.run.is_none());
     model.heard = true;
     let here = model.run_here().map(|run| run.id.clone());
+    if !first {
+        begun(model, &runs);
+    }
     model.runs = runs;
     // The cursor stays on its run when a newer one comes.
     let there = model.shown_runs().iter().position(|run| Some(&run.id) == here.as_ref());
@@ -82,6 +89,36 @@ fn heard(model: &mut Model, runs: Vec<RunLine>) -> Vec<Effect> {
         model.runs.iter().find(|run| matches!(run.state, RunState::Running | RunState::Waiting | RunState::Paused));
     let chosen = asks.or(runs).or(model.runs.first());
     chosen.map(|run| Effect::Watch { run: run.id.clone() }).into_iter().collect()
+}
+
+/// A run that began while another one was looked at is announced, and never shown by itself.
+fn begun(model: &mut Model, runs: &[RunLine]) {
+    let newest_ms = model.runs.iter().map(|run| run.created_ms).max().unwrap_or(i64::MIN);
+    let here = |run: &RunLine| model.run.as_ref().is_some_and(|view| view.line.id == run.id);
+    let newer = runs.iter().filter(|run| run.created_ms > newest_ms && !here(run));
+    let Some(newest) = newer.max_by_key(|run| run.created_ms) else { return };
+    // Whoever has the list before him sees it there.
+    if model.view == View::Runs && model.panels.is_empty() {
+        return;
+    }
+    model.begun = Some(newest.id.clone());
+    // What was just done is not talked over, and nothing over what is typed into a step.
+    if model.flash.is_none() && model.attached.is_none() {
+        let words = begun_words(model, newest);
+        model.say(words);
+    }
+}
+
+fn begun_words(model: &Model, run: &RunLine) -> String {
+    let key = model.manner.keys.words_of(Place::Any, Action::OpenBegun);
+    format!("{} has begun · {key} opens it", run_name(run))
+}
+
+/// Looks at the run that began last.
+pub(super) fn open_begun(model: &mut Model) -> Vec<Effect> {
+    let Some(run) = model.newcomer().map(|run| run.id.clone()) else { return Vec::new() };
+    super::show(model, View::Overview);
+    vec![Effect::Watch { run }]
 }
 
 /// Checkpoints. The cursor stays on the one it was on.
@@ -128,6 +165,11 @@ fn run_news(model: &mut Model, run: RunView) {
         (model.charts.range, model.charts.at, model.charts.with) = (None, None, None);
         model.cursors.journal = 0;
         model.cursors.checkpoints = 0;
+    }
+    if model.begun.as_ref() == Some(&run.line.id) {
+        let told = begun_words(model, &run.line);
+        model.flash.take_if(|flash| flash.words == told);
+        model.begun = None;
     }
     let known = |key: &RowKey| match key {
         RowKey::Lane(name) => run.steps.iter().any(|step| step.is_named(name)),

@@ -242,8 +242,7 @@ fn shell(model: &mut Model, id: u64) -> Vec<Effect> {
     else {
         return Vec::new();
     };
-    super::step::begin(model, lane.clone(), LiveKind::Shell);
-    vec![Effect::OpenLive { lane, kind: LiveKind::Shell, take_over: false }]
+    super::attach::begin(model, lane, LiveKind::Shell, false)
 }
 
 /// The last good run before the one that is asked about, and that one.

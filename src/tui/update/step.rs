@@ -1,11 +1,12 @@
 //! What can be done with the selected step, and why not. The engine decides in the end; here only what cannot be meant is
 //! refused, so that a key that is shown acts.
 
+use super::attach::{attach, live};
 use super::{batch, charts, questions};
 use crate::faces::words::{run_arg, span, took};
 use crate::tui::keys::Action;
 use crate::tui::message::{Effect, LiveKind};
-use crate::tui::model::{Attached, Fold, Kind, Model, RowKey, View};
+use crate::tui::model::{Fold, Kind, Model, RowKey, View, is_words};
 use crate::tui::panel::menu::Item;
 use crate::tui::panel::sheet::{self, About};
 use crate::tui::panel::{Confirm, Field, Menu, Panel, Sheet, log, released};
@@ -105,6 +106,7 @@ pub fn allowed(model: &Model, panels: &[Panel], action: Action) -> Result<(), St
         Action::Pause | Action::StopRun | Action::ResumeRun => on_run(model, action),
         Action::NextQuestion | Action::PreviousQuestion => questions::next_allowed(model),
         Action::Demo | Action::Starter | Action::OpenFile | Action::WrapCommand => on_first(model, action),
+        Action::OpenBegun if model.newcomer().is_none() => Err("no other run has begun meanwhile".into()),
         Action::Undo if model.undo.is_none() => Err("there is nothing to take back".into()),
         _ => Ok(()),
     }
@@ -135,7 +137,7 @@ fn on_run(model: &Model, action: Action) -> Result<(), String> {
 
 fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String> {
     let name = step.name();
-    let is = step.state.word();
+    let is = is_words(step.state);
     let some = |yes: bool, why: String| if yes { Ok(()) } else { Err(why) };
     let gate = step.command.is_empty() && step.attempt == 0;
     match action {
@@ -143,13 +145,13 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
             Err(format!("{name} runs nothing, it waits for something outside: w has it looked at now"))
         }
         Action::Attach => some(
-            matches!(step.state, StepState::Running | StepState::Ready | StepState::Stopping),
-            format!("{name} is {is}: there is no program to type into; s opens a shell beside it"),
+            matches!(step.state, StepState::Starting | StepState::Running | StepState::Ready | StepState::Stopping),
+            format!("{name} {is}: there is no program to type into; s opens a shell beside it"),
         ),
         Action::Shell => some(!gate, format!("{name} is an approval: it has no place of its own")),
         Action::Stop => some(
             matches!(step.state, StepState::Running | StepState::Ready | StepState::Starting),
-            format!("{name} is {is}: there is nothing to stop"),
+            format!("{name} {is}: there is nothing to stop"),
         ),
         Action::Retry => some(
             !gate
@@ -162,16 +164,16 @@ fn on_step(model: &Model, step: &StepView, action: Action) -> Result<(), String>
                         | StepState::Probing
                         | StepState::Verifying
                 ),
-            format!("{name} is {is}: stop it first"),
+            format!("{name} {is}: stop it first"),
         ),
         Action::Skip | Action::Done => some(
             matches!(
                 step.state,
                 StepState::Waiting | StepState::Retrying | StepState::Failed | StepState::Stopped | StepState::Asking
             ),
-            format!("{name} is {is}"),
+            format!("{name} {is}"),
         ),
-        Action::Waits => some(step.state.runs(), format!("{name} is {is}: it has no clocks")),
+        Action::Waits => some(step.state.runs(), format!("{name} {is}: it has no clocks")),
         Action::Log => some(step.attempt > 0, format!("{name} has not run yet")),
         Action::Follow => some(
             model.scroll.get(&model.lane_key(step)).is_some_and(|back| *back > 0),
@@ -209,7 +211,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-fn menu(model: &mut Model, menu: Menu) -> Vec<Effect> {
+pub(super) fn menu(model: &mut Model, menu: Menu) -> Vec<Effect> {
     model.panels.push(Panel::Menu(menu));
     Vec::new()
 }
@@ -230,56 +232,6 @@ fn open(model: &mut Model) -> Vec<Effect> {
     }
     model.zoomed = !model.zoomed;
     Vec::new()
-}
-
-fn attach(model: &mut Model, step: &StepView) -> Vec<Effect> {
-    let lane = model.lane_key(step);
-    // Whoever began before this screen let go of it was this screen: the news of that is on its way.
-    let let_go = model.let_go.as_ref().filter(|(of, _)| *of == lane).map_or(i64::MIN, |(_, at)| *at);
-    let Some(writer) = step.attached.as_ref().filter(|writer| writer.since_ms > let_go) else {
-        return live(model, step, LiveKind::Attach, false);
-    };
-    let words = format!("{} is typing ({} ago).", writer.by, span(model.now_ms - writer.since_ms));
-    let take = Effect::OpenLive { lane, kind: LiveKind::Attach, take_over: true };
-    menu(
-        model,
-        Menu::new(
-            format!("attach to {}", step.name()),
-            vec![words],
-            vec![
-                Item::nothing("watch", "go on looking; what is typed is seen here"),
-                Item::new("take over", "the other terminal is let go", take),
-            ],
-            model.now_ms,
-        ),
-    )
-}
-
-/// Opens a live pane to type into.
-pub(super) fn live(model: &mut Model, step: &StepView, kind: LiveKind, take_over: bool) -> Vec<Effect> {
-    let lane = model.lane_key(step);
-    // What is read would lie over what is typed into.
-    model.panels.retain(|panel| !matches!(panel, Panel::Sheet(_) | Panel::Help(_) | Panel::Log(_)));
-    begin(model, lane.clone(), kind);
-    vec![Effect::OpenLive { lane, kind, take_over }]
-}
-
-/// A panel asked for a pane to type into, such as one that is taken over.
-pub(super) fn opening(model: &mut Model, effects: &[Effect]) {
-    for effect in effects {
-        if let Effect::OpenLive { lane, kind, .. } = effect
-            && model.attached.is_none()
-        {
-            begin(model, lane.clone(), *kind);
-        }
-    }
-}
-
-/// From now on keys go to the pane, also those that come before it is there.
-pub(super) fn begin(model: &mut Model, lane: crate::tui::model::LaneKey, kind: LiveKind) {
-    model.attachments += 1;
-    let (number, since_ms) = (model.attachments, model.now_ms);
-    model.attached = Some(Attached { lane, kind, number, since_ms, keys: 0, open: false, ahead: Vec::new() });
 }
 
 /// An order about a lane.

@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use dogwatch::journal::Journal;
 use dogwatch::model::{AttemptId, Cause, Event, Lane, LaneId, RunId, StepId, Time, Verdict, What};
 use dogwatch::tui::keys::Keys;
 use dogwatch::tui::message::{Link, Message, News};
-use dogwatch::tui::model::{Found, LaneKey, Manner, Model, Size};
+use dogwatch::tui::model::{Fold, Found, LaneKey, Manner, Model, RowKey, Size};
 use dogwatch::tui::page::panes::Pictures;
 use dogwatch::tui::theme::Theme;
 use dogwatch::tui::update::update;
@@ -26,8 +27,17 @@ pub(crate) const LIFE: &[&str] =
     &["parse [ms]", "plan [ms]", "validate [ms]", "mind [ms]", "journal [ms]", "turns", "events", "peak [MiB]"];
 pub(crate) const REPLAY: &[&str] = &["open [ms]", "read+fold [ms]", "both [ms]", "file [MiB]", "peak [MiB]"];
 pub(crate) const COMMIT: &[&str] = &["with [us]", "without [us]", "more [%]", "cpu with [us]", "cpu without"];
-pub(crate) const VIEWS: &[&str] =
-    &["status [ms]", "size [KiB]", "engine cpu [ms]", "runs [ms]", "take [ms]", "frame [ms]", "engine [MiB]"];
+pub(crate) const VIEWS: &[&str] = &[
+    "status [ms]",
+    "size [KiB]",
+    "engine cpu [ms]",
+    "runs [ms]",
+    "take [ms]",
+    "frame [ms]",
+    "open [ms]",
+    "key [ms]",
+    "engine [MiB]",
+];
 pub(crate) const REAL: &[&str] =
     &["whole [s]", "a step [ms]", "engine cpu [s]", "status [ms]", "record [KiB]", "engine [MiB]"];
 
@@ -215,8 +225,8 @@ fn views(shape: &str, n: usize) -> Result<Vec<f64>> {
     }
     let runs = (now_ms() - clock) / 5.0;
     let view: RunView = serde_json::from_str(said.trim())?;
-    let (take, frame) = screen(&view);
-    Ok(vec![status, number(said.len()) / 1024.0, cpu, runs, take, frame, peak(Some(pid))?])
+    let [take, frame, open, key] = screen(&view);
+    Ok(vec![status, number(said.len()) / 1024.0, cpu, runs, take, frame, open, key, peak(Some(pid))?])
 }
 
 /// No pictures.
@@ -232,8 +242,9 @@ impl Pictures for Blank {
     }
 }
 
-/// Milliseconds of the screen to take a new state of the run, and to draw a frame.
-fn screen(run: &RunView) -> (f64, f64) {
+/// Milliseconds of the screen: to take a new state of the run, to draw a frame, one with all lanes unfolded and the last one
+/// selected, and a key that goes up there, with its frame.
+fn screen(run: &RunView) -> [f64; 4] {
     const TIMES: u32 = 10;
     let manner = Manner {
         keys: Keys::built_in(),
@@ -249,17 +260,31 @@ fn screen(run: &RunView) -> (f64, f64) {
     let mut tell = |news| drop(update(&mut model, Message::News(Box::new(news))));
     tell(News::Link(Link::Up));
     tell(News::Runs(vec![run.line.clone()]));
-    let views: Vec<RunView> = (0..TIMES).map(|_| run.clone()).collect();
+    let mut views: Vec<RunView> = (0..TIMES).map(|_| run.clone()).collect();
+    let take = each(TIMES, || views.pop().into_iter().for_each(|view| tell(News::Run(Box::new(view)))));
+    let frame = each(TIMES, || draw(&model));
+    if let Some(last) = run.steps.last() {
+        let steps = run.steps.iter().map(|step| step.step.clone());
+        model.folds.extend(steps.map(|step| (step, Fold::Unfolded)));
+        (model.selected, model.chosen) = (Some(RowKey::Lane(last.name())), true);
+    }
+    let open = each(TIMES, || draw(&model));
+    let key = each(TIMES, || {
+        update(&mut model, Message::Key(KeyEvent::new(KeyCode::Up, KeyModifiers::NONE)));
+        draw(&model);
+    });
+    [take, frame, open, key]
+}
+
+fn each(times: u32, mut act: impl FnMut()) -> f64 {
     let clock = now_ms();
-    for view in views {
-        tell(News::Run(Box::new(view)));
-    }
-    let taken = now_ms();
-    for _ in 0..TIMES {
-        let mut buf = Buffer::empty(Rect::new(0, 0, 200, 60));
-        dogwatch::tui::view::view(&model, &Blank, &mut buf);
-    }
-    ((taken - clock) / f64::from(TIMES), (now_ms() - taken) / f64::from(TIMES))
+    (0..times).for_each(|_| act());
+    (now_ms() - clock) / f64::from(times)
+}
+
+fn draw(model: &Model) {
+    let mut buf = Buffer::empty(Rect::new(0, 0, 200, 60));
+    dogwatch::tui::view::view(model, &Blank, &mut buf);
 }
 
 /// All of it by the engine and its processes.

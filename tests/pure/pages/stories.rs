@@ -1,7 +1,7 @@
 //! What operators do with the pages, key by key.
 
 use dogwatch::tui::message::{Effect, Link, LiveKind, Message, News, Purpose, Refused};
-use dogwatch::tui::model::{LaneKey, Model, View};
+use dogwatch::tui::model::{LaneKey, Model, Stage, View};
 use dogwatch::tui::panel::Panel;
 use dogwatch::tui::panel::sheet::About;
 use dogwatch::tui::update::update;
@@ -472,7 +472,7 @@ fn a_terminal_that_comes_after_it_was_let_go_is_not_the_next_ones() {
     assert_eq!(update(&mut model, Message::Live { number: 1, result: Ok(()) }), []);
     let behind = Refused { words: "too behind".into(), hint: None };
     assert_eq!(update(&mut model, Message::Live { number: 1, result: Err(behind) }), []);
-    assert_eq!(model.attached.as_ref().map(|attached| (attached.number, attached.open)), Some((2, false)));
+    assert_eq!(model.attached.as_ref().map(|attached| (attached.number, attached.stage)), Some((2, Stage::Asked)));
     let lane = LaneKey { run: "run42".into(), name: "train".into() };
     let write = Effect::Write { lane, kind: LiveKind::Attach, bytes: b"x".to_vec() };
     assert_eq!(update(&mut model, Message::Live { number: 2, result: Ok(()) }), [write]);

@@ -2,11 +2,12 @@
 
 use dogwatch::tui::keys::Place;
 use dogwatch::tui::message::{Effect, Link, LiveKind, Message, News, Refused};
-use dogwatch::tui::model::{LaneKey, Model};
+use dogwatch::tui::model::{LaneKey, Model, Size};
 use dogwatch::tui::update::update;
 use dogwatch::wire::client::{AttachedView, StepState};
 
 use super::{news, press, said, type_in, wait};
+use crate::support::pages::{self, Shown};
 use crate::support::screen_text::text;
 use crate::support::shown::{NOW, run, screen, step};
 
@@ -178,4 +179,40 @@ fn a_shell_that_was_left_is_left() {
     wait(&mut model, 500);
     assert_eq!(model.place(), Place::Step);
     assert_eq!(press(&mut model, "p").len(), 1);
+}
+
+/// The rows of a screen whose pane shows these lines.
+fn rows(model: &Model, printed: &[String]) -> Vec<String> {
+    let shown = Shown { pane: printed.to_vec(), ..Shown::default() };
+    pages::text(model, &shown).lines().map(str::to_owned).collect()
+}
+
+/// Where the box stands, and that whatever was printed last is to be seen beside it.
+#[test]
+fn what_was_printed_last_is_never_covered() {
+    for (columns, height) in [(80, 24), (120, 40), (200, 60), (60, 15)] {
+        let mut model = attached();
+        model.size = Size { columns, rows: height };
+        ends(&mut model);
+        is(&mut model, StepState::Succeeded);
+        for count in [0, 1, 3, usize::from(height) - 10, usize::from(height), 200] {
+            let printed: Vec<String> = (0..count).map(|n| format!("line {n} of what was printed")).collect();
+            let rows = rows(&model, &printed);
+            let at = format!("{columns}x{height}, {count} lines:\n{}", rows.join("\n"));
+            let top = rows.iter().position(|row| row.contains(" let go of train ")).expect(&at);
+            assert!(rows.iter().any(|row| row.contains("Its state: succeeded.")), "{at}");
+            assert!(rows[0].contains("LET GO"), "{at}");
+            let fits = usize::from(height) - 4;
+            let first = rows.iter().position(|row| row.contains("line "));
+            if count + 4 <= fits {
+                // There is room below: nothing is covered.
+                let all = printed.iter().all(|line| rows.iter().any(|row| row.contains(line.as_str())));
+                assert!(all && first.is_none_or(|first| first < top), "{at}");
+            } else {
+                // None: it stands at the top, for what was printed last is at the end.
+                assert_eq!(top, 2, "{at}");
+                assert!(rows[usize::from(height) - 3].contains("line "), "{at}");
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::clock::boottime_ms;
 use crate::screen::{Live, Size as Cells, Work};
 use crate::tui::draw::{Room, layout};
 use crate::tui::message::LiveKind;
-use crate::tui::model::{LaneKey, Model, Size};
+use crate::tui::model::{LaneKey, Model, Size, Stage};
 use crate::tui::page::panes::shown;
 use crate::tui::shell::pointer::Wants;
 
@@ -65,7 +65,7 @@ impl Panes {
     /// has to be asked for, and its size.
     pub(in crate::tui::shell) fn look(&mut self, model: &Model, now_ms: i64) -> Option<(LaneKey, Size)> {
         // What is being asked for to be typed into takes its place when it is there.
-        if model.attached.as_ref().is_some_and(|attached| !attached.open) {
+        if model.attached.as_ref().is_some_and(|attached| attached.stage != Stage::Open) {
             return None;
         }
         let wanted = self.wants_look(model);
