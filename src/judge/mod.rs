@@ -22,6 +22,7 @@ mod literal;
 mod reading;
 mod rule;
 mod rules;
+mod sieve;
 mod sighting;
 mod stream;
 mod tone;
