@@ -19,6 +19,7 @@ mod decide;
 mod facts;
 mod lines;
 mod literal;
+mod prefix;
 mod reading;
 mod rule;
 mod rules;
