@@ -28,11 +28,11 @@ pub(super) type Branch = Vec<Vec<String>>;
 pub(super) fn branches(hir: &Hir) -> Option<Vec<Branch>> {
     let mut flat = Vec::new();
     flatten(std::slice::from_ref(hir), &mut flat);
-    if let [only] = flat[..] {
-        if let HirKind::Alternation(parts) = only.kind() {
-            let all: Option<Vec<Vec<Branch>>> = parts.iter().map(branches).collect();
-            return all.map(|all| all.concat());
-        }
+    if let [only] = flat[..]
+        && let HirKind::Alternation(parts) = only.kind()
+    {
+        let all: Option<Vec<Vec<Branch>>> = parts.iter().map(branches).collect();
+        return all.map(|all| all.concat());
     }
     let sets = required(hir);
     (!sets.is_empty()).then(|| vec![sets])
@@ -68,15 +68,13 @@ fn concat(parts: &[Hir]) -> Branch {
     let mut flat = Vec::new();
     flatten(parts, &mut flat);
     for part in flat {
-        match texts_of(part).and_then(|texts| each_with_each(&runs, &texts)) {
-            Some(longer) => runs = longer,
-            None => {
-                sets.push(std::mem::take(&mut runs));
-                sets.extend(required_inside(part));
-                // What cannot be a part of the run before it may begin the next one.
-                runs = texts_of(part).unwrap_or_else(|| vec![String::new()]);
-            }
+        if let Some(longer) = texts_of(part).and_then(|texts| each_with_each(&runs, &texts)) {
+            runs = longer;
+            continue;
         }
+        // What cannot be a part of the run before it may begin the next one.
+        sets.push(std::mem::replace(&mut runs, texts_of(part).unwrap_or_else(|| vec![String::new()])));
+        sets.extend(required_inside(part));
     }
     sets.push(runs);
     sets.retain(|words| shortest(words) >= SHORTEST && words.len() <= MOST);

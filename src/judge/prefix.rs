@@ -47,7 +47,7 @@ fn stamped(line: &str) -> Option<&str> {
     is_moment(stamp).then_some(rest)
 }
 
-/// BuildKit's `#12 3.456 `.
+/// `BuildKit`'s `#12 3.456 `.
 fn built(line: &str) -> Option<&str> {
     let mut parts = line[1..].splitn(3, ' ');
     let (step, time, rest) = (parts.next()?, parts.next()?, parts.next()?);
