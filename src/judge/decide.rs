@@ -231,7 +231,11 @@ impl<'l> Bench<'l> {
         }
         let mut words = self.look.tail.iter().rev().take(LAST_WORDS);
         match hard.iter().map(|one| one.last).max() {
-            Some(last) => words.any(|(number, line)| *number > last && tone::is_sign(line)),
+            // What it says last of it.
+            Some(last) => words
+                .take_while(|(number, _)| *number > last)
+                .find(|(_, line)| tone::is_sign(line) || tone::is_complaint(line))
+                .is_some_and(|(_, line)| tone::is_sign(line)),
             // Nothing is known to have failed that was not overcome.
             None => {
                 words.clone().any(|(_, line)| tone::is_sign(line)) || !words.any(|(_, line)| tone::is_complaint(line))

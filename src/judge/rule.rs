@@ -7,7 +7,7 @@ use regex::Regex;
 use crate::model::{RuleSpec, Strength};
 
 use super::facts::Facts;
-use super::literal;
+use super::literal::{self, Branch};
 
 impl Strength {
     /// What it weighs against others.
@@ -67,8 +67,8 @@ const LARGEST: usize = 2 * 1024 * 1024;
 pub(super) struct Pattern {
     source: String,
     compiled: OnceLock<Option<Regex>>,
-    /// One of these is in every line that matches, in any case of letters; `None`: nothing is known.
-    pub(super) words: Option<Vec<String>>,
+    /// What is in every line that matches; `None`: nothing is known.
+    pub(super) words: Option<Vec<Branch>>,
 }
 
 impl Pattern {
@@ -85,7 +85,7 @@ impl Pattern {
         if hir.properties().minimum_len() == Some(0) {
             return Err(BadRule::Everything);
         }
-        Ok(Self { source: source.into(), compiled: OnceLock::new(), words: literal::required(&hir) })
+        Ok(Self { source: source.into(), compiled: OnceLock::new(), words: literal::branches(&hir) })
     }
 
     /// Checks also what only compiling tells.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
+use super::literal::Branch;
 use super::rule::{BadRule, Pattern};
+use super::sieve::Sieve;
 use super::tone;
 use crate::model::RuleSpec;
 
@@ -34,8 +36,13 @@ pub(super) struct Set {
     pub(super) patterns: Vec<(Pattern, Target)>,
     pub(super) marks: usize,
     finder: AhoCorasick,
-    /// By the finder's word: the patterns that have it. The first words are those of trouble and have none.
-    wanted: Vec<Vec<usize>>,
+    /// By the finder's word: the branches of patterns that ask for it, each with the set of its words that it is of. The first
+    /// words are those of trouble and have none.
+    wanted: Vec<Vec<(usize, usize)>>,
+    /// By branch: its pattern. A pattern without words is one branch.
+    pattern_of: Vec<usize>,
+    /// What a line without any word leaves.
+    blank: Sieve,
     /// Patterns without words: asked about every line.
     always: Vec<usize>,
 }
@@ -72,7 +79,7 @@ impl Rules {
         let rules = self.0.rules.iter();
         rules
             .filter(move |rule| {
-                let marks = [rule.needs, rule.unless].map(|mark| mark.and_then(|mark| self.0.pattern_of(mark)));
+                let marks = [rule.needs, rule.unless].map(|mark| mark.and_then(|mark| self.0.pattern_of_mark(mark)));
                 is_slow(rule.pattern) || marks.into_iter().any(is_slow)
             })
             .map(|rule| rule.spec.id.as_str())
@@ -80,7 +87,7 @@ impl Rules {
 }
 
 impl Set {
-    fn pattern_of(&self, mark: usize) -> Option<usize> {
+    fn pattern_of_mark(&self, mark: usize) -> Option<usize> {
         self.patterns.iter().position(|(_, target)| *target == Target::Mark(mark))
     }
 
@@ -89,20 +96,23 @@ impl Set {
         !self.always.is_empty() || self.finder.is_match(line)
     }
 
-    /// Notes in `found` the patterns that the line may match, each once, in their order. Answers whether it has a word of
-    /// trouble.
-    pub(super) fn find(&self, line: &str, found: &mut Vec<usize>) -> bool {
-        found.clear();
-        found.extend_from_slice(&self.always);
+    /// Leaves in `sieve` what the line may match. Answers whether it has a word of trouble.
+    pub(super) fn find(&self, line: &str, sieve: &mut Sieve) -> bool {
+        sieve.clone_from(&self.blank);
         let mut trouble = false;
         for hit in self.finder.find_overlapping_iter(line) {
             let word = hit.pattern().as_usize();
             trouble |= word < tone::TROUBLE.len();
-            found.extend_from_slice(&self.wanted[word]);
+            self.wanted[word].iter().for_each(|(branch, set)| sieve.put(*branch, *set));
         }
-        found.sort_unstable();
-        found.dedup();
         trouble
+    }
+
+    /// The patterns that are left in the sieve, each once, in their order.
+    pub(super) fn left(&self, sieve: &Sieve) -> impl Iterator<Item = usize> {
+        let mut last = None;
+        let patterns = sieve.left().map(|branch| self.pattern_of[branch]);
+        patterns.filter(move |pattern| last.replace(*pattern) != Some(*pattern))
     }
 }
 
@@ -147,21 +157,27 @@ impl Making {
 
     fn finish(self) -> Result<Rules, aho_corasick::BuildError> {
         let mut words: Vec<String> = tone::TROUBLE.iter().map(|word| (*word).to_owned()).collect();
-        let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); words.len()];
+        let mut wanted: Vec<Vec<(usize, usize)>> = vec![Vec::new(); words.len()];
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut always = Vec::new();
+        let (mut always, mut pattern_of, mut blank) = (Vec::new(), Vec::new(), Sieve::default());
         for (place, (pattern, _)) in self.patterns.iter().enumerate() {
-            let Some(of_pattern) = &pattern.words else {
+            let unknown = [Branch::new()];
+            if pattern.words.is_none() {
                 always.push(place);
-                continue;
-            };
-            for word in of_pattern {
-                let at = *places.entry(word.clone()).or_insert_with(|| {
-                    words.push(word.clone());
-                    wanted.push(Vec::new());
-                    words.len() - 1
-                });
-                wanted[at].push(place);
+            }
+            for branch in pattern.words.as_deref().unwrap_or(&unknown) {
+                for (set, of_set) in branch.iter().enumerate() {
+                    for word in of_set {
+                        let at = *places.entry(word.clone()).or_insert_with(|| {
+                            words.push(word.clone());
+                            wanted.push(Vec::new());
+                            words.len() - 1
+                        });
+                        wanted[at].push((pattern_of.len(), set));
+                    }
+                }
+                blank.add(branch.len());
+                pattern_of.push(place);
             }
         }
         let finder = AhoCorasick::builder()
@@ -170,6 +186,15 @@ impl Making {
             .kind(Some(AhoCorasickKind::DFA))
             .build(&words)?;
         let marks = self.marks.len();
-        Ok(Rules(Arc::new(Set { rules: self.rules, patterns: self.patterns, marks, finder, wanted, always })))
+        Ok(Rules(Arc::new(Set {
+            rules: self.rules,
+            patterns: self.patterns,
+            marks,
+            finder,
+            wanted,
+            pattern_of,
+            blank,
+            always,
+        })))
     }
 }

@@ -8,10 +8,10 @@ use super::clean;
 use super::decide;
 use super::facts::Facts;
 use super::lines::{Lines, Piece};
+use super::prefix;
 use super::reading::{Reader, Reading};
 use super::rules::{Rules, Target};
 use super::sighting::{Mark, Seen, note};
-use super::tone;
 
 /// How many of the last lines are kept, to see whether they speak of success.
 const TAIL: usize = 12;
@@ -105,14 +105,14 @@ impl Look {
         if text.trim_ascii().is_empty() {
             return;
         }
-        let line = tone::bare(&text);
+        let (shown, line) = (prefix::of_no_worker(&text), prefix::bare(&text));
         if std::mem::take(&mut self.source) && line.starts_with("    ") {
             return;
         }
         let read = reader.read(rules, line);
         self.source = read.frame;
         self.retry_after_s = read.asked.or(self.retry_after_s);
-        let matched = self.matched(rules, line, read, piece.number);
+        let matched = self.matched(rules, shown, read, piece.number);
         if !read.trouble && !matched && read.work && !self.is_epilogue(piece.number) {
             self.work += 1;
         }
@@ -120,7 +120,7 @@ impl Look {
     }
 
     /// Notes what matches; answers whether a rule does.
-    fn matched(&mut self, rules: &Rules, line: &str, read: &Reading, number: u64) -> bool {
+    fn matched(&mut self, rules: &Rules, shown: &str, read: &Reading, number: u64) -> bool {
         if read.hits.is_empty() {
             return false;
         }
@@ -145,7 +145,7 @@ impl Look {
             }
             let found = &mut self.found[rule];
             let place = if soft { &mut found.soft } else { &mut found.hard };
-            note(place, (number, self.work), line, read.caused);
+            note(place, (number, self.work), shown, read.caused);
         }
         for place in &read.hits {
             if let Target::Mark(mark) = rules.0.patterns[*place].1 {

@@ -8,11 +8,14 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(&super::rule::with_ascii_edges(pattern)).expect("a constant pattern is tested")
 }
 
-/// The first word of a line that tells how grave it is.
-static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)(?P<grave>\berror\b|\berr!|\bfatal\b|\bcritical\b|\bpanic\b|\bsevere\b|\bfailed\b|\w+(?:error|exception)\b)|(?P<mild>\bwarn(?:ing)?\b|[a-z]warning\b|\bnotice\b|\binfo\b|\bdebug\b|\btrace\b|\bverbose\b|\bhint\b)",
-    )
+/// Words that say that something is grave; which of these and of `MILD` comes first tells what the line is.
+static GRAVE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)\berror\b|\berr!|\bfatal\b|\bcritical\b|\bpanic\b|\bsevere\b|\bfailed\b|\w+(?:error|exception)\b")
+});
+
+/// Words that say that it is not.
+static MILD: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)\bwarn(?:ing)?\b|[a-z]warning\b|\bnotice\b|\binfo\b|\bdebug\b|\btrace\b|\bverbose\b|\bhint\b")
 });
 
 /// glog's and klog's letter, as torch and Kubernetes write it.
@@ -21,7 +24,7 @@ static GLOG: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:\[[^\]]*\]:? ?)?(?P<
 /// Words of trouble that was met and goes on.
 static GOING_ON: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)\bretrying\b|\bwill (?:be )?retr(?:y|ied)|\bretry(?:ing)? in \d|\btrying again\b|\bretry(?: attempt)? #?\d|\(ignored\)|\bis ignored\b|\bignoring\b|\bskipp(?:ed|ing)\b|\bfalling back\b|\bfall back to\b|\brecovered\b|\bhandled\b|\bnon-fatal\b|\bnot fatal\b|\(optional\)|\brejected:|\bcontinuing\b|\btolerat|\bdeprecat|\breconnecting\b|\bbacking off\b|\bback-?off \d|\bexpected\b.{0,20}\bfailure\b",
+        r"(?i)\bretrying\b|\bwill (?:be )?retr(?:y|ied)|\bretry(?:ing)? in \d|\btrying again\b|\bretry(?: attempt)? #?\d|\(ignored\)|\bis ignored\b|\bignoring\b|\bskipp(?:ed|ing)\b|\bfalling back\b|\bfall back to\b|\brecovered\b|\bhandled\b|\bnon-fatal\b|\bnot fatal\b|\(optional\)|\brejected:|\bcontinuing\b|\btolerat|\bdeprecat|\breconnecting\b|\bresuming normal\b|\bbacking off\b|\bback-?off \d|\bexpected\b.{0,20}\bfailure\b",
     )
 });
 
@@ -47,24 +50,38 @@ static UNSIGN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Harmless counts that look like failures.
-static ZERO: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)\b(?:0|no|without) (?:failed|failures?|errors?|problems)\b|\bfailed[:=] ?0\b"));
+static ZERO: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)(?:^|[^=:.\w])(?:0|no|without) (?:failed|failures?|errors?|problems)\b|\bfailed[:=] ?0\b|\bexpected failures ?[:=] ?\d+",
+    )
+});
+
+/// A field for errors that has none: `"error": null`.
+static NOTHING: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?i)\b(?:errors?|exceptions?|failures?|failed|aborted|cancell?ed|timed_?out)["']?\s*[:=]\s*(?:null|none|nil|false|0|\[\]|\{\}|""|'')\s*(?:,|;|\}|$)"#,
+    )
+});
 
 /// Whether the line tells of trouble that was overcome, or was none.
 pub(super) fn is_soft(line: &str) -> bool {
-    if let Some(attempt) = ATTEMPT.captures(line) {
+    // CMake looks for many things that need not be there; its errors begin otherwise.
+    if line.starts_with("-- ") {
+        return true;
+    }
+    if let Some(attempt) = ATTEMPT.is_match(line).then(|| ATTEMPT.captures(line)).flatten() {
         let number = |name| attempt.name(name).and_then(|digits| digits.as_str().parse::<u32>().ok());
         let n = number("n").or_else(|| number("n2"));
         // The last try is followed by no other.
         return n != number("of").or_else(|| number("of2"));
     }
-    if GOING_ON.is_match(line) {
+    if GOING_ON.is_match(line) || NOTHING.is_match(line) {
         return true;
     }
     if let Some(letter) = GLOG.captures(line).and_then(|found| found.name("level")) {
         return matches!(letter.as_str(), "W" | "I");
     }
-    LEVEL.captures(line).is_some_and(|found| found.name("mild").is_some())
+    MILD.find(line).is_some_and(|mild| GRAVE.find(line).is_none_or(|grave| mild.start() < grave.start()))
 }
 
 /// Whether a program says with it that it did what it was to do.
@@ -116,25 +133,6 @@ pub(super) fn is_work(line: &str) -> bool {
     begins && line.len() > 3 && line.contains(' ') && !line.starts_with("at ")
 }
 
-/// The line without what says which worker wrote it, as torchrun, mpirun, srun and compose put it before the text.
-pub(super) fn bare(line: &str) -> &str {
-    let Some(rest) = line.strip_prefix('[') else { return line };
-    match rest.split_once(']') {
-        Some((name, rest)) if name.len() <= 24 && is_worker(name) => {
-            let rest = rest.strip_prefix("<stderr>").or_else(|| rest.strip_prefix("<stdout>")).unwrap_or(rest);
-            let rest = rest.strip_prefix(':').unwrap_or(rest);
-            rest.strip_prefix(' ').unwrap_or(rest)
-        }
-        Some(_) | None => line,
-    }
-}
-
-/// `rank3`, `1,0` or `7`: names of workers have a number; names of levels have none.
-fn is_worker(name: &str) -> bool {
-    name.ends_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b',')
-}
-
 /// Whether the line is Python's place of a frame: the next one is source code, not output.
 pub(super) fn is_frame(bare: &str) -> bool {
     bare.trim_start().starts_with("File \"") && bare.contains("\", line ")
@@ -158,6 +156,11 @@ mod tests {
             ("urllib3.exceptions.MaxRetryError: Max retries exceeded", false),
             ("curl: (7) Failed to connect", false),
             ("[INFO] BUILD", true),
+            ("ERROR 12% wandb: Network error resolved after 0:01:02, resuming normal operation.", true),
+            (r#"  "error": null,"#, true),
+            (r#"  "aborted": false"#, true),
+            (r#"{"status": "error", "error": "null pointer"}"#, false),
+            ("-- Could NOT find Doxygen (missing: DOXYGEN_EXECUTABLE)", true),
         ] {
             assert_eq!(is_soft(line), soft, "{line}");
         }
@@ -171,6 +174,7 @@ mod tests {
             ("loaded 9998 rows, rejected 2 (limit 100)", true),
             ("(1 row)", true),
             ("3 passed, 1 failed", false),
+            ("web : ok=16 changed=9 unreachable=0 failed=1", false),
             ("not ready", false),
             ("the download is incomplete", false),
             ("ERROR: x", false),
@@ -180,10 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn who_wrote_it_is_no_part_of_a_line() {
-        assert_eq!(bare("[rank0]:   File \"x\", line 1"), "  File \"x\", line 1");
-        assert_eq!(bare("[1,0]<stderr>: x"), "x");
-        assert_eq!(bare("[a b] x"), "[a b] x");
-        assert!(is_frame(bare("[rank0]:   File \"x\", line 1, in f")));
+    fn a_place_of_a_frame() {
+        assert!(is_frame("  File \"x\", line 1, in f"));
+        assert!(!is_frame("  File \"x\" is missing"));
     }
 }

@@ -1,7 +1,7 @@
 //! Output as it comes: any bytes, cut anywhere, without end.
 
 use dogwatch::config::rules;
-use dogwatch::judge::{Facts, Judge};
+use dogwatch::judge::{Facts, Judge, Rules};
 use dogwatch::model::Diagnosis;
 
 use crate::support::dice::Dice;
@@ -135,5 +135,28 @@ fn what_is_remembered_of_a_line_is_what_it_says() {
         counts(&[&text, &text, &other, &text]).into_iter().zip(once.into_iter().zip(between))
     {
         assert_eq!(twice, 3 * once + between, "{id}");
+    }
+}
+
+/// A line is tried against a pattern only where words are in it without which the pattern does not match.
+#[test]
+fn no_line_is_passed_over_that_a_pattern_matches() {
+    let own = |line: &&str| line.starts_with(|c: char| c.is_ascii_alphabetic()) && !line.contains(['|', '\t']);
+    let lines: Vec<&str> = include_str!("unseen.txt").lines().filter(own).filter(|line| line.is_ascii()).collect();
+    let examples = rules::built_in_specs().into_iter().map(|spec| spec.example).collect::<Vec<_>>();
+    let examples = examples.iter().flat_map(|example| example.lines()).filter(own);
+    let lines: Vec<&str> = lines.into_iter().chain(examples).collect();
+    assert!(lines.len() > 500, "{}", lines.len());
+    for spec in rules::built_in_specs() {
+        let Some(pattern) = spec.pattern.clone() else { continue };
+        let regex = regex::Regex::new(&pattern).expect("it is tested");
+        let matching = lines.iter().filter(|line| regex.is_match(line)).count();
+        let rules = Rules::new(vec![spec.clone()], vec![]).expect("it is tested");
+        let mut judge = Judge::new(&rules);
+        for line in &lines {
+            judge.line(line);
+        }
+        let seen: u64 = judge.matches().map(|(_, count)| count).sum();
+        assert_eq!(usize::try_from(seen), Ok(matching), "{}", spec.id);
     }
 }
