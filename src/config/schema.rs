@@ -365,7 +365,7 @@ struct Step {
     fresh: Option<bool>,
     /// When the step has succeeded, its container is kept as a checkpoint that later attempts start from. Default: false.
     snapshot: Option<bool>,
-    /// A script for `sh -e` in the workspace. Values come in as variables, by `env` and `inputs`.
+    /// A script for `sh -e`, or for the program that its first line names behind `#!`, in the workspace. Values come in as variables, by `env` and `inputs`.
     run: Option<String>,
     /// Replaces "all needs succeeded": an expression like failed(steps.train).
     r#if: Option<Condition>,
