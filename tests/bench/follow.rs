@@ -217,6 +217,8 @@ impl Drop for House {
     fn drop(&mut self) {
         let stop = |words: &[&str]| drop(self.command(words).stdout(Stdio::null()).status());
         stop(&["stop", "@last", "--yes"]);
+        // Else its end would start the engine once more while the folder goes.
+        stop(&["wait", "@last", "--timeout", "30s"]);
         stop(&["engine", "stop"]);
     }
 }
