@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexMap;
 use regex::Regex;
 
+use super::asked;
 use super::flow::Draft;
 use super::keys::nearest;
 use super::phrase::{Use, Wanted};
 use super::problems::MOST;
 use super::read::{At, Reader, listed};
 use crate::engine::expr::{self, Asked, ExprError, Mention, Scope, StepState, Which};
-use crate::model::{MetricSource, MetricSpec, Step, StepWhat, Value};
+use crate::model::{MetricSource, MetricSpec, Step, Value};
 
 /// Lanes whose values an expression is tried with.
 const TRIED_LANES: usize = 10;
@@ -170,7 +171,7 @@ impl<'a> Judge<'a, '_> {
             Mention::Step(step) => self.other(one, step),
             Mention::Of { step, which, asked } => {
                 if let Some(target) = self.drafts.get(step) {
-                    has(&target.step, which, asked)?;
+                    asked::has(&target.step, (which, draft.map(|by| &by.step)), asked)?;
                 }
                 self.other(one, step)
             }
@@ -335,7 +336,7 @@ fn no_param(name: &str, declared: &[&str]) -> (String, String) {
     (format!("there is no parameter `{name}`"), hint)
 }
 
-fn in_matrix(name: &str, step: &Step) -> Result<(), (String, String)> {
+pub(super) fn in_matrix(name: &str, step: &Step) -> Result<(), (String, String)> {
     if !step.has_matrix {
         let hint = format!("add [steps.{}.matrix] with a list `{name}`", step.id);
         return Err((format!("`matrix.{name}` is used, and step {} has no matrix", step.id), hint));
@@ -381,59 +382,4 @@ fn series(mention: &Mention) -> impl Iterator<Item = (&str, &str)> {
         Mention::Param(_) | Mention::Matrix(_) | Mention::Step(_) => (None, None),
     };
     by.into_iter().chain(own)
-}
-
-/// Whether a step has what is asked of one of its lanes.
-fn has(step: &Step, which: &Which, asked: &Asked) -> Result<(), (String, String)> {
-    let id = &step.id;
-    let what = match &step.what {
-        StepWhat::WaitFor(_) => Some("waits"),
-        StepWhat::Approval(_) => Some("is a question"),
-        StepWhat::Run { .. } => None,
-    };
-    if let Some(what) = what {
-        let nothing = if matches!(asked, Asked::Output(_)) { "outputs" } else { "numbers" };
-        return Err((format!("step {id} {what} and has no {nothing}"), "name a step with `run`".into()));
-    }
-    match asked {
-        Asked::Output(name) => has_output(step, name)?,
-        Asked::Matrix(key) => in_matrix(key, step)?,
-        Asked::Metric(_) | Asked::Lane => {}
-    }
-    let first = step.lanes.first().map(crate::model::LaneSpec::label).unwrap_or_default();
-    match which {
-        Which::Only if step.has_matrix => Err((
-            format!("step {id} has several lanes, and it is not said which one's `{asked}` is meant"),
-            format!("write best(steps.{id}, by='loss', mode='min').{asked}, or steps['{id}[{first}]'].{asked}"),
-        )),
-        Which::Best { .. } | Which::Lane(_) if !step.has_matrix => {
-            let hint = match asked {
-                Asked::Output(_) | Asked::Metric(_) => format!("write steps.{id}.{asked}"),
-                Asked::Matrix(_) | Asked::Lane => format!("write steps.{id}.outputs.name or steps.{id}.metrics.name"),
-            };
-            Err((format!("step {id} has no matrix: there is one lane"), hint))
-        }
-        Which::Lane(label) if !step.lanes.iter().any(|lane| lane.label() == *label) => {
-            let labels: Vec<String> = step.lanes.iter().take(1000).map(crate::model::LaneSpec::label).collect();
-            let near = nearest(label, labels.iter().map(String::as_str)).unwrap_or(&first);
-            Err((format!("step {id} has no lane `{label}`"), format!("did you mean steps['{id}[{near}]']?")))
-        }
-        Which::Only | Which::Best { .. } | Which::Lane(_) => Ok(()),
-    }
-}
-
-fn has_output(step: &Step, output: &str) -> Result<(), (String, String)> {
-    if step.outputs.contains_key(output) {
-        return Ok(());
-    }
-    let id = &step.id;
-    let names: Vec<&str> = step.outputs.keys().map(String::as_str).collect();
-    let hint = match nearest(output, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if names.is_empty() => {
-            format!("add it to [steps.{id}]: outputs = {{ {output} = {{ path = \"…\" }} }}")
-        }
-        None => format!("outputs of step {id} are {}", listed(&names)),
-    };
-    Err((format!("step {id} has no output `{output}`"), hint))
 }

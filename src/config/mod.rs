@@ -2,6 +2,7 @@
 //!
 //! Owns the file format. Nothing else makes a [`Workflow`]. Never guesses, never ignores a key, never panics on a file.
 
+mod asked;
 mod flow;
 mod foreign;
 mod judge;

@@ -3,7 +3,7 @@
 //! Pure and bounded: no filter reads a file, evaluation has fuel, a source has at most [`LONGEST`] bytes. Undefined is an
 //! error, never empty, and only a boolean is a condition.
 //!
-//! `params.x`, `matrix.x`, `steps.x`, `steps.x.outputs.y` and `best(…).outputs.y` are replaced by names of the same length
+//! `params.x`, `matrix.x`, `steps.x`, `steps.x.outputs.y`, `same(…).outputs.y` and `best(…).outputs.y` are replaced by names of the same length
 //! before minijinja sees them. So a step may be called `half-batch` or `7b` (to minijinja the first is a subtraction), what an expression
 //! mentions is known without running it, only that much is looked up, and the places of errors stay true.
 
@@ -224,7 +224,7 @@ impl Scanned<'_> {
 
 /// What is most like the name, or what there is.
 fn near(name: &str) -> String {
-    let known = ["params", "matrix", "steps", "best"].into_iter().chain(FUNCTIONS);
+    let known = ["params", "matrix", "steps", "best", "same"].into_iter().chain(FUNCTIONS);
     let near = known
         .map(|known| (strsim::jaro_winkler(known, name), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))

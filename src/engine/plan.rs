@@ -64,9 +64,9 @@ impl Run {
     pub(super) fn with_scope<T>(&self, lane: &LaneRun, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let none = IndexMap::new();
         let spec = self.step_of(lane).spec(lane.id.lane);
-        let (step, of) =
-            (|name: &str| self.state_of(name), |step: &str, which: &Which, asked: &Asked| self.of(step, which, asked));
         let matrix = spec.map_or(&none, |spec| &spec.values);
+        let step = |name: &str| self.state_of(name);
+        let of = |step: &str, which: &Which, asked: &Asked| self.of(step, (which, matrix), asked);
         f(&Scope { params: &self.workflow.params, matrix, step: &step, of: &of })
     }
 
@@ -83,8 +83,8 @@ impl Run {
         })
     }
 
-    /// What is asked of a lane of a step, or why that has no value.
-    fn of(&self, name: &str, which: &Which, asked: &Asked) -> Result<Value, String> {
+    /// What a lane with the values `own` asks of a lane of another step, or why that has no value.
+    fn of(&self, name: &str, (which, own): (&Which, &IndexMap<String, Value>), asked: &Asked) -> Result<Value, String> {
         let id = StepId::new(name).ok();
         let found = id.and_then(|id| self.workflow.steps.get_full(&id));
         let Some((place, _, step)) = found else { return Err(format!("there is no step `{name}`")) };
@@ -92,6 +92,7 @@ impl Run {
         let lane = match which {
             Which::Only => lanes.next(),
             Which::Lane(label) => lanes.find(|lane| step.spec(lane.id.lane).is_some_and(|spec| spec.label() == *label)),
+            Which::Same => lanes.find(|lane| step.spec(lane.id.lane).is_some_and(|spec| spec.is_part_of(own))),
             Which::Best { by, mode } => Some(best(lanes, by, *mode).ok_or_else(|| {
                 format!("no lane of {name} that has succeeded told a number `{by}`: see [[steps.{name}.metrics]]")
             })?),

@@ -392,6 +392,11 @@ impl LaneSpec {
         let pairs: Vec<String> = self.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
         pairs.join(",")
     }
+
+    /// Whether all its values are among these; never without any.
+    pub fn is_part_of(&self, values: &IndexMap<String, Value>) -> bool {
+        !self.values.is_empty() && self.values.iter().all(|(key, value)| values.get(key) == Some(value))
+    }
 }
 
 /// `retry = { … }`.

@@ -33,7 +33,7 @@ fn of(step: &str, which: &Which, asked: &Asked) -> Result<Value, String> {
         (Which::Only, Asked::Metric(name)) if name == "bad" => Ok(Value::Number(f64::NAN)),
         (Which::Only, Asked::Metric(_)) => Ok(Value::Number(0.25)),
         // What was understood, to be compared.
-        (Which::Only | Which::Lane(_) | Which::Best { .. }, _) => {
+        (Which::Only | Which::Lane(_) | Which::Same | Which::Best { .. }, _) => {
             let mention = Mention::Of { step: step.to_owned(), which: which.clone(), asked: asked.clone() };
             Ok(Value::Text(mention.to_string()))
         }
@@ -237,9 +237,9 @@ fn errors_have_words_and_a_place() {
     best(steps.prepare, by='loss', mode='min'
         at "best": `best(` is never closed; write it as in best(steps.train, by='loss', mode='min').outputs.model
     best(steps.prepare, by='loss', mode='min')
-        at "best(steps.prepare, by='loss', mode='min')": what of the best lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
+        at "best(steps.prepare, by='loss', mode='min')": what of that lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
     best(steps.prepare, by='loss', mode='min').state
-        at "best(steps.prepare, by='loss', mode='min')": what of the best lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
+        at "best(steps.prepare, by='loss', mode='min')": what of that lane is meant is not said; write .outputs.name, .metrics.name, .matrix.key or .lane behind it
     steps['prepare[lr=1]']
         at "steps['prepare[lr=1]']": a lane as a whole has no value; write steps['prepare[…]'].outputs.name, or ask for the step: succeeded(steps.prepare)
     steps.prepare.metrics

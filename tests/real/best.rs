@@ -115,3 +115,32 @@ matrix = { lr = [3, 2, 4] }
     let said = desk.run(&["show", "e1"]).ends(0).out;
     assert!(said.contains("no lane of train that has succeeded told a number `accuracy`"), "{said}");
 }
+
+/// Each sample's own file, whatever the order of the lanes and however many of them ask for it.
+#[test]
+fn a_lane_gets_what_the_lane_with_the_same_values_made() {
+    let desk = Desk::new();
+    desk.write(
+        "samples",
+        r#"
+[steps.align]
+env = { S = "${{ matrix.sample }}" }
+run = 'echo "made of $S" > "$DOGWATCH_DIR/bam"'
+outputs = { bam = { path = "$DOGWATCH_DIR/bam" } }
+matrix = { sample = ["a", "b", "c"] }
+[steps.quantify]
+needs = ["align"]
+inputs = { BAM = "${{ same(steps.align).outputs.bam }}" }
+env = { WHICH = "${{ matrix.k }}${{ matrix.sample }}", FROM = "${{ same(steps.align).lane }}" }
+run = 'echo "$FROM $(cat "$BAM")" > "quantified-$WHICH"'
+matrix = { k = [1, 2], sample = ["c", "a"] }
+"#,
+    );
+    desk.run(&["run", "-q", "--detach"]).ends(0);
+    desk.run(&["wait", "samples#1", "--timeout", "60s"]).ends(0);
+    for which in ["1a", "1c", "2a", "2c"] {
+        let sample = &which[1..];
+        let told = std::fs::read_to_string(desk.project().join(format!("quantified-{which}"))).expect("it was written");
+        assert_eq!(told, format!("align[sample={sample}] made of {sample}\n"), "{which}");
+    }
+}

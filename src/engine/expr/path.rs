@@ -28,6 +28,8 @@ pub enum Which {
     Only,
     /// The one with these values, as its name has them: `lr=0.1,seed=1`.
     Lane(String),
+    /// The one with the values that the asking lane has too: of a step whose matrix has no other keys.
+    Same,
     /// Of those that succeeded, the one with the smallest or largest last value of a series.
     Best { by: String, mode: Mode },
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Mention {
             Self::Of { step, which, asked } => match which {
                 Which::Only => write!(f, "steps.{step}.{asked}"),
                 Which::Lane(lane) => write!(f, "steps['{step}[{lane}]'].{asked}"),
+                Which::Same => write!(f, "same(steps.{step}).{asked}"),
                 Which::Best { by, mode } => write!(f, "best(steps.{step}, by='{by}', mode='{mode}').{asked}"),
             },
         }
@@ -117,7 +120,7 @@ fn of_step(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprEr
     let Some((what, after)) = segment(source, end, Names::Dashed) else {
         return match which {
             Which::Only => Ok((Mention::Step(step), end)),
-            Which::Lane(_) | Which::Best { .. } => Err(ExprError::new("a lane as a whole has no value")
+            Which::Lane(_) | Which::Same | Which::Best { .. } => Err(ExprError::new("a lane as a whole has no value")
                 .at(root.start..end)
                 .hint(format!("write steps['{step}[…]'].outputs.name, or ask for the step: succeeded(steps.{step})"))),
         };
@@ -190,21 +193,48 @@ pub(super) fn best(source: &str, root: &Range<usize>) -> Result<(Mention, usize)
         by.ok_or_else(|| ExprError::new("best() needs by='…', the name of a metric").at(call.clone()).hint(BEST))?;
     let mode =
         mode.ok_or_else(|| ExprError::new("best() needs mode='min' or mode='max'").at(call.clone()).hint(BEST))?;
+    let (asked, end) = of_lane(source, call)?;
+    Ok((Mention::Of { step, which: Which::Best { by, mode }, asked }, end))
+}
+
+/// How `same` is written.
+const SAME: &str = "write it as in same(steps.train).outputs.model";
+
+/// `same(steps.x).outputs.y`, which begins with the word in `root`; and where it ends.
+pub(super) fn same(source: &str, root: &Range<usize>) -> Result<(Mention, usize), ExprError> {
+    let mut at = root.end;
+    let wrong = |what: &str, at: Range<usize>| ExprError::new(what).at(at).hint(SAME);
+    expect(source, &mut at, "(").ok_or_else(|| wrong("`same` is a function", root.clone()))?;
+    at = skip(source, at);
+    if !source[at..].starts_with("steps") {
+        return Err(wrong("same() takes a step", root.clone()));
+    }
+    let (mention, end) = of_step(source, &(at..at + "steps".len()))?;
+    let Mention::Step(step) = mention else {
+        return Err(wrong("same() takes a step, not something of it", at..end));
+    };
+    at = end;
+    expect(source, &mut at, ")").ok_or_else(|| wrong("same() takes one step, and `)` follows it", root.start..end))?;
+    let (asked, end) = of_lane(source, root.start..at)?;
+    Ok((Mention::Of { step, which: Which::Same, asked }, end))
+}
+
+/// What is asked of the lane that the call in `call` chooses; and where it ends.
+fn of_lane(source: &str, call: Range<usize>) -> Result<(Asked, usize), ExprError> {
     let incomplete = || {
-        ExprError::new("what of the best lane is meant is not said")
+        ExprError::new("what of that lane is meant is not said")
             .at(call.clone())
             .hint("write .outputs.name, .metrics.name, .matrix.key or .lane behind it")
     };
-    let (what, after) = segment(source, at, Names::Dashed).ok_or_else(incomplete)?;
-    let (asked, end) = match what.as_str() {
+    let (what, after) = segment(source, call.end, Names::Dashed).ok_or_else(incomplete)?;
+    Ok(match what.as_str() {
         "lane" => (Asked::Lane, after),
         "matrix" => {
             let (key, end) = segment(source, after, Names::Plain).ok_or_else(incomplete)?;
             (Asked::Matrix(key), end)
         }
-        other => asked(source, other, at..after)?.ok_or_else(incomplete)?,
-    };
-    Ok((Mention::Of { step, which: Which::Best { by, mode }, asked }, end))
+        other => asked(source, other, call.end..after)?.ok_or_else(incomplete)?,
+    })
 }
 
 /// `by = 'loss'` at `at`: the key, the text, and where it ends.

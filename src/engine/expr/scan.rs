@@ -104,6 +104,7 @@ impl<'a> Scanned<'a> {
         let (mention, end) = match word {
             "params" | "matrix" | "steps" => path::path(self.source, &range)?,
             "best" => path::best(self.source, &range)?,
+            "same" => path::same(self.source, &range)?,
             _ => {
                 self.names.push(range.clone());
                 return Ok(self.copy(range));

@@ -637,3 +637,41 @@ run = "d"
       = hint: write it like "python:3.12-slim", "ghcr.io/acme/train:2026.11" or "name@sha256:…"
     "#);
 }
+
+#[test]
+fn the_lane_with_the_same_values_must_be_there_for_each_lane_that_asks() {
+    let head = "version = 1\n[steps.align]\nrun = 'x'\noutputs = { bam = { path = '$DOGWATCH_DIR/bam' } }\n\
+                matrix = { sample = ['a', 'b'] }\n[steps.plain]\nrun = 'x'\noutputs = { o = { path = 'o' } }\n\
+                [steps.quant]\nneeds = ['align', 'plain']\nrun = 'x'\n";
+    let same = "same(steps.align).outputs.bam";
+    let mut told_of = 0;
+    for (asked, matrix, expected) in [
+        (same, "sample = ['a', 'b'], k = [1, 2]", "fine"),
+        (same, "sample = ['b']", "fine"),
+        ("same(steps.align).lane", "sample = ['b']", "fine"),
+        ("same( steps.align ).matrix.sample", "sample = ['b']", "fine"),
+        (same, "sample = ['a', 'c']", "quant[sample=c] has no lane of align with the same values"),
+        (same, "k = [1]", "its lanes differ by `sample`, and step quant has no such key; add `sample` to the matrix"),
+        (same, "", "its lanes differ by `sample`, and step quant has no such key"),
+        ("steps.align.outputs.bam", "sample = ['a']", "the lane with the same values: same(steps.align).outputs.bam"),
+        ("steps.align.outputs.bam", "k = [1]", "write best(steps.align, by='loss', mode='min').outputs.bam"),
+        (
+            "same(steps.plain).outputs.o",
+            "k = [1]",
+            "step plain has no matrix: there is one lane; write steps.plain.outputs.o",
+        ),
+        ("same(steps.align).outputs.bom", "sample = ['a']", "step align has no output `bom`; did you mean `bam`?"),
+        ("same(steps.align)", "sample = ['a']", "what of that lane is meant is not said; write .outputs.name"),
+        ("same(align).outputs.bam", "sample = ['a']", "same() takes a step; write it as in same(steps.train)"),
+        ("same(steps.align.outputs.bam)", "sample = ['a']", "same() takes a step, not something of it"),
+        ("same(steps.align", "sample = ['a']", "same() takes one step, and `)` follows it"),
+        ("same", "sample = ['a']", "`same` is a function; write it as in same(steps.train).outputs.model"),
+    ] {
+        let matrix = if matrix.is_empty() { String::new() } else { format!("matrix = {{ {matrix} }}\n") };
+        let file = format!("inputs = {{ B = \"${{{{ {asked} }}}}\" }}\n{matrix}");
+        let told = told(head, &[&file]);
+        assert!(told.contains(expected), "{asked} with {matrix}: {told}");
+        told_of += usize::from(expected != "fine");
+    }
+    assert_eq!(told_of, 12);
+}
