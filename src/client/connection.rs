@@ -232,7 +232,7 @@ impl Client {
     /// The next whole line of what was received.
     fn unread_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         // What was looked through already has no end: a run of thousands of steps comes in hundreds of pieces.
-        let Some(end) = self.unread[self.searched..].iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', &self.unread[self.searched..]) else {
             self.searched = self.unread.len();
             return Ok(None);
         };

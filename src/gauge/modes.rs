@@ -40,7 +40,7 @@ impl Modes {
         self.touched |= !bytes.is_empty();
         let mut rest = bytes;
         // What is printed changes nothing: of a flood only its sequences are looked at.
-        while let Some(at) = if self.at == At::Ground { rest.iter().position(|byte| *byte == 0x1b) } else { Some(0) } {
+        while let Some(at) = if self.at == At::Ground { memchr::memchr(0x1b, rest) } else { Some(0) } {
             let Some((byte, after)) = rest[at..].split_first() else { return };
             self.at = match self.at {
                 At::Ground => At::Escape,
