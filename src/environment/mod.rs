@@ -269,6 +269,11 @@ pub fn secret_of(dir: &std::path::Path) -> Result<Option<[u8; 32]>, Error> {
     dir::read_secret(dir)
 }
 
+/// How an environment runs that was made before; `None` where it is not known.
+pub fn isolation_of(dir: &std::path::Path) -> Result<Option<Isolation>, Error> {
+    Ok(dir::read_json::<dir::Running>(dir, dir::RUNNING)?.map(|running| running.isolation))
+}
+
 /// Whether this machine gives a sandbox, found out by making one: where bubblewrap is, or why it does not work and what
 /// to do. For `dogwatch doctor`.
 pub async fn sandbox_works(search: Option<&std::ffi::OsStr>) -> Result<PathBuf, String> {

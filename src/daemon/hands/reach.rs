@@ -7,7 +7,7 @@ use super::{AGAIN, Actor, BUSY, DYING};
 use crate::clock;
 use crate::daemon::adopt::{Life, Look};
 use crate::daemon::core::Input;
-use crate::environment::{self, Handle};
+use crate::environment;
 use crate::faults::crash_point;
 use crate::model::{Isolation, What};
 use crate::session::{self, AskError, Keeper};
@@ -61,7 +61,7 @@ impl Actor {
             Err(error) => return Err(NoKeeper::Failed(error.to_string())),
         };
         crash_point("hands.after-ensure");
-        self.tell_isolation(&handle);
+        self.tell_isolation(handle.isolation());
         match self.connect(handle.secret()).await {
             Ok(keeper) => Ok(keeper),
             Err(
@@ -72,12 +72,12 @@ impl Actor {
         }
     }
 
-    fn tell_isolation(&mut self, handle: &Handle) {
+    fn tell_isolation(&mut self, isolation: &environment::Isolation) {
         if self.told_isolation {
             return;
         }
         self.told_isolation = true;
-        let isolation = match handle.isolation() {
+        let isolation = match isolation {
             environment::Isolation::Sandboxed { .. } => Isolation::Sandboxed,
             environment::Isolation::Container { image, engine, lacks } => {
                 Isolation::Container { image: image.clone(), engine: engine.clone(), lacks: lacks.clone() }
@@ -151,10 +151,8 @@ impl Actor {
             Ok(_) => {
                 self.wait_for(None);
                 // Whoever made it may have died before it could say what it made.
-                if !self.told_isolation
-                    && let Ok(handle) = self.parts.sandbox.ensure(&self.spec).await
-                {
-                    self.tell_isolation(&handle);
+                if let Ok(Some(isolation)) = environment::isolation_of(&dir) {
+                    self.tell_isolation(&isolation);
                 }
                 Life::Answers
             }
